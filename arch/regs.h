@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The register table: one row a register, per architecture, in gdb's order. It feeds the gdb target description, the g
+ * packet, the core notes, DWARF numbers and every place that prints registers; there is no second list anywhere.
+ *
+ * In: a register row and a struct hs_cpu_state. Out: the register's bytes as gdb and the core notes want them
+ * (little-endian). It does not know any protocol or file format beyond the numbers in its columns.
+ */
+#ifndef HS_ARCH_REGS_H
+#define HS_ARCH_REGS_H
+
+#include <hindsight/cpu.h>
+#include <hindsight/types.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** The gdb feature a register belongs to (gdb manual, "i386 Features"; control is ours). */
+enum hs_reg_feature {
+	HS_REG_CORE,     /* org.gnu.gdb.i386.core: rax..gs, st0..7, fctrl..fop */
+	HS_REG_SSE,      /* org.gnu.gdb.i386.sse: xmm0.., mxcsr */
+	HS_REG_SEGMENTS, /* org.gnu.gdb.i386.segments: fs_base, gs_base */
+	HS_REG_CONTROL,  /* org.hindsight.i386.control: k_gs_base, cr0, cr2, cr3, cr4, cr8, efer */
+	HS_REG_FEATURE_COUNT,
+};
+
+/** How the register's bytes come from the state. */
+enum hs_reg_codec {
+	HS_REG_PLAIN,    /* `bytes` bytes at `offset` */
+	HS_REG_SELECTOR, /* 16 bits at offset, shown as 32 */
+	HS_REG_FTAG,     /* the abridged tag byte, shown as the full 16-bit tag word */
+	HS_REG_FIELD16,  /* a 16-bit field shown as 32 bits (fctrl, fstat, fop) */
+	HS_REG_ZERO,     /* has no place in a 64-bit FXSAVE image (fiseg, foseg): reads 0, writes nothing */
+};
+
+struct hs_reg {
+	const char *name;     /* gdb's */
+	const char *gdb_type; /* the type attribute of the target description */
+	uint16_t bytes;       /* in the g packet */
+	uint16_t offset;      /* into struct hs_cpu_state */
+	enum hs_reg_codec codec;
+	enum hs_reg_feature feature;
+	int16_t dwarf;    /* System V psABI register number, -1 for none */
+	int16_t prstatus; /* byte offset in elf_gregset_t of NT_PRSTATUS, -1 for none */
+};
+
+/** Largest `bytes` of any row. */
+#define HS_REG_BYTES_MAX 16
+
+/** The rows of an architecture; the index is the gdb register number. Static. */
+const struct hs_reg *hs_regs(enum hs_arch arch, size_t *ret_count);
+
+/** The row of a name ("rax", "eflags"), or NULL. */
+const struct hs_reg *hs_reg_by_name(enum hs_arch arch, const char *name);
+/** The row of a DWARF number, or NULL. */
+const struct hs_reg *hs_reg_by_dwarf(enum hs_arch arch, int dwarf);
+
+/** The register's value: reg->bytes bytes to ret. */
+void hs_reg_get(const struct hs_reg *reg, const struct hs_cpu_state *state, uint8_t *ret);
+/** Set it from reg->bytes bytes. 32-bit rows clear the upper half of a general register. */
+void hs_reg_set(const struct hs_reg *reg, struct hs_cpu_state *state, const uint8_t *bytes);
+
+/** A state with every byte zero but what the architecture fixes (FCW 0x37f, MXCSR 0x1f80, XCR0 1, rflags bit 1). */
+void hs_cpu_state_init(struct hs_cpu_state *state);
+
+#endif

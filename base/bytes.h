@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Little-endian loads and stores at any alignment. Every byte of a file, of the wire or of guest memory is read so. */
+#ifndef HS_BASE_BYTES_H
+#define HS_BASE_BYTES_H
+
+#include <stdint.h>
+
+static inline uint16_t hs_get_le16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t hs_get_le32(const uint8_t *p)
+{
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t hs_get_le64(const uint8_t *p)
+{
+	return (uint64_t)hs_get_le32(p) | (uint64_t)hs_get_le32(p + 4) << 32;
+}
+
+/** Load size (1..8) bytes, zero-extended. */
+static inline uint64_t hs_get_le(const uint8_t *p, unsigned int size)
+{
+	uint64_t value = 0;
+
+	for (unsigned int i = size; i > 0; i--) {
+		value = value << 8 | p[i - 1];
+	}
+	return value;
+}
+
+static inline void hs_put_le16(uint8_t *p, uint16_t value)
+{
+	p[0] = (uint8_t)value;
+	p[1] = (uint8_t)(value >> 8);
+}
+
+static inline void hs_put_le32(uint8_t *p, uint32_t value)
+{
+	hs_put_le16(p, (uint16_t)value);
+	hs_put_le16(p + 2, (uint16_t)(value >> 16));
+}
+
+static inline void hs_put_le64(uint8_t *p, uint64_t value)
+{
+	hs_put_le32(p, (uint32_t)value);
+	hs_put_le32(p + 4, (uint32_t)(value >> 32));
+}
+
+/** Store the low size (1..8) bytes of value. */
+static inline void hs_put_le(uint8_t *p, uint64_t value, unsigned int size)
+{
+	for (unsigned int i = 0; i < size; i++) {
+		p[i] = (uint8_t)(value >> (8 * i));
+	}
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/fd_io.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+enum hs_status hs_fd_write(int fd, const char *name, const void *bytes, size_t length, struct hs_error *err)
+{
+	const uint8_t *at = bytes;
+
+	while (length > 0) {
+		ssize_t done = write(fd, at, length);
+
+		if (done < 0 && errno == EINTR) {
+			continue;
+		}
+		if (done < 0) {
+			return hs_error_os(err, errno, "cannot write %s", name);
+		}
+		at += done;
+		length -= (size_t)done;
+	}
+	return HS_OK;
+}
+
+enum hs_status hs_fd_pwrite(int fd, const char *name, const void *bytes, size_t length, uint64_t offset,
+			    struct hs_error *err)
+{
+	const uint8_t *at = bytes;
+
+	while (length > 0) {
+		ssize_t done = pwrite(fd, at, length, (off_t)offset);
+
+		if (done < 0 && errno == EINTR) {
+			continue;
+		}
+		if (done < 0) {
+			return hs_error_os(err, errno, "cannot write %s", name);
+		}
+		at += done;
+		offset += (uint64_t)done;
+		length -= (size_t)done;
+	}
+	return HS_OK;
+}
+
+enum hs_status hs_fd_pread(int fd, const char *name, void *bytes, size_t length, uint64_t offset, struct hs_error *err)
+{
+	uint8_t *at = bytes;
+
+	while (length > 0) {
+		ssize_t done = pread(fd, at, length, (off_t)offset);
+
+		if (done < 0 && errno == EINTR) {
+			continue;
+		}
+		if (done < 0) {
+			return hs_error_os(err, errno, "cannot read %s", name);
+		}
+		if (done == 0) {
+			return hs_error_set(err, HS_ERR_FORMAT, 0, offset, "%s: file ends at byte %llu, %zu more expected",
+					    name, (unsigned long long)offset, length);
+		}
+		at += done;
+		offset += (uint64_t)done;
+		length -= (size_t)done;
+	}
+	return HS_OK;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whole reads and writes on descriptors: EINTR and short transfers are handled here and nowhere else. */
+#ifndef HS_BASE_FD_IO_H
+#define HS_BASE_FD_IO_H
+
+#include <hindsight/error.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Write all bytes at the file position. name appears in the message. */
+HS_MUST_CHECK enum hs_status hs_fd_write(int fd, const char *name, const void *bytes, size_t length,
+					 struct hs_error *err);
+/** Write all bytes at offset. */
+HS_MUST_CHECK enum hs_status hs_fd_pwrite(int fd, const char *name, const void *bytes, size_t length, uint64_t offset,
+					  struct hs_error *err);
+/** Read exactly length bytes at offset; HS_ERR_FORMAT when the file ends before. */
+HS_MUST_CHECK enum hs_status hs_fd_pread(int fd, const char *name, void *bytes, size_t length, uint64_t offset,
+					 struct hs_error *err);
+
+#endif

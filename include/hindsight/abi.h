@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The interface between hindsight and a guest: ports, the boot information, the ELF note, the trap frame. Host and guest
+ * both include this file, and assembly may: only #defines outside the __ASSEMBLER__ guard. docs/guest-abi.md explains it.
+ *
+ * All fields are little-endian u64, so that amd64 and i686 share one layout.
+ */
+#ifndef HINDSIGHT_ABI_H
+#define HINDSIGHT_ABI_H
+
+/* Ports: a 32-bit out, the value in eax, unless said otherwise. */
+#define HS_PORT_LOG 99          /* reserved for the log record (calls, a later version) */
+#define HS_PORT_CALL_HOST 101   /* reserved for calls of host functions */
+#define HS_PORT_ABORT 102       /* u32: low byte = count (0..3) of message bytes that follow it; 0xFF as a byte ends */
+#define HS_PORT_DEBUG_PRINT 103 /* low byte: one character; or a string by HS_PORT_PRINT */
+#define HS_PORT_TRACE 104       /* reserved for trace events */
+#define HS_PORT_TIMER 107       /* reserved */
+#define HS_PORT_HALT 108        /* the guest is done: status 0 */
+#define HS_PORT_EXIT 109        /* exit with status eax & 0xff */
+#define HS_PORT_READY 110       /* the guest is ready for calls; a no-op so far */
+#define HS_PORT_EXCEPTION 111   /* unhandled exception: (e/r)sp points at struct hs_abi_exception; all other registers
+				 * are those of the interrupted code */
+#define HS_PORT_ROOTS 112       /* reserved: register the list of page-table roots */
+#define HS_PORT_PRINT 113       /* (r/e)si = gva, (r/e)cx = length in bytes: console output; up to 64 KiB a call */
+
+/* Ports of other systems, for guests that were written for them. */
+#define HS_PORT_DEBUGCON 0xE9    /* Bochs/QEMU debug console: 8-bit out, a character; in gives 0xE9 */
+#define HS_PORT_DEBUG_EXIT 0xF4  /* QEMU isa-debug-exit: status = value << 1 | 1 */
+#define HS_PORT_UART 0x3F8       /* transmit-only 16550, eight ports */
+
+/* The ELF note: name "Hindsight", type 1, descriptor two u32: version, feature bits. */
+#define HS_NOTE_NAME "Hindsight"
+#define HS_NOTE_TYPE 1
+#define HS_NOTE_VERSION 1
+#define HS_FEATURE_COW 1   /* has a copy-on-write handler */
+#define HS_FEATURE_CALLS 2 /* has callable functions */
+#define HS_FEATURE_ROOTS 4 /* finds its own roots */
+
+/* Layout (docs/guest-abi.md). */
+#define HS_SNAPSHOT_BASE_GPA 0x1000
+#define HS_AMD64_SCRATCH_TOP_GPA 0xFFFFFFFFF  /* last byte */
+#define HS_AMD64_SCRATCH_TOP_GVA 0xFFFFFFFFFFFFEFFF
+#define HS_I686_SCRATCH_TOP_GPA 0xFEDFFFFF
+#define HS_I686_SCRATCH_TOP_GVA 0xFFFFEFFF
+/* Bookkeeping words: offsets down from the first byte after the scratch region. */
+#define HS_SCRATCH_SIZE_OFFSET 0x08
+#define HS_SCRATCH_NEXT_FREE_OFFSET 0x10
+#define HS_SCRATCH_TABLES_OFFSET 0x18
+#define HS_SCRATCH_GENERATION_OFFSET 0x20
+#define HS_SCRATCH_EXCEPTION_STACK_OFFSET 0x30
+#define HS_SCRATCH_COUNTER_OFFSET 0x1008
+
+#define HS_BOOT_MAGIC 0x54484753444E4948 /* the bytes "HINDSGHT" */
+#define HS_BOOT_VERSION 1
+
+/* Exception stub: gate N of the provided IDT pushes 0 where the CPU pushed no error code, then N. */
+
+#ifndef __ASSEMBLER__
+#include <stdint.h>
+
+/* What the guest's entry receives a pointer to. Addresses are guest-virtual unless the name says gpa. Sizes in bytes. */
+struct hs_abi_boot {
+	uint64_t magic;
+	uint64_t version;
+	uint64_t bytes; /* of this structure */
+	uint64_t page_size;
+	uint64_t seed;
+	uint64_t log_level;
+	uint64_t image_start, image_length; /* lowest address and span of the segments */
+	uint64_t heap_start, heap_length;
+	uint64_t stack_start, stack_length; /* stack_start is the lowest address; the page below is not mapped */
+	uint64_t input_start, input_length;
+	uint64_t output_start, output_length;
+	uint64_t scratch_start, scratch_length;
+	uint64_t scratch_gpa;
+	uint64_t tables_gpa;    /* what CR3 holds at entry */
+	uint64_t args_start;    /* NUL-terminated strings, one after the other */
+	uint64_t args_length;   /* bytes of all of them */
+	uint64_t args_count;
+	uint64_t mappings_start; /* file mappings; none in this version */
+	uint64_t mappings_count;
+};
+
+/* On the stack at HS_PORT_EXCEPTION, in words of the guest's size (amd64 u64, i686 u32). On i686, sp and ss are there
+ * only when the interrupted code ran at another privilege level. */
+struct hs_abi_exception64 {
+	uint64_t vector, error_code, ip, cs, flags, sp, ss;
+};
+struct hs_abi_exception32 {
+	uint32_t vector, error_code, ip, cs, flags, sp, ss;
+};
+#endif
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a debugger needs of a target. The gdb stub is written against this table and nothing else; session/ implements
+ * it for a live VM, and another emulator may implement it to use the stub.
+ *
+ * A target is stopped or running. resume() starts it and returns at once; event_fd becomes readable when it has stopped
+ * or ended; stop_take() then tells why, exactly once for each resume. All other operations need a stopped target, but
+ * for interrupt(). They are all called from the one thread that serves the debugger.
+ */
+#ifndef HINDSIGHT_TARGET_H
+#define HINDSIGHT_TARGET_H
+
+#include <hindsight/cpu.h>
+#include <hindsight/error.h>
+#include <hindsight/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Kinds of breakpoint, numbered as the Z packets number them (gdb manual, Packets, "z type,addr,kind"). */
+enum hs_break_kind {
+	HS_BREAK_SOFTWARE = 0,
+	HS_BREAK_HARDWARE = 1,
+	HS_WATCH_WRITE = 2,
+	HS_WATCH_READ = 3,
+	HS_WATCH_ACCESS = 4,
+};
+
+/** A breakpoint or watchpoint, in the current address space. */
+struct hs_breakpoint {
+	enum hs_break_kind kind;
+	hs_gva gva;
+	uint64_t length; /**< bytes watched; ignored (1) for execution */
+};
+
+/** How to resume. */
+enum hs_resume_kind {
+	HS_RESUME_CONTINUE,
+	HS_RESUME_STEP,  /**< one instruction */
+	HS_RESUME_RANGE, /**< step while rip stays in [range_start, range_start + range_length) (vCont;r) */
+};
+
+struct hs_resume {
+	enum hs_resume_kind kind;
+	hs_gva range_start;
+	uint64_t range_length; /**< bytes; for HS_RESUME_RANGE only */
+	int signal;            /**< deliver this host signal number to the guest, 0 for none: a pending crash is
+				*   dropped by 0 only when the client had discarded it explicitly */
+};
+
+/** Why a target stopped. */
+enum hs_stop_kind {
+	HS_STOP_SIGNAL,      /**< a fault or abort: signal, code, fault_address */
+	HS_STOP_STEPPED,     /**< a step or range step is complete */
+	HS_STOP_SWBREAK,     /**< rip is at a software breakpoint */
+	HS_STOP_HWBREAK,     /**< rip is at a hardware breakpoint */
+	HS_STOP_WATCH,       /**< watch_kind and watch_address; rip is after the access */
+	HS_STOP_INTERRUPTED, /**< interrupt() was called */
+	HS_STOP_EXITED,      /**< the guest has ended with exit_status */
+	HS_STOP_KILLED,      /**< the guest has ended by a crash with signal */
+};
+
+struct hs_stop {
+	enum hs_stop_kind kind;
+	int signal;             /**< Linux signal number for HS_STOP_SIGNAL and HS_STOP_KILLED */
+	int code;               /**< siginfo si_code */
+	uint64_t fault_address; /**< siginfo si_addr; the instruction's own address where the fault has no operand */
+	enum hs_break_kind watch_kind;
+	hs_gva watch_address; /**< first watched byte of the watchpoint that was hit */
+	int exit_status;
+};
+
+/** Facts that do not change while a client is attached. All pointers are borrowed from the target. */
+struct hs_target_info {
+	enum hs_arch arch;
+	const char *image_path; /**< absolute path of the guest image, NULL when unknown */
+	int image_fd;           /**< open for reading, for vFile; -1 when there is none */
+	int event_fd;           /**< readable when stop_take() has something */
+	uint64_t entry;         /**< gva of the image's entry point */
+	uint64_t xcr0;          /**< vector state the guest has (bit 1 SSE, bit 2 AVX) */
+};
+
+struct hs_target_ops {
+	void (*info)(void *ctx, struct hs_target_info *ret);
+	/** All registers of the one CPU. */
+	enum hs_status (*cpu_read)(void *ctx, struct hs_cpu_state *ret, struct hs_error *err);
+	/** Replace all registers; on failure nothing changed. */
+	enum hs_status (*cpu_write)(void *ctx, const struct hs_cpu_state *state, struct hs_error *err);
+	/** Copy up to length bytes at gva, stopping at the first byte that is not readable: *ret_length says how many
+	 *  were copied. HS_ERR_UNREADABLE only when the first byte is. Never shows a planted breakpoint byte. */
+	enum hs_status (*mem_read)(void *ctx, hs_gva gva, void *buffer, size_t length, size_t *ret_length,
+				   struct hs_error *err);
+	/** Write length bytes at gva, regardless of guest write protection; all or nothing. */
+	enum hs_status (*mem_write)(void *ctx, hs_gva gva, const void *buffer, size_t length, struct hs_error *err);
+	/** Insert; inserting an identical one again succeeds and counts once. HS_ERR_EXHAUSTED when no hardware slot is
+	 *  left, HS_ERR_UNREADABLE when nothing is mapped there, HS_ERR_UNSUPPORTED for a kind this target lacks. */
+	enum hs_status (*break_insert)(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err);
+	/** Remove; HS_ERR_NOT_FOUND when there is none such. */
+	enum hs_status (*break_remove)(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err);
+	/** Remove all of them (detach, disconnect). */
+	void (*break_clear)(void *ctx);
+	/** Start the target; returns at once. HS_ERR_STATE when it runs or has ended. */
+	enum hs_status (*resume)(void *ctx, const struct hs_resume *resume, struct hs_error *err);
+	/** Ask a running target to stop; harmless when it is stopped. */
+	void (*interrupt)(void *ctx);
+	/** The stop that event_fd announced: true and *ret filled once for each resume, else false. */
+	bool (*stop_take)(void *ctx, struct hs_stop *ret);
+	/** The stop the target is in now, for '?' and for a client that connects later. */
+	void (*stop_current)(void *ctx, struct hs_stop *ret);
+	/** End the guest for good (k, vKill). */
+	void (*kill)(void *ctx);
+	/** Optional (may be NULL): answer a "monitor" command line with text. *ret_text is heap-allocated and
+	 *  transferred. HS_ERR_NOT_FOUND for an unknown command. */
+	enum hs_status (*monitor)(void *ctx, const char *line, char **ret_text, struct hs_error *err);
+};
+
+/** A target: operations and context, both borrowed by the stub for as long as it serves them. */
+struct hs_target {
+	const struct hs_target_ops *ops;
+	void *ctx;
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* base/hex: digits in both directions, and every way in which text is not a number. */
+#include "base/hex.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_hex_encode_then_decode_gives_the_bytes_back(void **state)
+{
+	uint8_t bytes[256];
+	uint8_t back[256];
+	char text[512];
+
+	(void)state;
+	for (int i = 0; i < 256; i++) {
+		bytes[i] = (uint8_t)i;
+	}
+	hs_hex_encode(bytes, sizeof(bytes), text);
+	assert_memory_equal(text, "000102", 6);
+	assert_memory_equal(text + 510, "ff", 2);
+	assert_true(hs_hex_decode(text, sizeof(back), back));
+	assert_memory_equal(bytes, back, sizeof(bytes));
+}
+
+static void test_hex_decode_bad_digit_is_refused(void **state)
+{
+	uint8_t bytes[2];
+
+	(void)state;
+	assert_false(hs_hex_decode("0g12", 2, bytes));
+	assert_false(hs_hex_decode("01:2", 2, bytes));
+	assert_false(hs_hex_decode("01 2", 2, bytes));
+}
+
+static void test_hex_parse_stops_at_the_end_and_at_17_digits(void **state)
+{
+	const char *text = "12345678aBcDeF01,4";
+	const char *at = text;
+	uint64_t value = 7;
+
+	(void)state;
+	assert_true(hs_hex_parse_u64(&at, text + 18, &value));
+	assert_int_equal(value, 0x12345678abcdef01);
+	assert_int_equal(*at, ',');
+	at = text;
+	assert_true(hs_hex_parse_u64(&at, text + 2, &value));
+	assert_int_equal(value, 0x12);
+	at = "1ffffffffffffffff";
+	assert_false(hs_hex_parse_u64(&at, at + 17, &value));
+	assert_int_equal(value, 0x12);
+	at = text;
+	assert_false(hs_hex_parse_u64(&at, text, &value));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hex_encode_then_decode_gives_the_bytes_back),
+		cmocka_unit_test(test_hex_decode_bad_digit_is_refused),
+		cmocka_unit_test(test_hex_parse_stops_at_the_end_and_at_17_digits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
