@@ -19,8 +19,8 @@
 enum hs_reg_feature {
 	HS_REG_CORE,     /* org.gnu.gdb.i386.core: rax..gs, st0..7, fctrl..fop */
 	HS_REG_SSE,      /* org.gnu.gdb.i386.sse: xmm0.., mxcsr */
-	HS_REG_SEGMENTS, /* org.gnu.gdb.i386.segments: fs_base, gs_base */
-	HS_REG_CONTROL,  /* org.hindsight.i386.control: k_gs_base, cr0, cr2, cr3, cr4, cr8, efer */
+	HS_REG_SEGMENTS, /* org.gnu.gdb.i386.segments: fs_base, gs_base of amd64 */
+	HS_REG_CONTROL,  /* org.hindsight.i386.control: cr0, cr2, cr3, cr4, efer; amd64 k_gs_base, cr8; i686 fs_base, gs_base */
 	HS_REG_FEATURE_COUNT,
 };
 
@@ -29,8 +29,7 @@ enum hs_reg_codec {
 	HS_REG_PLAIN,    /* `bytes` bytes at `offset` */
 	HS_REG_SELECTOR, /* 16 bits at offset, shown as 32 */
 	HS_REG_FTAG,     /* the abridged tag byte, shown as the full 16-bit tag word */
-	HS_REG_FIELD16,  /* a 16-bit field shown as 32 bits (fctrl, fstat, fop) */
-	HS_REG_ZERO,     /* has no place in a 64-bit FXSAVE image (fiseg, foseg): reads 0, writes nothing */
+	HS_REG_FIELD16,  /* a 16-bit field shown as 32 bits (fctrl, fstat, fop; fiseg and foseg of i686) */
 };
 
 struct hs_reg {
@@ -57,10 +56,17 @@ const struct hs_reg *hs_reg_by_dwarf(enum hs_arch arch, int dwarf);
 
 /** The register's value: reg->bytes bytes to ret. */
 void hs_reg_get(const struct hs_reg *reg, const struct hs_cpu_state *state, uint8_t *ret);
-/** Set it from reg->bytes bytes. 32-bit rows clear the upper half of a general register. */
+/**
+ * Set it from reg->bytes bytes. 32-bit rows clear the upper half of a general register. A segment register changes its
+ * selector only, not its hidden part. x87 and SSE rows mark their component as in use in XSTATE_BV, or the value would be
+ * lost when the CPU loads the area (SDM vol. 1 13.8).
+ */
 void hs_reg_set(const struct hs_reg *reg, struct hs_cpu_state *state, const uint8_t *bytes);
 
-/** A state with every byte zero but what the architecture fixes (FCW 0x37f, MXCSR 0x1f80, XCR0 1, rflags bit 1). */
+/**
+ * A state with every byte zero but what the architecture fixes: FCW 0x37f, MXCSR 0x1f80, XCR0 1, rflags bit 1, and x87
+ * and SSE in XSTATE_BV, so that these values are what the CPU loads.
+ */
 void hs_cpu_state_init(struct hs_cpu_state *state);
 
 #endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a row of the register table is written down, and the two tables. Private to arch/; everybody else uses regs.h.
+ *
+ * A row macro only fills in what the kind of register fixes: type, size, codec, feature, and the place in the state.
+ */
+#ifndef HS_ARCH_REGS_TABLE_H
+#define HS_ARCH_REGS_TABLE_H
+
+#include "arch/regs.h"
+
+/* Where registers lie in struct hs_cpu_state. */
+#define AT(field) ((uint16_t)offsetof(struct hs_cpu_state, field))
+#define AT_XSAVE(position) ((uint16_t)(AT(xsave) + (position)))
+
+#define REG_ROW(reg_name, type, size, place, how, group, dwarf_number, prstatus_offset)                                \
+	{                                                                                                              \
+		.name = (reg_name), .gdb_type = (type), .bytes = (size), .offset = (place), .codec = (how),            \
+		.feature = (group), .dwarf = (dwarf_number), .prstatus = (prstatus_offset)                             \
+	}
+
+#define REG_CORE(name, type, size, field, dwarf, prstatus)                                                             \
+	REG_ROW(name, type, size, AT(field), HS_REG_PLAIN, HS_REG_CORE, dwarf, prstatus)
+#define REG_SELECTOR(name, index, dwarf, prstatus)                                                                     \
+	REG_ROW(name, "int32", 4, AT(seg[index].selector), HS_REG_SELECTOR, HS_REG_CORE, dwarf, prstatus)
+/* st0..7 lie in stack order, 16 bytes apart, 10 used (SDM vol. 1, table 10-2). */
+#define REG_ST(name, index, dwarf)                                                                                     \
+	REG_ROW(name, "i387_ext", 10, AT_XSAVE(HS_XSAVE_ST0 + 16 * (index)), HS_REG_PLAIN, HS_REG_CORE, dwarf, -1)
+#define REG_X87(name, position, codec, dwarf)                                                                          \
+	REG_ROW(name, "int", 4, AT_XSAVE(position), codec, HS_REG_CORE, dwarf, -1)
+#define REG_XMM(name, index, dwarf)                                                                                    \
+	REG_ROW(name, "vec128", 16, AT_XSAVE(HS_XSAVE_XMM0 + 16 * (index)), HS_REG_PLAIN, HS_REG_SSE, dwarf, -1)
+#define REG_MXCSR(dwarf)                                                                                               \
+	REG_ROW("mxcsr", "i386_mxcsr", 4, AT_XSAVE(HS_XSAVE_MXCSR), HS_REG_PLAIN, HS_REG_SSE, dwarf, -1)
+#define REG_BASE(name, size, index, feature, dwarf, prstatus)                                                          \
+	REG_ROW(name, "int", size, AT(seg[index].base), HS_REG_PLAIN, feature, dwarf, prstatus)
+#define REG_CONTROL(name, type, size, field) REG_ROW(name, type, size, AT(field), HS_REG_PLAIN, HS_REG_CONTROL, -1, -1)
+
+struct hs_reg_table {
+	const struct hs_reg *rows;
+	size_t count;
+};
+
+extern const struct hs_reg_table hs_regs_amd64;
+extern const struct hs_reg_table hs_regs_i686;
+
+#endif
