@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The command: finds the command word in a table and hands over. What a command does is in its own cmd_NAME.c. */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct command {
+	const char *name;
+	const char *summary;
+	int (*main)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+	{ NULL, NULL, NULL },
+};
+
+static int print_help(FILE *out)
+{
+	fprintf(out, "Usage: hindsight COMMAND [OPTIONS] ...\n"
+		     "\n"
+		     "A debugging micro-VMM: runs x86 guests, serves them to gdb and lldb, and writes a core when one crashes.\n"
+		     "\n"
+		     "Commands:\n");
+	for (const struct command *c = commands; c->name; c++) {
+		fprintf(out, "  %-10s %s\n", c->name, c->summary);
+	}
+	fprintf(out, "\n"
+		     "Options:\n"
+		     "  --help     show this help and exit; after a command, the command's\n"
+		     "  --version  show the version and exit\n"
+		     "\n"
+		     "Exit status: 0 or the guest's own; 128 + signal after a crash; 124 time limit; 125 hindsight failed; 2 usage.\n");
+	return HS_EXIT_OK;
+}
+
+static int print_version(void)
+{
+	printf("hindsight %s\n", HS_VERSION);
+	return HS_EXIT_OK;
+}
+
+static int misused(const char *what, const char *word)
+{
+	hs_cli_say("%s%s%s%s (try 'hindsight --help')", what, word ? " '" : "", word ? word : "", word ? "'" : "");
+	return HS_EXIT_USAGE;
+}
+
+/* What was printed on stdout may still fail to reach it (a full disk), and the caller would take it for success. */
+static int finish(int status)
+{
+	if (fflush(stdout) != 0 && status == HS_EXIT_OK) {
+		hs_cli_say("cannot write the output: %m");
+		return HS_EXIT_FAILED;
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+
+	if (!word) {
+		return misused("no command given", NULL);
+	}
+	if (strcmp(word, "--help") == 0) {
+		return finish(print_help(stdout));
+	}
+	if (strcmp(word, "--version") == 0) {
+		return finish(print_version());
+	}
+	if (word[0] == '-') {
+		return misused("unknown option", word);
+	}
+	for (const struct command *c = commands; c->name; c++) {
+		if (strcmp(c->name, word) == 0) {
+			return finish(c->main(argc - 1, argv + 1));
+		}
+	}
+	return misused("unknown command", word);
+}
