@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of the KVM backend share. Source for every ioctl: Linux Documentation/virt/kvm/api.rst, 6.1. */
+#ifndef HS_VMM_KVM_KVM_H
+#define HS_VMM_KVM_KVM_H
+
+#include "vmm/backend.h"
+
+#include <linux/kvm.h>
+
+#include <stdatomic.h>
+
+/** Slots this backend fills at most; KVM offers at least 32 everywhere, 509 and more in practice. */
+#define HS_KVM_SLOTS_MAX 40
+
+struct hs_kvm_slot {
+	uint64_t gpa, length;
+	bool read_only;
+};
+
+struct hs_backend {
+	int kvm_fd, vm_fd, vcpu_fd;
+	struct kvm_run *run; /* mapped, run_length bytes */
+	size_t run_length;
+	struct hs_kvm_slot slots[HS_KVM_SLOTS_MAX];
+	size_t slot_count;
+
+	/* Registers travel in kvm_run where KVM_CAP_SYNC_REGS is offered. regs and sregs below are the CPU's unless
+	 * stale; regs_dirty: regs are newer than the CPU's and go in before the next run. */
+	bool sync_regs;
+	bool stale, regs_dirty;
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+
+	struct kvm_guest_debug debug; /* as last given to KVM */
+	size_t watch_of_slot[4];      /* index of the watchpoint in each debug register */
+	bool step;
+
+	/* A string in or out is one KVM exit and count port accesses. */
+	uint32_t io_left;
+	uint32_t io_index;
+	bool io_pending; /* the last exit was a port or memory access that KVM retires at the next run */
+
+	atomic_int interrupt_wanted;
+	atomic_int running_tid; /* 0 when no thread is in run() */
+};
+
+/* state.c */
+enum hs_status hs_kvm_get_state(struct hs_backend *backend, unsigned int parts, struct hs_cpu_state *state,
+				struct hs_error *err);
+enum hs_status hs_kvm_set_state(struct hs_backend *backend, unsigned int parts, const struct hs_cpu_state *state,
+				struct hs_error *err);
+/** Bring regs and sregs up to date. */
+enum hs_status hs_kvm_pull_registers(struct hs_backend *backend, struct hs_error *err);
+/** Give dirty regs to the CPU now. */
+enum hs_status hs_kvm_push_registers(struct hs_backend *backend, struct hs_error *err);
+
+/* exit.c */
+/** Translate the exit that kvm_run describes. */
+enum hs_status hs_kvm_decode_exit(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err);
+
+/* debug.c */
+enum hs_status hs_kvm_set_debug(struct hs_backend *backend, const struct hs_debug_request *request,
+				struct hs_error *err);
+enum hs_status hs_kvm_inject_int3(struct hs_backend *backend, struct hs_error *err);
+
+/* vm.c */
+enum hs_status hs_kvm_create(struct hs_backend **ret, struct hs_error *err);
+void hs_kvm_destroy(struct hs_backend *backend);
+enum hs_status hs_kvm_map(struct hs_backend *backend, hs_gpa gpa, uint64_t length, void *host, bool read_only,
+			  struct hs_error *err);
+/** Open /dev/kvm, with a message that says what to do when that fails. */
+enum hs_status hs_kvm_open(int *ret_fd, struct hs_error *err);
+
+/* vcpu.c */
+enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err);
+void hs_kvm_port_in(struct hs_backend *backend, uint32_t value);
+enum hs_status hs_kvm_complete(struct hs_backend *backend, struct hs_error *err);
+void hs_kvm_interrupt(struct hs_backend *backend);
+
+/* probe.c */
+enum hs_status hs_kvm_check(enum hs_arch arch, struct hs_error *err);
+enum hs_status hs_kvm_abilities(struct hs_backend *backend, struct hs_backend_abilities *ret, struct hs_error *err);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Running the CPU, completing port accesses, and stopping it from another thread. */
+#include "vmm/kvm/kvm.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/*
+ * KVM_RUN is left early only by a signal. immediate_exit closes the window in which the signal arrives before the ioctl
+ * (api.rst 5, kvm_run.immediate_exit), and the handler has nothing to do: that there is one makes the ioctl return.
+ * A real-time signal that no library here uses; whoever embeds the library and uses it must pass it on.
+ */
+static int kick_signal(void)
+{
+	return SIGRTMIN + 6;
+}
+
+static void on_kick(int signal)
+{
+	(void)signal;
+}
+
+/* A signal's disposition belongs to the process, so this is once for all VMs. */
+static void install_kick(void)
+{
+	struct sigaction action = { .sa_handler = on_kick };
+
+	sigemptyset(&action.sa_mask);
+	sigaction(kick_signal(), &action, NULL);
+}
+
+void hs_kvm_interrupt(struct hs_backend *backend)
+{
+	int tid;
+
+	/* In this order: run() clears them in the opposite one, so at worst it is asked once too often. */
+	atomic_store(&backend->interrupt_wanted, 1);
+	((volatile struct kvm_run *)backend->run)->immediate_exit = 1;
+	tid = atomic_load(&backend->running_tid);
+	if (tid) {
+		(void)syscall(SYS_tgkill, getpid(), tid, kick_signal());
+	}
+}
+
+static bool take_interrupt(struct hs_backend *backend)
+{
+	((volatile struct kvm_run *)backend->run)->immediate_exit = 0;
+	return atomic_exchange(&backend->interrupt_wanted, 0) != 0;
+}
+
+/* Hand the registers that are newer than the CPU's to KVM with the run itself, or by ioctl where that is not offered. */
+static enum hs_status flush_registers(struct hs_backend *backend, struct hs_error *err)
+{
+	enum hs_status st;
+
+	if (!backend->regs_dirty) {
+		return HS_OK;
+	}
+	if (backend->sync_regs && !backend->step) {
+		backend->run->s.regs.regs = backend->regs;
+		backend->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
+		backend->regs_dirty = false;
+		return HS_OK;
+	}
+	st = hs_kvm_push_registers(backend, err);
+	/* KVM arms TF for the rip it saw at KVM_SET_GUEST_DEBUG; a write of rflags elsewhere drops it (x86.c,
+	 * __kvm_set_rflags), so a changed rip needs the request again. */
+	if (!st && backend->step && ioctl(backend->vcpu_fd, KVM_SET_GUEST_DEBUG, &backend->debug)) {
+		return hs_error_os(err, errno, "KVM refused to single-step");
+	}
+	return st;
+}
+
+/* One KVM_RUN: 0 after an exit, EINTR, or another errno. Registers are in the cache or stale afterwards. */
+static int run_once(struct hs_backend *backend)
+{
+	int result;
+
+	atomic_store(&backend->running_tid, (int)syscall(SYS_gettid));
+	result = ioctl(backend->vcpu_fd, KVM_RUN, 0) ? errno : 0;
+	atomic_store(&backend->running_tid, 0);
+	backend->io_pending = false;
+	if (backend->sync_regs) {
+		backend->regs = backend->run->s.regs.regs;
+		backend->sregs = backend->run->s.regs.sregs;
+		backend->stale = false;
+	} else {
+		backend->stale = true;
+	}
+	return result;
+}
+
+enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err)
+{
+	static pthread_once_t kick_once = PTHREAD_ONCE_INIT;
+	enum hs_status st;
+	int failure;
+
+	pthread_once(&kick_once, install_kick);
+	if (backend->io_left > 0) {
+		return hs_kvm_decode_exit(backend, ret, err);
+	}
+	st = flush_registers(backend, err);
+	if (st) {
+		return st;
+	}
+	failure = run_once(backend);
+	if (failure == EINTR || failure == EAGAIN) {
+		take_interrupt(backend);
+		*ret = (struct hs_exit){ .kind = HS_EXIT_INTERRUPTED };
+		return HS_OK;
+	}
+	if (failure) {
+		return hs_error_set(err, HS_ERR_BACKEND, failure, 0, "KVM cannot run the CPU: %s", strerror(failure));
+	}
+	return hs_kvm_decode_exit(backend, ret, err);
+}
+
+enum hs_status hs_kvm_complete(struct hs_backend *backend, struct hs_error *err)
+{
+	enum hs_status st;
+	int failure;
+
+	backend->io_left = 0;
+	if (!backend->io_pending) {
+		return HS_OK;
+	}
+	st = flush_registers(backend, err);
+	if (st) {
+		return st;
+	}
+	backend->run->immediate_exit = 1;
+	failure = run_once(backend);
+	if (!atomic_load(&backend->interrupt_wanted)) {
+		backend->run->immediate_exit = 0;
+	}
+	if (failure && failure != EINTR) {
+		return hs_error_set(err, HS_ERR_BACKEND, failure, 0, "KVM cannot complete a port access: %s",
+				    strerror(failure));
+	}
+	return HS_OK;
+}
