@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The file system that the rig boots with: busybox, kernel modules, the agent, and the files of the tests.
+
+A file of the tests has the same path inside as outside, and a program brings the shared libraries that it needs, so that
+one command line means the same on both sides.
+"""
+
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+from lib import kernel
+from lib.process import Failed, run
+
+RIG_SOURCES = pathlib.Path(__file__).resolve().parent.parent / "rig"
+
+
+def compile_static(source):
+    """A C program of tests/rig as a static executable in the cache, built again when its source has changed."""
+    source = pathlib.Path(source)
+    command = [os.environ.get("CC", "cc"), "-static", "-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
+    digest = hashlib.sha256(source.read_bytes() + " ".join(command).encode()).hexdigest()[:16]
+    program = kernel.cache_directory() / f"{source.stem}-{digest}"
+    if not program.exists():
+        fresh = program.with_name(f".{program.name}.{os.getpid()}")
+        run([*command, "-o", fresh, source]).check()
+        fresh.rename(program)
+    return program
+
+
+def libraries_of(program):
+    """The shared libraries and the loader of a program, as absolute paths; none for a static one or what is no ELF file."""
+    with open(program, "rb") as file:
+        if file.read(4) != b"\x7fELF":
+            return []
+    headers = run(["readelf", "-lW", program]).stdout
+    if "INTERP" not in headers:
+        return []
+    listed = run(["ldd", program])
+    missing = re.findall(r"(\S+) => not found", listed.stdout)
+    if listed.rc or missing:
+        raise Failed(f"{program}: cannot take its libraries into the rig: {' '.join(missing) or listed.stderr}")
+    return re.findall(r"(?:=> |^\s+)(/\S+) \(0x", listed.stdout, re.M)
+
+
+def _place(staging, inside, source):
+    """Put a file at an absolute path of the tree: as a link, which cpio follows."""
+    link = staging / str(inside).lstrip("/")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(pathlib.Path(source).resolve())
+
+
+def build(directory, files):
+    """Write the archive below `directory` and return its path. `files` are paths on this machine."""
+    staging = pathlib.Path(directory) / "tree"
+    busybox = shutil.which("busybox")
+    if not busybox:
+        raise Failed("the rig needs busybox (apt-get install busybox-static)")
+    _place(staging, "/bin/busybox", busybox)
+    for name in "sh", "mount":
+        (staging / "bin" / name).symlink_to(pathlib.Path(busybox).resolve())
+    _place(staging, "/init", RIG_SOURCES / "init")
+    _place(staging, "/rig/agent", compile_static(RIG_SOURCES / "agent.c"))
+    names = []
+    for path in kernel.get().modules:
+        name = f"/rig/{path.name.split('.')[0]}.ko"
+        (staging / name.lstrip("/")).write_bytes(kernel.module_bytes(path))
+        names.append(name)
+    (staging / "rig" / "modules").write_text("".join(name + "\n" for name in names))
+    for file in files:
+        path = os.path.abspath(file)
+        _place(staging, path, path)
+        for library in libraries_of(path):
+            _place(staging, library, library)
+    archive = pathlib.Path(directory) / "initramfs"
+    entries = "".join(f"{path.relative_to(staging)}\0" for path in sorted(staging.rglob("*")))
+    with open(archive, "wb") as output:
+        subprocess.run(["cpio", "--create", "--quiet", "--null", "--dereference", "--format=newc", "--owner=0:0"],
+                       cwd=staging, input=entries.encode(), stdout=output, check=True, timeout=60)
+    return archive
