@@ -67,4 +67,12 @@ HS_MUST_CHECK enum hs_status hs_image_open(const char *path, struct hs_image **r
 /** Close the file and free the image. NULL is fine. */
 void hs_image_close(struct hs_image *image);
 
+/**
+ * The rules on virtual addresses: canonical, not in page 0, no overlap, entry in an executable segment.
+ *
+ * hs_image_open() has applied them to every image but those of kind HS_IMAGE_PVH, whose virtual addresses are the
+ * guest's own business until somebody wants to enter it in another way. HS_ERR_RANGE or HS_ERR_FORMAT.
+ */
+HS_MUST_CHECK enum hs_status hs_image_check(const struct hs_image *image, struct hs_error *err);
+
 #endif
