@@ -18,8 +18,8 @@
 #define HS_PORT_HALT 108        /* the guest is done: status 0 */
 #define HS_PORT_EXIT 109        /* exit with status eax & 0xff */
 #define HS_PORT_READY 110       /* the guest is ready for calls; a no-op so far */
-#define HS_PORT_EXCEPTION 111   /* unhandled exception: (e/r)sp points at struct hs_abi_exception; all other registers
-				 * are those of the interrupted code */
+#define HS_PORT_EXCEPTION 111   /* unhandled exception: (e/r)sp points at struct hs_abi_exception32 or 64 below; all
+				 * other registers are those of the interrupted code */
 #define HS_PORT_ROOTS 112       /* reserved: register the list of page-table roots */
 #define HS_PORT_PRINT 113       /* (r/e)si = gva, (r/e)cx = length in bytes: console output; up to 64 KiB a call */
 
@@ -81,8 +81,20 @@ struct hs_abi_boot {
 	uint64_t mappings_count;
 };
 
-/* On the stack at HS_PORT_EXCEPTION, in words of the guest's size (amd64 u64, i686 u32). On i686, sp and ss are there
- * only when the interrupted code ran at another privilege level. */
+/*
+ * On the stack at HS_PORT_EXCEPTION, in words of the guest's size (amd64 u64, i686 u32). error_code is 0 where the CPU pushed
+ * none.
+ *
+ * i686, two rules more:
+ * - sp and ss are there only when the interrupted code ran at another privilege level ((cs & 3) is not the current one);
+ *   otherwise the interrupted esp is the address of the word behind flags.
+ * - When EFLAGS.NT is set the trap came through a task gate (an interrupt gate clears NT; the SDK and the provided IDT use
+ *   a task gate for the double fault, as a stack overflow leaves no stack). Then only vector and error_code are there,
+ *   and the whole interrupted state, general and segment registers, eip and eflags, is in the TSS that the back link
+ *   (word 0) of the current TSS names by its GDT selector. To show the interrupted state the host undoes the switch: TR
+ *   is the back link again, the TSS it leaves is no longer busy, CR0.TS (set by every task switch) is cleared. CR3 is
+ *   not saved by the CPU: the task of the double fault has the CR3 that the guest had when it started.
+ */
 struct hs_abi_exception64 {
 	uint64_t vector, error_code, ip, cs, flags, sp, ss;
 };

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a guest written against the hindsight SDK may call. A program defines main() and links with the runtime; it runs
+ * at privilege level 0 with paging on and no operating system below it. docs/guest-abi.md tells the whole story.
+ *
+ * The runtime owns one stack and one heap, both provided by the host, and is not reentrant: a trap handler must not call
+ * the heap when the code it interrupted may have been in it.
+ */
+#ifndef HINDSIGHT_GUEST_H
+#define HINDSIGHT_GUEST_H
+
+#include <hindsight/abi.h>
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** The program. Returning ends the guest with that exit status (its low byte). argv[argc] is NULL. */
+int main(int argc, char **argv);
+
+/** The boot information the host passed at entry; valid for the life of the guest. */
+const struct hs_abi_boot *hs_boot_info(void);
+
+/** End the guest with status & 0xff. */
+__attribute__((noreturn)) void hs_exit(int status);
+/** End the guest: it is done, status 0. */
+__attribute__((noreturn)) void hs_halt(void);
+/** End the guest as crashed, with a message. The stack stays as it is, for the debugger and the core. */
+__attribute__((noreturn)) void hs_abort(const char *message);
+
+/** Write bytes to the console. */
+void hs_write(const void *bytes, size_t length);
+/** Write a string to the console. */
+void hs_print(const char *string);
+/**
+ * Formatted output to the console, a subset of printf: %d %i %u %x %X %p %c %s %%, with the flags - and 0, a width, a
+ * precision for %s, and the lengths h, hh, l, ll and z. What it does not know it prints as it stands.
+ *
+ * @return the number of bytes written
+ */
+__attribute__((format(printf, 1, 2))) int hs_printf(const char *format, ...);
+__attribute__((format(printf, 1, 0))) int hs_vprintf(const char *format, va_list args);
+/** The same into a buffer: always NUL-terminated when size is not 0. @return the bytes the whole text would take */
+__attribute__((format(printf, 3, 4))) int hs_snprintf(char *buffer, size_t size, const char *format, ...);
+__attribute__((format(printf, 3, 0))) int hs_vsnprintf(char *buffer, size_t size, const char *format, va_list args);
+
+/** length bytes, 16-byte aligned, from the heap of the boot information; NULL when there is no room. */
+void *hs_malloc(size_t length);
+/** count * length bytes of zero; NULL when there is no room or the product overflows. */
+void *hs_calloc(size_t count, size_t length);
+/** Resize: the content is kept up to the smaller length. NULL when there is no room: then nothing changed. */
+void *hs_realloc(void *block, size_t length);
+/** Give back. NULL is fine; what is not a block in use ends the guest with hs_abort(). */
+void hs_free(void *block);
+
+/**
+ * The interrupted state as a trap handler gets it. The handler may change it: what stands here is what the CPU resumes
+ * with. Names are common to both architectures: ax is rax or eax.
+ */
+struct hs_trap_frame {
+#ifdef __x86_64__
+	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+	uint64_t di, si, bp, bx, dx, cx, ax;
+	uint64_t vector, error_code; /**< error_code is 0 for vectors that have none */
+	uint64_t ip, cs, flags, sp, ss;
+#else
+	uint32_t di, si, bp;
+	uint32_t reserved; /**< where pusha leaves the handler's own esp; popa skips it */
+	uint32_t bx, dx, cx, ax;
+	uint32_t vector, error_code; /**< error_code is 0 for vectors that have none */
+	uint32_t ip, cs, flags;
+	uint32_t sp, ss; /**< there only when (cs & 3) != 0; hs_trap_sp() knows */
+#endif
+};
+
+/** The interrupted stack pointer. */
+static inline uintptr_t hs_trap_sp(const struct hs_trap_frame *frame)
+{
+#ifndef __x86_64__
+	if ((frame->cs & 3) == 0) {
+		return (uintptr_t)&frame->sp;
+	}
+#endif
+	return frame->sp;
+}
+
+/**
+ * A trap handler.
+ *
+ * @return true to resume with the frame as it is now; false to let the host see the trap, as if there were no handler
+ */
+typedef bool hs_trap_fn(struct hs_trap_frame *frame);
+
+/** Vectors that can have a handler: the exceptions of the CPU. */
+#define HS_TRAP_COUNT 32
+
+/**
+ * Set or (NULL) remove the handler of a vector. Without one the trap is a crash, reported by the host with the state of
+ * the interrupted code. Vector 8 (double fault) cannot be resumed and never has a handler. Handlers may trap again, to
+ * HS_TRAP_DEPTH levels; a trap deeper than that goes to the host.
+ */
+void hs_trap_set_handler(unsigned int vector, hs_trap_fn *handler);
+#define HS_TRAP_DEPTH 4
+
+/** Port output. */
+static inline void hs_out8(uint16_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+static inline void hs_out16(uint16_t port, uint16_t value)
+{
+	__asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+static inline void hs_out32(uint16_t port, uint32_t value)
+{
+	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+/** Port input. */
+static inline uint8_t hs_in8(uint16_t port)
+{
+	uint8_t value;
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
+}
+
+/** The address that the last page fault was about. */
+static inline uintptr_t hs_read_cr2(void)
+{
+	uintptr_t value;
+	__asm__ volatile("mov %%cr2, %0" : "=r"(value));
+	return value;
+}
+
+/* The C library's, as far as a guest needs them; a compiler may call the first four on its own. */
+void *memcpy(void *restrict to, const void *restrict from, size_t length);
+void *memmove(void *to, const void *from, size_t length);
+void *memset(void *to, int byte, size_t length);
+int memcmp(const void *a, const void *b, size_t length);
+void *memchr(const void *bytes, int byte, size_t length);
+size_t strlen(const char *string);
+size_t strnlen(const char *string, size_t limit);
+int strcmp(const char *a, const char *b);
+int strncmp(const char *a, const char *b, size_t limit);
+char *strchr(const char *string, int character);
+char *strrchr(const char *string, int character);
+char *strstr(const char *string, const char *part);
+char *strcpy(char *restrict to, const char *restrict from);
+unsigned long strtoul(const char *string, char **end, int base);
+
+#endif
