@@ -3,7 +3,7 @@
  * The i686 entry point, the SDK's descriptor tables and the ELF note that makes a guest native.
  *
  * The tables are complete when the image is linked (the linker script splits the addresses in them) but for the CR3 of
- * the double fault's task.
+ * the two tasks.
  */
 #include "../rt/cpu.h"
 #include <hindsight/abi.h>
@@ -21,6 +21,7 @@ _start:
 	lgdt gdt_pointer
 	lidt hs_idt_pointer
 	movl %cr3, %eax
+	movl %eax, hs_tss + 28 /* abi.h: at a double fault the host looks here */
 	movl %eax, hs_double_fault_tss + 28
 	movl $HS_SELECTOR_TSS, %eax
 	ltr %ax

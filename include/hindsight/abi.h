@@ -88,12 +88,11 @@ struct hs_abi_boot {
  * i686, two rules more:
  * - sp and ss are there only when the interrupted code ran at another privilege level ((cs & 3) is not the current one);
  *   otherwise the interrupted esp is the address of the word behind flags.
- * - When EFLAGS.NT is set the trap came through a task gate (an interrupt gate clears NT; the SDK and the provided IDT use
- *   a task gate for the double fault, as a stack overflow leaves no stack). Then only vector and error_code are there,
- *   and the whole interrupted state, general and segment registers, eip and eflags, is in the TSS that the back link
- *   (word 0) of the current TSS names by its GDT selector. To show the interrupted state the host undoes the switch: TR
- *   is the back link again, the TSS it leaves is no longer busy, CR0.TS (set by every task switch) is cleared. CR3 is
- *   not saved by the CPU: the task of the double fault has the CR3 that the guest had when it started.
+ * - When vector is 8 and EFLAGS.NT is set, the double fault came through a task gate (an interrupt gate clears NT; the SDK
+ *   and the provided IDT use a task gate there, as a stack overflow leaves no stack). Then only vector and error_code
+ *   are on the stack, and the whole interrupted state, general and segment registers, eip and eflags, is in the TSS that
+ *   the back link (word 0) of the current TSS names by its GDT selector. CR3 is not saved by a task switch: a guest with
+ *   such a gate keeps the CR3 field of both TSSs at what CR3 is. Every task switch sets CR0.TS.
  */
 struct hs_abi_exception64 {
 	uint64_t vector, error_code, ip, cs, flags, sp, ss;
