@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The data area. See data.h. */
+#include "coredump/data.h"
+
+#include "base/arith.h"
+#include "base/fd_io.h"
+
+#include <string.h>
+
+/** Memory that cannot be pointed at is read through a buffer of this size, on the stack. */
+#define CHUNK_BYTES (16 * HS_PAGE_SIZE)
+
+struct sink {
+	int fd;
+	const char *name;
+	struct hs_core_data_result result;
+};
+
+bool hs_core_is_zero(const uint8_t *bytes, size_t length)
+{
+	/* memcmp() is the C library's vector code; looking at the first word spares the call for most pages with data. */
+	static const uint8_t zeros[HS_PAGE_SIZE] __attribute__((aligned(64)));
+	uint64_t first = 0;
+
+	memcpy(&first, bytes, length < sizeof(first) ? length : sizeof(first));
+	if (first != 0) {
+		return false;
+	}
+	while (length > 0) {
+		size_t part = length < sizeof(zeros) ? length : sizeof(zeros);
+
+		if (memcmp(bytes, zeros, part) != 0) {
+			return false;
+		}
+		bytes += part;
+		length -= part;
+	}
+	return true;
+}
+
+/** Bytes from at to the end of the run of pages that are all zero, or all not. */
+static uint64_t run_length(const uint8_t *bytes, uint64_t at, uint64_t length, bool zero)
+{
+	uint64_t end = at;
+
+	while (end < length) {
+		uint64_t part = hs_min_u64(HS_PAGE_SIZE, length - end);
+
+		if (hs_core_is_zero(bytes + end, (size_t)part) != zero) {
+			break;
+		}
+		end += part;
+	}
+	return end - at;
+}
+
+/** Write contiguous memory, page runs that have data only: one write for each run. */
+static enum hs_status put_bytes(struct sink *sink, const uint8_t *bytes, uint64_t length, uint64_t offset,
+				struct hs_error *err)
+{
+	uint64_t at = 0;
+
+	while (at < length) {
+		at += run_length(bytes, at, length, true);
+		uint64_t run = run_length(bytes, at, length, false);
+
+		if (run == 0) {
+			continue;
+		}
+		enum hs_status st = hs_fd_pwrite(sink->fd, sink->name, bytes + at, (size_t)run, offset + at, err);
+
+		if (st) {
+			return st;
+		}
+		sink->result.stored_bytes += run;
+		at += run;
+	}
+	return HS_OK;
+}
+
+/** Up to CHUNK_BYTES that cannot be pointed at; *ret_length is how many. A page that cannot be read becomes a hole. */
+static enum hs_status put_chunk(struct sink *sink, const struct hs_phys *phys, uint64_t gpa, uint64_t length,
+				uint64_t offset, uint64_t *ret_length, struct hs_error *err)
+{
+	uint8_t buffer[CHUNK_BYTES];
+	uint64_t to_page_end = HS_PAGE_SIZE - gpa % HS_PAGE_SIZE;
+
+	length = hs_min_u64(length, sizeof(buffer));
+	if (phys->ops->read(phys->ctx, hs_gpa_of(gpa), buffer, (size_t)length, NULL) == HS_OK) {
+		*ret_length = length;
+		return put_bytes(sink, buffer, length, offset, err);
+	}
+	length = hs_min_u64(length, to_page_end);
+	*ret_length = length;
+	if (phys->ops->read(phys->ctx, hs_gpa_of(gpa), buffer, (size_t)length, NULL) == HS_OK) {
+		return put_bytes(sink, buffer, length, offset, err);
+	}
+	/* Memory may end within a page (a raw image): the part of it that is there was written before. */
+	if (length == HS_PAGE_SIZE) {
+		sink->result.unreadable_bytes += length;
+	}
+	return HS_OK;
+}
+
+static enum hs_status put_extent(struct sink *sink, const struct hs_phys *phys, const struct hs_core_extent *extent,
+				 uint64_t offset, struct hs_error *err)
+{
+	uint64_t at = 0;
+
+	while (at < extent->length) {
+		uint64_t gpa = extent->gpa + at;
+		uint64_t left = extent->length - at;
+		uint64_t length = 0;
+		const uint8_t *bytes = phys->ops->pointer(phys->ctx, hs_gpa_of(gpa), &length);
+		enum hs_status st;
+
+		if (bytes != NULL && length > 0) {
+			length = hs_min_u64(length, left);
+			st = put_bytes(sink, bytes, length, offset + at, err);
+		} else {
+			st = put_chunk(sink, phys, gpa, left, offset + at, &length, err);
+		}
+		if (st) {
+			return st;
+		}
+		at += length;
+	}
+	return HS_OK;
+}
+
+enum hs_status hs_core_data_write(int fd, const char *name, const struct hs_phys *phys, const struct hs_core_plan *plan,
+				  uint64_t data_offset, struct hs_core_data_result *ret, struct hs_error *err)
+{
+	struct sink sink = { .fd = fd, .name = name };
+
+	for (size_t i = 0; i < plan->extent_count; i++) {
+		enum hs_status st =
+			put_extent(&sink, phys, &plan->extents[i], data_offset + plan->extents[i].offset, err);
+
+		if (st) {
+			return st;
+		}
+	}
+	*ret = sink.result;
+	return HS_OK;
+}

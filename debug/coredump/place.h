@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where a core goes: its name, and the file that appears under that name whole or not at all.
+ *
+ * In: a path. Out: a descriptor of a temporary file in the directory that was named; then, once it is written, its final
+ * name. It knows nothing of what is in the file.
+ */
+#ifndef HS_COREDUMP_PLACE_H
+#define HS_COREDUMP_PLACE_H
+
+#include <hindsight/error.h>
+
+#include <limits.h>
+#include <stdbool.h>
+
+/** A file on its way to its name. Fields are private but for fd and path. */
+struct hs_core_place {
+	int fd;              /* of the temporary file, for writing; owned by the place */
+	char path[PATH_MAX]; /* the final name; of a numbered one, what it will be unless another file gets there first */
+	int directory_fd;
+	char directory[PATH_MAX];
+	char guest[NAME_MAX + 1];
+	char temporary[64];
+	int pid;
+	unsigned int sequence;
+	bool numbered;
+};
+
+/**
+ * Create the temporary file.
+ *
+ * @param path   a directory, or the name of a file that does not exist; NULL for the working directory
+ * @param guest  for the default name, as is pid
+ * @param ret    to be given to hs_core_place_deinit()
+ */
+HS_MUST_CHECK enum hs_status hs_core_place_init(const char *path, const char *guest, int pid, struct hs_core_place *ret,
+						struct hs_error *err);
+/** Sync the file and give it its name; place->path is then what it is called. Replaces nothing: HS_ERR_BUSY. */
+HS_MUST_CHECK enum hs_status hs_core_place_publish(struct hs_core_place *place, struct hs_error *err);
+/** Close the file; one that was not published is removed. */
+void hs_core_place_deinit(struct hs_core_place *place);
+
+#endif

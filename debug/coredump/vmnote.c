@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Records of the HINDSIGHT note. See vmnote.h. */
+#include "coredump/vmnote.h"
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+#include <string.h>
+
+enum record_kind {
+	RECORD_PRODUCER = 1,    /* text with its NUL */
+	RECORD_REASON_NAME = 2, /* text with its NUL */
+	RECORD_REASON = 3,      /* text with its NUL */
+	RECORD_WALK = 4,        /* u64: flags (bit 0: partial), reached, bad tables, unbacked bytes */
+	RECORD_ROOT = 5,        /* u32 format, u32 bits (0 PSE, 1 NXE, 2 WP, 8..15 MAXPHYADDR), u64 base */
+};
+
+enum { WALK_BYTES = 32, ROOT_BYTES = 16 };
+
+static void put_record(struct hs_buf *buf, uint32_t kind, const void *bytes, size_t length)
+{
+	static const uint8_t zeros[4];
+	uint8_t header[8];
+
+	hs_put_le32(header, kind);
+	hs_put_le32(header + 4, (uint32_t)length);
+	hs_buf_append(buf, header, sizeof(header));
+	hs_buf_append(buf, bytes, length);
+	hs_buf_append(buf, zeros, -length & 3);
+}
+
+static void put_text(struct hs_buf *buf, uint32_t kind, const char *text)
+{
+	put_record(buf, kind, text, strlen(text) + 1);
+}
+
+static void put_root(struct hs_buf *buf, const struct hs_root *root)
+{
+	uint8_t bytes[ROOT_BYTES];
+	uint32_t bits = (root->pse ? 1u : 0u) | (root->nxe ? 2u : 0u) | (root->wp ? 4u : 0u) |
+			(uint32_t)root->maxphyaddr << 8;
+
+	hs_put_le32(bytes, root->format);
+	hs_put_le32(bytes + 4, bits);
+	hs_put_le64(bytes + 8, root->base.v);
+	put_record(buf, RECORD_ROOT, bytes, sizeof(bytes));
+}
+
+void hs_vmnote_put(struct hs_buf *buf, const struct hs_vmnote *note)
+{
+	uint8_t version[4], walk[WALK_BYTES];
+
+	hs_put_le32(version, HS_VMNOTE_VERSION);
+	hs_buf_append(buf, version, sizeof(version));
+	put_text(buf, RECORD_PRODUCER, note->producer);
+	put_text(buf, RECORD_REASON_NAME, note->reason_name);
+	put_text(buf, RECORD_REASON, note->reason);
+	hs_put_le64(walk, note->partial);
+	hs_put_le64(walk + 8, note->reached);
+	hs_put_le64(walk + 16, note->bad_tables);
+	hs_put_le64(walk + 24, note->unbacked_bytes);
+	put_record(buf, RECORD_WALK, walk, sizeof(walk));
+	if (note->has_root) {
+		put_root(buf, &note->root);
+	}
+}
+
+static enum hs_status broken(struct hs_error *err, const char *what)
+{
+	return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "broken HINDSIGHT note: %s", what);
+}
+
+static enum hs_status get_text(const uint8_t *bytes, size_t length, const char **ret, struct hs_error *err)
+{
+	if (length == 0 || memchr(bytes, 0, length) != bytes + length - 1) {
+		return broken(err, "a text that does not end in its one NUL");
+	}
+	*ret = (const char *)bytes;
+	return HS_OK;
+}
+
+static enum hs_status get_root(const uint8_t *bytes, size_t length, struct hs_vmnote *note, struct hs_error *err)
+{
+	if (length < ROOT_BYTES || hs_get_le32(bytes) >= HS_PAGING_FORMAT_COUNT) {
+		return broken(err, "a root of no known paging format");
+	}
+	uint32_t bits = hs_get_le32(bytes + 4);
+
+	note->has_root = true;
+	note->root = (struct hs_root){
+		.format = (enum hs_paging_format)hs_get_le32(bytes),
+		.base = hs_gpa_of(hs_get_le64(bytes + 8)),
+		.pse = bits & 1,
+		.nxe = bits & 2,
+		.wp = bits & 4,
+		.maxphyaddr = (uint8_t)(bits >> 8),
+	};
+	return HS_OK;
+}
+
+static enum hs_status get_record(uint32_t kind, const uint8_t *bytes, size_t length, struct hs_vmnote *note,
+				 struct hs_error *err)
+{
+	switch (kind) {
+	case RECORD_PRODUCER:
+		return get_text(bytes, length, &note->producer, err);
+	case RECORD_REASON_NAME:
+		return get_text(bytes, length, &note->reason_name, err);
+	case RECORD_REASON:
+		return get_text(bytes, length, &note->reason, err);
+	case RECORD_ROOT:
+		return get_root(bytes, length, note, err);
+	case RECORD_WALK:
+		if (length < WALK_BYTES) {
+			return broken(err, "a short record of the walk");
+		}
+		note->partial = hs_get_le64(bytes) & 1;
+		note->reached = hs_get_le64(bytes + 8);
+		note->bad_tables = hs_get_le64(bytes + 16);
+		note->unbacked_bytes = hs_get_le64(bytes + 24);
+		return HS_OK;
+	default:
+		return HS_OK;
+	}
+}
+
+enum hs_status hs_vmnote_get(const uint8_t *desc, size_t length, struct hs_vmnote *ret, struct hs_error *err)
+{
+	struct hs_vmnote note = { .producer = "", .reason_name = "", .reason = "" };
+	size_t at = 4;
+
+	if (length < 4) {
+		return broken(err, "no version");
+	}
+	if (hs_get_le32(desc) != HS_VMNOTE_VERSION) {
+		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
+				    "HINDSIGHT note of version %u, this program knows %u (use a newer one)",
+				    (unsigned int)hs_get_le32(desc), HS_VMNOTE_VERSION);
+	}
+	while (length - at >= 8) {
+		uint32_t kind = hs_get_le32(desc + at);
+		size_t bytes = hs_get_le32(desc + at + 4);
+
+		at += 8;
+		if (bytes > length - at) {
+			return broken(err, "a record longer than the note");
+		}
+		enum hs_status st = get_record(kind, desc + at, bytes, &note, err);
+
+		if (st) {
+			return st;
+		}
+		at += bytes;
+		at += (-bytes & 3) < length - at ? -bytes & 3 : length - at;
+	}
+	*ret = note;
+	return HS_OK;
+}
