@@ -131,10 +131,7 @@ static void put_vec128(struct hs_buf *buf)
 	hs_buf_append_string(buf, "      <field name=\"uint128\" type=\"uint128\"/>\n    </union>\n");
 }
 
-/*
- * Groups are what "info registers" and its relatives select by. Control registers are not saved and restored around a
- * call that gdb makes in the guest: putting CR3 back would undo what the called function did.
- */
+/* What "info float" and "info vector" select by; all else is general. gdb 13 ignores save-restore on x86. */
 static const char *extra_attributes(const struct hs_reg *reg)
 {
 	switch (reg->feature) {
@@ -142,8 +139,6 @@ static const char *extra_attributes(const struct hs_reg *reg)
 		return strcmp(reg->gdb_type, "int") == 0 ? " group=\"float\"" : "";
 	case HS_REG_SSE:
 		return strcmp(reg->gdb_type, "i386_mxcsr") == 0 ? " group=\"vector\"" : "";
-	case HS_REG_CONTROL:
-		return " group=\"system\" save-restore=\"no\"";
 	default:
 		return "";
 	}

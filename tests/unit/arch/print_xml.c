@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Print the target description of an architecture, for the test that gives it to gdb: print_xml amd64|i686. */
+/*
+ * For the test that compares with gdb: print_xml amd64|i686 prints the target description, print_xml amd64|i686 --table
+ * a line "number name bytes" for each register.
+ */
+#include "arch/regs.h"
 #include "arch/xml.h"
 
 #include <stdio.h>
 #include <string.h>
 
-int main(int argc, char **argv)
+static int print_description(enum hs_arch arch)
 {
-	enum hs_arch arch = argc > 1 && strcmp(argv[1], "i686") == 0 ? HS_ARCH_I686 : HS_ARCH_AMD64;
 	struct hs_error err;
 	struct hs_buf xml;
 	int failed = 0;
@@ -21,4 +24,22 @@ int main(int argc, char **argv)
 	}
 	hs_buf_deinit(&xml);
 	return failed;
+}
+
+static int print_table(enum hs_arch arch)
+{
+	size_t count;
+	const struct hs_reg *regs = hs_regs(arch, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		printf("%zu %s %d\n", i, regs[i].name, regs[i].bytes);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	enum hs_arch arch = argc > 1 && strcmp(argv[1], "i686") == 0 ? HS_ARCH_I686 : HS_ARCH_AMD64;
+
+	return argc > 2 ? print_table(arch) : print_description(arch);
 }
