@@ -111,12 +111,14 @@ enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struc
 	if (st) {
 		return st;
 	}
-	failure = run_once(backend);
-	if (failure == EINTR || failure == EAGAIN) {
-		take_interrupt(backend);
-		*ret = (struct hs_exit){ .kind = HS_EXIT_INTERRUPTED };
-		return HS_OK;
-	}
+	/* Signals that are not ours (a terminal's size, a child) end KVM_RUN as well, and mean nothing here. */
+	do {
+		failure = run_once(backend);
+		if (failure == EINTR && take_interrupt(backend)) {
+			*ret = (struct hs_exit){ .kind = HS_EXIT_INTERRUPTED };
+			return HS_OK;
+		}
+	} while (failure == EINTR || failure == EAGAIN);
 	if (failure) {
 		return hs_error_set(err, HS_ERR_BACKEND, failure, 0, "KVM cannot run the CPU: %s", strerror(failure));
 	}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/bus.h"
+
+#include "base/arith.h"
+
+#include <hindsight/paging.h>
+
+/* Registers of the 16550 (National Semiconductor PC16550D, table II), as offsets from HS_PORT_UART. */
+enum { UART_DATA = 0, UART_LCR = 3, UART_LSR = 5, UART_SCRATCH = 7, UART_PORTS = 8 };
+#define UART_LCR_DLAB 0x80u
+#define UART_LSR_TRANSMITTER_EMPTY 0x60u
+
+static void print(struct hs_bus *bus, const void *bytes, size_t length)
+{
+	if (bus->console && length > 0) {
+		bus->console(bus->console_ctx, bytes, length);
+	}
+}
+
+static void print_char(struct hs_bus *bus, uint32_t data)
+{
+	uint8_t byte = (uint8_t)data;
+
+	print(bus, &byte, 1);
+}
+
+/* One call of the guest for a whole string: an exit costs microseconds, a character each would be felt. */
+static enum hs_bus_action print_string(struct hs_bus *bus, const struct hs_phys *phys, const struct hs_cpu_state *cpu,
+				       uint64_t *ret_value)
+{
+	hs_gva at = hs_gva_of(cpu->gpr[HS_RSI]);
+	uint64_t left = cpu->gpr[HS_RCX];
+	struct hs_root root;
+	uint8_t chunk[1024];
+
+	hs_root_of_cpu(cpu, &root);
+	*ret_value = at.v;
+	if (left > HS_BUS_PRINT_MAX) {
+		return HS_BUS_BAD_PRINT;
+	}
+	while (left > 0) {
+		size_t wanted = hs_min_u64(left, sizeof(chunk));
+		size_t got;
+
+		if (hs_vmem_read(phys, &root, at, chunk, wanted, &got, NULL)) {
+			*ret_value = at.v;
+			return HS_BUS_BAD_PRINT;
+		}
+		print(bus, chunk, got);
+		at.v += got;
+		left -= got;
+	}
+	return HS_BUS_CONTINUE;
+}
+
+static void append_escaped(struct hs_bus *bus, uint8_t byte)
+{
+	if (bus->abort_length + 1 < sizeof(bus->abort_text)) {
+		bus->abort_text[bus->abort_length++] = byte >= 0x20 && byte < 0x7f ? (char)byte : '?';
+		bus->abort_text[bus->abort_length] = '\0';
+	}
+}
+
+/* Low byte: how many of the other three are message; 0xFF among them, or as the count, ends the message. */
+static enum hs_bus_action abort_bytes(struct hs_bus *bus, uint32_t data)
+{
+	unsigned int count = data & 0xFF;
+
+	if (count == 0xFF) {
+		return HS_BUS_ABORT;
+	}
+	for (unsigned int i = 1; i <= count && i <= 3; i++) {
+		uint8_t byte = (uint8_t)(data >> (8 * i));
+
+		if (byte == 0xFF) {
+			return HS_BUS_ABORT;
+		}
+		append_escaped(bus, byte);
+	}
+	return HS_BUS_CONTINUE;
+}
+
+static enum hs_bus_action uart_out(struct hs_bus *bus, unsigned int reg, uint32_t data)
+{
+	if (reg == UART_LCR) {
+		bus->uart_lcr = (uint8_t)data;
+	} else if (reg == UART_SCRATCH) {
+		bus->uart_scratch = (uint8_t)data;
+	} else if (reg == UART_DATA && !(bus->uart_lcr & UART_LCR_DLAB)) {
+		print_char(bus, data);
+	}
+	return HS_BUS_CONTINUE;
+}
+
+enum hs_bus_action hs_bus_out(struct hs_bus *bus, const struct hs_phys *phys, const struct hs_cpu_state *cpu,
+			      uint16_t port, uint8_t size, uint32_t data, uint64_t *ret_value)
+{
+	uint32_t mask = size >= 4 ? 0xFFFFFFFF : (1u << (8 * size)) - 1;
+
+	data &= mask;
+	*ret_value = 0;
+	switch (port) {
+	case HS_PORT_DEBUG_PRINT:
+	case HS_PORT_DEBUGCON:
+		print_char(bus, data);
+		return HS_BUS_CONTINUE;
+	case HS_PORT_PRINT:
+		return print_string(bus, phys, cpu, ret_value);
+	case HS_PORT_ABORT:
+		return abort_bytes(bus, data);
+	case HS_PORT_HALT:
+		return HS_BUS_EXIT;
+	case HS_PORT_EXIT:
+		*ret_value = data & 0xFF;
+		return HS_BUS_EXIT;
+	case HS_PORT_DEBUG_EXIT:
+		*ret_value = (data << 1 | 1) & 0xFF;
+		return HS_BUS_EXIT;
+	case HS_PORT_EXCEPTION:
+		return HS_BUS_EXCEPTION;
+	case HS_PORT_READY:
+	case HS_PORT_TRACE:
+		return HS_BUS_CONTINUE;
+	default:
+		break;
+	}
+	if (port >= HS_PORT_UART && port < HS_PORT_UART + UART_PORTS) {
+		return uart_out(bus, port - HS_PORT_UART, data);
+	}
+	return HS_BUS_UNKNOWN;
+}
+
+enum hs_bus_action hs_bus_in(struct hs_bus *bus, uint16_t port, uint64_t *ret_value)
+{
+	*ret_value = 0;
+	if (port == HS_PORT_DEBUGCON) {
+		*ret_value = HS_PORT_DEBUGCON; /* how a guest finds out that there is a debug console */
+		return HS_BUS_CONTINUE;
+	}
+	if (port < HS_PORT_UART || port >= HS_PORT_UART + UART_PORTS) {
+		return HS_BUS_UNKNOWN;
+	}
+	switch (port - HS_PORT_UART) {
+	case UART_LCR:
+		*ret_value = bus->uart_lcr;
+		break;
+	case UART_LSR:
+		*ret_value = UART_LSR_TRANSMITTER_EMPTY;
+		break;
+	case UART_SCRATCH:
+		*ret_value = bus->uart_scratch;
+		break;
+	default:
+		break;
+	}
+	return HS_BUS_CONTINUE;
+}

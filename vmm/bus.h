@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The ports of include/hindsight/abi.h: what an in or out means. It reads guest memory for printing and never writes it. */
+#ifndef HS_VMM_BUS_H
+#define HS_VMM_BUS_H
+
+#include <hindsight/abi.h>
+#include <hindsight/cpu.h>
+#include <hindsight/error.h>
+#include <hindsight/mem.h>
+#include <hindsight/vm.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** What the VM is to do after an access. */
+enum hs_bus_action {
+	HS_BUS_CONTINUE,  /* done; for an in, value is the answer */
+	HS_BUS_EXIT,      /* the guest has ended with value as its status */
+	HS_BUS_ABORT,     /* the guest has aborted; bus->abort_text says why */
+	HS_BUS_EXCEPTION, /* an exception frame is on the guest's stack */
+	HS_BUS_UNKNOWN,   /* nothing listens on that port */
+	HS_BUS_BAD_PRINT, /* HS_PORT_PRINT with a buffer that is not there or too long: value is its address */
+};
+
+/** Caller's storage. */
+struct hs_bus {
+	hs_console_fn *console; /* NULL discards */
+	void *console_ctx;
+	uint8_t uart_lcr; /* line control: bit 7 selects the divisor latch instead of data */
+	uint8_t uart_scratch;
+	char abort_text[128]; /* what HS_PORT_ABORT has sent so far */
+	size_t abort_length;
+};
+
+/** Longest string of one HS_PORT_PRINT, in bytes. */
+#define HS_BUS_PRINT_MAX 65536u
+
+/** An out of size bytes. cpu is read for HS_PORT_PRINT: its general registers and its page tables. */
+enum hs_bus_action hs_bus_out(struct hs_bus *bus, const struct hs_phys *phys, const struct hs_cpu_state *cpu,
+			      uint16_t port, uint8_t size, uint32_t data, uint64_t *ret_value);
+/** An in. */
+enum hs_bus_action hs_bus_in(struct hs_bus *bus, uint16_t port, uint64_t *ret_value);
+
+#endif

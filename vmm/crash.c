@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/crash.h"
+
+#include "arch/exception.h"
+#include "base/arith.h"
+#include "vmm/insn.h"
+
+#include <hindsight/paging.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static void start(const struct hs_crash_scene *scene, enum hs_crash_reason reason, int signal, int code,
+		  struct hs_crash *ret)
+{
+	*ret = (struct hs_crash){ .reason = reason, .signal = signal, .code = code, .rip = scene->cpu->rip };
+	ret->fault_address = ret->rip;
+}
+
+/* What the page tables say about an address, in words. */
+static const char *mapping_of(const struct hs_crash_scene *scene, uint64_t address, uint32_t error_code)
+{
+	struct hs_root root;
+	struct hs_range range;
+
+	hs_root_of_cpu(scene->cpu, &root);
+	hs_translate(scene->phys, &root, hs_gva_of(address), &range);
+	switch (range.kind) {
+	case HS_RANGE_MAPPED:
+		if (error_code & HS_PF_I) {
+			return range.prot & HS_PROT_EXEC ? "mapped" : "mapped without execute permission";
+		}
+		if ((error_code & HS_PF_U) && !range.user) {
+			return "mapped for the supervisor only";
+		}
+		return (error_code & HS_PF_W) && !(range.prot & HS_PROT_WRITE) ? "mapped read-only" : "mapped";
+	case HS_RANGE_HOLE:
+		return "not mapped";
+	case HS_RANGE_UNREADABLE:
+		return "its page table is not in memory";
+	case HS_RANGE_RESERVED:
+		return "reserved bits are set in its page table";
+	case HS_RANGE_NON_CANONICAL:
+		return "not a canonical address";
+	}
+	return "";
+}
+
+/* Below the stack that the boot provided there is a guard area: what faults there has run out of stack. */
+static bool is_stack_overflow(const struct hs_crash_scene *scene, uint64_t address)
+{
+	const struct hs_area *guard = hs_layout_area(scene->layout, HS_AREA_GUARD);
+
+	return guard && address - guard->gva.v < guard->length && address >= guard->gva.v;
+}
+
+static void describe_page_fault(const struct hs_crash_scene *scene, uint32_t error_code, struct hs_crash *crash)
+{
+	const char *access = error_code & HS_PF_I ? "fetch from" : error_code & HS_PF_W ? "write to" : "read of";
+	bool overflow = is_stack_overflow(scene, scene->cpu->cr2);
+
+	crash->fault_address = scene->cpu->cr2;
+	crash->code = hs_exception_pf_code(error_code);
+	snprintf(crash->text, sizeof(crash->text), "page fault (#PF): %s 0x%llx, %s%s", access,
+		 (unsigned long long)scene->cpu->cr2, mapping_of(scene, scene->cpu->cr2, error_code),
+		 overflow ? ": stack overflow" : "");
+}
+
+/* A #GP without an error code is most often an address that is not canonical; the CPU does not say which. */
+static void describe_protection(const struct hs_crash_scene *scene, struct hs_crash *crash)
+{
+	struct hs_insn insn;
+
+	if (crash->error_code) {
+		snprintf(crash->text, sizeof(crash->text), "general protection fault (#GP): selector 0x%x",
+			 crash->error_code & 0xFFF8u);
+		return;
+	}
+	snprintf(crash->text, sizeof(crash->text), "general protection fault (#GP)");
+	if (!(scene->cpu->msr.efer & (1u << 10)) ||
+	    hs_insn_decode(scene->phys, scene->cpu, hs_gva_of(scene->cpu->rip), &insn, NULL)) {
+		return;
+	}
+	for (size_t i = 0; i < insn.access_count; i++) {
+		if (!hs_insn_canonical(insn.accesses[i].address)) {
+			crash->fault_address = insn.accesses[i].address;
+			snprintf(crash->text, sizeof(crash->text),
+				 "general protection fault (#GP): %s 0x%llx, not a canonical address",
+				 insn.accesses[i].write ? "write to" : "read of",
+				 (unsigned long long)insn.accesses[i].address);
+			return;
+		}
+	}
+}
+
+void hs_crash_of_exception(const struct hs_crash_scene *scene, const struct hs_exception_frame *frame,
+			   struct hs_crash *ret)
+{
+	const struct hs_exception *exception = hs_exception_of(frame->vector);
+	struct hs_crash crash;
+
+	start(scene, HS_CRASH_EXCEPTION, exception->signal, exception->code, &crash);
+	crash.vector = frame->vector;
+	crash.has_error_code = frame->has_error_code;
+	crash.error_code = frame->error_code;
+	if (frame->vector == HS_VECTOR_PF) {
+		describe_page_fault(scene, frame->error_code, &crash);
+	} else if (frame->vector == HS_VECTOR_GP) {
+		describe_protection(scene, &crash);
+	} else if (frame->vector == HS_VECTOR_DF && is_stack_overflow(scene, scene->cpu->cr2)) {
+		crash.fault_address = scene->cpu->cr2;
+		snprintf(crash.text, sizeof(crash.text),
+			 "double fault (#DF): a push to 0x%llx, not mapped: stack overflow",
+			 (unsigned long long)scene->cpu->cr2);
+	} else if (frame->vector >= HS_VECTOR_COUNT) {
+		snprintf(crash.text, sizeof(crash.text), "interrupt 0x%x that nobody handles", frame->vector);
+	} else if (frame->has_error_code && frame->error_code) {
+		snprintf(crash.text, sizeof(crash.text), "%s (%s): error code 0x%x", exception->name,
+			 exception->mnemonic, frame->error_code);
+	} else {
+		snprintf(crash.text, sizeof(crash.text), "%s (%s)", exception->name, exception->mnemonic);
+	}
+	*ret = crash;
+}
+
+/* The linear address behind a physical one: that of the operand which translates to it, else unknown. */
+static bool find_gva(const struct hs_crash_scene *scene, uint64_t gpa, uint64_t *ret)
+{
+	struct hs_insn insn;
+	struct hs_root root;
+
+	if (hs_insn_decode(scene->phys, scene->cpu, hs_gva_of(scene->cpu->rip), &insn, NULL)) {
+		return false;
+	}
+	hs_root_of_cpu(scene->cpu, &root);
+	for (size_t i = 0; i < insn.access_count; i++) {
+		struct hs_range range;
+		uint64_t address = insn.accesses[i].address;
+
+		hs_translate(scene->phys, &root, hs_gva_of(address), &range);
+		if (range.kind == HS_RANGE_MAPPED && range.gpa.v + (address - range.start.v) == gpa) {
+			*ret = address;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void describe_memory(const struct hs_crash_scene *scene, const struct hs_exit *exit, struct hs_crash *crash)
+{
+	const char *access = exit->is_write ? "write to" : "read of";
+	const char *why = exit->kind == HS_EXIT_READ_ONLY ? "read-only memory" : "no memory is there";
+
+	crash->gpa = exit->gpa;
+	crash->fault_address = exit->gpa;
+	if (find_gva(scene, exit->gpa, &crash->fault_address)) {
+		snprintf(crash->text, sizeof(crash->text), "bus error: %s 0x%llx, which is guest-physical 0x%llx: %s",
+			 access, (unsigned long long)crash->fault_address, (unsigned long long)exit->gpa, why);
+	} else {
+		snprintf(crash->text, sizeof(crash->text), "bus error: %s guest-physical 0x%llx: %s", access,
+			 (unsigned long long)exit->gpa, why);
+	}
+}
+
+void hs_crash_of_exit(const struct hs_crash_scene *scene, const struct hs_exit *exit, struct hs_crash *ret)
+{
+	struct hs_crash crash;
+
+	switch (exit->kind) {
+	case HS_EXIT_SHUTDOWN:
+		start(scene, HS_CRASH_TRIPLE_FAULT, SIGSEGV, SI_KERNEL, &crash);
+		crash.registers_lost = exit->registers_lost;
+		snprintf(crash.text, sizeof(crash.text), "triple fault%s",
+			 exit->registers_lost ? " (the CPU has reset the registers)" : "");
+		break;
+	case HS_EXIT_PORT_IN:
+	case HS_EXIT_PORT_OUT:
+		start(scene, HS_CRASH_UNKNOWN_PORT, SIGSYS, SI_KERNEL, &crash);
+		crash.port = exit->port;
+		snprintf(crash.text, sizeof(crash.text), "unknown port: %u-bit %s port 0x%x (%u)", exit->size * 8u,
+			 exit->kind == HS_EXIT_PORT_IN ? "in from" : "out to", exit->port, exit->port);
+		break;
+	case HS_EXIT_UNMAPPED:
+	case HS_EXIT_READ_ONLY:
+		start(scene, exit->kind == HS_EXIT_UNMAPPED ? HS_CRASH_UNMAPPED : HS_CRASH_READ_ONLY, SIGBUS, BUS_ADRERR,
+		      &crash);
+		describe_memory(scene, exit, &crash);
+		break;
+	case HS_EXIT_EMULATION:
+		start(scene, HS_CRASH_BACKEND, SIGILL, ILL_ILLOPC, &crash);
+		snprintf(crash.text, sizeof(crash.text),
+			 "this host's KVM cannot execute the instruction (hindsight doctor says what it can)");
+		break;
+	default:
+		start(scene, HS_CRASH_BACKEND, SIGABRT, SI_KERNEL, &crash);
+		snprintf(crash.text, sizeof(crash.text), "the CPU backend failed: code %u, detail 0x%llx", exit->code,
+			 (unsigned long long)exit->detail);
+		break;
+	}
+	*ret = crash;
+}
+
+void hs_crash_of_abort(const struct hs_crash_scene *scene, const char *message, struct hs_crash *ret)
+{
+	start(scene, HS_CRASH_ABORT, SIGABRT, SI_USER, ret);
+	snprintf(ret->abort_message, sizeof(ret->abort_message), "%s", message);
+	snprintf(ret->text, sizeof(ret->text), "abort%s%s", *message ? ": " : "", message);
+}
+
+void hs_crash_of_bad_call(const struct hs_crash_scene *scene, uint16_t port, uint64_t address, const char *what,
+			  struct hs_crash *ret)
+{
+	start(scene, HS_CRASH_UNKNOWN_PORT, SIGSYS, SI_KERNEL, ret);
+	ret->port = port;
+	snprintf(ret->text, sizeof(ret->text), "bad call of port %u: %s at 0x%llx", port, what,
+		 (unsigned long long)address);
+}

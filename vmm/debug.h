@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Breakpoints and watchpoints: one authoritative list, and the way each is had from the backend at hand. A debug register
+ * where one fires, a planted opcode where that is reported, else single steps with a look at what each instruction is
+ * about to touch. Planted bytes are in memory only between arm and disarm, which enclose one run of the CPU.
+ */
+#ifndef HS_VMM_DEBUG_H
+#define HS_VMM_DEBUG_H
+
+#include "vmm/backend.h"
+#include "vmm/insn.h"
+
+#include <hindsight/cpu.h>
+#include <hindsight/error.h>
+#include <hindsight/mem.h>
+#include <hindsight/target.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Most breakpoints and watchpoints of one VM. */
+#define HS_DEBUG_MAX 256
+
+struct hs_planted {
+	hs_gva gva;
+	hs_gpa gpa;
+	uint8_t original;
+};
+
+/** Caller's storage; zero is the empty list. */
+struct hs_debug {
+	struct hs_breakpoint list[HS_DEBUG_MAX];
+	size_t count;
+	struct hs_backend_abilities abilities; /* valid when abilities_known */
+	bool abilities_known;
+	/* Between arm and disarm. */
+	struct hs_planted planted[HS_DEBUG_MAX];
+	size_t planted_count;
+	struct hs_breakpoint breaks[HS_DEBUG_MAX];  /* given to the backend */
+	struct hs_breakpoint watches[HS_DEBUG_MAX]; /* given to the backend */
+};
+
+/** As hs_vm_break_insert(). phys and cpu (core registers) tell whether something is mapped there. */
+HS_MUST_CHECK enum hs_status hs_debug_insert(struct hs_debug *debug, const struct hs_breakpoint *breakpoint,
+					     const struct hs_phys *phys, const struct hs_cpu_state *cpu,
+					     struct hs_error *err);
+HS_MUST_CHECK enum hs_status hs_debug_remove(struct hs_debug *debug, const struct hs_breakpoint *breakpoint,
+					     struct hs_error *err);
+
+/** True when something in the list can only be had by single steps. */
+bool hs_debug_needs_steps(const struct hs_debug *debug);
+/** The execute breakpoint at gva, or NULL. */
+const struct hs_breakpoint *hs_debug_at(const struct hs_debug *debug, hs_gva gva);
+
+/** Arm everything for a run without steps: plant and fill *ret, which borrows from debug until disarm. */
+HS_MUST_CHECK enum hs_status hs_debug_arm(struct hs_debug *debug, const struct hs_phys *phys,
+					  const struct hs_cpu_state *cpu, struct hs_debug_request *ret,
+					  struct hs_error *err);
+/** Take planted bytes out again; what the guest has written over them meanwhile stays. */
+void hs_debug_disarm(struct hs_debug *debug, const struct hs_phys *phys);
+/** True when the armed list has a byte planted at gva; valid after disarm too, until the next arm. */
+bool hs_debug_was_planted(const struct hs_debug *debug, hs_gva gva);
+
+/**
+ * The watchpoint that an instruction touched, or NULL.
+ *
+ * @param insn        as decoded before it executed
+ * @param iterations  of a repeated string instruction: how many were executed, with `backwards` when RFLAGS.DF was set
+ */
+const struct hs_breakpoint *hs_debug_touched(const struct hs_debug *debug, const struct hs_insn *insn,
+					     uint64_t iterations, bool backwards);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vmm/insn.h"
+
+#include "base/error.h"
+
+#include <hindsight/paging.h>
+
+#include <Zydis/Zydis.h>
+#include <stdio.h>
+#include <string.h>
+
+struct decoded {
+	ZydisDecodedInstruction insn;
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+};
+
+static bool is_64bit(const struct hs_cpu_state *cpu)
+{
+	return (cpu->msr.efer & (1u << 10)) && cpu->seg[HS_CS].l;
+}
+
+static void init_decoder(ZydisDecoder *decoder, const struct hs_cpu_state *cpu)
+{
+	if (is_64bit(cpu)) {
+		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	} else if (cpu->seg[HS_CS].db) {
+		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+	} else {
+		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
+	}
+}
+
+/* In protected mode an address in a register is an offset into its segment; ours are linear. */
+static uint64_t code_base(const struct hs_cpu_state *cpu)
+{
+	return is_64bit(cpu) ? 0 : cpu->seg[HS_CS].base;
+}
+
+static enum hs_status fetch(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva, uint8_t *bytes,
+			    size_t *ret_length, struct hs_error *err)
+{
+	struct hs_root root;
+
+	hs_root_of_cpu(cpu, &root);
+	return hs_vmem_read(phys, &root, hs_gva_of(gva.v + code_base(cpu)), bytes, HS_INSN_BYTES_MAX, ret_length, err);
+}
+
+static uint64_t general_register(const struct hs_cpu_state *cpu, ZydisRegister reg)
+{
+	ZydisRegister widest = ZydisRegisterGetLargestEnclosing(
+		is_64bit(cpu) ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LEGACY_32, reg);
+	ZyanI8 id = ZydisRegisterGetId(widest);
+	ZyanU16 bits = ZydisRegisterGetWidth(ZYDIS_MACHINE_MODE_LONG_64, reg);
+	uint64_t value;
+
+	if (id < 0 || id >= HS_GPR_COUNT) {
+		return 0;
+	}
+	value = cpu->gpr[id];
+	return bits < 64 ? value & ((1ull << bits) - 1) : value;
+}
+
+static uint64_t segment_base(const struct hs_cpu_state *cpu, ZydisRegister reg)
+{
+	static const struct {
+		ZydisRegister reg;
+		enum hs_seg seg;
+	} map[] = {
+		{ ZYDIS_REGISTER_ES, HS_ES }, { ZYDIS_REGISTER_CS, HS_CS }, { ZYDIS_REGISTER_SS, HS_SS },
+		{ ZYDIS_REGISTER_DS, HS_DS }, { ZYDIS_REGISTER_FS, HS_FS }, { ZYDIS_REGISTER_GS, HS_GS },
+	};
+
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
+		if (map[i].reg == reg && (!is_64bit(cpu) || reg == ZYDIS_REGISTER_FS || reg == ZYDIS_REGISTER_GS)) {
+			return cpu->seg[map[i].seg].base;
+		}
+	}
+	return 0;
+}
+
+/* The linear address of a memory operand, before the instruction executes (SDM vol. 1 3.7.5). */
+static uint64_t operand_address(const struct hs_cpu_state *cpu, const struct decoded *decoded,
+				const ZydisDecodedOperand *operand, uint64_t gva)
+{
+	uint64_t address = (uint64_t)operand->mem.disp.value;
+	unsigned int bits = decoded->insn.address_width;
+
+	if (operand->mem.base == ZYDIS_REGISTER_RIP || operand->mem.base == ZYDIS_REGISTER_EIP) {
+		address += gva + decoded->insn.length;
+	} else if (operand->mem.base != ZYDIS_REGISTER_NONE) {
+		address += general_register(cpu, operand->mem.base);
+	}
+	if (operand->mem.index != ZYDIS_REGISTER_NONE) {
+		address += general_register(cpu, operand->mem.index) * operand->mem.scale;
+	}
+	/* A push writes below the stack pointer that it finds. */
+	if (operand->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+	    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+	    ZydisRegisterGetId(operand->mem.base) == ZydisRegisterGetId(ZYDIS_REGISTER_RSP)) {
+		address -= operand->size / 8;
+		bits = decoded->insn.stack_width;
+	}
+	if (bits < 64) {
+		address &= (1ull << bits) - 1;
+	}
+	address += segment_base(cpu, operand->mem.segment);
+	return is_64bit(cpu) ? address : address & 0xFFFFFFFF;
+}
+
+static void find_accesses(const struct hs_cpu_state *cpu, const struct decoded *decoded, uint64_t gva,
+			  struct hs_insn *insn)
+{
+	for (ZyanU8 i = 0; i < decoded->insn.operand_count && insn->access_count < HS_INSN_ACCESSES_MAX; i++) {
+		const ZydisDecodedOperand *operand = &decoded->operands[i];
+		bool read = operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
+		bool write = operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+
+		if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY || operand->mem.type != ZYDIS_MEMOP_TYPE_MEM ||
+		    !(read || write)) {
+			continue;
+		}
+		insn->accesses[insn->access_count++] = (struct hs_insn_access){
+			.address = operand_address(cpu, decoded, operand, gva),
+			.bytes = operand->size / 8,
+			.read = read,
+			.write = write,
+		};
+	}
+}
+
+static void find_port(const struct hs_cpu_state *cpu, const struct decoded *decoded, struct hs_insn *insn)
+{
+	switch (decoded->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_OUT:
+	case ZYDIS_MNEMONIC_OUTSB:
+	case ZYDIS_MNEMONIC_OUTSW:
+	case ZYDIS_MNEMONIC_OUTSD:
+		break;
+	default:
+		return;
+	}
+	insn->is_out = true;
+	insn->port = (uint16_t)cpu->gpr[HS_RDX];
+	if (decoded->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+		insn->port = (uint16_t)decoded->operands[0].imm.value.u;
+	}
+}
+
+static bool decode_bytes(const struct hs_cpu_state *cpu, const uint8_t *bytes, size_t length, uint64_t gva,
+			 struct hs_insn *ret)
+{
+	struct decoded decoded;
+	ZydisDecoder decoder;
+
+	init_decoder(&decoder, cpu);
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, length, &decoded.insn, decoded.operands))) {
+		return false;
+	}
+	*ret = (struct hs_insn){ .length = decoded.insn.length };
+	ret->repeats = decoded.insn.attributes &
+		       (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
+	ret->is_pushf = decoded.insn.mnemonic == ZYDIS_MNEMONIC_PUSHF ||
+			decoded.insn.mnemonic == ZYDIS_MNEMONIC_PUSHFD ||
+			decoded.insn.mnemonic == ZYDIS_MNEMONIC_PUSHFQ;
+	find_port(cpu, &decoded, ret);
+	find_accesses(cpu, &decoded, gva, ret);
+	return true;
+}
+
+enum hs_status hs_insn_decode(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
+			      struct hs_insn *ret, struct hs_error *err)
+{
+	uint8_t bytes[HS_INSN_BYTES_MAX];
+	size_t length;
+	enum hs_status st = fetch(phys, cpu, gva, bytes, &length, err);
+
+	if (st) {
+		return st;
+	}
+	if (!decode_bytes(cpu, bytes, length, gva.v, ret)) {
+		return hs_error_set(err, HS_ERR_FORMAT, 0, gva.v, "no valid instruction at 0x%llx",
+				    (unsigned long long)gva.v);
+	}
+	return HS_OK;
+}
+
+void hs_insn_text(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva, char *ret, size_t size)
+{
+	uint8_t bytes[HS_INSN_BYTES_MAX];
+	struct decoded decoded;
+	ZydisDecoder decoder;
+	ZydisFormatter formatter;
+	size_t length;
+
+	if (fetch(phys, cpu, gva, bytes, &length, NULL)) {
+		snprintf(ret, size, "(unreadable)");
+		return;
+	}
+	init_decoder(&decoder, cpu);
+	ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+	ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE);
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, length, &decoded.insn, decoded.operands)) ||
+	    !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &decoded.insn, decoded.operands,
+							  decoded.insn.operand_count_visible, ret, size, gva.v, NULL))) {
+		snprintf(ret, size, "(bad)");
+	}
+}
+
+bool hs_insn_before(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
+		    bool (*wanted)(void *ctx, const struct hs_insn *insn), void *ctx, hs_gva *ret_start,
+		    struct hs_insn *ret)
+{
+	for (uint64_t length = 1; length <= HS_INSN_BYTES_MAX && length <= gva.v; length++) {
+		hs_gva start = hs_gva_of(gva.v - length);
+		struct hs_insn insn;
+
+		if (hs_insn_decode(phys, cpu, start, &insn, NULL) == HS_OK && insn.length == length &&
+		    wanted(ctx, &insn)) {
+			*ret_start = start;
+			*ret = insn;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool hs_insn_canonical(uint64_t address)
+{
+	/* Bits 63:47 are all equal. */
+	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What one guest instruction is: its length, its text, and the memory it is about to touch. Decoding is Zydis's; the
+ * addresses are computed from the registers before it executes. Used where KVM has no watchpoint to offer, to find the
+ * instruction behind an exit, and to show it to a person.
+ */
+#ifndef HS_VMM_INSN_H
+#define HS_VMM_INSN_H
+
+#include <hindsight/cpu.h>
+#include <hindsight/error.h>
+#include <hindsight/mem.h>
+#include <hindsight/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Longest x86 instruction (SDM vol. 2A 2.3.11). */
+#define HS_INSN_BYTES_MAX 15
+
+/** One memory operand, explicit or implied. */
+struct hs_insn_access {
+	uint64_t address; /* linear, of the first element that is accessed */
+	uint32_t bytes;   /* of one element */
+	bool read, write;
+};
+
+#define HS_INSN_ACCESSES_MAX 4
+
+struct hs_insn {
+	uint8_t length;
+	bool repeats;     /* a string instruction with a rep prefix: each iteration advances by one element */
+	bool is_pushf;
+	bool is_out;      /* out or outs */
+	uint16_t port;    /* of is_out: the immediate or DX */
+	size_t access_count;
+	struct hs_insn_access accesses[HS_INSN_ACCESSES_MAX];
+};
+
+/** Decode the instruction at gva. HS_ERR_UNREADABLE when nothing is there, HS_ERR_FORMAT when it is not an instruction. */
+HS_MUST_CHECK enum hs_status hs_insn_decode(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
+					    struct hs_insn *ret, struct hs_error *err);
+
+/** The instruction at gva in Intel syntax, NUL-terminated; "(bad)" and "(unreadable)" where there is none. */
+void hs_insn_text(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva, char *ret, size_t size);
+
+/**
+ * The shortest instruction that ends right before gva and satisfies wanted(): for exits that come after the instruction.
+ * False when none does; *ret_start and *ret are filled only on success.
+ */
+bool hs_insn_before(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
+		    bool (*wanted)(void *ctx, const struct hs_insn *insn), void *ctx, hs_gva *ret_start,
+		    struct hs_insn *ret);
+
+/** True when [address, address + bytes) is canonical for a 48-bit guest-virtual address space. */
+bool hs_insn_canonical(uint64_t address);
+
+#endif

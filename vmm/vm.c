@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Making and unmaking a VM, and everything about it that does not run: registers, memory, breakpoints, facts. */
+#include "vmm/vm_private.h"
+
+#include "base/error.h"
+
+#include <hindsight/paging.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum hs_status choose_backend(enum hs_backend_choice choice, enum hs_arch arch,
+				     const struct hs_backend_ops **ret, struct hs_error *err)
+{
+	enum hs_status st;
+
+	if (choice == HS_BACKEND_SOFT) {
+		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
+				    "backend soft: this version has no software CPU yet (use --backend kvm)");
+	}
+	st = hs_kvm_backend_ops.check(arch, err);
+	if (!st) {
+		*ret = &hs_kvm_backend_ops;
+	}
+	return st;
+}
+
+static void describe_image(struct hs_vm *vm)
+{
+	const struct hs_image *image = vm->image;
+	struct hs_vm_image *public = &vm->public_image;
+
+	for (size_t i = 0; i < image->segment_count; i++) {
+		hs_layout_segment(&vm->layout, image, i, &vm->segments[i]);
+	}
+	*public = (struct hs_vm_image){
+		.arch = image->arch,
+		.path = image->path,
+		.fd = image->fd,
+		.entry = image->entry,
+		.phdr = image->phdr,
+		.phentsize = image->phentsize,
+		.phnum = image->phnum,
+		.native = image->kind == HS_IMAGE_NATIVE,
+		.features = image->features,
+		.build_id_length = image->build_id_length,
+		.segment_count = image->segment_count,
+		.segments = vm->segments,
+	};
+	memcpy(public->build_id, image->build_id, sizeof(public->build_id));
+}
+
+static void on_memory_written(void *ctx, hs_gpa gpa, uint64_t length)
+{
+	struct hs_vm *vm = ctx;
+
+	vm->ops->memory_written(vm->backend, gpa, length);
+}
+
+static enum hs_status make_memory(struct hs_vm *vm, struct hs_error *err)
+{
+	enum hs_status st = hs_ram_add(&vm->ram, vm->layout.snapshot_gpa, vm->layout.snapshot_bytes, err);
+
+	if (!st) {
+		st = hs_ram_add(&vm->ram, vm->layout.scratch_gpa, vm->layout.scratch_bytes, err);
+	}
+	for (size_t i = 0; !st && i < vm->ram.count; i++) {
+		const struct hs_ram_region *region = &vm->ram.regions[i];
+
+		st = vm->ops->map(vm->backend, region->gpa, region->length, region->host, region->read_only, err);
+	}
+	if (!st && vm->ops->memory_written) {
+		vm->ram.written = on_memory_written;
+		vm->ram.written_ctx = vm;
+	}
+	return st;
+}
+
+/* The boot composes a state from nothing; what it does not mention is what the CPU has after its reset. */
+static enum hs_status set_entry_state(struct hs_vm *vm, const struct hs_cpu_state *entry, struct hs_error *err)
+{
+	enum hs_status st = hs_vm_fetch(vm, HS_STATE_ALL, err);
+	struct hs_msrs reset = vm->cpu.msr;
+	uint64_t dr6 = vm->cpu.dr[6];
+	uint64_t dr7 = vm->cpu.dr[7];
+
+	if (st) {
+		return st;
+	}
+	vm->cpu = *entry;
+	vm->cpu.msr.tsc = reset.tsc;
+	vm->cpu.msr.tsc_aux = reset.tsc_aux;
+	vm->cpu.msr.apic_base = reset.apic_base;
+	vm->cpu.dr[6] = dr6;
+	vm->cpu.dr[7] = dr7;
+	vm->dirty = HS_STATE_ALL;
+	return hs_vm_flush(vm, err);
+}
+
+static enum hs_status make(struct hs_vm *vm, const char *image_path, const struct hs_vm_config *config,
+			   struct hs_error *err)
+{
+	struct hs_cpu_state entry;
+	struct hs_phys phys;
+	enum hs_status st = hs_image_open(image_path, &vm->image, err);
+
+	if (!st) {
+		st = hs_layout_plan(vm->image, config, &vm->layout, err);
+	}
+	if (!st) {
+		st = choose_backend(config->backend, vm->image->arch, &vm->ops, err);
+	}
+	if (!st) {
+		st = vm->ops->create(&vm->backend, err);
+	}
+	if (!st) {
+		st = make_memory(vm, err);
+	}
+	if (st) {
+		return st;
+	}
+	phys = hs_ram_phys(&vm->ram);
+	st = hs_boot_write(&phys, vm->image, &vm->layout, config, &entry, err);
+	if (!st) {
+		st = set_entry_state(vm, &entry, err);
+	}
+	describe_image(vm);
+	vm->bus.console = config->console;
+	vm->bus.console_ctx = config->console_ctx;
+	return st;
+}
+
+enum hs_status hs_vm_create(const char *image_path, const struct hs_vm_config *config, struct hs_vm **ret,
+			    struct hs_error *err)
+{
+	static const struct hs_vm_config defaults;
+	struct hs_vm *vm = calloc(1, sizeof(*vm));
+	enum hs_status st;
+
+	if (!vm) {
+		return hs_error_os(err, ENOMEM, "cannot allocate the VM");
+	}
+	hs_ram_init(&vm->ram);
+	st = make(vm, image_path, config ? config : &defaults, err);
+	if (st) {
+		hs_vm_destroy(vm);
+		return st;
+	}
+	*ret = vm;
+	return HS_OK;
+}
+
+void hs_vm_destroy(struct hs_vm *vm)
+{
+	if (!vm) {
+		return;
+	}
+	if (vm->ops) {
+		vm->ops->destroy(vm->backend);
+	}
+	hs_ram_deinit(&vm->ram);
+	hs_image_close(vm->image);
+	free(vm);
+}
+
+enum hs_status hs_vm_fetch(struct hs_vm *vm, unsigned int parts, struct hs_error *err)
+{
+	unsigned int missing = parts & ~vm->have;
+	enum hs_status st = missing ? vm->ops->get_state(vm->backend, missing, &vm->cpu, err) : HS_OK;
+
+	if (!st) {
+		vm->have |= missing;
+	}
+	return st;
+}
+
+enum hs_status hs_vm_flush(struct hs_vm *vm, struct hs_error *err)
+{
+	enum hs_status st = HS_OK;
+
+	if (vm->dirty) {
+		st = vm->ops->set_state(vm->backend, vm->dirty, &vm->cpu, err);
+		vm->have |= vm->dirty;
+		vm->dirty = 0;
+	}
+	if (st) {
+		vm->have = 0;
+	}
+	return st;
+}
+
+enum hs_status hs_vm_cpu_get(struct hs_vm *vm, struct hs_cpu_state *ret, struct hs_error *err)
+{
+	enum hs_status st = hs_vm_fetch(vm, HS_STATE_ALL, err);
+
+	if (!st) {
+		*ret = vm->cpu;
+	}
+	return st;
+}
+
+/* Which parts differ: writing all of them back would set the time stamp counter back, and cost more. */
+static unsigned int changed_parts(const struct hs_cpu_state *a, const struct hs_cpu_state *b)
+{
+	struct hs_msrs a_msr = a->msr;
+	struct hs_msrs b_msr = b->msr;
+	unsigned int parts = 0;
+
+	if (memcmp(a->xsave, b->xsave, sizeof(a->xsave)) != 0 || a->xcr0 != b->xcr0) {
+		parts |= HS_STATE_FPU;
+	}
+	if (memcmp(a->dr, b->dr, sizeof(a->dr)) != 0) {
+		parts |= HS_STATE_DEBUG;
+	}
+	if (a_msr.efer != b_msr.efer || a_msr.apic_base != b_msr.apic_base ||
+	    memcmp(a, b, offsetof(struct hs_cpu_state, dr)) != 0) {
+		parts |= HS_STATE_CORE;
+	}
+	a_msr.efer = b_msr.efer;
+	a_msr.apic_base = b_msr.apic_base;
+	if (memcmp(&a_msr, &b_msr, sizeof(a_msr)) != 0) {
+		parts |= HS_STATE_MSR;
+	}
+	return parts;
+}
+
+enum hs_status hs_vm_cpu_set(struct hs_vm *vm, const struct hs_cpu_state *state, struct hs_error *err)
+{
+	enum hs_status st = hs_vm_fetch(vm, HS_STATE_ALL, err);
+	struct hs_cpu_state before;
+
+	if (st) {
+		return st;
+	}
+	before = vm->cpu;
+	vm->dirty |= changed_parts(&before, state);
+	vm->cpu = *state;
+	st = hs_vm_flush(vm, err);
+	if (st) {
+		/* Parts before the refused one may have gone in. */
+		vm->cpu = before;
+		vm->dirty = HS_STATE_CORE | HS_STATE_FPU | HS_STATE_DEBUG;
+		(void)!hs_vm_flush(vm, NULL);
+		return st;
+	}
+	vm->at_breakpoint = vm->at_breakpoint && vm->cpu.rip == before.rip;
+	return HS_OK;
+}
+
+enum hs_status hs_vm_mem_read(struct hs_vm *vm, hs_gva gva, void *buffer, size_t length, size_t *ret_length,
+			      struct hs_error *err)
+{
+	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+	struct hs_root root;
+
+	if (st) {
+		return st;
+	}
+	hs_root_of_cpu(&vm->cpu, &root);
+	return hs_vmem_read(&phys, &root, gva, buffer, length, ret_length, err);
+}
+
+enum hs_status hs_vm_mem_write(struct hs_vm *vm, hs_gva gva, const void *buffer, size_t length, struct hs_error *err)
+{
+	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+	struct hs_root root;
+
+	if (st) {
+		return st;
+	}
+	hs_root_of_cpu(&vm->cpu, &root);
+	return hs_vmem_write(&phys, &root, gva, buffer, length, err);
+}
+
+enum hs_status hs_vm_break_insert(struct hs_vm *vm, const struct hs_breakpoint *breakpoint, struct hs_error *err)
+{
+	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+
+	if (!st && !vm->debug.abilities_known) {
+		st = vm->ops->abilities(vm->backend, &vm->debug.abilities, err);
+		vm->debug.abilities_known = !st;
+	}
+	return st ? st : hs_debug_insert(&vm->debug, breakpoint, &phys, &vm->cpu, err);
+}
+
+enum hs_status hs_vm_break_remove(struct hs_vm *vm, const struct hs_breakpoint *breakpoint, struct hs_error *err)
+{
+	return hs_debug_remove(&vm->debug, breakpoint, err);
+}
+
+void hs_vm_break_clear(struct hs_vm *vm)
+{
+	vm->debug.count = 0;
+}
+
+struct hs_phys hs_vm_phys(struct hs_vm *vm)
+{
+	return hs_ram_phys(&vm->ram);
+}
+
+const struct hs_vm_image *hs_vm_image(const struct hs_vm *vm)
+{
+	return &vm->public_image;
+}
+
+const char *hs_vm_backend_name(const struct hs_vm *vm)
+{
+	return vm->ops->name;
+}

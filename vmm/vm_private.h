@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files that make up struct hs_vm share: vm.c (making, state, memory), run.c (running), debug.c, crash.c. */
+#ifndef HS_VMM_VM_PRIVATE_H
+#define HS_VMM_VM_PRIVATE_H
+
+#include "vmm/backend.h"
+#include "vmm/boot.h"
+#include "vmm/bus.h"
+#include "vmm/debug.h"
+#include "vmm/layout.h"
+#include "vmm/loader.h"
+#include "vmm/ram.h"
+
+#include <hindsight/vm.h>
+
+struct hs_vm {
+	const struct hs_backend_ops *ops;
+	struct hs_backend *backend;
+	struct hs_image *image;
+	struct hs_layout layout;
+	struct hs_vm_image public_image;
+	struct hs_vm_segment segments[HS_IMAGE_SEGMENTS_MAX];
+	struct hs_ram ram;
+	struct hs_bus bus;
+	struct hs_debug debug;
+
+	/* The CPU's registers as far as they were asked for since it last ran. */
+	struct hs_cpu_state cpu;
+	unsigned int have;  /* parts of cpu that are the CPU's */
+	unsigned int dirty; /* parts of cpu that are newer than the CPU's */
+
+	bool ended;             /* exited; nothing may run any more */
+	bool at_breakpoint;     /* the last run ended at a breakpoint ... */
+	uint64_t breakpoint_rip; /* ... here, and the next one starts behind it */
+};
+
+/** Bring parts of vm->cpu up to date. */
+HS_MUST_CHECK enum hs_status hs_vm_fetch(struct hs_vm *vm, unsigned int parts, struct hs_error *err);
+/** Give dirty parts to the CPU. */
+HS_MUST_CHECK enum hs_status hs_vm_flush(struct hs_vm *vm, struct hs_error *err);
+
+#endif
