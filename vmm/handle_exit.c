@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From one exit of the CPU to what the VM makes of it: nothing, a finished step, or an event. */
+#include "vmm/handle_exit.h"
+
+#include "vmm/crash.h"
+#include "vmm/exception_frame.h"
+#include "vmm/insn.h"
+#include "vmm/vm_private.h"
+
+#define RFLAGS_TF (1ull << 8)
+#define OPCODE_INT3 0xCC
+
+static struct hs_crash_scene scene_of(struct hs_vm *vm, const struct hs_phys *phys)
+{
+	return (struct hs_crash_scene){ .phys = phys, .cpu = &vm->cpu, .layout = &vm->layout };
+}
+
+static enum hs_status write_rip(struct hs_vm *vm, uint64_t rip, struct hs_error *err)
+{
+	vm->cpu.rip = rip;
+	vm->dirty |= HS_STATE_CORE;
+	return hs_vm_flush(vm, err);
+}
+
+enum hs_status hs_vm_retire(struct hs_vm *vm, struct hs_error *err)
+{
+	enum hs_status st = vm->ops->complete(vm->backend, err);
+
+	vm->have = 0;
+	return st ? st : hs_vm_fetch(vm, HS_STATE_CORE, err);
+}
+
+struct culprit {
+	struct hs_vm *vm;
+	const struct hs_exit *exit;
+};
+
+static bool is_culprit(void *ctx, const struct hs_insn *insn)
+{
+	const struct culprit *culprit = ctx;
+	struct hs_phys phys = hs_ram_phys(&culprit->vm->ram);
+	struct hs_root root;
+
+	if (culprit->exit->kind == HS_EXIT_PORT_OUT) {
+		return insn->is_out && insn->port == culprit->exit->port;
+	}
+	hs_root_of_cpu(&culprit->vm->cpu, &root);
+	for (size_t i = 0; i < insn->access_count; i++) {
+		struct hs_range range;
+		uint64_t address = insn->accesses[i].address;
+
+		hs_translate(&phys, &root, hs_gva_of(address), &range);
+		if (range.kind == HS_RANGE_MAPPED &&
+		    range.gpa.v + (address - range.start.v) == culprit->exit->gpa) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Put the CPU back to the instruction behind a port or memory exit, with the registers that it found. */
+static enum hs_status rewind_access(struct hs_vm *vm, const struct hs_exit *exit, struct hs_error *err)
+{
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+	struct culprit culprit = { vm, exit };
+	struct hs_cpu_state before;
+	struct hs_insn insn;
+	enum hs_status st;
+	hs_gva start;
+
+	st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+	if (st) {
+		return st;
+	}
+	before = vm->cpu;
+	st = hs_vm_retire(vm, err);
+	if (st) {
+		return st;
+	}
+	if (exit->insn_rip_known) {
+		vm->cpu = before;
+		return write_rip(vm, exit->insn_rip, err);
+	}
+	if (hs_insn_before(&phys, &vm->cpu, hs_gva_of(vm->cpu.rip), is_culprit, &culprit, &start, &insn)) {
+		return write_rip(vm, start.v, err);
+	}
+	return HS_OK;
+}
+
+static enum hs_status crash_of_exit(struct hs_vm *vm, const struct hs_exit *exit, struct hs_event *event,
+				    struct hs_error *err)
+{
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+	struct hs_crash_scene scene = scene_of(vm, &phys);
+	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+
+	if (!st && (exit->kind == HS_EXIT_PORT_IN || exit->kind == HS_EXIT_PORT_OUT ||
+		    exit->kind == HS_EXIT_UNMAPPED || exit->kind == HS_EXIT_READ_ONLY)) {
+		st = rewind_access(vm, exit, err);
+	}
+	if (!st) {
+		event->kind = HS_EVENT_CRASHED;
+		hs_crash_of_exit(&scene, exit, &event->crash);
+	}
+	return st;
+}
+
+/* The frame that the guest's stub has pushed becomes the state of the fault. */
+static enum hs_status crash_of_exception(struct hs_vm *vm, struct hs_event *event, struct hs_error *err)
+{
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+	struct hs_crash_scene scene = scene_of(vm, &phys);
+	struct hs_exception_frame frame;
+	enum hs_status st = hs_vm_retire(vm, err);
+
+	if (st) {
+		return st;
+	}
+	event->kind = HS_EVENT_CRASHED;
+	if (hs_exception_frame_rewind(&phys, &vm->cpu, &frame, NULL)) {
+		hs_crash_of_bad_call(&scene, HS_PORT_EXCEPTION, vm->cpu.gpr[HS_RSP], "no exception frame",
+				     &event->crash);
+		return HS_OK;
+	}
+	/* A step in progress had TF set in the CPU, never in the guest: what the CPU pushed is not the guest's. */
+	vm->cpu.rflags &= ~RFLAGS_TF;
+	vm->dirty |= HS_STATE_CORE;
+	st = hs_vm_flush(vm, err);
+	hs_crash_of_exception(&scene, &frame, &event->crash);
+	return st;
+}
+
+static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, enum hs_bus_action action,
+				 uint64_t value, struct hs_event *event, struct hs_error *err)
+{
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+	struct hs_crash_scene scene = scene_of(vm, &phys);
+	enum hs_status st;
+
+	switch (action) {
+	case HS_BUS_EXIT:
+		vm->ended = true;
+		event->kind = HS_EVENT_EXITED;
+		event->exit_status = (int)value;
+		return hs_vm_retire(vm, err);
+	case HS_BUS_EXCEPTION:
+		return crash_of_exception(vm, event, err);
+	case HS_BUS_ABORT:
+		st = rewind_access(vm, exit, err);
+		event->kind = HS_EVENT_CRASHED;
+		hs_crash_of_abort(&scene, vm->bus.abort_text, &event->crash);
+		vm->bus.abort_length = 0;
+		vm->bus.abort_text[0] = '\0';
+		return st;
+	case HS_BUS_BAD_PRINT:
+		st = rewind_access(vm, exit, err);
+		event->kind = HS_EVENT_CRASHED;
+		hs_crash_of_bad_call(&scene, exit->port, value, "no readable text of at most 64 KiB", &event->crash);
+		return st;
+	default:
+		return crash_of_exit(vm, exit, event, err);
+	}
+}
+
+static enum hs_status handle_port(struct hs_vm *vm, const struct hs_exit *exit, enum hs_turn *ret,
+				  struct hs_event *event, struct hs_error *err)
+{
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+	enum hs_bus_action action;
+	uint64_t value;
+
+	if (exit->kind == HS_EXIT_PORT_IN) {
+		action = hs_bus_in(&vm->bus, exit->port, &value);
+		if (action == HS_BUS_CONTINUE) {
+			vm->ops->port_in(vm->backend, (uint32_t)value);
+		}
+	} else {
+		enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+
+		if (st) {
+			return st;
+		}
+		action = hs_bus_out(&vm->bus, &phys, &vm->cpu, exit->port, exit->size, exit->data, &value);
+	}
+	*ret = action == HS_BUS_CONTINUE ? HS_TURN_STEP : HS_TURN_EVENT;
+	return action == HS_BUS_CONTINUE ? HS_OK : end_by_bus(vm, exit, action, value, event, err);
+}
+
+void hs_vm_breakpoint_event(struct hs_vm *vm, const struct hs_breakpoint *breakpoint, struct hs_event *event)
+{
+	event->kind = HS_EVENT_BREAKPOINT;
+	event->breakpoint = *breakpoint;
+	vm->at_breakpoint = true;
+	vm->breakpoint_rip = vm->cpu.rip;
+}
+
+/* Whether rip, or the hlt right before it, is a planted breakpoint; rip is at it then. */
+static enum hs_status find_planted(struct hs_vm *vm, const struct hs_exit *exit, const struct hs_breakpoint **ret,
+				   struct hs_error *err)
+{
+	uint64_t rip = exit->kind == HS_EXIT_HLT ? vm->cpu.rip - 1 : vm->cpu.rip;
+
+	*ret = NULL;
+	if (hs_debug_was_planted(&vm->debug, hs_gva_of(rip))) {
+		*ret = hs_debug_at(&vm->debug, hs_gva_of(rip));
+	}
+	return *ret && rip != vm->cpu.rip ? write_rip(vm, rip, err) : HS_OK;
+}
+
+static bool is_own_int3(struct hs_vm *vm, const struct hs_exit *exit)
+{
+	uint8_t byte;
+	size_t length;
+
+	return (exit->kind == HS_EXIT_INT3 || exit->kind == HS_EXIT_EMULATION) &&
+	       hs_vm_mem_read(vm, hs_gva_of(vm->cpu.rip), &byte, 1, &length, NULL) == HS_OK && byte == OPCODE_INT3;
+}
+
+/* hlt, int3 and instructions that the backend cannot execute: a planted byte, the guest's own, or the end. */
+static enum hs_status handle_stop_byte(struct hs_vm *vm, const struct hs_exit *exit, enum hs_turn *ret,
+				       struct hs_event *event, struct hs_error *err)
+{
+	const struct hs_breakpoint *breakpoint;
+	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+
+	if (!st) {
+		st = find_planted(vm, exit, &breakpoint, err);
+	}
+	if (st) {
+		return st;
+	}
+	*ret = HS_TURN_EVENT;
+	if (breakpoint) {
+		hs_vm_breakpoint_event(vm, breakpoint, event);
+		return HS_OK;
+	}
+	if (is_own_int3(vm, exit)) {
+		*ret = HS_TURN_AGAIN;
+		st = vm->ops->inject_int3(vm->backend, err);
+		vm->have = 0;
+		return st;
+	}
+	if (exit->kind == HS_EXIT_HLT) {
+		/* There is no interrupt that could wake it. */
+		vm->ended = true;
+		event->kind = HS_EVENT_EXITED;
+		event->exit_status = 0;
+		return HS_OK;
+	}
+	return crash_of_exit(vm, exit, event, err);
+}
+
+enum hs_status hs_vm_handle_exit(struct hs_vm *vm, const struct hs_exit *exit, const struct hs_debug_request *armed,
+				 enum hs_turn *ret, struct hs_event *event, struct hs_error *err)
+{
+	enum hs_status st;
+
+	*ret = HS_TURN_EVENT;
+	switch (exit->kind) {
+	case HS_EXIT_PORT_IN:
+	case HS_EXIT_PORT_OUT:
+		return handle_port(vm, exit, ret, event, err);
+	case HS_EXIT_HLT:
+	case HS_EXIT_INT3:
+	case HS_EXIT_EMULATION:
+		return handle_stop_byte(vm, exit, ret, event, err);
+	case HS_EXIT_STEPPED:
+		*ret = HS_TURN_STEP;
+		return HS_OK;
+	case HS_EXIT_BREAK:
+		st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+		if (!st && hs_debug_at(&vm->debug, hs_gva_of(vm->cpu.rip))) {
+			hs_vm_breakpoint_event(vm, hs_debug_at(&vm->debug, hs_gva_of(vm->cpu.rip)), event);
+		} else {
+			*ret = HS_TURN_AGAIN;
+		}
+		return st;
+	case HS_EXIT_WATCH:
+		event->kind = HS_EVENT_WATCHPOINT;
+		event->breakpoint = armed->watches[exit->watch];
+		return HS_OK;
+	case HS_EXIT_INTERRUPTED:
+		event->kind = HS_EVENT_INTERRUPTED;
+		return HS_OK;
+	default:
+		return crash_of_exit(vm, exit, event, err);
+	}
+}
