@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session/crash.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NS_PER_SECOND 1e9
+
+const char *hs_crash_reason_name(enum hs_crash_reason reason)
+{
+	switch (reason) {
+	case HS_CRASH_EXCEPTION:
+		return "exception";
+	case HS_CRASH_TRIPLE_FAULT:
+		return "triple-fault";
+	case HS_CRASH_ABORT:
+		return "abort";
+	case HS_CRASH_UNKNOWN_PORT:
+		return "unknown-port";
+	case HS_CRASH_UNMAPPED:
+		return "unmapped";
+	case HS_CRASH_READ_ONLY:
+		return "read-only";
+	case HS_CRASH_BACKEND:
+		return "backend";
+	case HS_CRASH_HANG:
+		return "hang";
+	}
+	return "unknown";
+}
+
+void hs_crash_of_hang(struct hs_vm *vm, uint64_t limit_ns, struct hs_crash *ret)
+{
+	struct hs_cpu_state cpu;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->reason = HS_CRASH_HANG;
+	ret->signal = SIGXCPU;
+	ret->code = SI_KERNEL; /* what the kernel's own limit timers send (kernel/time/posix-cpu-timers.c) */
+	if (hs_vm_cpu_get(vm, &cpu, NULL) == HS_OK) {
+		ret->rip = cpu.rip;
+	}
+	ret->fault_address = ret->rip;
+	snprintf(ret->text, sizeof(ret->text), "time limit: the guest had not ended after %g s, at 0x%llx",
+		 (double)limit_ns / NS_PER_SECOND, (unsigned long long)ret->rip);
+}

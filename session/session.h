@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One guest under observation: a VM, the thread that runs it, and the descriptor that tells when it has stopped.
+ *
+ * In: an image and a configuration; then resumes and interrupts. Out: exactly one result for each start. While the guest
+ * runs, the VM belongs to the runner thread; while it is stopped, to the one thread that calls these functions, which may
+ * then read and change it through hs_session_vm(). hs_session_interrupt() alone may come from any thread.
+ *
+ * It does not know any debugger, write any core or print; see target_live.h and crash.h.
+ */
+#ifndef HS_SESSION_SESSION_H
+#define HS_SESSION_SESSION_H
+
+#include <hindsight/error.h>
+#include <hindsight/vm.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct hs_session;
+
+/** What a session is made of. */
+struct hs_session_config {
+	const struct hs_vm_config *vm; /**< borrowed for the call, NULL for all defaults; the console is called by the
+					*   runner thread */
+	uint64_t limit_ns; /**< how long the guest may run, its stops not counted; 0 for ever */
+};
+
+/** How a run ended. */
+struct hs_session_result {
+	enum hs_status status;  /**< of hs_vm_run(); event is valid for HS_OK, error for all others */
+	struct hs_event event;  /**< HS_CRASH_HANG when the time limit passed */
+	struct hs_error error;
+};
+
+/** Make a VM and the thread that will run it. Nothing runs yet. Fails as hs_vm_create(); nothing is left behind then. */
+HS_MUST_CHECK enum hs_status hs_session_create(const char *image_path, const struct hs_session_config *config,
+					       struct hs_session **ret, struct hs_error *err);
+/** Stop the guest if it runs, and free everything. NULL is fine. */
+void hs_session_destroy(struct hs_session *session);
+
+/** The VM; it may be used only while the session is stopped. Owned by the session. */
+struct hs_vm *hs_session_vm(struct hs_session *session);
+/** True from a start until its result has been taken. */
+bool hs_session_running(struct hs_session *session);
+/** The limit it was made with, in nanoseconds; 0 for none. */
+uint64_t hs_session_limit_ns(const struct hs_session *session);
+
+/**
+ * Let the guest run; returns at once. HS_ERR_STATE while it runs or its last result has not been taken.
+ *
+ * @param resume  copied
+ */
+HS_MUST_CHECK enum hs_status hs_session_start(struct hs_session *session, const struct hs_resume *resume,
+					      struct hs_error *err);
+/** Make the current run end soon with HS_EVENT_INTERRUPTED, unless it ends by itself before. Nothing when stopped: an
+ *  interrupt never reaches into a later run. */
+void hs_session_interrupt(struct hs_session *session);
+/** Readable from an interrupt of a run until that run is over: for a console that would block the runner for ever. */
+int hs_session_interrupt_fd(const struct hs_session *session);
+
+/** A descriptor to poll for reading: something is to be done by hs_session_take(). Never read it. */
+int hs_session_event_fd(const struct hs_session *session);
+/** The result of the start before: true and *ret filled once for each start. False, and *ret untouched, otherwise; which may
+ *  happen although the descriptor was readable, because it also announces the time limit. */
+bool hs_session_take(struct hs_session *session, struct hs_session_result *ret);
+
+/** Put event in the place of a run: the session is as after a start that has ended with it. Same errors as a start. */
+HS_MUST_CHECK enum hs_status hs_session_post(struct hs_session *session, const struct hs_event *event,
+					     struct hs_error *err);
+
+/**
+ * Sleep until the run is over or wake_fd is readable.
+ *
+ * HS_OK: *ret is filled as by hs_session_take(). HS_ERR_BUSY: wake_fd is readable, the guest still runs. HS_ERR_STATE: it does
+ * not run. HS_ERR_IO: poll failed.
+ *
+ * @param wake_fd  -1 for none; not read from
+ */
+HS_MUST_CHECK enum hs_status hs_session_wait(struct hs_session *session, int wake_fd, struct hs_session_result *ret,
+					     struct hs_error *err);
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_vm.h"
+
+#include "arch/regs.h"
+#include "base/arith.h"
+#include "base/error.h"
+#include "vmm/probe.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BREAKPOINTS_MAX 8
+
+struct hs_vm {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	const struct fake_step *steps;
+	size_t count, next;
+	bool interrupted;
+	bool at_gate, released;
+	bool has_crashed; /* and nothing has been changed since */
+	bool has_exited;
+	unsigned int runs;
+	struct hs_resume last_resume;
+	struct hs_cpu_state cpu;
+	struct hs_breakpoint breakpoints[BREAKPOINTS_MAX];
+	unsigned int breakpoint_count;
+	struct hs_vm_segment segment;
+	struct hs_vm_image image;
+	uint8_t memory[FAKE_MEMORY_BYTES];
+};
+
+void fake_vm_script(struct hs_vm *vm, const struct fake_step *steps, size_t count)
+{
+	vm->steps = steps;
+	vm->count = count;
+	vm->next = 0;
+}
+
+void fake_vm_wait_gate(struct hs_vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	while (!vm->at_gate) {
+		pthread_cond_wait(&vm->changed, &vm->lock);
+	}
+	pthread_mutex_unlock(&vm->lock);
+}
+
+void fake_vm_release(struct hs_vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->released = true;
+	pthread_cond_broadcast(&vm->changed);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+unsigned int fake_vm_runs(struct hs_vm *vm)
+{
+	return vm->runs;
+}
+
+struct hs_resume fake_vm_last_resume(struct hs_vm *vm)
+{
+	return vm->last_resume;
+}
+
+unsigned int fake_vm_breakpoints(struct hs_vm *vm)
+{
+	return vm->breakpoint_count;
+}
+
+enum hs_status hs_vm_create(const char *image_path, const struct hs_vm_config *config, struct hs_vm **ret,
+			    struct hs_error *err)
+{
+	struct hs_vm *vm;
+
+	(void)config;
+	if (strcmp(image_path, "/missing") == 0) {
+		return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "/missing: no such image");
+	}
+	vm = calloc(1, sizeof(*vm));
+	if (!vm) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory");
+	}
+	pthread_mutex_init(&vm->lock, NULL);
+	pthread_cond_init(&vm->changed, NULL);
+	hs_cpu_state_init(&vm->cpu);
+	vm->cpu.rip = FAKE_ENTRY;
+	vm->segment = (struct hs_vm_segment){
+		.gva = hs_gva_of(FAKE_ENTRY),
+		.gpa = hs_gpa_of(FAKE_ENTRY),
+		.length = HS_PAGE_SIZE,
+		.file_length = HS_PAGE_SIZE,
+		.prot = HS_PROT_READ | HS_PROT_EXEC,
+	};
+	vm->image = (struct hs_vm_image){
+		.arch = HS_ARCH_AMD64,
+		.path = "/images/fake.elf",
+		.fd = -1,
+		.entry = FAKE_ENTRY,
+		.segment_count = 1,
+		.segments = &vm->segment,
+	};
+	*ret = vm;
+	return HS_OK;
+}
+
+void hs_vm_destroy(struct hs_vm *vm)
+{
+	if (!vm) {
+		return;
+	}
+	pthread_cond_destroy(&vm->changed);
+	pthread_mutex_destroy(&vm->lock);
+	free(vm);
+}
+
+/* The lock is held. */
+static void spin(struct hs_vm *vm)
+{
+	while (!vm->interrupted) {
+		pthread_cond_wait(&vm->changed, &vm->lock);
+	}
+	vm->interrupted = false;
+}
+
+/* The lock is held. A gate does not notice interrupts: the event behind it wins the race. */
+static void stand_at_gate(struct hs_vm *vm)
+{
+	vm->at_gate = true;
+	pthread_cond_broadcast(&vm->changed);
+	while (!vm->released) {
+		pthread_cond_wait(&vm->changed, &vm->lock);
+	}
+	vm->at_gate = false;
+	vm->released = false;
+}
+
+/* The lock is held. */
+static enum hs_status play(struct hs_vm *vm, struct hs_event *ret, struct hs_error *err)
+{
+	const struct fake_step *step;
+
+	if (vm->has_exited) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "the guest has ended");
+	}
+	if (vm->interrupted) {
+		vm->interrupted = false;
+		*ret = (struct hs_event){ .kind = HS_EVENT_INTERRUPTED };
+		return HS_OK;
+	}
+	if (vm->has_crashed) {
+		*ret = vm->steps[vm->next - 1].event;
+		return HS_OK;
+	}
+	if (vm->next == vm->count) {
+		return hs_error_set(err, HS_ERR_BACKEND, 0, 0, "the script is over");
+	}
+	step = &vm->steps[vm->next++];
+	if (step->fail) {
+		return hs_error_set(err, step->fail, 0, 0, "as the script says");
+	}
+	if (step->gate) {
+		stand_at_gate(vm);
+	}
+	if (step->spin) {
+		spin(vm);
+		*ret = (struct hs_event){ .kind = HS_EVENT_INTERRUPTED };
+		return HS_OK;
+	}
+	*ret = step->event;
+	vm->has_crashed = ret->kind == HS_EVENT_CRASHED;
+	vm->has_exited = ret->kind == HS_EVENT_EXITED;
+	return HS_OK;
+}
+
+enum hs_status hs_vm_run(struct hs_vm *vm, const struct hs_resume *resume, struct hs_event *ret, struct hs_error *err)
+{
+	enum hs_status st;
+
+	pthread_mutex_lock(&vm->lock);
+	vm->runs++;
+	vm->last_resume = *resume;
+	st = play(vm, ret, err);
+	pthread_mutex_unlock(&vm->lock);
+	return st;
+}
+
+void hs_vm_interrupt(struct hs_vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->interrupted = true;
+	pthread_cond_broadcast(&vm->changed);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+enum hs_status hs_vm_cpu_get(struct hs_vm *vm, struct hs_cpu_state *ret, struct hs_error *err)
+{
+	(void)err;
+	*ret = vm->cpu;
+	return HS_OK;
+}
+
+enum hs_status hs_vm_cpu_set(struct hs_vm *vm, const struct hs_cpu_state *state, struct hs_error *err)
+{
+	(void)err;
+	vm->cpu = *state;
+	vm->has_crashed = false;
+	return HS_OK;
+}
+
+enum hs_status hs_vm_mem_read(struct hs_vm *vm, hs_gva gva, void *buffer, size_t length, size_t *ret_length,
+			      struct hs_error *err)
+{
+	if (gva.v >= FAKE_MEMORY_BYTES) {
+		return hs_error_set(err, HS_ERR_UNREADABLE, 0, gva.v, "0x%llx is not mapped", (unsigned long long)gva.v);
+	}
+	*ret_length = hs_min_u64(length, FAKE_MEMORY_BYTES - gva.v);
+	memcpy(buffer, vm->memory + gva.v, *ret_length);
+	return HS_OK;
+}
+
+enum hs_status hs_vm_mem_write(struct hs_vm *vm, hs_gva gva, const void *buffer, size_t length, struct hs_error *err)
+{
+	if (!hs_range_within(gva.v, length, FAKE_MEMORY_BYTES)) {
+		return hs_error_set(err, HS_ERR_UNREADABLE, 0, gva.v, "0x%llx is not mapped", (unsigned long long)gva.v);
+	}
+	memcpy(vm->memory + gva.v, buffer, length);
+	vm->has_crashed = false;
+	return HS_OK;
+}
+
+static unsigned int find_breakpoint(struct hs_vm *vm, const struct hs_breakpoint *breakpoint)
+{
+	unsigned int i = 0;
+
+	while (i < vm->breakpoint_count && (vm->breakpoints[i].kind != breakpoint->kind ||
+					    vm->breakpoints[i].gva.v != breakpoint->gva.v)) {
+		i++;
+	}
+	return i;
+}
+
+enum hs_status hs_vm_break_insert(struct hs_vm *vm, const struct hs_breakpoint *breakpoint, struct hs_error *err)
+{
+	unsigned int i = find_breakpoint(vm, breakpoint);
+
+	if (i == BREAKPOINTS_MAX) {
+		return hs_error_set(err, HS_ERR_EXHAUSTED, 0, 0, "too many breakpoints");
+	}
+	if (i == vm->breakpoint_count) {
+		vm->breakpoints[vm->breakpoint_count++] = *breakpoint;
+	}
+	return HS_OK;
+}
+
+enum hs_status hs_vm_break_remove(struct hs_vm *vm, const struct hs_breakpoint *breakpoint, struct hs_error *err)
+{
+	unsigned int i = find_breakpoint(vm, breakpoint);
+
+	if (i == vm->breakpoint_count) {
+		return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "no such breakpoint");
+	}
+	vm->breakpoints[i] = vm->breakpoints[--vm->breakpoint_count];
+	return HS_OK;
+}
+
+void hs_vm_break_clear(struct hs_vm *vm)
+{
+	vm->breakpoint_count = 0;
+}
+
+static enum hs_status phys_read(void *ctx, hs_gpa gpa, void *buffer, size_t length, struct hs_error *err)
+{
+	struct hs_vm *vm = ctx;
+
+	if (!hs_range_within(gpa.v, length, FAKE_MEMORY_BYTES)) {
+		return hs_error_set(err, HS_ERR_UNREADABLE, 0, gpa.v, "no memory there");
+	}
+	memcpy(buffer, vm->memory + gpa.v, length);
+	return HS_OK;
+}
+
+static const uint8_t *phys_pointer(void *ctx, hs_gpa gpa, uint64_t *ret_length)
+{
+	struct hs_vm *vm = ctx;
+
+	if (gpa.v >= FAKE_MEMORY_BYTES) {
+		return NULL;
+	}
+	*ret_length = FAKE_MEMORY_BYTES - gpa.v;
+	return vm->memory + gpa.v;
+}
+
+static int phys_next_region(void *ctx, hs_gpa gpa, hs_gpa *ret_start, uint64_t *ret_length)
+{
+	(void)ctx;
+	if (gpa.v >= FAKE_MEMORY_BYTES) {
+		return 0;
+	}
+	*ret_start = gpa;
+	*ret_length = FAKE_MEMORY_BYTES - gpa.v;
+	return 1;
+}
+
+struct hs_phys hs_vm_phys(struct hs_vm *vm)
+{
+	static const struct hs_phys_ops ops = {
+		.read = phys_read,
+		.pointer = phys_pointer,
+		.next_region = phys_next_region,
+	};
+
+	return (struct hs_phys){ .ops = &ops, .ctx = vm };
+}
+
+const struct hs_vm_image *hs_vm_image(const struct hs_vm *vm)
+{
+	return &vm->image;
+}
+
+const char *hs_vm_backend_name(const struct hs_vm *vm)
+{
+	(void)vm;
+	return "fake";
+}
+
+void hs_probe(struct hs_probe *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->kvm_error = (struct hs_error){ .status = HS_ERR_NOT_FOUND, .message = "/dev/kvm: none in a unit test" };
+}
