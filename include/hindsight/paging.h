@@ -29,6 +29,9 @@ enum hs_paging_format {
 	HS_PAGING_FORMAT_COUNT,
 };
 
+/** Most levels of any format. */
+#define HS_PAGING_LEVELS_MAX 5
+
 /** "none", "i686", "pae", "amd64-4", "amd64-5": the names of the command line. Static. */
 const char *hs_paging_format_name(enum hs_paging_format format);
 
@@ -39,80 +42,131 @@ struct hs_root {
 	bool pse;    /**< CR4.PSE: 4 MiB pages exist (32-bit format only) */
 	bool nxe;    /**< IA32_EFER.NXE: bit 63 is XD and not reserved */
 	bool wp;     /**< CR0.WP; kept for whoever asks what the CPU may do, the walk does not use it */
-	uint8_t maxphyaddr; /**< physical address width in bits, 0 for 52: bits above are reserved */
+	uint8_t maxphyaddr; /**< physical address width in bits, 32..52, anything else for 52: bits above are reserved */
 };
 
-/** The root that a CPU is on (SDM vol. 3A 4.1.1). */
+/**
+ * The root that a CPU is on (SDM vol. 3A 4.1.1). maxphyaddr becomes 0, because the state does not hold it: who knows the
+ * width of the CPU sets it afterwards.
+ */
 void hs_root_of_cpu(const struct hs_cpu_state *cpu, struct hs_root *ret);
 
 enum hs_range_kind {
 	HS_RANGE_MAPPED,
 	HS_RANGE_HOLE,          /**< an entry that is not present */
-	HS_RANGE_UNREADABLE,    /**< a table that is not in physical memory: gpa is its address */
+	HS_RANGE_UNREADABLE,    /**< an entry that is not in physical memory: gpa is its table's address */
 	HS_RANGE_RESERVED,      /**< an entry with reserved bits set: gpa is the entry's address */
 	HS_RANGE_NON_CANONICAL, /**< not an address of this format */
 };
 
-/** What is at a guest-virtual address, and how far the same goes on. */
+/**
+ * Attributes of a leaf as hs_range.leaf and hs_mapping.leaf show them: where a leaf of 4 KiB has them (SDM vol. 3A table
+ * 4-20). The PAT bit of a large leaf, bit 12 of its entry, is shown as HS_LEAF_PAT too. P, W, U, PS and XD are never part.
+ */
+#define HS_LEAF_PWT (UINT64_C(1) << 3)
+#define HS_LEAF_PCD (UINT64_C(1) << 4)
+#define HS_LEAF_ACCESSED (UINT64_C(1) << 5)
+#define HS_LEAF_DIRTY (UINT64_C(1) << 6)
+#define HS_LEAF_PAT (UINT64_C(1) << 7)
+#define HS_LEAF_GLOBAL (UINT64_C(1) << 8)
+#define HS_LEAF_AVL (UINT64_C(7) << 9)      /**< for software; 001 with W clear is the copy-on-write tag */
+#define HS_LEAF_HIGH (UINT64_C(0x7ff) << 52) /**< protection key and ignored bits; 4-level and 5-level only */
+
+/** What is at a guest-virtual address, and how far the same goes on. Fields that a kind does not have are zero. */
 struct hs_range {
 	enum hs_range_kind kind;
 	hs_gva start;
-	uint64_t length; /**< bytes; 0 stands for 2^64 (the whole space) */
-	hs_gpa gpa;      /**< of start, for HS_RANGE_MAPPED */
+	uint64_t length; /**< bytes, never 0 */
+	hs_gpa gpa;      /**< of start, for HS_RANGE_MAPPED; of what is wrong, for UNREADABLE and RESERVED */
 	int prot;        /**< bits of enum hs_prot, ANDed over all levels */
 	bool user;       /**< U/S set at every level */
 	bool cow;        /**< the leaf is tagged copy-on-write: AVL bits 11:9 = 001, W clear */
 	uint8_t level;   /**< depth of the entry that decided: 0 is the root table */
 	uint64_t page_bytes; /**< size of the leaf */
-	uint64_t leaf;   /**< the leaf's own bits without address: G, PWT, PCD, PAT, A, D, AVL */
+	uint64_t leaf;   /**< the leaf's own attributes: HS_LEAF_* */
 };
 
-/** The range that contains gva, at least its one page. A hole, an unreadable table and so on are results, not errors. */
+/**
+ * The range that contains gva: what the one entry covers that decides about it. A hole, an unreadable table and so on are
+ * results, not errors. Without paging it is the whole 4 GiB, as one range of 4 KiB pages.
+ */
 void hs_translate(const struct hs_phys *phys, const struct hs_root *root, hs_gva gva, struct hs_range *ret);
 
-/** What a walk may cost. Zero means no limit of that kind is wanted and is refused: a walk is always bounded. */
+/** What a walk may cost. Both are needed: with a zero, a walk that wants one of that kind is out of budget at once. */
 struct hs_budget {
-	uint64_t tables; /**< table pages read */
+	uint64_t tables; /**< table pages visited; the same page reached by another path counts again */
 	uint64_t ranges; /**< ranges produced */
 };
 
 /** A budget that is ample for any honest guest: 2^20 tables, 2^20 ranges. */
 struct hs_budget hs_budget_default(void);
 
-/** A walk in progress. Caller's storage; nothing to free. Fields are private. */
-struct hs_iter {
+struct hs_format;
+
+/**
+ * A place in the tables of one root. Private to paging/: it is here for the size of what holds it. It may point into
+ * itself and must not be copied.
+ */
+struct hs_walk {
 	const struct hs_phys *phys;
-	struct hs_root root;
-	uint64_t at, last; /* next address, last address wanted */
-	bool done;
-	struct hs_budget left;
-	struct hs_range pending;
-	bool has_pending;
+	const struct hs_format *format;
+	uint64_t physical;    /* the bits that a physical address can have */
+	uint64_t tables_left; /* of the budget */
+	uint64_t at;          /* the address that was looked up last */
+	uint64_t entry;       /* the entry that decided about it */
+	uint16_t read_ahead;  /* bytes of a table to read at once where it cannot be pointed at */
+	uint8_t open;         /* how many of levels[] lead to it, from the root on */
 	struct {
-		uint64_t gpa;
-		const uint8_t *entries;
-	} table[5];
+		uint64_t table; /* gpa */
+		uint64_t leaf_mask, reserved_table, reserved_leaf; /* the format's, with the root's control bits applied */
+		const uint8_t *entries; /* of the table's entries, these are at hand: */
+		uint16_t first, count;
+		uint8_t rights; /* that the levels above leave */
+		uint8_t copy[512];
+	} levels[HS_PAGING_LEVELS_MAX];
+};
+
+/** A walk over a part of an address space in progress. Caller's storage; nothing to free. Fields are private. */
+struct hs_iter {
+	struct hs_walk walk;
+	uint64_t at, last; /* next address, last address wanted */
+	bool done;         /* nothing is left to look at */
+	bool exhausted;    /* the table budget ended the walk at `at` */
+	uint64_t ranges_left;
+	struct hs_range pending; /* found and not yet given out: it may still grow */
+	bool has_pending;
 };
 
 /**
- * Start a walk over [start, start + length) in ascending order; length 0 means to the end of the address space. The
- * non-canonical gap is skipped. phys is borrowed until the walk is over.
+ * Start a walk over [start, start + length) in ascending order; length 0 and a length beyond the end of the address space
+ * mean to its end. The non-canonical gap is skipped. phys is borrowed until the walk is over.
  */
 void hs_iter_init(struct hs_iter *iter, const struct hs_phys *phys, const struct hs_root *root, hs_gva start,
 		  uint64_t length, struct hs_budget budget);
 /**
- * The next range that is not a hole; adjacent pages are merged while gpa and attributes continue.
+ * The next range that is not a hole, cut to what was asked for. Adjacent pages are merged while gpa and attributes
+ * continue (the size of the leaf is an attribute), adjacent unreadable entries while they are of one table.
  *
- * HS_OK and *ret, HS_ERR_NOT_FOUND at the end, HS_ERR_BUDGET when the budget is used up (err->where is the address
- * reached; what came before is valid). err is filled for HS_ERR_BUDGET only.
+ * HS_OK and *ret; HS_ERR_NOT_FOUND at the end; HS_ERR_BUDGET when the budget is used up: err->where is the address
+ * reached, what came before is valid, and every further call gives the same. err is filled for HS_ERR_BUDGET only.
  */
 HS_MUST_CHECK enum hs_status hs_iter_next(struct hs_iter *iter, struct hs_range *ret, struct hs_error *err);
 
-/** Read up to length bytes at gva across pages, up to the first byte that is not mapped or not backed; *ret_length is how
- *  many. HS_ERR_UNREADABLE when the first byte is not there. */
+/**
+ * Read up to length bytes at gva across pages, up to the first byte that is not mapped or not backed.
+ *
+ * HS_OK: *ret_length is how many were read, 0 only for length 0. HS_ERR_UNREADABLE (err->where is gva): the first byte is
+ * not there; *ret_length is untouched.
+ */
 HS_MUST_CHECK enum hs_status hs_vmem_read(const struct hs_phys *phys, const struct hs_root *root, hs_gva gva,
 					  void *buffer, size_t length, size_t *ret_length, struct hs_error *err);
-/** Write length bytes at gva whatever the W bits; checked whole before the first byte is written: all or nothing. */
+/**
+ * Write length bytes at gva whatever the W bits: all or nothing. A write across pages first writes back what is there, page
+ * by page, which is how it learns that each accepts a write.
+ *
+ * HS_ERR_UNREADABLE (err->where is the gva): a byte of it is not mapped or not backed. HS_ERR_UNSUPPORTED: phys is
+ * read-only. Errors of phys->ops->write pass through.
+ */
 HS_MUST_CHECK enum hs_status hs_vmem_write(const struct hs_phys *phys, const struct hs_root *root, hs_gva gva,
 					   const void *buffer, size_t length, struct hs_error *err);
 
@@ -126,24 +180,32 @@ struct hs_table_source {
 struct hs_mapping {
 	hs_gva gva;
 	hs_gpa gpa;
-	uint64_t length; /**< bytes, a multiple of 4096 */
+	uint64_t length; /**< bytes, a multiple of 4096; 0 maps nothing */
 	int prot;        /**< HS_PROT_READ is implied; EXEC becomes XD where the format has it and nxe is set */
 	bool user;
-	bool cow;        /**< W is left clear and the copy-on-write tag set */
-	uint64_t leaf;   /**< further leaf bits: G, PWT, PCD, PAT, A, D as in hs_range.leaf */
+	bool cow;        /**< W is left clear and the copy-on-write tag set, instead of the AVL bits of leaf */
+	uint64_t leaf;   /**< further attributes: HS_LEAF_* as in hs_range.leaf */
 	bool large;      /**< use larger leaves where alignment allows */
 };
 
 /**
- * Add a mapping to the tables of root, making tables as needed. phys must be writable.
+ * Add a mapping to the tables of root, making tables as needed. phys must be writable. New tables let everything through
+ * (P, W, U, A): their leaves decide.
  *
- * HS_ERR_RANGE: not aligned, not canonical, or beyond what the format can address. HS_ERR_BUSY (err->where is the gva): an
- * address of it is mapped already; the pages before it have been mapped. Errors of the table source and of phys pass through.
+ * Nothing was changed: HS_ERR_INVALID for HS_PAGING_NONE, a leaf attribute that the format does not have, or read-only
+ * phys; HS_ERR_RANGE for what is not aligned, not canonical, or beyond what the format can address.
+ * The pages before err->where, a gva, have been mapped, and tables may have been added: HS_ERR_BUSY, it is mapped already;
+ * HS_ERR_STATE, a table that was there forbids what the mapping allows; HS_ERR_FORMAT, an entry on the way to it has
+ * reserved bits set; HS_ERR_RANGE, no leaf that fits there can hold the address (PSE-36 above 4 GiB), or the table source
+ * gave an unusable page. Errors of the table source and of phys pass through with a `where` of their own.
  */
 HS_MUST_CHECK enum hs_status hs_build_map(const struct hs_phys *phys, const struct hs_root *root,
 					  const struct hs_mapping *mapping, const struct hs_table_source *tables,
 					  struct hs_error *err);
-/** An upper bound of the table pages, the root's own included, that hs_build_map() needs for these mappings. */
+/**
+ * The table pages, the root's own included, that hs_build_map() needs for these mappings in empty tables: exact where they
+ * do not overlap, never too few. Mappings that hs_build_map() would refuse count for nothing or too much, never crash.
+ */
 uint64_t hs_build_tables_needed(const struct hs_root *root, const struct hs_mapping *mappings, size_t count);
 
 #ifdef __cplusplus

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The rows. Sources: Intel SDM vol. 3A chapter 4, tables 4-5 and 4-6 (32-bit), 4-8 to 4-11 (PAE), 4-14 to 4-20 (4-level
+ * and 5-level paging), sections 4.3 (PSE-36), 4.6 (access rights).
+ *
+ * What the SDM calls "reserved" for a bit beyond the physical-address width follows from the address masks and is not
+ * repeated in the reserved masks here; likewise XD without EFER.NXE.
+ */
+#include "paging/format.h"
+
+#include "paging/entry.h"
+
+#include <stddef.h>
+
+#define BITS(high, low) HS_ENTRY_BITS(high, low)
+#define BIT(bit) HS_ENTRY_BIT(bit)
+
+#define ALWAYS { 0, 0 }
+#define NEVER { 0, 1 }
+
+#define P BIT(0)
+#define W BIT(1)
+#define U BIT(2)
+#define A BIT(5)
+#define PS BIT(7)
+#define XD BIT(63)
+
+/* A table's entry lets everything through and leaves the decision to the leaves. A is set because the CPU would have to
+ * write it at the first walk, and the page of a table may be read-only to it. */
+#define NEW_TABLE (P | W | U | A)
+
+/* PWT, PCD, A, D, G, AVL; bit 7 is PAT in the smallest leaf, and PS in a larger one, which has PAT in bit 12. */
+#define SMALL_ATTRIBUTES BITS(11, 3)
+#define LARGE_ATTRIBUTES (BITS(11, 3) & ~PS)
+#define LARGE_PAT .leaf_moved = BIT(12), .leaf_moved_shift = 5
+
+/* Bits 58:52 are ignored and bits 62:59 are the protection key or ignored (4-level and 5-level paging only). */
+#define LONG_ATTRIBUTES BITS(62, 52)
+
+/* clang-format off */
+#define RIGHTS_32 .writable = { W, W }, .user = { U, U }, .no_execute = NEVER
+#define RIGHTS_64 .writable = { W, W }, .user = { U, U }, .no_execute = { XD, XD }
+
+#define LONG_TABLE_ONLY(at) {                                                                                          \
+	.shift = (at), .index_bits = 9, .leaf = NEVER, RIGHTS_64, .table_address = BITS(51, 12),                       \
+	.reserved_table = PS, .new_table = NEW_TABLE,                                                                  \
+}
+#define LONG_TABLE_OR_LEAF(at) {                                                                                       \
+	.shift = (at), .index_bits = 9, .leaf = { PS, PS }, RIGHTS_64, .table_address = BITS(51, 12),                  \
+	.leaf_address = BITS(51, (at)), LARGE_PAT, .leaf_attributes = LARGE_ATTRIBUTES | LONG_ATTRIBUTES,              \
+	.reserved_leaf = BITS((at) - 1, 13), .new_table = NEW_TABLE, .new_leaf = P | PS,                               \
+}
+#define LONG_LEAF {                                                                                                    \
+	.shift = 12, .index_bits = 9, .leaf = ALWAYS, RIGHTS_64, .leaf_address = BITS(51, 12),                         \
+	.leaf_attributes = SMALL_ATTRIBUTES | LONG_ATTRIBUTES, .new_leaf = P,                                          \
+}
+
+static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
+	[HS_PAGING_NONE] = { .name = "none", .va_bits = 32 },
+	[HS_PAGING_32BIT] = {
+		.name = "i686", .levels = 2, .entry_bytes = 4, .va_bits = 32, .root_address = BITS(31, 12),
+		.present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
+		.level = {
+			{	/* PDE. PSE-36: bits 20:13 of a 4 MiB leaf are bits 39:32 of the address, bit 21 is reserved. */
+				.shift = 22, .index_bits = 10, .leaf = { PS, PS }, .leaf_needs_pse = true, RIGHTS_32,
+				.table_address = BITS(31, 12), .leaf_address = BITS(31, 22),
+				.leaf_high = BITS(20, 13), .leaf_high_shift = 32 - 13, LARGE_PAT,
+				.leaf_attributes = LARGE_ATTRIBUTES, .reserved_leaf = BIT(21),
+				.new_table = NEW_TABLE, .new_leaf = P | PS,
+			},
+			{	/* PTE: has no reserved bits. */
+				.shift = 12, .index_bits = 10, .leaf = ALWAYS, RIGHTS_32,
+				.leaf_address = BITS(31, 12), .leaf_attributes = SMALL_ATTRIBUTES, .new_leaf = P,
+			},
+		},
+	},
+	[HS_PAGING_PAE] = {
+		.name = "pae", .levels = 3, .entry_bytes = 8, .va_bits = 32, .root_address = BITS(31, 5),
+		.present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
+		.level = {
+			{	/* PDPTE: no W, no U, no XD, no A; bit 63 is reserved whatever EFER.NXE. */
+				.shift = 30, .index_bits = 2, .leaf = NEVER,
+				.writable = ALWAYS, .user = ALWAYS, .no_execute = NEVER, .table_address = BITS(51, 12),
+				.reserved_table = BITS(2, 1) | BITS(8, 5) | BITS(63, 52), .new_table = P,
+			},
+			{	/* PDE. Unlike 4-level paging, bits 62:52 are reserved. CR4.PSE does not matter. */
+				.shift = 21, .index_bits = 9, .leaf = { PS, PS }, RIGHTS_64,
+				.table_address = BITS(51, 12), .leaf_address = BITS(51, 21), LARGE_PAT,
+				.leaf_attributes = LARGE_ATTRIBUTES, .reserved_table = BITS(62, 52),
+				.reserved_leaf = BITS(20, 13) | BITS(62, 52), .new_table = NEW_TABLE, .new_leaf = P | PS,
+			},
+			{	/* PTE */
+				.shift = 12, .index_bits = 9, .leaf = ALWAYS, RIGHTS_64, .leaf_address = BITS(51, 12),
+				.leaf_attributes = SMALL_ATTRIBUTES, .reserved_leaf = BITS(62, 52), .new_leaf = P,
+			},
+		},
+	},
+	[HS_PAGING_4LEVEL] = {
+		.name = "amd64-4", .levels = 4, .entry_bytes = 8, .va_bits = 48, .sign_extended = true,
+		.root_address = BITS(51, 12), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
+		.level = { LONG_TABLE_ONLY(39), LONG_TABLE_OR_LEAF(30), LONG_TABLE_OR_LEAF(21), LONG_LEAF },
+	},
+	[HS_PAGING_5LEVEL] = {
+		.name = "amd64-5", .levels = 5, .entry_bytes = 8, .va_bits = 57, .sign_extended = true,
+		.root_address = BITS(51, 12), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
+		.level = {
+			LONG_TABLE_ONLY(48), LONG_TABLE_ONLY(39), LONG_TABLE_OR_LEAF(30), LONG_TABLE_OR_LEAF(21), LONG_LEAF,
+		},
+	},
+};
+/* clang-format on */
+
+const struct hs_format *hs_format_of(enum hs_paging_format format)
+{
+	if ((unsigned int)format >= HS_PAGING_FORMAT_COUNT) {
+		return &formats[HS_PAGING_NONE];
+	}
+	return &formats[format];
+}
+
+const char *hs_paging_format_name(enum hs_paging_format format)
+{
+	return hs_format_of(format)->name;
+}
+
+bool hs_format_stretch(const struct hs_format *format, uint64_t gva, uint64_t *ret_first, uint64_t *ret_last)
+{
+	/* The low stretch is [0, half); with sign extension a second one of the same size ends the address space. */
+	uint64_t half = UINT64_C(1) << (format->va_bits - (format->sign_extended ? 1 : 0));
+	uint64_t high = format->sign_extended ? -half : 0;
+
+	if (gva < half) {
+		*ret_first = 0;
+		*ret_last = half - 1;
+		return true;
+	}
+	if (format->sign_extended && gva >= high) {
+		*ret_first = high;
+		*ret_last = UINT64_MAX;
+		return true;
+	}
+	*ret_first = half;
+	*ret_last = high - 1;
+	return false;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of paging formats: one row a format, one row a level within it. Everything that differs between formats is
+ * a mask or a number in these rows, so that the walk and the builder are one loop each and know no format by name.
+ *
+ * The rows do not know the control bits of a root (EFER.NXE, CR4.PSE, MAXPHYADDR); struct hs_walk applies those.
+ */
+#ifndef HS_PAGING_FORMAT_H
+#define HS_PAGING_FORMAT_H
+
+#include <hindsight/paging.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** A condition on an entry: true when (entry & mask) == value. {0, 0} always holds, {0, 1} never does. */
+struct hs_entry_test {
+	uint64_t mask, value;
+};
+
+/** How one level of a format reads its entries. Masks are of bits in the entry. */
+struct hs_format_level {
+	uint8_t shift;                      /* log2 of the bytes of address space that one entry covers */
+	uint8_t index_bits;                 /* log2 of the entries of a table */
+	bool leaf_needs_pse;                /* the leaf test holds only with CR4.PSE */
+	struct hs_entry_test leaf;          /* the entry maps memory; otherwise it names a table */
+	struct hs_entry_test writable;      /* it lets writes through */
+	struct hs_entry_test user;          /* it lets user mode through */
+	struct hs_entry_test no_execute;    /* it forbids fetches; the mask is reserved without EFER.NXE */
+	uint64_t table_address;             /* address of the next table */
+	uint64_t leaf_address;              /* address of the memory mapped */
+	uint64_t leaf_high;                 /* bits of a leaf that hold high address bits (PSE-36) ... */
+	uint8_t leaf_high_shift;            /* ... and how far left of their place those belong */
+	uint8_t leaf_moved_shift;           /* how far right of their place the bits of leaf_moved are shown */
+	uint64_t leaf_moved;                /* attributes that this leaf keeps elsewhere than the smallest one (PAT) */
+	uint64_t leaf_attributes;           /* attributes that are shown where they are */
+	uint64_t reserved_table;            /* must be clear in an entry that names a table */
+	uint64_t reserved_leaf;             /* must be clear in a leaf */
+	uint64_t new_table;                 /* what the builder sets in an entry for a table, the address apart */
+	uint64_t new_leaf;                  /* what it sets in a leaf, the address and attributes apart */
+};
+
+/** One paging format. levels = 0 stands for no paging at all. */
+struct hs_format {
+	const char *name;
+	uint8_t levels;
+	uint8_t entry_bytes;
+	uint8_t va_bits;
+	bool sign_extended;           /* an address repeats its bit va_bits - 1 up to bit 63; otherwise it has zeros there */
+	uint64_t root_address;        /* bits of CR3 that are the root table's address */
+	struct hs_entry_test present; /* the entry is used at all */
+	struct hs_entry_test cow;     /* a leaf is tagged copy-on-write */
+	struct hs_format_level level[HS_PAGING_LEVELS_MAX];
+};
+
+/** The row of a format; a value that is none of the enum's gets the row of HS_PAGING_NONE. Static, never NULL. */
+const struct hs_format *hs_format_of(enum hs_paging_format format);
+
+/**
+ * The stretch of equal addresses around gva: true with its canonical half (or the whole space of a format that has no
+ * sign extension), false with the gap that is no address of the format. Both ends are inclusive.
+ */
+bool hs_format_stretch(const struct hs_format *format, uint64_t gva, uint64_t *ret_first, uint64_t *ret_last);
+
+#endif

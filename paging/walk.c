@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One loop over the rows of format.c. It goes as the CPU does (SDM vol. 3A 4.7, "Page-Fault Exceptions"): at each level
+ * first present, then reserved bits; access rights are collected, never judged.
+ *
+ * A table is read through host pointers where the memory has them, as many entries at a time as lie contiguously, so a
+ * table across two regions is two pieces. Where it has none, entries are copied; one that cannot be read makes the part
+ * of the address space under it unreadable, and only that.
+ */
+#include "paging/walk.h"
+
+#include "base/arith.h"
+#include "paging/entry.h"
+#include "paging/format.h"
+
+#include <string.h>
+
+/* Bits that a physical address can have. */
+static uint64_t physical_bits(const struct hs_root *root)
+{
+	unsigned int width = root->maxphyaddr >= 32 && root->maxphyaddr < 52 ? root->maxphyaddr : 52;
+
+	return HS_ENTRY_BITS(width - 1, 0);
+}
+
+void hs_walk_init(struct hs_walk *walk, const struct hs_phys *phys, const struct hs_root *root, uint64_t tables,
+		  bool ahead)
+{
+	const struct hs_format *format = hs_format_of(root->format);
+	uint64_t physical = physical_bits(root);
+
+	walk->phys = phys;
+	walk->format = format;
+	walk->physical = physical;
+	walk->tables_left = tables;
+	walk->at = 0;
+	walk->entry = 0;
+	walk->read_ahead = ahead ? sizeof(walk->levels[0].copy) : format->entry_bytes;
+	walk->open = 0;
+	for (unsigned int depth = 0; depth < format->levels; depth++) {
+		const struct hs_format_level *row = &format->level[depth];
+		uint64_t xd = root->nxe ? 0 : row->no_execute.mask;
+
+		walk->levels[depth].leaf_mask = row->leaf_needs_pse && !root->pse ? 0 : row->leaf.mask;
+		walk->levels[depth].reserved_table = row->reserved_table | (row->table_address & ~physical) | xd;
+		walk->levels[depth].reserved_leaf = row->reserved_leaf | (row->leaf_address & ~physical) |
+						    (row->leaf_high & (~physical >> row->leaf_high_shift)) | xd;
+		walk->levels[depth].count = 0;
+	}
+	walk->levels[0].table = root->base.v & format->root_address;
+	walk->levels[0].rights = HS_RIGHTS_ALL;
+}
+
+bool hs_walk_is_leaf(const struct hs_walk *walk, unsigned int depth, uint64_t entry)
+{
+	return (entry & walk->levels[depth].leaf_mask) == walk->format->level[depth].leaf.value;
+}
+
+/* Bring the entry at index of the deepest table, and what follows it there, to hand. */
+static bool fetch(struct hs_walk *walk, uint32_t index)
+{
+	unsigned int depth = walk->open - 1u;
+	const struct hs_phys_ops *ops = walk->phys->ops;
+	uint32_t entry_bytes = walk->format->entry_bytes;
+	uint32_t left = (1u << walk->format->level[depth].index_bits) - index;
+	hs_gpa gpa = hs_gpa_of(walk->levels[depth].table + (uint64_t)index * entry_bytes);
+	uint64_t length = 0;
+	const uint8_t *bytes = ops->pointer ? ops->pointer(walk->phys->ctx, gpa, &length) : NULL;
+	uint64_t count = length / entry_bytes;
+
+	if (!bytes || count == 0) {
+		bytes = walk->levels[depth].copy;
+		count = hs_min_u64(left, walk->read_ahead / entry_bytes);
+		if (ops->read(walk->phys->ctx, gpa, walk->levels[depth].copy, count * entry_bytes, NULL) != HS_OK) {
+			count = 1;
+			if (ops->read(walk->phys->ctx, gpa, walk->levels[depth].copy, entry_bytes, NULL) != HS_OK) {
+				walk->levels[depth].count = 0;
+				return false;
+			}
+		}
+	}
+	walk->levels[depth].entries = bytes;
+	walk->levels[depth].first = (uint16_t)index;
+	walk->levels[depth].count = (uint16_t)hs_min_u64(count, left);
+	return true;
+}
+
+bool hs_walk_entry(struct hs_walk *walk, uint32_t index, uint64_t *ret)
+{
+	unsigned int depth = walk->open - 1u;
+	uint32_t entry_bytes = walk->format->entry_bytes;
+	uint32_t place = index - walk->levels[depth].first;
+
+	if (index < walk->levels[depth].first || place >= walk->levels[depth].count) {
+		if (!fetch(walk, index)) {
+			return false;
+		}
+		place = 0;
+	}
+	*ret = hs_entry_load(walk->levels[depth].entries + (size_t)place * entry_bytes, entry_bytes);
+	return true;
+}
+
+static uint32_t index_of(const struct hs_format_level *row, uint64_t gva)
+{
+	return (uint32_t)(gva >> row->shift) & ((1u << row->index_bits) - 1);
+}
+
+static uint8_t rights_of(const struct hs_format_level *row, uint64_t entry)
+{
+	return (uint8_t)(HS_PROT_READ | (hs_entry_is(entry, row->writable) ? HS_PROT_WRITE : 0) |
+			 (hs_entry_is(entry, row->no_execute) ? 0 : HS_PROT_EXEC) |
+			 (hs_entry_is(entry, row->user) ? HS_RIGHT_USER : 0));
+}
+
+static bool open_table(struct hs_walk *walk)
+{
+	if (walk->tables_left == 0) {
+		return false;
+	}
+	walk->tables_left--;
+	walk->levels[walk->open].count = 0;
+	walk->open++;
+	return true;
+}
+
+/* Close the tables that do not lead to gva, and open the root's if none is open. */
+static bool go_back(struct hs_walk *walk, uint64_t gva)
+{
+	while (walk->open > 1 && ((gva ^ walk->at) >> walk->format->level[walk->open - 2].shift) != 0) {
+		walk->open--;
+	}
+	return walk->open > 0 || open_table(walk);
+}
+
+static void fill_mapped(const struct hs_walk *walk, struct hs_range *ret)
+{
+	unsigned int depth = walk->open - 1u;
+	const struct hs_format_level *row = &walk->format->level[depth];
+	uint64_t entry = walk->entry;
+	uint8_t rights = walk->levels[depth].rights & rights_of(row, entry);
+
+	ret->kind = HS_RANGE_MAPPED;
+	ret->gpa.v = (entry & row->leaf_address) | (entry & row->leaf_high) << row->leaf_high_shift;
+	ret->prot = rights & ~HS_RIGHT_USER;
+	ret->user = rights & HS_RIGHT_USER;
+	ret->cow = hs_entry_is(entry, walk->format->cow);
+	ret->page_bytes = ret->length;
+	ret->leaf = (entry & row->leaf_attributes) | (entry & row->leaf_moved) >> row->leaf_moved_shift;
+}
+
+/* No paging, and addresses that no table decides about. */
+static bool fill_without_tables(const struct hs_walk *walk, uint64_t gva, struct hs_range *ret)
+{
+	uint64_t first;
+	uint64_t last;
+	bool canonical = hs_format_stretch(walk->format, gva, &first, &last);
+
+	if (canonical && walk->format->levels > 0) {
+		return false;
+	}
+	*ret = (struct hs_range){
+		.kind = canonical ? HS_RANGE_MAPPED : HS_RANGE_NON_CANONICAL,
+		.start = hs_gva_of(first),
+		.length = last - first + 1,
+	};
+	if (canonical) {
+		ret->gpa.v = first;
+		ret->prot = HS_PROT_READ | HS_PROT_WRITE | HS_PROT_EXEC;
+		ret->user = true;
+		ret->page_bytes = HS_PAGE_SIZE;
+	}
+	return true;
+}
+
+/* What the entry at depth, the deepest that is open, says about gva; false when it names a table. */
+static bool decide(struct hs_walk *walk, uint64_t gva, struct hs_range *ret)
+{
+	unsigned int depth = walk->open - 1u;
+	const struct hs_format_level *row = &walk->format->level[depth];
+	uint32_t index = index_of(row, gva);
+	uint64_t bytes = UINT64_C(1) << row->shift;
+	uint64_t table = walk->levels[depth].table;
+	bool leaf;
+
+	*ret = (struct hs_range){
+		.kind = HS_RANGE_HOLE,
+		.start = hs_gva_of(hs_align_down(gva, bytes)),
+		.length = bytes,
+		.level = (uint8_t)depth,
+	};
+	if (!hs_walk_entry(walk, index, &walk->entry)) {
+		ret->kind = HS_RANGE_UNREADABLE;
+		ret->gpa.v = table;
+		return true;
+	}
+	if (!hs_entry_is(walk->entry, walk->format->present)) {
+		return true;
+	}
+	leaf = hs_walk_is_leaf(walk, depth, walk->entry);
+	if (walk->entry & (leaf ? walk->levels[depth].reserved_leaf : walk->levels[depth].reserved_table)) {
+		ret->kind = HS_RANGE_RESERVED;
+		ret->gpa.v = table + (uint64_t)index * walk->format->entry_bytes;
+		return true;
+	}
+	if (leaf) {
+		fill_mapped(walk, ret);
+	}
+	return leaf;
+}
+
+bool hs_walk_find(struct hs_walk *walk, uint64_t gva, struct hs_range *ret)
+{
+	struct hs_range found;
+
+	if (fill_without_tables(walk, gva, ret)) {
+		return true;
+	}
+	if (!go_back(walk, gva)) {
+		return false;
+	}
+	walk->at = gva;
+	while (!decide(walk, gva, &found)) {
+		unsigned int depth = walk->open - 1u;
+		const struct hs_format_level *row = &walk->format->level[depth];
+
+		if (!open_table(walk)) {
+			return false;
+		}
+		walk->levels[depth + 1].table = walk->entry & row->table_address;
+		walk->levels[depth + 1].rights = walk->levels[depth].rights & rights_of(row, walk->entry);
+	}
+	*ret = found;
+	return true;
+}
+
+/* Whether entry maps the page that is `distance` bytes behind that of before, with the same attributes. An address that
+ * runs over its last bit carries into the bits above; they are compared so that this is a difference too. */
+static bool goes_on(const struct hs_walk *walk, uint64_t before, uint64_t entry, uint64_t distance)
+{
+	uint64_t address = walk->format->level[walk->open - 1].leaf_address & walk->physical;
+
+	return entry == before + distance && ((entry ^ before) & ~address) == 0;
+}
+
+void hs_walk_extend(struct hs_walk *walk, struct hs_range *range)
+{
+	unsigned int depth = walk->open - 1u;
+	const struct hs_format_level *row;
+	uint32_t index;
+	uint32_t end;
+	uint64_t bytes;
+	uint64_t entry;
+
+	if (walk->open == 0 || (range->kind != HS_RANGE_MAPPED && range->kind != HS_RANGE_HOLE)) {
+		return;
+	}
+	row = &walk->format->level[depth];
+	bytes = UINT64_C(1) << row->shift;
+	index = index_of(row, walk->at) + 1;
+	end = (uint32_t)walk->levels[depth].first + walk->levels[depth].count;
+	for (; index < end; index++) {
+		const uint8_t *place = walk->levels[depth].entries +
+				       (size_t)(index - walk->levels[depth].first) * walk->format->entry_bytes;
+
+		entry = hs_entry_load(place, walk->format->entry_bytes);
+		if (range->kind == HS_RANGE_MAPPED ? !goes_on(walk, walk->entry, entry, range->length)
+						   : hs_entry_is(entry, walk->format->present)) {
+			break;
+		}
+		range->length += bytes;
+	}
+}
+
+void hs_translate(const struct hs_phys *phys, const struct hs_root *root, hs_gva gva, struct hs_range *ret)
+{
+	struct hs_walk walk;
+
+	hs_walk_init(&walk, phys, root, HS_PAGING_LEVELS_MAX, false);
+	if (!hs_walk_find(&walk, gva.v, ret)) {
+		/* Not reached: no format has more levels than that. */
+		*ret = (struct hs_range){ .kind = HS_RANGE_UNREADABLE, .start = gva, .length = 1 };
+	}
+}
