@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of the layout share; for layout.c, layout_sizes.c and layout_place.c only. */
+#ifndef HS_VMM_LAYOUT_PARTS_H
+#define HS_VMM_LAYOUT_PARTS_H
+
+#include "vmm/layout.h"
+
+#include <stdbool.h>
+
+/** The sizes that a configuration asks for: defaults applied, in bytes, whole pages. */
+struct hs_layout_sizes {
+	uint64_t boot; /* boot information and arguments */
+	uint64_t args; /* the arguments alone, not rounded */
+	uint64_t heap, stack;
+	uint64_t input, output;
+	uint64_t scratch;
+	bool scratch_given; /* by the configuration: never grown */
+	uint64_t memory;
+};
+
+/** The ends of the space of an architecture: first byte after the scratch region. */
+struct hs_layout_top {
+	uint64_t gpa, gva;
+	uint64_t low_end; /* first gva that the parts of the snapshot region must not reach, scratch apart */
+};
+
+/** Fill *ret from a configuration (NULL: all defaults). HS_ERR_RANGE, HS_ERR_INVALID. */
+HS_MUST_CHECK enum hs_status hs_layout_take_sizes(const struct hs_vm_config *config, struct hs_layout_sizes *ret,
+						  struct hs_error *err);
+
+void hs_layout_top_of(enum hs_arch arch, struct hs_layout_top *ret);
+
+/** Give every page of the image a gpa, from HS_SNAPSHOT_BASE_GPA on; sets the image areas. */
+HS_MUST_CHECK enum hs_status hs_layout_place_image(const struct hs_image *image, struct hs_layout *layout,
+						   struct hs_error *err);
+/** Put boot information ... stack behind the image; adds their areas and sets snapshot_bytes. low_end is the first gva
+ *  that they must not reach. */
+HS_MUST_CHECK enum hs_status hs_layout_place_block(const struct hs_image *image, const struct hs_layout_sizes *sizes,
+						   uint64_t low_end, struct hs_layout *layout, struct hs_error *err);
+/** Cut the scratch region of sizes->scratch bytes into its areas; what the tables do not use is free. */
+void hs_layout_place_scratch(const struct hs_layout_sizes *sizes, uint64_t tables, struct hs_layout *layout);
+
+/** First byte after an area; no area reaches the end of the address space. */
+static inline uint64_t hs_area_end(const struct hs_area *area)
+{
+	return area->gva.v + area->length;
+}
+
+#endif
