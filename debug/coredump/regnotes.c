@@ -53,18 +53,22 @@ void hs_prstatus_put(enum hs_arch arch, const struct hs_cpu_state *cpu, int sign
 	hs_put_le32(ret + layout->fpvalid, 1);
 }
 
-void hs_prstatus_get(enum hs_arch arch, const uint8_t *desc, int *ret_signal, struct hs_cpu_state *ret)
+void hs_prstatus_get(enum hs_arch arch, const uint8_t *desc, struct hs_cpu_state *ret)
 {
 	const struct prstatus_layout *layout = &PRSTATUS[arch];
 	size_t count;
 	const struct hs_reg *rows = hs_regs(arch, &count);
 
-	*ret_signal = hs_get_le16(desc + layout->cursig);
 	for (size_t i = 0; i < count; i++) {
 		if (rows[i].prstatus >= 0 && rows[i].prstatus + rows[i].bytes <= layout->register_bytes) {
 			hs_reg_set(&rows[i], ret, desc + layout->registers + rows[i].prstatus);
 		}
 	}
+}
+
+int hs_prstatus_signal(enum hs_arch arch, const uint8_t *desc)
+{
+	return hs_get_le16(desc + PRSTATUS[arch].cursig);
 }
 
 /** The low 32 bits of a register by gdb's name; 0 when the table has no such row. */

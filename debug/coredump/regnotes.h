@@ -30,8 +30,10 @@ enum {
 size_t hs_prstatus_bytes(enum hs_arch arch);
 /** NT_PRSTATUS: hs_prstatus_bytes() bytes. */
 void hs_prstatus_put(enum hs_arch arch, const struct hs_cpu_state *cpu, int signal, uint32_t pid, uint8_t *ret);
-/** Signal and general registers out of NT_PRSTATUS of the right size; other registers stay. */
-void hs_prstatus_get(enum hs_arch arch, const uint8_t *desc, int *ret_signal, struct hs_cpu_state *ret);
+/** The general registers out of NT_PRSTATUS of the right size; other registers of *ret stay. */
+void hs_prstatus_get(enum hs_arch arch, const uint8_t *desc, struct hs_cpu_state *ret);
+/** pr_cursig of such a note. */
+int hs_prstatus_signal(enum hs_arch arch, const uint8_t *desc);
 
 /** NT_FPREGSET of i686: HS_FSAVE_BYTES bytes, the x87 state as FSAVE stores it. */
 void hs_fsave_put(const struct hs_cpu_state *cpu, uint8_t *ret);
