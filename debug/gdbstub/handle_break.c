@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Breakpoints and watchpoints: Z and z. The target keeps them, shares out the hardware and says when it has run out; the
+ * stub keeps no list of its own that could differ from it.
+ */
+#include "gdbstub/stub.h"
+
+#include "base/arith.h"
+
+/* An address the guest cannot have is refused here, so that a target never sees one. */
+static bool in_range(const struct hs_gdb *gdb, const struct hs_breakpoint *breakpoint)
+{
+	uint64_t last;
+
+	if (breakpoint->length == 0 || !hs_add_u64(breakpoint->gva.v, breakpoint->length - 1, &last)) {
+		return false;
+	}
+	return gdb->info.arch != HS_ARCH_I686 || last <= UINT32_MAX;
+}
+
+enum hs_reply hs_handle_break_insert(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	const struct hs_breakpoint *breakpoint = &request->breakpoint;
+
+	if (!in_range(gdb, breakpoint)) {
+		return hs_reply_error(gdb, HS_ERR_RANGE, "no such address range");
+	}
+	return hs_reply_status(gdb, gdb->target.ops->break_insert(gdb->target.ctx, breakpoint, &gdb->err));
+}
+
+/* Removing what is not there succeeds: the packets are to be idempotent (gdb manual, Packets, z). */
+enum hs_reply hs_handle_break_remove(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	enum hs_status st = gdb->target.ops->break_remove(gdb->target.ctx, &request->breakpoint, &gdb->err);
+
+	return hs_reply_status(gdb, st == HS_ERR_NOT_FOUND ? HS_OK : st);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Memory by guest-virtual address. A read is answered as far as it goes: up to the first hole, or to what a packet holds. */
+#include "gdbstub/stub.h"
+
+#include "base/hex.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* Read up to length bytes into gdb->scratch; what came is its length. */
+static enum hs_reply read_scratch(struct hs_gdb *gdb, hs_gva gva, uint64_t length, size_t most)
+{
+	size_t wanted = length < most ? (size_t)length : most;
+	size_t got = 0;
+	uint8_t *bytes;
+
+	hs_buf_clear(&gdb->scratch);
+	if (wanted == 0) {
+		return HS_REPLY_PAYLOAD;
+	}
+	bytes = hs_buf_extend(&gdb->scratch, wanted);
+	if (!bytes) {
+		return hs_reply_error(gdb, HS_ERR_NOMEM, "no memory for the reply");
+	}
+	if (gdb->target.ops->mem_read(gdb->target.ctx, gva, bytes, wanted, &got, &gdb->err)) {
+		return HS_REPLY_ERROR;
+	}
+	if (got == 0) {
+		return hs_reply_error(gdb, HS_ERR_UNREADABLE, "nothing can be read at 0x%llx",
+				      (unsigned long long)gva.v);
+	}
+	gdb->scratch.length = got < wanted ? got : wanted;
+	return HS_REPLY_PAYLOAD;
+}
+
+enum hs_reply hs_handle_mem_read(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	enum hs_reply reply = read_scratch(gdb, request->mem.gva, request->mem.length, HS_GDB_REPLY_MAX / 2);
+
+	if (reply == HS_REPLY_PAYLOAD) {
+		hs_buf_append_hex(&gdb->payload, gdb->scratch.data, gdb->scratch.length);
+	}
+	return reply;
+}
+
+/*
+ * How many of these bytes lldb's form of the reply can carry: it is the bare bytes, and some would be taken for a status,
+ * "OK" or "Enn" (GDBRemote StringExtractorGDBRemote::GetResponseType). One byte is never: lldb asks for the rest.
+ */
+static size_t bare_length(const uint8_t *bytes, size_t length)
+{
+	bool error = length >= 3 && bytes[0] == 'E' && isxdigit(bytes[1]) && isxdigit(bytes[2]);
+	bool ok = length == 2 && memcmp(bytes, "OK", 2) == 0;
+
+	return error || ok ? 1 : length;
+}
+
+enum hs_reply hs_handle_mem_read_binary(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	enum hs_reply reply;
+
+	/* lldb's question whether there are binary reads at all is a read of nothing, answered "OK". */
+	if (request->mem.length == 0 && !gdb->client.binary_upload) {
+		return HS_REPLY_OK;
+	}
+	reply = read_scratch(gdb, request->mem.gva, request->mem.length, HS_GDB_REPLY_MAX - 1);
+	if (reply != HS_REPLY_PAYLOAD) {
+		return reply;
+	}
+	if (gdb->client.binary_upload) {
+		hs_buf_append_byte(&gdb->payload, 'b');
+		hs_buf_append(&gdb->payload, gdb->scratch.data, gdb->scratch.length);
+	} else {
+		hs_buf_append(&gdb->payload, gdb->scratch.data,
+			      bare_length(gdb->scratch.data, gdb->scratch.length));
+	}
+	return HS_REPLY_PAYLOAD;
+}
+
+enum hs_reply hs_handle_mem_write(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	/* A write of nothing is the client's question whether there are binary writes (X addr,0:). */
+	if (request->mem.length == 0) {
+		return HS_REPLY_OK;
+	}
+	return hs_reply_status(gdb, gdb->target.ops->mem_write(gdb->target.ctx, request->mem.gva,
+							       request->mem.data.data, request->mem.data.length,
+							       &gdb->err));
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Registers: the g packet is the rows of the register table, one after the other, each of its own size; the number of a
+ * register is the index of its row. The target description is written from the same rows.
+ */
+#include "gdbstub/stub.h"
+
+#include <string.h>
+
+static const struct hs_reg *reg_of(const struct hs_gdb *gdb, uint64_t number)
+{
+	return number < gdb->reg_count ? &gdb->regs[number] : NULL;
+}
+
+static size_t all_bytes(const struct hs_gdb *gdb)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < gdb->reg_count; i++) {
+		bytes += gdb->regs[i].bytes;
+	}
+	return bytes;
+}
+
+/* Set a register unless it has that value already: what a client writes back unchanged must not disturb the rest, such as
+ * the exact state of an x87 stack that the full tag word only describes. */
+static void set_reg(const struct hs_reg *reg, struct hs_cpu_state *cpu, const uint8_t *value)
+{
+	uint8_t present[HS_REG_BYTES_MAX];
+
+	hs_reg_get(reg, cpu, present);
+	if (memcmp(present, value, reg->bytes) != 0) {
+		hs_reg_set(reg, cpu, value);
+	}
+}
+
+enum hs_reply hs_handle_regs_read(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	struct hs_cpu_state cpu;
+
+	(void)request;
+	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
+		return HS_REPLY_ERROR;
+	}
+	for (size_t i = 0; i < gdb->reg_count; i++) {
+		uint8_t value[HS_REG_BYTES_MAX];
+
+		hs_reg_get(&gdb->regs[i], &cpu, value);
+		hs_buf_append_hex(&gdb->payload, value, gdb->regs[i].bytes);
+	}
+	return HS_REPLY_PAYLOAD;
+}
+
+enum hs_reply hs_handle_regs_write(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	const uint8_t *at = request->reg.value.data;
+	struct hs_cpu_state cpu;
+
+	if (request->reg.value.length != all_bytes(gdb)) {
+		return hs_reply_error(gdb, HS_ERR_RANGE, "the registers are %zu bytes, not %zu", all_bytes(gdb),
+				      request->reg.value.length);
+	}
+	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
+		return HS_REPLY_ERROR;
+	}
+	for (size_t i = 0; i < gdb->reg_count; i++) {
+		set_reg(&gdb->regs[i], &cpu, at);
+		at += gdb->regs[i].bytes;
+	}
+	return hs_reply_status(gdb, gdb->target.ops->cpu_write(gdb->target.ctx, &cpu, &gdb->err));
+}
+
+enum hs_reply hs_handle_reg_read(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	const struct hs_reg *reg = reg_of(gdb, request->reg.number);
+	uint8_t value[HS_REG_BYTES_MAX];
+	struct hs_cpu_state cpu;
+
+	if (!reg) {
+		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such register");
+	}
+	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
+		return HS_REPLY_ERROR;
+	}
+	hs_reg_get(reg, &cpu, value);
+	hs_buf_append_hex(&gdb->payload, value, reg->bytes);
+	return HS_REPLY_PAYLOAD;
+}
+
+enum hs_reply hs_handle_reg_write(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	const struct hs_reg *reg = reg_of(gdb, request->reg.number);
+	struct hs_cpu_state cpu;
+
+	if (!reg) {
+		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such register");
+	}
+	if (request->reg.value.length != reg->bytes) {
+		return hs_reply_error(gdb, HS_ERR_RANGE, "%s has %u bytes, not %zu", reg->name,
+				      (unsigned int)reg->bytes, request->reg.value.length);
+	}
+	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
+		return HS_REPLY_ERROR;
+	}
+	set_reg(reg, &cpu, request->reg.value.data);
+	return hs_reply_status(gdb, gdb->target.ops->cpu_write(gdb->target.ctx, &cpu, &gdb->err));
+}

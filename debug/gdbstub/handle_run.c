@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Requests that run the target, stop it, let go of it or end it. */
+#include "gdbstub/stub.h"
+
+#include "base/bytes.h"
+
+#include <string.h>
+
+enum hs_reply hs_handle_stop_reason(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
+
+	(void)request;
+	gdb->target.ops->stop_current(gdb->target.ctx, &stop);
+	hs_gdb_put_stop(gdb, &stop);
+	return HS_REPLY_PAYLOAD;
+}
+
+enum hs_reply hs_handle_thread_stop(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	if (!request->here) {
+		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such thread");
+	}
+	return hs_handle_stop_reason(gdb, request);
+}
+
+enum hs_reply hs_handle_resume_kinds(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	(void)request;
+	return hs_reply_text(gdb, "vCont;c;C;s;S;t;r");
+}
+
+/* "c ADDR": the instruction pointer moves first. */
+static enum hs_status move_to(struct hs_gdb *gdb, hs_gva gva)
+{
+	struct hs_cpu_state cpu;
+	enum hs_status st = gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err);
+
+	if (st) {
+		return st;
+	}
+	cpu.rip = gva.v;
+	return gdb->target.ops->cpu_write(gdb->target.ctx, &cpu, &gdb->err);
+}
+
+enum hs_reply hs_handle_resume(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	enum hs_status st;
+
+	/* vCont;t asks a stopped target to stop: the reply is where it stands. */
+	if (request->resume.nothing) {
+		return hs_handle_stop_reason(gdb, request);
+	}
+	if (request->resume.at_given) {
+		st = move_to(gdb, request->resume.at);
+		if (st) {
+			return HS_REPLY_ERROR;
+		}
+	}
+	st = gdb->target.ops->resume(gdb->target.ctx, &request->resume.how, &gdb->err);
+	if (st) {
+		return HS_REPLY_ERROR;
+	}
+	gdb->running = true;
+	gdb->goal = HS_GOAL_REPORT;
+	return HS_REPLY_STOP;
+}
+
+/* vCtrlC is 0x03 as a packet. The stop it causes is the reply of the resume, not of this. */
+enum hs_reply hs_handle_interrupt(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	(void)request;
+	if (gdb->running && gdb->client.attached) {
+		gdb->target.ops->interrupt(gdb->target.ctx);
+	}
+	return HS_REPLY_OK;
+}
+
+/* The one process is attached by the first packet already. After a detach in extended mode this gets it back. */
+enum hs_reply hs_handle_attach(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	if (!request->here) {
+		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such process: the guest is process 1");
+	}
+	if (gdb->ended) {
+		return hs_reply_error(gdb, HS_ERR_STATE, "the guest has ended");
+	}
+	gdb->client.attached = true;
+	gdb->client.detached = false;
+	if (!gdb->running) {
+		return hs_handle_stop_reason(gdb, request);
+	}
+	gdb->goal = HS_GOAL_REPORT;
+	gdb->target.ops->interrupt(gdb->target.ctx);
+	return HS_REPLY_STOP;
+}
+
+enum hs_reply hs_handle_detach(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
+
+	if (!request->here) {
+		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such process: the guest is process 1");
+	}
+	if (gdb->client.detached || gdb->ended) {
+		return HS_REPLY_OK;
+	}
+	gdb->client.attached = false;
+	gdb->client.detached = true;
+	if (gdb->running) {
+		gdb->clear_breaks = true;
+		gdb->goal = HS_GOAL_DETACH;
+		gdb->target.ops->interrupt(gdb->target.ctx);
+		return HS_REPLY_OK;
+	}
+	gdb->target.ops->stop_current(gdb->target.ctx, &stop);
+	gdb->target.ops->break_clear(gdb->target.ctx);
+	hs_gdb_run_free(gdb, &stop);
+	return HS_REPLY_OK;
+}
+
+void hs_gdb_kill(struct hs_gdb *gdb)
+{
+	if (gdb->ended || gdb->killed) {
+		return;
+	}
+	if (gdb->running) {
+		gdb->goal = HS_GOAL_KILL;
+		gdb->target.ops->interrupt(gdb->target.ctx);
+		return;
+	}
+	gdb->target.ops->kill(gdb->target.ctx);
+	gdb->killed = true;
+}
+
+enum hs_reply hs_handle_kill(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	if (!request->here || gdb->client.detached) {
+		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such process");
+	}
+	hs_gdb_kill(gdb);
+	return HS_REPLY_OK;
+}
+
+/* 'k' has no reply (gdb manual, Packets): gdb closes the connection at once. */
+enum hs_reply hs_handle_kill_silently(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	(void)request;
+	if (!gdb->client.detached) {
+		hs_gdb_kill(gdb);
+	}
+	return HS_REPLY_SILENCE;
+}
+
+enum hs_reply hs_handle_run(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	(void)request;
+	return hs_reply_error(gdb, HS_ERR_UNSUPPORTED, "the guest cannot be started again");
+}
+
+/* 'R' has no reply either: gdb sends '?' behind it at once and would take one for that one's. */
+enum hs_reply hs_handle_restart(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	(void)gdb;
+	(void)request;
+	return HS_REPLY_SILENCE;
+}

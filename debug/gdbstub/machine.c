@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The byte machine: struct hs_gdb's life, its client's coming and going, bytes in and out, and the target's stops. It
+ * decides when a packet may be looked at; what the packet asks for is decode's and dispatch's business.
+ */
+#include "gdbstub/stub.h"
+
+#include "base/error.h"
+
+#include <stdlib.h>
+
+/* The output never holds more than the high-water mark, one retransmitted packet, one reply and one stop reply, each of
+ * which may double by its escapes. */
+#define OUTPUT_LIMIT (HS_GDB_OUTPUT_HIGH + 3 * (2 * (size_t)HS_GDB_REPLY_MAX + 16))
+
+enum hs_status hs_gdb_create(const struct hs_target *target, bool running, struct hs_gdb **ret, struct hs_error *err)
+{
+	struct hs_gdb *gdb = calloc(1, sizeof(*gdb));
+
+	if (!gdb) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "debugger stub: no memory");
+	}
+	gdb->target = *target;
+	gdb->target.ops->info(gdb->target.ctx, &gdb->info);
+	gdb->regs = hs_regs(gdb->info.arch, &gdb->reg_count);
+	gdb->running = running;
+	gdb->goal = HS_GOAL_FREE;
+	hs_packet_framer_init(&gdb->framer, HS_GDB_PACKET_SIZE);
+	hs_buf_init(&gdb->out, OUTPUT_LIMIT);
+	hs_buf_init(&gdb->last, 2 * (size_t)HS_GDB_REPLY_MAX + 16);
+	hs_buf_init(&gdb->payload, HS_GDB_REPLY_MAX);
+	hs_buf_init(&gdb->scratch, HS_GDB_REPLY_MAX);
+	*ret = gdb;
+	return HS_OK;
+}
+
+void hs_gdb_destroy(struct hs_gdb *gdb)
+{
+	if (!gdb) {
+		return;
+	}
+	hs_packet_framer_deinit(&gdb->framer);
+	hs_buf_deinit(&gdb->out);
+	hs_buf_deinit(&gdb->last);
+	hs_buf_deinit(&gdb->payload);
+	hs_buf_deinit(&gdb->scratch);
+	free(gdb);
+}
+
+/* Nothing of one client may reach the next one. */
+static void forget_client(struct hs_gdb *gdb)
+{
+	gdb->client = (struct hs_gdb_client){ 0 };
+	gdb->held = false;
+	hs_packet_framer_reset(&gdb->framer);
+	hs_buf_clear(&gdb->out);
+	hs_buf_clear(&gdb->last);
+}
+
+void hs_gdb_connect(struct hs_gdb *gdb)
+{
+	forget_client(gdb);
+	gdb->client.connected = true;
+}
+
+void hs_gdb_disconnect(struct hs_gdb *gdb)
+{
+	bool vanished = gdb->client.attached;
+
+	forget_client(gdb);
+	if (!vanished || gdb->ended || gdb->killed) {
+		return;
+	}
+	if (!gdb->running) {
+		gdb->target.ops->break_clear(gdb->target.ctx);
+		return;
+	}
+	/* A detach or kill on its way still takes place. Else the target stops for the next client. */
+	gdb->clear_breaks = true;
+	if (gdb->goal == HS_GOAL_REPORT || gdb->goal == HS_GOAL_ATTACH) {
+		gdb->goal = HS_GOAL_STAY;
+		gdb->target.ops->interrupt(gdb->target.ctx);
+	}
+}
+
+void hs_gdb_run_free(struct hs_gdb *gdb, const struct hs_stop *stop)
+{
+	struct hs_resume resume = { .kind = HS_RESUME_CONTINUE };
+
+	if (stop->kind == HS_STOP_SIGNAL) {
+		resume.signal = stop->signal;
+	}
+	if (gdb->target.ops->resume(gdb->target.ctx, &resume, NULL) == HS_OK) {
+		gdb->running = true;
+		gdb->goal = HS_GOAL_FREE;
+	}
+}
+
+/* A complete packet. The first one of a client that finds the target running stops it, and waits for that. */
+static void take_packet(struct hs_gdb *gdb)
+{
+	if (!gdb->client.attached && !gdb->client.detached && !gdb->ended) {
+		gdb->client.attached = true;
+		if (gdb->running) {
+			gdb->goal = gdb->goal == HS_GOAL_KILL ? HS_GOAL_KILL : HS_GOAL_ATTACH;
+			gdb->held = true;
+			gdb->target.ops->interrupt(gdb->target.ctx);
+			return;
+		}
+	}
+	hs_gdb_dispatch(gdb, gdb->framer.payload.data, gdb->framer.payload.length);
+}
+
+static void acknowledge(struct hs_gdb *gdb, uint8_t sign)
+{
+	if (!gdb->client.no_ack) {
+		hs_buf_append_byte(&gdb->out, sign);
+	}
+}
+
+/* A packet that was damaged is asked for again; where there are no acknowledgements an error is the only answer that
+ * does not leave the client waiting. */
+static void take_corrupt(struct hs_gdb *gdb)
+{
+	acknowledge(gdb, '-');
+	if (gdb->client.no_ack) {
+		hs_gdb_refuse_packet(gdb, HS_ERR_FORMAT, "the packet's checksum is wrong");
+	}
+}
+
+static void take_event(struct hs_gdb *gdb, enum hs_packet_event event)
+{
+	switch (event) {
+	case HS_PACKET_COMPLETE:
+		acknowledge(gdb, '+');
+		take_packet(gdb);
+		break;
+	case HS_PACKET_CORRUPT:
+		take_corrupt(gdb);
+		break;
+	case HS_PACKET_OVERLONG:
+		acknowledge(gdb, '+');
+		hs_gdb_refuse_packet(gdb, HS_ERR_RANGE, "the packet is longer than PacketSize");
+		break;
+	case HS_PACKET_INTERRUPT:
+		/* When the target has stopped by itself meanwhile, the client is about to learn that: nothing is owed. */
+		if (gdb->running && gdb->client.attached) {
+			gdb->target.ops->interrupt(gdb->target.ctx);
+		}
+		break;
+	case HS_PACKET_NAK:
+		if (!gdb->client.no_ack) {
+			hs_buf_append(&gdb->out, gdb->last.data, gdb->last.length);
+		}
+		break;
+	case HS_PACKET_ACK:
+	case HS_PACKET_NONE:
+		break;
+	}
+}
+
+bool hs_gdb_wants_input(const struct hs_gdb *gdb)
+{
+	return gdb->client.connected && !gdb->held && gdb->out.length < HS_GDB_OUTPUT_HIGH && !gdb->out.failed;
+}
+
+size_t hs_gdb_feed(struct hs_gdb *gdb, const void *bytes, size_t length)
+{
+	const uint8_t *at = bytes;
+	size_t used = 0;
+
+	while (used < length && hs_gdb_wants_input(gdb)) {
+		enum hs_packet_event event;
+
+		used += hs_packet_feed(&gdb->framer, at + used, length - used, &event);
+		take_event(gdb, event);
+	}
+	return used;
+}
+
+const uint8_t *hs_gdb_output(const struct hs_gdb *gdb, size_t *ret_length)
+{
+	*ret_length = gdb->out.length;
+	return gdb->out.data;
+}
+
+void hs_gdb_output_consume(struct hs_gdb *gdb, size_t length)
+{
+	hs_buf_consume(&gdb->out, length);
+}
+
+bool hs_gdb_target_running(const struct hs_gdb *gdb)
+{
+	return gdb->running;
+}
+
+static void report(struct hs_gdb *gdb, const struct hs_stop *stop)
+{
+	hs_buf_clear(&gdb->payload);
+	hs_gdb_put_stop(gdb, stop);
+	hs_gdb_send_payload(gdb);
+}
+
+static void release_held(struct hs_gdb *gdb)
+{
+	if (gdb->held) {
+		gdb->held = false;
+		hs_gdb_dispatch(gdb, gdb->framer.payload.data, gdb->framer.payload.length);
+	}
+}
+
+void hs_gdb_target_stopped(struct hs_gdb *gdb)
+{
+	enum hs_goal goal = gdb->goal;
+	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
+
+	if (!gdb->running || !gdb->target.ops->stop_take(gdb->target.ctx, &stop)) {
+		return;
+	}
+	gdb->running = false;
+	gdb->goal = HS_GOAL_STAY;
+	gdb->ended = stop.kind == HS_STOP_EXITED || stop.kind == HS_STOP_KILLED;
+	if (gdb->clear_breaks && !gdb->ended) {
+		gdb->target.ops->break_clear(gdb->target.ctx);
+	}
+	gdb->clear_breaks = false;
+	switch (goal) {
+	case HS_GOAL_FREE:
+	case HS_GOAL_DETACH:
+		if (!gdb->ended) {
+			hs_gdb_run_free(gdb, &stop);
+		}
+		break;
+	case HS_GOAL_REPORT:
+		report(gdb, &stop);
+		break;
+	case HS_GOAL_ATTACH:
+	case HS_GOAL_STAY:
+		break;
+	case HS_GOAL_KILL:
+		hs_gdb_kill(gdb);
+		break;
+	}
+	release_held(gdb);
+}
+
+enum hs_gdb_phase hs_gdb_phase(const struct hs_gdb *gdb)
+{
+	if (gdb->killed) {
+		return HS_GDB_KILLED;
+	}
+	if (gdb->ended) {
+		return HS_GDB_EXITED;
+	}
+	if (!gdb->client.connected) {
+		return HS_GDB_ABSENT;
+	}
+	if (gdb->out.failed) {
+		return HS_GDB_BROKEN;
+	}
+	/* In extended mode a client that has detached stays, and may attach again. */
+	return gdb->client.detached && !gdb->client.extended ? HS_GDB_LEAVING : HS_GDB_PRESENT;
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The poll loop around the byte machine: one listener, one client, the target's event and the caller's stop descriptor.
+ * It moves bytes and sleeps; every decision about the protocol or the target is the machine's.
+ */
+#include "gdbstub/listen.h"
+#include "gdbstub/packet.h"
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define INPUT_BYTES (64u << 10)
+/* A client that was refused is kept until it has read why, but neither long nor in numbers. */
+#define REFUSED_MAX 4
+#define REFUSED_MS 1000
+/* At the end the client gets this long to fetch its last packet. */
+#define DRAIN_MS 2000
+/* How long not to accept when the host has no descriptor for another client. */
+#define ACCEPT_PAUSE_MS 100
+
+struct refused {
+	int fd; /* -1: free */
+	int64_t until_ms;
+};
+
+struct server {
+	struct hs_gdb_listener *listener;
+	struct hs_gdb *gdb;
+	int event_fd;
+	int stop_fd;
+	int in_fd;  /* of the client, or -1 */
+	int out_fd; /* the same but for stdio */
+	uint8_t *input; /* INPUT_BYTES of it; [input_start, input_end) is not fed yet */
+	size_t input_start;
+	size_t input_end;
+	struct refused refused[REFUSED_MAX];
+	int64_t accept_after_ms;
+	int64_t drain_until_ms; /* 0 until the end has begun */
+	int stdio_flags[2];     /* of descriptors 0 and 1 before they were made non-blocking */
+};
+
+/* Slots of the poll set; one that has nothing to wait for has fd -1, which poll() skips. */
+enum slot { SLOT_STOP, SLOT_EVENT, SLOT_LISTENER, SLOT_IN, SLOT_OUT, SLOT_REFUSED, SLOT_COUNT = SLOT_REFUSED + REFUSED_MAX };
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool has_client(const struct server *server)
+{
+	return server->in_fd >= 0;
+}
+
+static void close_client(struct server *server)
+{
+	if (server->listener->stdio) {
+		(void)fcntl(STDIN_FILENO, F_SETFL, server->stdio_flags[0]);
+		(void)fcntl(STDOUT_FILENO, F_SETFL, server->stdio_flags[1]);
+	} else {
+		close(server->in_fd);
+	}
+	server->in_fd = -1;
+	server->out_fd = -1;
+	server->input_start = 0;
+	server->input_end = 0;
+	hs_gdb_disconnect(server->gdb);
+}
+
+static void open_client(struct server *server, int in_fd, int out_fd)
+{
+	server->in_fd = in_fd;
+	server->out_fd = out_fd;
+	hs_gdb_connect(server->gdb);
+}
+
+static void open_stdio(struct server *server)
+{
+	server->stdio_flags[0] = fcntl(STDIN_FILENO, F_GETFL);
+	server->stdio_flags[1] = fcntl(STDOUT_FILENO, F_GETFL);
+	(void)fcntl(STDIN_FILENO, F_SETFL, server->stdio_flags[0] | O_NONBLOCK);
+	(void)fcntl(STDOUT_FILENO, F_SETFL, server->stdio_flags[1] | O_NONBLOCK);
+	server->listener->stdio_used = true;
+	open_client(server, STDIN_FILENO, STDOUT_FILENO);
+}
+
+static void free_refused(struct refused *refused)
+{
+	close(refused->fd);
+	refused->fd = -1;
+}
+
+/* Tell a second client why, and keep its connection until it has hung up: closing one with unread input resets it, and
+ * the message would be lost. */
+static void refuse(struct server *server, int fd)
+{
+	static const char why[] = "E.another debugger is attached to this guest";
+	struct refused *slot = &server->refused[0];
+	struct hs_buf packet;
+
+	for (size_t i = 1; i < REFUSED_MAX && slot->fd >= 0; i++) {
+		if (server->refused[i].fd < 0 || server->refused[i].until_ms < slot->until_ms) {
+			slot = &server->refused[i];
+		}
+	}
+	if (slot->fd >= 0) {
+		free_refused(slot);
+	}
+	hs_buf_init(&packet, 2 * sizeof(why) + 4);
+	if (hs_packet_encode(&packet, (const uint8_t *)why, sizeof(why) - 1)) {
+		(void)send(fd, packet.data, packet.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	hs_buf_deinit(&packet);
+	(void)shutdown(fd, SHUT_WR);
+	*slot = (struct refused){ .fd = fd, .until_ms = now_ms() + REFUSED_MS };
+}
+
+static void accept_client(struct server *server)
+{
+	int fd = accept4(server->listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int on = 1;
+
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			server->accept_after_ms = now_ms() + ACCEPT_PAUSE_MS;
+		}
+		return;
+	}
+	if (has_client(server)) {
+		refuse(server, fd);
+		return;
+	}
+	/* Packets are small and each waits for its reply: do not gather them. Fails on a unix socket, which never does. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	open_client(server, fd, fd);
+}
+
+/* Give the machine what has been read. */
+static void feed(struct server *server)
+{
+	while (server->input_start < server->input_end && hs_gdb_wants_input(server->gdb)) {
+		server->input_start += hs_gdb_feed(server->gdb, server->input + server->input_start,
+						   server->input_end - server->input_start);
+	}
+	if (server->input_start == server->input_end) {
+		server->input_start = 0;
+		server->input_end = 0;
+	}
+}
+
+/* Send what the connection takes; false when it is broken. */
+static bool send_output(struct server *server)
+{
+	size_t length;
+	const uint8_t *bytes = hs_gdb_output(server->gdb, &length);
+	size_t sent = 0;
+
+	while (sent < length) {
+		ssize_t done = server->listener->stdio ?
+				       write(server->out_fd, bytes + sent, length - sent) :
+				       send(server->out_fd, bytes + sent, length - sent, MSG_NOSIGNAL);
+
+		if (done < 0 && errno == EINTR) {
+			continue;
+		}
+		if (done < 0) {
+			hs_gdb_output_consume(server->gdb, sent);
+			return errno == EAGAIN || errno == EWOULDBLOCK;
+		}
+		sent += (size_t)done;
+	}
+	hs_gdb_output_consume(server->gdb, sent);
+	return true;
+}
+
+/* Read what there is; false at the end of the connection. */
+static bool receive_input(struct server *server)
+{
+	ssize_t got = read(server->in_fd, server->input + server->input_end, INPUT_BYTES - server->input_end);
+
+	if (got < 0) {
+		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+	}
+	server->input_end += (size_t)got;
+	return got > 0;
+}
+
+static bool output_waits(const struct server *server)
+{
+	size_t length;
+
+	(void)hs_gdb_output(server->gdb, &length);
+	return length > 0;
+}
+
+/* Feed and send in turns, as long as sending makes room for more. Closes the connection when it is through. */
+static void move_bytes(struct server *server)
+{
+	size_t before;
+	enum hs_gdb_phase phase;
+
+	if (!has_client(server)) {
+		return;
+	}
+	do {
+		before = server->input_end - server->input_start;
+		feed(server);
+		if (!send_output(server)) {
+			close_client(server);
+			return;
+		}
+	} while (server->input_end - server->input_start != before);
+	phase = hs_gdb_phase(server->gdb);
+	if (phase == HS_GDB_BROKEN || (phase == HS_GDB_LEAVING && !output_waits(server))) {
+		close_client(server);
+	}
+}
+
+static void client_ready(struct server *server, const struct pollfd *in, const struct pollfd *out)
+{
+	bool alive = true;
+
+	if (in->revents & POLLIN) {
+		alive = receive_input(server);
+	} else if (in->revents & (POLLHUP | POLLERR | POLLNVAL)) {
+		alive = false; /* nobody is there to read the answers, so what is not fed yet does not matter */
+	}
+	if (out->revents & (POLLERR | POLLNVAL)) {
+		alive = false;
+	}
+	move_bytes(server);
+	if (!alive && has_client(server)) {
+		close_client(server);
+	}
+}
+
+static void refused_ready(struct server *server, const struct pollfd *fds)
+{
+	int64_t now = now_ms();
+	char sink[512];
+
+	for (size_t i = 0; i < REFUSED_MAX; i++) {
+		struct refused *slot = &server->refused[i];
+
+		if (slot->fd < 0) {
+			continue;
+		}
+		if ((fds[i].revents && fds[i].fd == slot->fd && recv(slot->fd, sink, sizeof(sink), MSG_DONTWAIT) <= 0) ||
+		    now >= slot->until_ms) {
+			free_refused(slot);
+		}
+	}
+}
+
+static void fill_poll_set(const struct server *server, struct pollfd *fds)
+{
+	bool room = server->input_end < INPUT_BYTES && server->input_start == server->input_end;
+	bool split = server->in_fd != server->out_fd;
+	bool accepting = server->drain_until_ms == 0 && now_ms() >= server->accept_after_ms;
+
+	fds[SLOT_STOP] = (struct pollfd){ .fd = server->stop_fd, .events = POLLIN };
+	fds[SLOT_EVENT] = (struct pollfd){
+		.fd = hs_gdb_target_running(server->gdb) ? server->event_fd : -1,
+		.events = POLLIN,
+	};
+	fds[SLOT_LISTENER] = (struct pollfd){ .fd = accepting ? server->listener->fd : -1, .events = POLLIN };
+	fds[SLOT_IN] = (struct pollfd){ .fd = server->in_fd };
+	fds[SLOT_OUT] = (struct pollfd){ .fd = split ? server->out_fd : -1 };
+	if (room && hs_gdb_wants_input(server->gdb)) {
+		fds[SLOT_IN].events |= POLLIN;
+	}
+	if (has_client(server) && output_waits(server)) {
+		fds[split ? SLOT_OUT : SLOT_IN].events |= POLLOUT;
+	}
+	for (size_t i = 0; i < REFUSED_MAX; i++) {
+		fds[SLOT_REFUSED + i] = (struct pollfd){ .fd = server->refused[i].fd, .events = POLLIN };
+	}
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* How long poll() may sleep: for ever, but for what has a deadline. */
+static int poll_timeout(const struct server *server)
+{
+	int64_t now = now_ms();
+	int64_t until = INT64_MAX;
+
+	for (size_t i = 0; i < REFUSED_MAX; i++) {
+		if (server->refused[i].fd >= 0) {
+			until = earlier(until, server->refused[i].until_ms);
+		}
+	}
+	if (server->accept_after_ms > now) {
+		until = earlier(until, server->accept_after_ms);
+	}
+	if (server->drain_until_ms) {
+		until = earlier(until, server->drain_until_ms);
+	}
+	if (until == INT64_MAX) {
+		return -1;
+	}
+	return until > now ? (int)(until - now) : 0;
+}
+
+/*
+ * Whether the session is over. Once the guest is gone and the client has been sent its last packet, our side of the
+ * connection is shut, and the client closes its own when it has read that far; a client that does not is not waited for.
+ */
+static bool finished(struct server *server, enum hs_gdb_end *ret)
+{
+	enum hs_gdb_phase phase = hs_gdb_phase(server->gdb);
+
+	if (phase != HS_GDB_EXITED && phase != HS_GDB_KILLED) {
+		if (has_client(server) || !server->listener->stdio_used || hs_gdb_target_running(server->gdb)) {
+			return false;
+		}
+		*ret = HS_GDB_END_CLOSED;
+		return true;
+	}
+	if (server->drain_until_ms == 0) {
+		server->drain_until_ms = now_ms() + DRAIN_MS;
+	}
+	if (has_client(server) && !output_waits(server)) {
+		if (server->listener->stdio) {
+			close_client(server);
+		} else {
+			(void)shutdown(server->out_fd, SHUT_WR);
+		}
+	}
+	*ret = phase == HS_GDB_EXITED ? HS_GDB_END_EXITED : HS_GDB_END_KILLED;
+	return !has_client(server) || now_ms() >= server->drain_until_ms;
+}
+
+static enum hs_status serve(struct server *server, enum hs_gdb_end *ret, struct hs_error *err)
+{
+	struct pollfd fds[SLOT_COUNT];
+
+	while (!finished(server, ret)) {
+		fill_poll_set(server, fds);
+		if (poll(fds, SLOT_COUNT, poll_timeout(server)) < 0) {
+			if (errno == EINTR) {
+				continue;
+			}
+			return hs_error_os(err, errno, "cannot wait for debuggers");
+		}
+		if (fds[SLOT_STOP].revents) {
+			*ret = HS_GDB_END_STOPPED;
+			return HS_OK;
+		}
+		if (fds[SLOT_EVENT].revents) {
+			hs_gdb_target_stopped(server->gdb);
+			move_bytes(server);
+		}
+		refused_ready(server, fds + SLOT_REFUSED);
+		if (has_client(server) && fds[SLOT_IN].fd == server->in_fd) {
+			client_ready(server, &fds[SLOT_IN], &fds[SLOT_OUT]);
+		}
+		if (fds[SLOT_LISTENER].revents) {
+			accept_client(server);
+		}
+	}
+	return HS_OK;
+}
+
+static void server_deinit(struct server *server)
+{
+	if (has_client(server)) {
+		close_client(server);
+	}
+	for (size_t i = 0; i < REFUSED_MAX; i++) {
+		if (server->refused[i].fd >= 0) {
+			free_refused(&server->refused[i]);
+		}
+	}
+	hs_gdb_destroy(server->gdb);
+	free(server->input);
+}
+
+enum hs_status hs_gdb_serve(struct hs_gdb_listener *listener, const struct hs_target *target,
+			    const struct hs_gdb_serve_options *options, enum hs_gdb_end *ret, struct hs_error *err)
+{
+	struct server server = {
+		.listener = listener,
+		.in_fd = -1,
+		.out_fd = -1,
+		.stop_fd = options ? options->stop_fd : -1,
+		.input = malloc(INPUT_BYTES),
+	};
+	struct hs_target_info info;
+	enum hs_status st;
+
+	for (size_t i = 0; i < REFUSED_MAX; i++) {
+		server.refused[i].fd = -1;
+	}
+	if (!server.input) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "debugger stub: no memory");
+	}
+	st = hs_gdb_create(target, options && options->running, &server.gdb, err);
+	if (st) {
+		free(server.input);
+		return st;
+	}
+	target->ops->info(target->ctx, &info);
+	server.event_fd = info.event_fd;
+	if (listener->stdio && !listener->stdio_used) {
+		open_stdio(&server);
+	}
+	st = serve(&server, ret, err);
+	server_deinit(&server);
+	return st;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Stop replies (gdb manual, Stop Reply Packets): one stop of the target as the text of a T, W or X packet. What a client
+ * has not announced to understand (swbreak, hwbreak, lldb's reason and thread list) is left out for it.
+ */
+#include "gdbstub/signals.h"
+#include "gdbstub/stub.h"
+
+#include <signal.h>
+#include <string.h>
+
+/* The signal that stands for the stop, in Linux's numbering. */
+static int stop_signal(const struct hs_stop *stop)
+{
+	switch (stop->kind) {
+	case HS_STOP_SIGNAL:
+	case HS_STOP_KILLED:
+		return stop->signal;
+	case HS_STOP_INTERRUPTED:
+		return SIGINT;
+	default:
+		return SIGTRAP;
+	}
+}
+
+static void put_watch(struct hs_gdb *gdb, const struct hs_stop *stop)
+{
+	const char *name = "watch";
+
+	if (stop->watch_kind == HS_WATCH_READ) {
+		name = "rwatch";
+	} else if (stop->watch_kind == HS_WATCH_ACCESS) {
+		name = "awatch";
+	}
+	hs_buf_printf(&gdb->payload, "%s:%llx;", name, (unsigned long long)stop->watch_address.v);
+}
+
+/* The stop's own field. The signal alone says the rest. */
+static void put_reason(struct hs_gdb *gdb, const struct hs_stop *stop)
+{
+	switch (stop->kind) {
+	case HS_STOP_SWBREAK:
+		if (gdb->client.swbreak) {
+			hs_buf_append_string(&gdb->payload, "swbreak:;");
+		}
+		break;
+	case HS_STOP_HWBREAK:
+		if (gdb->client.hwbreak) {
+			hs_buf_append_string(&gdb->payload, "hwbreak:;");
+		}
+		break;
+	case HS_STOP_WATCH:
+		put_watch(gdb, stop);
+		break;
+	default:
+		break;
+	}
+}
+
+/* lldb's word for it (lldb-gdb-remote.txt, "STOP REPLY PACKET EXTENSIONS"), or NULL. */
+static const char *lldb_reason(const struct hs_stop *stop)
+{
+	switch (stop->kind) {
+	case HS_STOP_STEPPED:
+		return "trace";
+	case HS_STOP_SWBREAK:
+	case HS_STOP_HWBREAK:
+		return "breakpoint";
+	case HS_STOP_SIGNAL:
+	case HS_STOP_INTERRUPTED:
+		return "signal";
+	default:
+		return NULL; /* for a watchpoint lldb goes by the watch field */
+	}
+}
+
+/* The registers that clients want after every stop, so that they need not ask: frame, stack and instruction pointer. */
+static void put_expedited(struct hs_gdb *gdb, const struct hs_cpu_state *cpu)
+{
+	static const char *const names[] = { "rbp", "rsp", "rip", "ebp", "esp", "eip" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const struct hs_reg *reg = hs_reg_by_name(gdb->info.arch, names[i]);
+		uint8_t value[HS_REG_BYTES_MAX];
+
+		if (!reg) {
+			continue; /* the other architecture's */
+		}
+		hs_reg_get(reg, cpu, value);
+		hs_buf_printf(&gdb->payload, "%02zx:", (size_t)(reg - gdb->regs));
+		hs_buf_append_hex(&gdb->payload, value, reg->bytes);
+		hs_buf_append_byte(&gdb->payload, ';');
+	}
+}
+
+static void put_lldb(struct hs_gdb *gdb, const struct hs_stop *stop, const struct hs_cpu_state *cpu)
+{
+	const char *reason = lldb_reason(stop);
+
+	hs_buf_printf(&gdb->payload, "threads:1;thread-pcs:%llx;", (unsigned long long)cpu->rip);
+	if (reason) {
+		hs_buf_printf(&gdb->payload, "reason:%s;", reason);
+	}
+}
+
+void hs_gdb_put_stop(struct hs_gdb *gdb, const struct hs_stop *stop)
+{
+	struct hs_cpu_state cpu;
+	unsigned int signal = (unsigned int)hs_signal_to_gdb(stop_signal(stop));
+
+	if (stop->kind == HS_STOP_EXITED) {
+		hs_buf_printf(&gdb->payload, "W%02x", (unsigned int)stop->exit_status & 0xff);
+		return;
+	}
+	if (stop->kind == HS_STOP_KILLED) {
+		hs_buf_printf(&gdb->payload, "X%02x", signal);
+		return;
+	}
+	hs_buf_printf(&gdb->payload, "T%02xthread:1;", signal);
+	put_reason(gdb, stop);
+	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, NULL) != HS_OK) {
+		return; /* the client will ask, and be told */
+	}
+	if (gdb->client.lists_threads) {
+		put_lldb(gdb, stop, &cpu);
+	}
+	put_expedited(gdb, &cpu);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The inside of struct hs_gdb, for the files of this folder: what the handlers share.
+ *
+ * A handler gets one typed request and returns one kind of reply; whatever text belongs to it is in gdb->payload or
+ * gdb->err. It never touches gdb->out: dispatch.c turns what it returned into exactly one packet, so that no handler can
+ * answer twice or not at all.
+ */
+#ifndef HS_GDBSTUB_STUB_H
+#define HS_GDBSTUB_STUB_H
+
+#include "gdbstub/packet.h"
+#include "gdbstub/request.h"
+
+#include "arch/regs.h"
+#include "base/buf.h"
+
+#include <hindsight/gdb.h>
+
+enum hs_reply {
+	HS_REPLY_UNSUPPORTED, /* the empty packet */
+	HS_REPLY_OK,
+	HS_REPLY_PAYLOAD, /* gdb->payload */
+	HS_REPLY_ERROR,   /* gdb->err */
+	HS_REPLY_STOP,    /* the reply is the next stop of the target, sent when it happens */
+	HS_REPLY_SILENCE, /* the protocol has no reply for this request */
+};
+
+/* What to do with the next stop of a running target. */
+enum hs_goal {
+	HS_GOAL_FREE,   /* nobody debugs it: let it run on, and deliver its faults */
+	HS_GOAL_REPORT, /* the client waits for it */
+	HS_GOAL_ATTACH, /* a client has spoken, its first packet is held until the target stands */
+	HS_GOAL_STAY,   /* the client vanished: stand still for the next one */
+	HS_GOAL_DETACH, /* the client detached while it ran: remove breakpoints, run on */
+	HS_GOAL_KILL,   /* the client killed it while it ran */
+};
+
+/* What one client asked for or announced; forgotten when the next one connects. */
+struct hs_gdb_client {
+	bool connected;
+	bool attached;       /* it has spoken and not detached: the target is its */
+	bool detached;       /* it has detached and may do no more than attach again */
+	bool no_ack;
+	bool extended;
+	bool binary_upload;  /* gdb's form of the x packet */
+	bool error_message;  /* takes "E.text" for an error */
+	bool error_strings;  /* takes "Enn;hextext" (lldb) */
+	bool swbreak;
+	bool hwbreak;
+	bool lists_threads; /* QListThreadsInStopReply: lldb */
+	unsigned int files;  /* open handles on the image, a bit each */
+};
+
+struct hs_gdb {
+	struct hs_target target;
+	struct hs_target_info info;
+	const struct hs_reg *regs;
+	size_t reg_count;
+
+	struct hs_gdb_client client;
+	struct hs_packet_framer framer;
+	bool held; /* framer.payload is a packet that waits until the target has stopped (HS_GOAL_ATTACH) */
+
+	bool running;
+	enum hs_goal goal;
+	bool clear_breaks; /* at the next stop */
+	bool ended;        /* the guest is over: exited or crashed */
+	bool killed;
+
+	struct hs_buf out;     /* packets on their way to the client */
+	struct hs_buf last;    /* the last packet, in case the client did not get it whole */
+	struct hs_buf payload; /* of the reply that is being made */
+	struct hs_buf scratch; /* raw memory on its way into the payload */
+	struct hs_error err;   /* of the request that is being handled */
+};
+
+/* Largest payload of a reply: as large as what the client may send. */
+#define HS_GDB_REPLY_MAX HS_GDB_PACKET_SIZE
+/* While this much output waits, no input is taken. */
+#define HS_GDB_OUTPUT_HIGH (1u << 20)
+
+/* Handle one complete packet: decode, check, call its handler, send its reply. (dispatch.c) */
+void hs_gdb_dispatch(struct hs_gdb *gdb, uint8_t *payload, size_t length);
+/* Answer a packet that could not even be decoded. (dispatch.c) */
+void hs_gdb_refuse_packet(struct hs_gdb *gdb, enum hs_status status, const char *why);
+/* Send gdb->payload as a packet of its own: the stop reply that a resume was waiting for. (dispatch.c) */
+void hs_gdb_send_payload(struct hs_gdb *gdb);
+
+/* Fill gdb->err and return HS_REPLY_ERROR. */
+__attribute__((format(printf, 3, 4))) enum hs_reply hs_reply_error(struct hs_gdb *gdb, enum hs_status status,
+								   const char *format, ...);
+/* HS_REPLY_OK for HS_OK, else HS_REPLY_ERROR: gdb->err was filled by the target. */
+enum hs_reply hs_reply_status(const struct hs_gdb *gdb, enum hs_status status);
+/* HS_REPLY_PAYLOAD with a fixed text. */
+enum hs_reply hs_reply_text(struct hs_gdb *gdb, const char *text);
+/* "m" or "l" and the part of an object that was asked for: [offset, offset + length) of it, as far as it goes. */
+enum hs_reply hs_reply_part(struct hs_gdb *gdb, const void *object, size_t size, uint64_t offset, uint64_t length);
+
+/* Append the stop reply for a stop: T, W or X. (stop.c) */
+void hs_gdb_put_stop(struct hs_gdb *gdb, const struct hs_stop *stop);
+/* Resume without a client that waits for it, as a detach does: a fault that the guest stands at is delivered. (run.c) */
+void hs_gdb_run_free(struct hs_gdb *gdb, const struct hs_stop *stop);
+/* Kill the guest, now or as soon as it has stopped. (handle_run.c) */
+void hs_gdb_kill(struct hs_gdb *gdb);
+
+/* A handler of requests. The rows of dispatch.c say which kind goes to which, and on what conditions. */
+enum hs_reply hs_handle_supported(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_no_ack(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_extended(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_attached(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_symbol(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_offsets(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_thread_named(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_thread_current(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_threads_first(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_threads_next(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_thread_name(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_attach(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_detach(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_kill(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_kill_silently(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_run(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_restart(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_stop_reason(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_thread_stop(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_resume_kinds(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_resume(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_interrupt(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_regs_read(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_regs_write(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_reg_read(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_reg_write(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_mem_read(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_mem_read_binary(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_mem_write(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_break_insert(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_break_remove(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_xfer(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_file_setfs(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_file_open(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_file_pread(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_file_fstat(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_file_close(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_file_readlink(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_monitor(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_thread_suffix(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_list_threads(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_error_strings(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_host_info(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_process_info(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_server_version(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_register_info(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_allocate(struct hs_gdb *gdb, const struct hs_request *request);
+
+#endif

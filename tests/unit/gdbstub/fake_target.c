@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_target.h"
+
+#include "arch/regs.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool misused(struct fake_target *fake)
+{
+	if (fake->running) {
+		fake->misuses++;
+	}
+	return fake->running;
+}
+
+static struct fake_segment *segment_of(struct fake_target *fake, uint64_t address)
+{
+	for (size_t i = 0; i < fake->segment_count; i++) {
+		struct fake_segment *segment = &fake->segments[i];
+
+		if (address >= segment->start && address - segment->start < segment->length) {
+			return segment;
+		}
+	}
+	return NULL;
+}
+
+static void fake_info(void *ctx, struct hs_target_info *ret)
+{
+	*ret = ((struct fake_target *)ctx)->info;
+}
+
+static enum hs_status fake_cpu_read(void *ctx, struct hs_cpu_state *ret, struct hs_error *err)
+{
+	struct fake_target *fake = ctx;
+
+	if (misused(fake)) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "running");
+	}
+	*ret = fake->cpu;
+	return HS_OK;
+}
+
+static enum hs_status fake_cpu_write(void *ctx, const struct hs_cpu_state *state, struct hs_error *err)
+{
+	struct fake_target *fake = ctx;
+
+	if (misused(fake)) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "running");
+	}
+	fake->cpu = *state;
+	return HS_OK;
+}
+
+static enum hs_status fake_mem_read(void *ctx, hs_gva gva, void *buffer, size_t length, size_t *ret_length,
+				    struct hs_error *err)
+{
+	struct fake_target *fake = ctx;
+	uint8_t *to = buffer;
+	size_t done = 0;
+
+	if (misused(fake)) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "running");
+	}
+	while (done < length) {
+		struct fake_segment *segment = segment_of(fake, gva.v + done);
+		size_t part;
+
+		if (!segment) {
+			break;
+		}
+		part = segment->length - (gva.v + done - segment->start);
+		part = part < length - done ? part : length - done;
+		memcpy(to + done, segment->bytes + (gva.v + done - segment->start), part);
+		done += part;
+	}
+	if (done == 0) {
+		return hs_error_set(err, HS_ERR_UNREADABLE, 0, gva.v, "nothing there");
+	}
+	*ret_length = done;
+	return HS_OK;
+}
+
+static enum hs_status fake_mem_write(void *ctx, hs_gva gva, const void *buffer, size_t length, struct hs_error *err)
+{
+	struct fake_target *fake = ctx;
+	struct fake_segment *segment = segment_of(fake, gva.v);
+
+	if (misused(fake)) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "running");
+	}
+	if (!segment || length > segment->length - (gva.v - segment->start)) {
+		return hs_error_set(err, HS_ERR_UNREADABLE, 0, gva.v, "nothing there");
+	}
+	memcpy(segment->bytes + (gva.v - segment->start), buffer, length);
+	return HS_OK;
+}
+
+static bool same(const struct hs_breakpoint *a, const struct hs_breakpoint *b)
+{
+	return a->kind == b->kind && a->gva.v == b->gva.v && a->length == b->length;
+}
+
+static enum hs_status fake_break_insert(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err)
+{
+	struct fake_target *fake = ctx;
+	size_t hardware = 0;
+
+	if (misused(fake)) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "running");
+	}
+	for (size_t i = 0; i < fake->break_count; i++) {
+		if (same(&fake->breaks[i], breakpoint)) {
+			return HS_OK;
+		}
+		hardware += fake->breaks[i].kind != HS_BREAK_SOFTWARE;
+	}
+	if (breakpoint->kind != HS_BREAK_SOFTWARE && hardware >= FAKE_HARDWARE_SLOTS) {
+		return hs_error_set(err, HS_ERR_EXHAUSTED, 0, 0, "no hardware slot is free");
+	}
+	if (!segment_of(fake, breakpoint->gva.v)) {
+		return hs_error_set(err, HS_ERR_UNREADABLE, 0, breakpoint->gva.v, "nothing there");
+	}
+	if (fake->break_count == FAKE_BREAKS) {
+		return hs_error_set(err, HS_ERR_EXHAUSTED, 0, 0, "too many");
+	}
+	fake->breaks[fake->break_count++] = *breakpoint;
+	return HS_OK;
+}
+
+static enum hs_status fake_break_remove(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err)
+{
+	struct fake_target *fake = ctx;
+
+	if (misused(fake)) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "running");
+	}
+	for (size_t i = 0; i < fake->break_count; i++) {
+		if (same(&fake->breaks[i], breakpoint)) {
+			fake->breaks[i] = fake->breaks[--fake->break_count];
+			return HS_OK;
+		}
+	}
+	return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "no such breakpoint");
+}
+
+static void fake_break_clear(void *ctx)
+{
+	struct fake_target *fake = ctx;
+
+	(void)misused(fake);
+	fake->clears++;
+	fake->break_count = 0;
+}
+
+void fake_stop(struct fake_target *fake, struct hs_stop stop)
+{
+	const uint64_t one = 1;
+
+	fake->running = false;
+	fake->ended = stop.kind == HS_STOP_EXITED || stop.kind == HS_STOP_KILLED;
+	fake->current = stop;
+	fake->announced = true;
+	if (write(fake->info.event_fd, &one, sizeof(one)) < 0) {
+		abort();
+	}
+}
+
+/* The breakpoint that "execution" reaches next: the lowest above the instruction pointer, else the lowest of all. */
+static const struct hs_breakpoint *next_break(const struct fake_target *fake)
+{
+	const struct hs_breakpoint *above = NULL;
+	const struct hs_breakpoint *lowest = NULL;
+
+	for (size_t i = 0; i < fake->break_count; i++) {
+		const struct hs_breakpoint *one = &fake->breaks[i];
+
+		if (one->kind > HS_BREAK_HARDWARE) {
+			continue;
+		}
+		if (one->gva.v > fake->cpu.rip && (!above || one->gva.v < above->gva.v)) {
+			above = one;
+		}
+		if (!lowest || one->gva.v < lowest->gva.v) {
+			lowest = one;
+		}
+	}
+	return above ? above : lowest;
+}
+
+/* A watchpoint "is hit" when there is nothing else to reach: its first byte changes, so that the client sees a change. */
+static bool simulate_watch(struct fake_target *fake)
+{
+	for (size_t i = 0; i < fake->break_count; i++) {
+		const struct hs_breakpoint *one = &fake->breaks[i];
+
+		if (one->kind >= HS_WATCH_WRITE) {
+			struct fake_segment *segment = segment_of(fake, one->gva.v);
+
+			segment->bytes[one->gva.v - segment->start]++;
+			fake_stop(fake, (struct hs_stop){
+						.kind = HS_STOP_WATCH,
+						.watch_kind = one->kind,
+						.watch_address = one->gva,
+					});
+			return true;
+		}
+	}
+	return false;
+}
+
+static void simulate(struct fake_target *fake, const struct hs_resume *resume)
+{
+	const struct hs_breakpoint *at = next_break(fake);
+
+	if (resume->kind != HS_RESUME_CONTINUE) {
+		fake->cpu.rip = resume->kind == HS_RESUME_STEP ? fake->cpu.rip + 1 :
+								 resume->range_start.v + resume->range_length;
+		fake_stop(fake, (struct hs_stop){ .kind = HS_STOP_STEPPED });
+	} else if (at) {
+		fake->cpu.rip = at->gva.v;
+		fake_stop(fake, (struct hs_stop){
+					.kind = at->kind == HS_BREAK_SOFTWARE ? HS_STOP_SWBREAK : HS_STOP_HWBREAK });
+	} else {
+		(void)simulate_watch(fake);
+	}
+}
+
+static enum hs_status fake_resume(void *ctx, const struct hs_resume *resume, struct hs_error *err)
+{
+	struct fake_target *fake = ctx;
+
+	if (misused(fake) || fake->ended) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "running or ended");
+	}
+	fake->resumes++;
+	fake->last_resume = *resume;
+	fake->running = true;
+	if (fake->script_next < fake->script_length) {
+		fake_stop(fake, fake->script[fake->script_next++]);
+	} else if (fake->simulate) {
+		simulate(fake, resume);
+	}
+	return HS_OK;
+}
+
+static void fake_interrupt(void *ctx)
+{
+	struct fake_target *fake = ctx;
+
+	fake->interrupts++;
+	if (fake->running) {
+		fake_stop(fake, (struct hs_stop){ .kind = HS_STOP_INTERRUPTED });
+	}
+}
+
+static bool fake_stop_take(void *ctx, struct hs_stop *ret)
+{
+	struct fake_target *fake = ctx;
+	uint64_t count;
+
+	if (!fake->announced) {
+		return false;
+	}
+	if (read(fake->info.event_fd, &count, sizeof(count)) < 0) {
+		abort();
+	}
+	fake->announced = false;
+	*ret = fake->current;
+	return true;
+}
+
+static void fake_stop_current(void *ctx, struct hs_stop *ret)
+{
+	struct fake_target *fake = ctx;
+
+	(void)misused(fake);
+	*ret = fake->current;
+}
+
+static void fake_kill(void *ctx)
+{
+	struct fake_target *fake = ctx;
+
+	(void)misused(fake);
+	fake->kills++;
+	fake->ended = true;
+}
+
+/* "echo TEXT", "quiet", "exit N" and "fault ADDR": what the next resume ends in. */
+static enum hs_status fake_monitor(void *ctx, const char *line, char **ret_text, struct hs_error *err)
+{
+	struct fake_target *fake = ctx;
+	unsigned long long number;
+
+	if (strcmp(line, "help") == 0) {
+		*ret_text = strdup("echo TEXT -- say it\n");
+		return HS_OK;
+	}
+	if (strncmp(line, "echo ", 5) == 0) {
+		*ret_text = strdup(line + 5);
+		return HS_OK;
+	}
+	if (strcmp(line, "quiet") == 0) {
+		return HS_OK;
+	}
+	if (sscanf(line, "exit %llu", &number) == 1) {
+		fake_script(fake, (struct hs_stop){ .kind = HS_STOP_EXITED, .exit_status = (int)number });
+		return HS_OK;
+	}
+	if (sscanf(line, "fault %llx", &number) == 1) {
+		fake_script(fake, (struct hs_stop){
+					  .kind = HS_STOP_SIGNAL,
+					  .signal = SIGSEGV,
+					  .code = 1,
+					  .fault_address = number,
+				  });
+		return HS_OK;
+	}
+	return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "no such command");
+}
+
+static const struct hs_target_ops fake_ops = {
+	.info = fake_info,
+	.cpu_read = fake_cpu_read,
+	.cpu_write = fake_cpu_write,
+	.mem_read = fake_mem_read,
+	.mem_write = fake_mem_write,
+	.break_insert = fake_break_insert,
+	.break_remove = fake_break_remove,
+	.break_clear = fake_break_clear,
+	.resume = fake_resume,
+	.interrupt = fake_interrupt,
+	.stop_take = fake_stop_take,
+	.stop_current = fake_stop_current,
+	.kill = fake_kill,
+	.monitor = fake_monitor,
+};
+
+void fake_init(struct fake_target *fake, enum hs_arch arch)
+{
+	memset(fake, 0, sizeof(*fake));
+	fake->target = (struct hs_target){ .ops = &fake_ops, .ctx = fake };
+	fake->info = (struct hs_target_info){
+		.arch = arch,
+		.image_fd = -1,
+		.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.xcr0 = 3,
+	};
+	fake->current = (struct hs_stop){ .kind = HS_STOP_STEPPED };
+	hs_cpu_state_init(&fake->cpu);
+}
+
+void fake_deinit(struct fake_target *fake)
+{
+	for (size_t i = 0; i < fake->segment_count; i++) {
+		free(fake->segments[i].bytes);
+	}
+	close(fake->info.event_fd);
+	if (fake->info.image_fd >= 0) {
+		close(fake->info.image_fd);
+	}
+}
+
+uint8_t *fake_add_memory(struct fake_target *fake, uint64_t start, size_t length)
+{
+	struct fake_segment *segment = &fake->segments[fake->segment_count];
+
+	if (fake->segment_count == FAKE_SEGMENTS) {
+		abort();
+	}
+	fake->segment_count++;
+	*segment = (struct fake_segment){ .start = start, .length = length, .bytes = calloc(1, length) };
+	return segment->bytes;
+}
+
+void fake_script(struct fake_target *fake, struct hs_stop stop)
+{
+	if (fake->script_length == FAKE_STOPS) {
+		abort();
+	}
+	fake->script[fake->script_length++] = stop;
+}
+
+static bool load_segment(struct fake_target *fake, uint64_t start, uint64_t in_file, uint64_t in_memory, uint64_t offset)
+{
+	uint8_t *to;
+
+	if (in_memory == 0) {
+		return true;
+	}
+	to = fake_add_memory(fake, start, in_memory);
+	return pread(fake->info.image_fd, to, in_file, (off_t)offset) == (ssize_t)in_file;
+}
+
+/* The test's own image, which the linker made: its headers are believed. */
+static bool load_segments(struct fake_target *fake)
+{
+	int fd = fake->info.image_fd;
+	Elf64_Ehdr e64;
+	Elf32_Ehdr e32;
+
+	if (fake->info.arch == HS_ARCH_AMD64) {
+		if (pread(fd, &e64, sizeof(e64), 0) != sizeof(e64)) {
+			return false;
+		}
+		fake->info.entry = e64.e_entry;
+		for (size_t i = 0; i < e64.e_phnum; i++) {
+			Elf64_Phdr p;
+
+			if (pread(fd, &p, sizeof(p), (off_t)(e64.e_phoff + i * sizeof(p))) != sizeof(p) ||
+			    (p.p_type == PT_LOAD && !load_segment(fake, p.p_vaddr, p.p_filesz, p.p_memsz, p.p_offset))) {
+				return false;
+			}
+		}
+		return true;
+	}
+	if (pread(fd, &e32, sizeof(e32), 0) != sizeof(e32)) {
+		return false;
+	}
+	fake->info.entry = e32.e_entry;
+	for (size_t i = 0; i < e32.e_phnum; i++) {
+		Elf32_Phdr p;
+
+		if (pread(fd, &p, sizeof(p), (off_t)(e32.e_phoff + i * sizeof(p))) != sizeof(p) ||
+		    (p.p_type == PT_LOAD && !load_segment(fake, p.p_vaddr, p.p_filesz, p.p_memsz, p.p_offset))) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool fake_load(struct fake_target *fake, const char *path)
+{
+	fake->info.image_fd = open(path, O_RDONLY | O_CLOEXEC);
+	fake->info.image_path = path;
+	if (fake->info.image_fd < 0 || !load_segments(fake)) {
+		return false;
+	}
+	fake_add_memory(fake, 0x70000000, 0x10000);
+	fake->cpu.gpr[HS_RSP] = 0x7000f000;
+	fake->cpu.rip = fake->info.entry;
+	fake->simulate = true;
+	return true;
+}
