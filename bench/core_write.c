@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The core of a guest with a 256 MiB heap full of random bytes, against cp of that core. Usage: GUEST.elf DIRECTORY */
+#include "harness.h"
+
+#include <hindsight/coredump.h>
+#include <hindsight/vm.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define HEAP_BYTES (256ull << 20)
+
+struct scene {
+	struct hs_vm *vm;
+	const char *directory;
+	char core[4096]; /* the core that stays, to be copied */
+};
+
+/* Whatever is not zero: the point is that no page is a hole. */
+static bool fill_memory(struct hs_vm *vm)
+{
+	struct hs_phys phys = hs_vm_phys(vm);
+	hs_gpa at = { 0x100000 };
+	uint64_t seed = 88172645463325252ull;
+	uint64_t block[512];
+
+	for (; at.v < HEAP_BYTES; at.v += sizeof(block)) {
+		for (size_t i = 0; i < sizeof(block) / sizeof(block[0]); i++) {
+			seed ^= seed << 13;
+			seed ^= seed >> 7;
+			seed ^= seed << 17;
+			block[i] = seed;
+		}
+		if (phys.ops->write(phys.ctx, at, block, sizeof(block), NULL)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool write_one(struct scene *scene, char *ret_path, size_t size)
+{
+	struct hs_cpu_state cpu;
+	struct hs_core_input input = { .arch = HS_ARCH_AMD64, .cpus = &cpu, .cpu_count = 1, .signal = 11 };
+	struct hs_core_result result;
+	struct hs_error err;
+
+	if (hs_vm_cpu_get(scene->vm, &cpu, &err)) {
+		fprintf(stderr, "core_write: %s\n", err.message);
+		return false;
+	}
+	hs_root_of_cpu(&cpu, &input.root);
+	input.phys = hs_vm_phys(scene->vm);
+	input.name = "bench";
+	input.command_line = "bench";
+	if (hs_core_write(&input, scene->directory, &result, &err)) {
+		fprintf(stderr, "core_write: %s\n", err.message);
+		return false;
+	}
+	snprintf(ret_path, size, "%s", result.path);
+	return true;
+}
+
+static bool write_core(void *ctx, double *ret_ns)
+{
+	char path[4096];
+	double start = hs_bench_now();
+	bool done = write_one(ctx, path, sizeof(path));
+
+	*ret_ns = hs_bench_now() - start;
+	return done && unlink(path) == 0;
+}
+
+static bool copy_core(void *ctx, double *ret_ns)
+{
+	const struct scene *scene = ctx;
+	double start = hs_bench_now();
+	char copy[4200];
+	int status;
+	pid_t pid;
+
+	snprintf(copy, sizeof(copy), "%s.copy", scene->core);
+	pid = fork();
+	if (pid == 0) {
+		execlp("cp", "cp", scene->core, copy, (char *)NULL);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+		return false;
+	}
+	*ret_ns = hs_bench_now() - start;
+	return unlink(copy) == 0 && status == 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct hs_vm_config config = { .heap_bytes = HEAP_BYTES };
+	struct scene scene = { .directory = argv[2] };
+	struct hs_bench bench = {
+		.title = "Core of a guest with a 256 MiB heap of random bytes",
+		.unit = "MiB/s",
+		.work = 256,
+		.rounds = 10,
+		.ours = { "hs_core_write", write_core, &scene },
+		.peer = { "cp of the core", copy_core, &scene },
+	};
+	struct hs_error err;
+	bool done;
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: core_write GUEST.elf DIRECTORY\n");
+		return 2;
+	}
+	if (hs_vm_create(argv[1], &config, &scene.vm, &err)) {
+		fprintf(stderr, "core_write: %s\n", err.message);
+		return 1;
+	}
+	done = fill_memory(scene.vm) && write_one(&scene, scene.core, sizeof(scene.core)) && hs_bench_run(&bench);
+	unlink(scene.core);
+	hs_vm_destroy(scene.vm);
+	return done ? 0 : 1;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define ROUNDS_MAX 1000
+
+double hs_bench_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double left = *(const double *)a;
+	double right = *(const double *)b;
+
+	return (left > right) - (left < right);
+}
+
+static double in_unit(const struct hs_bench *bench, double ns)
+{
+	if (strcmp(bench->unit, "us") == 0) {
+		return ns / 1e3;
+	}
+	if (strcmp(bench->unit, "ms") == 0) {
+		return ns / 1e6;
+	}
+	return bench->work / (ns / 1e9);
+}
+
+static void print_row(const char *name, const char *unit, double *values, unsigned int count)
+{
+	qsort(values, count, sizeof(values[0]), by_value);
+	printf("  %-44s %10.2f %10.2f %10.2f  %s\n", name, values[0], values[count / 2], values[count - 1], unit);
+}
+
+bool hs_bench_run(const struct hs_bench *bench)
+{
+	double ours[ROUNDS_MAX];
+	double peer[ROUNDS_MAX];
+	double ratio[ROUNDS_MAX];
+	unsigned int rounds = bench->rounds < ROUNDS_MAX ? bench->rounds : ROUNDS_MAX;
+
+	printf("%s\n  %-44s %10s %10s %10s\n", bench->title, "", "min", "median", "max");
+	/* The first turn of each warms caches and is not counted. */
+	for (unsigned int i = 0; i <= rounds; i++) {
+		double a;
+		double b;
+
+		if (!bench->ours.run(bench->ours.ctx, &a) || !bench->peer.run(bench->peer.ctx, &b)) {
+			return false;
+		}
+		if (i > 0) {
+			ours[i - 1] = in_unit(bench, a);
+			peer[i - 1] = in_unit(bench, b);
+			ratio[i - 1] = ours[i - 1] / peer[i - 1];
+		}
+	}
+	print_row(bench->ours.name, bench->unit, ours, rounds);
+	print_row(bench->peer.name, bench->unit, peer, rounds);
+	print_row("ratio", "x", ratio, rounds);
+	return true;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From a path to the first instruction executed, against the raw ioctls that cannot be avoided. Usage: GUEST.elf */
+#include "harness.h"
+#include "raw_kvm.h"
+
+#include <hindsight/vm.h>
+
+#include <stdio.h>
+
+static bool create_and_step(void *ctx, double *ret_ns)
+{
+	const struct hs_resume step = { .kind = HS_RESUME_STEP };
+	struct hs_event event;
+	struct hs_error err;
+	struct hs_vm *vm;
+	double start = hs_bench_now();
+	enum hs_status st = hs_vm_create(ctx, NULL, &vm, &err);
+
+	if (st) {
+		fprintf(stderr, "vm_create: %s\n", err.message);
+		return false;
+	}
+	st = hs_vm_run(vm, &step, &event, &err);
+	*ret_ns = hs_bench_now() - start;
+	hs_vm_destroy(vm);
+	return !st && event.kind == HS_EVENT_STEPPED;
+}
+
+int main(int argc, char **argv)
+{
+	struct hs_bench bench = {
+		.title = "VM: from the image's path to its first instruction",
+		.unit = "us",
+		.rounds = 200,
+		.ours = { "hs_vm_create + one step", create_and_step, argv[1] },
+		.peer = { "raw ioctls + one hlt", hs_bench_raw_kvm, NULL },
+	};
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: vm_create GUEST.elf\n");
+		return 2;
+	}
+	return hs_bench_run(&bench) ? 0 : 1;
+}
