@@ -68,8 +68,10 @@ static enum hs_status ram_write(void *ctx, hs_gpa gpa, const void *buffer, size_
 
 static const uint8_t *ram_pointer(void *ctx, hs_gpa gpa, uint64_t *ret_length)
 {
-	struct ram_region *region = region_at(ctx, gpa.v);
+	struct ram *ram = ctx;
+	struct ram_region *region = region_at(ram, gpa.v);
 
+	ram->pointers++;
 	if (!region) {
 		return NULL;
 	}
