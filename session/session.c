@@ -5,6 +5,7 @@
  */
 #include "session/session.h"
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "session/crash.h"
 
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #define NS_PER_SECOND 1000000000u
+#define COMMAND_LINE_MAX (1u << 20)
 
 enum phase {
 	PHASE_STOPPED, /* the VM is the caller's */
@@ -30,6 +32,7 @@ enum phase {
 struct hs_session {
 	struct hs_vm *vm;
 	uint64_t limit_ns;
+	struct hs_buf command_line;
 	pthread_t runner;
 	bool has_runner;
 	int result_fd;    /* eventfd: a result is there */
@@ -179,6 +182,19 @@ static enum hs_status start_runner(struct hs_session *session, struct hs_error *
 	return HS_OK;
 }
 
+static enum hs_status join_command_line(struct hs_session *session, const struct hs_vm_config *vm, struct hs_error *err)
+{
+	struct hs_buf *line = &session->command_line;
+
+	hs_buf_append_string(line, hs_vm_image(session->vm)->path);
+	for (size_t i = 1; vm && i < vm->args_count; i++) {
+		hs_buf_append_byte(line, ' ');
+		hs_buf_append_string(line, vm->args[i]);
+	}
+	hs_buf_append_byte(line, 0);
+	return line->failed ? hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the command line") : HS_OK;
+}
+
 enum hs_status hs_session_create(const char *image_path, const struct hs_session_config *config, struct hs_session **ret,
 				 struct hs_error *err)
 {
@@ -191,11 +207,15 @@ enum hs_status hs_session_create(const char *image_path, const struct hs_session
 	session->limit_ns = config->limit_ns;
 	session->left_ns = config->limit_ns;
 	session->result_fd = session->limit_fd = session->interrupt_fd = session->event_fd = -1;
+	hs_buf_init(&session->command_line, COMMAND_LINE_MAX);
 	pthread_mutex_init(&session->lock, NULL);
 	pthread_cond_init(&session->wake, NULL);
 	st = make_descriptors(session, err);
 	if (!st) {
 		st = hs_vm_create(image_path, config->vm, &session->vm, err);
+	}
+	if (!st) {
+		st = join_command_line(session, config->vm, err);
 	}
 	if (!st) {
 		st = start_runner(session, err);
@@ -239,6 +259,7 @@ void hs_session_destroy(struct hs_session *session)
 		pthread_join(session->runner, NULL);
 	}
 	hs_vm_destroy(session->vm);
+	hs_buf_deinit(&session->command_line);
 	close_descriptor(session->event_fd);
 	close_descriptor(session->limit_fd);
 	close_descriptor(session->interrupt_fd);
@@ -266,6 +287,11 @@ bool hs_session_running(struct hs_session *session)
 uint64_t hs_session_limit_ns(const struct hs_session *session)
 {
 	return session->limit_ns;
+}
+
+const char *hs_session_command_line(const struct hs_session *session)
+{
+	return (const char *)session->command_line.data;
 }
 
 int hs_session_interrupt_fd(const struct hs_session *session)

@@ -46,6 +46,9 @@ bool hs_session_running(struct hs_session *session);
 /** The limit it was made with, in nanoseconds; 0 for none. */
 uint64_t hs_session_limit_ns(const struct hs_session *session);
 
+/** The image's path and the arguments after the first, separated by spaces; owned by the session. */
+const char *hs_session_command_line(const struct hs_session *session);
+
 /**
  * Let the guest run; returns at once. HS_ERR_STATE while it runs or its last result has not been taken.
  *

@@ -248,6 +248,21 @@ enum hs_status hs_kvm_check(enum hs_arch arch, struct hs_error *err)
 	return HS_OK;
 }
 
+void hs_kvm_abilities_of(const struct hs_probe *probe, struct hs_backend_abilities *ret)
+{
+	*ret = (struct hs_backend_abilities){
+		.execute_slots = probe->hardware_execute == HS_ANSWER_YES ? 4 : 0,
+		.data_slots = probe->hardware_data == HS_ANSWER_YES ? 4 : 0,
+		.slots = 4,
+		.step = probe->single_step == HS_ANSWER_YES,
+	};
+	if (probe->int3 == HS_INT3_DEBUG_EXIT || probe->int3 == HS_INT3_EMULATION_FAILURE) {
+		ret->planted_opcode = 0xCC;
+	} else if (probe->hlt_exits == HS_ANSWER_YES) {
+		ret->planted_opcode = 0xF4;
+	}
+}
+
 enum hs_status hs_kvm_abilities(struct hs_backend *backend, struct hs_backend_abilities *ret, struct hs_error *err)
 {
 	struct hs_probe probe;
@@ -257,16 +272,6 @@ enum hs_status hs_kvm_abilities(struct hs_backend *backend, struct hs_backend_ab
 	if (!probe.kvm_usable) {
 		return hs_error_set(err, HS_ERR_BACKEND, 0, 0, "%s", probe.kvm_error.message);
 	}
-	*ret = (struct hs_backend_abilities){
-		.execute_slots = probe.hardware_execute == HS_ANSWER_YES ? 4 : 0,
-		.data_slots = probe.hardware_data == HS_ANSWER_YES ? 4 : 0,
-		.slots = 4,
-		.step = probe.single_step == HS_ANSWER_YES,
-	};
-	if (probe.int3 == HS_INT3_DEBUG_EXIT || probe.int3 == HS_INT3_EMULATION_FAILURE) {
-		ret->planted_opcode = 0xCC;
-	} else if (probe.hlt_exits == HS_ANSWER_YES) {
-		ret->planted_opcode = 0xF4;
-	}
+	hs_kvm_abilities_of(&probe, ret);
 	return HS_OK;
 }

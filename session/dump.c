@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session/dump.h"
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "session/crash.h"
+
+#include <hindsight/paging.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* The file-backed pages of each segment, as Linux lists them: a segment that has no bytes in the file is no mapping of it. */
+static size_t list_files(const struct hs_vm_image *image, struct hs_core_file *files)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < image->segment_count; i++) {
+		const struct hs_vm_segment *segment = &image->segments[i];
+		uint64_t lead = segment->file_offset % HS_PAGE_SIZE;
+		uint64_t length;
+
+		if (segment->file_length == 0 || segment->file_offset < lead ||
+		    !hs_align_up(segment->file_length + lead, HS_PAGE_SIZE, &length)) {
+			continue;
+		}
+		files[count++] = (struct hs_core_file){
+			.start = hs_gva_of(hs_align_down(segment->gva.v, HS_PAGE_SIZE)),
+			.length = length,
+			.file_offset = segment->file_offset - lead,
+			.path = image->path,
+		};
+	}
+	return count;
+}
+
+enum hs_status hs_dump_write(struct hs_session *session, const struct hs_crash *crash, const char *path,
+			     struct hs_core_result *ret, struct hs_error *err)
+{
+	struct hs_vm *vm = hs_session_vm(session);
+	const struct hs_vm_image *image = hs_vm_image(vm);
+	HS_FREE struct hs_core_file *files = calloc(image->segment_count + 1, sizeof(*files));
+	HS_FREE struct hs_cpu_state *cpu = NULL;
+	struct hs_core_input input = {
+		.arch = image->arch,
+		.cpu_count = 1,
+		.phys = hs_vm_phys(vm),
+		.name = base_name(image->path),
+		.command_line = hs_session_command_line(session),
+		.auxv = {
+			.entry = image->entry,
+			.phdr = image->phdr,
+			.phent = image->phentsize,
+			.phnum = image->phnum,
+		},
+		.files = files,
+	};
+	enum hs_status st;
+
+	/* XSAVE state is aligned to 64 bytes, more than malloc() promises. */
+	if (!files || posix_memalign((void **)&cpu, __alignof__(*cpu), sizeof(*cpu)) != 0) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a core");
+	}
+	st = hs_vm_cpu_get(vm, cpu, err);
+	if (st) {
+		return st;
+	}
+	input.cpus = cpu;
+	hs_root_of_cpu(cpu, &input.root);
+	input.file_count = list_files(image, files);
+	if (crash) {
+		input.signal = crash->signal;
+		input.code = crash->code;
+		input.fault_address = crash->fault_address;
+		input.reason_name = hs_crash_reason_name(crash->reason);
+		input.reason = crash->text;
+	}
+	return hs_core_write(&input, path, ret, err);
+}

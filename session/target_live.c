@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session/target_live.h"
+
+#include "base/error.h"
+#include "session/live.h"
+
+#include <hindsight/paging.h>
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bytes compared at a time to see whether a write changes anything. */
+#define COMPARE_BYTES 4096
+
+static enum hs_status check_stopped(const struct hs_live *live, struct hs_error *err)
+{
+	if (live->running) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "the guest is running");
+	}
+	return HS_OK;
+}
+
+/* Reading is possible as long as the VM is there; changing it makes no sense once the guest has ended. */
+static enum hs_status check_alive(const struct hs_live *live, struct hs_error *err)
+{
+	if (live->end != HS_LIVE_NOT_ENDED) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "the guest has ended");
+	}
+	return check_stopped(live, err);
+}
+
+static void op_info(void *ctx, struct hs_target_info *ret)
+{
+	struct hs_live *live = ctx;
+	const struct hs_vm_image *image = hs_vm_image(live->vm);
+	struct hs_cpu_state cpu;
+	uint64_t xcr0 = 1;
+
+	if (!live->running && hs_vm_cpu_get(live->vm, &cpu, NULL) == HS_OK) {
+		xcr0 = cpu.xcr0;
+	}
+	*ret = (struct hs_target_info){
+		.arch = image->arch,
+		.image_path = image->path,
+		.image_fd = image->fd,
+		.event_fd = hs_session_event_fd(live->config.session),
+		.entry = image->entry,
+		.xcr0 = xcr0,
+	};
+}
+
+static enum hs_status op_cpu_read(void *ctx, struct hs_cpu_state *ret, struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	enum hs_status st = check_stopped(live, err);
+
+	return st ? st : hs_vm_cpu_get(live->vm, ret, err);
+}
+
+static enum hs_status op_cpu_write(void *ctx, const struct hs_cpu_state *state, struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	enum hs_status st = check_alive(live, err);
+
+	return st ? st : hs_vm_cpu_set(live->vm, state, err);
+}
+
+static enum hs_status op_mem_read(void *ctx, hs_gva gva, void *buffer, size_t length, size_t *ret_length,
+				  struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	enum hs_status st = check_stopped(live, err);
+
+	return st ? st : hs_vm_mem_read(live->vm, gva, buffer, length, ret_length, err);
+}
+
+static bool memory_equals(struct hs_live *live, hs_gva gva, const uint8_t *bytes, size_t length)
+{
+	uint8_t now[COMPARE_BYTES];
+
+	for (size_t done = 0; done < length;) {
+		size_t part = length - done < sizeof(now) ? length - done : sizeof(now);
+		size_t got;
+
+		if (hs_vm_mem_read(live->vm, hs_gva_of(gva.v + done), now, part, &got, NULL) != HS_OK || got != part ||
+		    memcmp(now, bytes + done, part) != 0) {
+			return false;
+		}
+		done += part;
+	}
+	return true;
+}
+
+static enum hs_status op_mem_write(void *ctx, hs_gva gva, const void *buffer, size_t length, struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	enum hs_status st = check_alive(live, err);
+	bool changes;
+
+	if (st) {
+		return st;
+	}
+	changes = live->crash_pending && !live->memory_changed && !memory_equals(live, gva, buffer, length);
+	st = hs_vm_mem_write(live->vm, gva, buffer, length, err);
+	if (!st && changes) {
+		live->memory_changed = true;
+	}
+	return st;
+}
+
+static enum hs_status op_break_insert(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	enum hs_status st = check_alive(live, err);
+
+	return st ? st : hs_vm_break_insert(live->vm, breakpoint, err);
+}
+
+static enum hs_status op_break_remove(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	/* Also after the end: a debugger takes its breakpoints out whenever it stops. */
+	enum hs_status st = check_stopped(live, err);
+
+	return st ? st : hs_vm_break_remove(live->vm, breakpoint, err);
+}
+
+static void op_break_clear(void *ctx)
+{
+	struct hs_live *live = ctx;
+
+	if (!live->running) {
+		hs_vm_break_clear(live->vm);
+	}
+}
+
+static void note_crash(struct hs_live *live)
+{
+	live->crash_pending = true;
+	live->memory_changed = false;
+	if (hs_vm_cpu_get(live->vm, &live->crash_cpu, NULL) != HS_OK) {
+		memset(&live->crash_cpu, 0, sizeof(live->crash_cpu));
+	}
+}
+
+static bool changed_since_crash(struct hs_live *live)
+{
+	struct hs_cpu_state now;
+
+	if (live->memory_changed || hs_vm_cpu_get(live->vm, &now, NULL) != HS_OK) {
+		return true;
+	}
+	/* The time-stamp counter may tick on while the guest stands still. */
+	now.msr.tsc = live->crash_cpu.msr.tsc;
+	return memcmp(&now, &live->crash_cpu, sizeof(now)) != 0;
+}
+
+static enum hs_status op_resume(void *ctx, const struct hs_resume *resume, struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	enum hs_status st = check_alive(live, err);
+
+	if (st) {
+		return st;
+	}
+	live->final = live->crash_pending && (resume->signal != 0 || resume->unattended) && !changed_since_crash(live);
+	if (live->final) {
+		st = hs_session_post(live->config.session, &live->result.event, err);
+	} else {
+		st = hs_session_start(live->config.session, resume, err);
+	}
+	if (st) {
+		return st;
+	}
+	live->running = true;
+	live->unattended = resume->unattended;
+	return HS_OK;
+}
+
+static void op_interrupt(void *ctx)
+{
+	struct hs_live *live = ctx;
+
+	hs_session_interrupt(live->config.session);
+}
+
+static void stop_at_crash(struct hs_live *live)
+{
+	const struct hs_crash *crash = &live->result.event.crash;
+
+	live->stop = (struct hs_stop){
+		.kind = HS_STOP_SIGNAL,
+		.signal = crash->signal,
+		.code = crash->code,
+		.fault_address = crash->fault_address,
+	};
+	if (!live->final && !live->unattended) {
+		note_crash(live);
+		return;
+	}
+	live->stop.kind = HS_STOP_KILLED;
+	live->end = HS_LIVE_CRASHED;
+	if (live->config.crashed) {
+		live->config.crashed(live->config.ctx, crash);
+	}
+}
+
+static void stop_at_breakpoint(struct hs_live *live)
+{
+	const struct hs_breakpoint *breakpoint = &live->result.event.breakpoint;
+
+	live->stop.kind = breakpoint->kind == HS_BREAK_HARDWARE ? HS_STOP_HWBREAK : HS_STOP_SWBREAK;
+}
+
+static void stop_at_watchpoint(struct hs_live *live)
+{
+	const struct hs_breakpoint *breakpoint = &live->result.event.breakpoint;
+
+	live->stop.kind = HS_STOP_WATCH;
+	live->stop.watch_kind = breakpoint->kind;
+	live->stop.watch_address = breakpoint->gva;
+}
+
+/* Make live->stop from live->result. */
+static void settle(struct hs_live *live)
+{
+	live->running = false;
+	live->crash_pending = false;
+	live->stop = (struct hs_stop){ .kind = HS_STOP_STEPPED };
+	if (live->result.status) {
+		live->end = HS_LIVE_FAILED;
+		live->stop = (struct hs_stop){ .kind = HS_STOP_KILLED, .signal = SIGKILL };
+		return;
+	}
+	switch (live->result.event.kind) {
+	case HS_EVENT_EXITED:
+		live->end = HS_LIVE_EXITED;
+		live->stop.kind = HS_STOP_EXITED;
+		live->stop.exit_status = live->result.event.exit_status;
+		return;
+	case HS_EVENT_CRASHED:
+		stop_at_crash(live);
+		return;
+	case HS_EVENT_INTERRUPTED:
+		live->stop.kind = HS_STOP_INTERRUPTED;
+		return;
+	case HS_EVENT_STEPPED:
+		return;
+	case HS_EVENT_BREAKPOINT:
+		stop_at_breakpoint(live);
+		return;
+	case HS_EVENT_WATCHPOINT:
+		stop_at_watchpoint(live);
+		return;
+	}
+}
+
+static bool op_stop_take(void *ctx, struct hs_stop *ret)
+{
+	struct hs_live *live = ctx;
+
+	if (!live->running || !hs_session_take(live->config.session, &live->result)) {
+		return false;
+	}
+	settle(live);
+	*ret = live->stop;
+	return true;
+}
+
+static void op_stop_current(void *ctx, struct hs_stop *ret)
+{
+	struct hs_live *live = ctx;
+
+	*ret = live->stop;
+}
+
+static void op_kill(void *ctx)
+{
+	struct hs_live *live = ctx;
+	struct hs_error err;
+
+	if (live->running) {
+		hs_session_interrupt(live->config.session);
+		if (hs_session_wait(live->config.session, -1, &live->result, &err) == HS_OK) {
+			settle(live);
+		}
+	}
+	if (live->end == HS_LIVE_NOT_ENDED) {
+		live->end = HS_LIVE_KILLED;
+		live->stop = (struct hs_stop){ .kind = HS_STOP_KILLED, .signal = SIGKILL };
+		live->crash_pending = false;
+	}
+}
+
+enum hs_status hs_live_create(const struct hs_live_config *config, struct hs_live **ret, struct hs_error *err)
+{
+	struct hs_live *live;
+
+	/* Its registers are aligned to 64 bytes, more than malloc() promises. */
+	if (posix_memalign((void **)&live, __alignof__(*live), sizeof(*live)) != 0) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a debugger's target");
+	}
+	memset(live, 0, sizeof(*live));
+	live->config = *config;
+	live->vm = hs_session_vm(config->session);
+	/* Before the first instruction: what a debugger shows as SIGTRAP, as after a step. */
+	live->stop.kind = HS_STOP_STEPPED;
+	*ret = live;
+	return HS_OK;
+}
+
+void hs_live_destroy(struct hs_live *live)
+{
+	free(live);
+}
+
+struct hs_target hs_live_target(struct hs_live *live)
+{
+	static const struct hs_target_ops ops = {
+		.info = op_info,
+		.cpu_read = op_cpu_read,
+		.cpu_write = op_cpu_write,
+		.mem_read = op_mem_read,
+		.mem_write = op_mem_write,
+		.break_insert = op_break_insert,
+		.break_remove = op_break_remove,
+		.break_clear = op_break_clear,
+		.resume = op_resume,
+		.interrupt = op_interrupt,
+		.stop_take = op_stop_take,
+		.stop_current = op_stop_current,
+		.kill = op_kill,
+		.monitor = hs_live_monitor,
+	};
+
+	return (struct hs_target){ .ops = &ops, .ctx = live };
+}
+
+void hs_live_stand_at(struct hs_live *live, const struct hs_event *crashed)
+{
+	live->result = (struct hs_session_result){ .status = HS_OK, .event = *crashed };
+	settle(live);
+}
+
+enum hs_live_end hs_live_end(const struct hs_live *live, struct hs_session_result *ret)
+{
+	*ret = live->result;
+	return live->end;
+}
