@@ -72,44 +72,56 @@ void hs_layout_segment(const struct hs_layout *layout, const struct hs_image *im
 	}
 }
 
-void hs_layout_root(const struct hs_layout *layout, struct hs_root *ret)
+static struct hs_root root_at(enum hs_arch arch, hs_gpa base)
 {
-	*ret = (struct hs_root){
-		.format = layout->arch == HS_ARCH_I686 ? HS_PAGING_32BIT : HS_PAGING_4LEVEL,
-		.base = hs_layout_area(layout, HS_AREA_TABLES)->gpa,
-		.nxe = layout->arch == HS_ARCH_AMD64,
+	return (struct hs_root){
+		.format = arch == HS_ARCH_I686 ? HS_PAGING_32BIT : HS_PAGING_4LEVEL,
+		.base = base,
+		.nxe = arch == HS_ARCH_AMD64,
 		.wp = true,
 	};
 }
 
-/*
- * Table pages below the root for the areas so far and for the scratch region, which is one range. At each level, one page
- * for each stretch of 2^shift bytes that is touched; areas that follow each other and meet in a stretch share it.
- */
-static uint64_t count_tables_at(const struct hs_layout *layout, uint64_t scratch_bytes, unsigned int shift)
+void hs_layout_root(const struct hs_layout *layout, struct hs_root *ret)
 {
-	uint64_t scratch_first = layout->scratch_gva.v >> shift;
-	uint64_t scratch_last = (layout->scratch_gva.v + (scratch_bytes - 1)) >> shift;
-	uint64_t count = scratch_last - scratch_first + 1;
-	uint64_t before = UINT64_MAX; /* no stretch has this number */
+	*ret = root_at(layout->arch, hs_layout_area(layout, HS_AREA_TABLES)->gpa);
+}
+
+size_t hs_layout_mappings(const struct hs_layout *layout, struct hs_mapping *ret)
+{
+	size_t count = 0;
 
 	for (size_t i = 0; i < layout->area_count; i++) {
-		uint64_t first = layout->areas[i].gva.v >> shift;
-		uint64_t last = (hs_area_end(&layout->areas[i]) - 1) >> shift;
+		const struct hs_area *area = &layout->areas[i];
 
-		count += last - first + (first == before ? 0 : 1);
-		before = last;
+		if (area->prot == 0) {
+			continue;
+		}
+		ret[count] = (struct hs_mapping){
+			.gva = area->gva,
+			.gpa = area->gpa,
+			.length = area->length,
+			.prot = area->prot,
+		};
+		count++;
 	}
 	return count;
 }
 
-static uint64_t count_tables(const struct hs_layout *layout, uint64_t scratch_bytes)
+/* The pages of tables for the areas so far and for the scratch region, as one range: its areas are not cut yet. */
+static uint64_t count_tables(const struct hs_layout *layout)
 {
-	if (layout->arch == HS_ARCH_I686) {
-		return 1 + count_tables_at(layout, scratch_bytes, 22);
-	}
-	return 1 + count_tables_at(layout, scratch_bytes, 21) + count_tables_at(layout, scratch_bytes, 30) +
-	       count_tables_at(layout, scratch_bytes, 39);
+	struct hs_mapping mappings[HS_LAYOUT_AREAS_MAX + 1];
+	size_t count = hs_layout_mappings(layout, mappings);
+	struct hs_root root = root_at(layout->arch, hs_gpa_of(0));
+
+	mappings[count] = (struct hs_mapping){
+		.gva = layout->scratch_gva,
+		.gpa = layout->scratch_gpa,
+		.length = layout->scratch_bytes,
+		.prot = HS_PROT_READ | HS_PROT_WRITE,
+	};
+	return hs_build_tables_needed(&root, mappings, count + 1);
 }
 
 /* The scratch region must be clear of the image, and all of it below the top of the address space. */
@@ -162,7 +174,7 @@ static enum hs_status place_rest(const struct hs_image *image, const struct hs_l
 				     (unsigned long long)(top.gpa - layout->snapshot_gpa.v),
 				     hs_arch_name(layout->arch));
 	}
-	layout->tables_used = count_tables(layout, sizes->scratch);
+	layout->tables_used = count_tables(layout);
 	*ret_needed = sizes->input + sizes->output + layout->tables_used * HS_PAGE_SIZE + 2 * HS_PAGE_SIZE +
 		      (sizes->scratch_given ? FREE_LEAST : FREE_WANTED);
 	return HS_OK;

@@ -63,7 +63,7 @@ struct hs_layout {
 	hs_gpa scratch_gpa; /* back one region from here ... */
 	hs_gva scratch_gva;
 	uint64_t scratch_bytes; /* ... of this length, and one from snapshot_gpa; nothing else */
-	uint64_t tables_used;   /* pages of HS_AREA_TABLES that the initial mappings need at most */
+	uint64_t tables_used;   /* pages of HS_AREA_TABLES, all of them in use at entry */
 	uint64_t args_bytes;    /* of all argument strings with their NULs */
 };
 
@@ -85,6 +85,9 @@ const struct hs_area *hs_layout_area(const struct hs_layout *layout, enum hs_are
 /** image->segments[index] as the public struct: page-aligned outwards, with its gpa. */
 void hs_layout_segment(const struct hs_layout *layout, const struct hs_image *image, size_t index,
 		       struct hs_vm_segment *ret);
+
+/** The mappings of all areas that the guest can reach, to an array of HS_LAYOUT_AREAS_MAX; returns how many. */
+size_t hs_layout_mappings(const struct hs_layout *layout, struct hs_mapping *ret);
 
 /** The address space that boot builds: the paging format of the arch at the first page of HS_AREA_TABLES. */
 void hs_layout_root(const struct hs_layout *layout, struct hs_root *ret);
