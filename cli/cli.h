@@ -19,6 +19,8 @@ enum hs_exit {
 
 /** Commands: argv[0] is the command's name, as in main(). Each returns the exit status. */
 int hs_cmd_run(int argc, char **argv);
+int hs_cmd_core(int argc, char **argv);
+int hs_cmd_doctor(int argc, char **argv);
 
 /** Print "hindsight: " and the formatted sentence as one line on stderr. Never fails; keeps errno. */
 __attribute__((format(printf, 1, 2))) void hs_cli_say(const char *format, ...);

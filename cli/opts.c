@@ -264,6 +264,17 @@ enum hs_status hs_opts_parse(const struct hs_opts *opts, int argc, char **argv, 
 	return HS_OK;
 }
 
+enum hs_status hs_opts_operands(const struct hs_opts_rest *rest, size_t count, const char *names, struct hs_error *err)
+{
+	if (rest->operand_count < count) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "%s is missing", names);
+	}
+	if (rest->operand_count > count) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "'%s' is one word too many", rest->operands[count]);
+	}
+	return HS_OK;
+}
+
 static void help_row(const char *name, const char *value, const char *help, FILE *out)
 {
 	char left[64];
@@ -274,8 +285,8 @@ static void help_row(const char *name, const char *value, const char *help, FILE
 
 void hs_opts_help(const struct hs_opts *opts, FILE *out)
 {
-	fprintf(out, "Usage: hindsight %s [OPTIONS] %s\n\n%s.\n\nOptions:\n", opts->command, opts->operands,
-		opts->summary);
+	fprintf(out, "Usage: hindsight %s [OPTIONS]%s%s\n\n%s.\n\nOptions:\n", opts->command,
+		opts->operands[0] ? " " : "", opts->operands, opts->summary);
 	for (size_t i = 0; i < opts->count; i++) {
 		help_row(opts->rows[i].name, opts->rows[i].value, opts->rows[i].help, out);
 	}

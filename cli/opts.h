@@ -67,6 +67,14 @@ struct hs_opts_rest {
 HS_MUST_CHECK enum hs_status hs_opts_parse(const struct hs_opts *opts, int argc, char **argv, void *values,
 					   struct hs_opts_rest *ret, struct hs_error *err);
 
+/**
+ * Check that there are exactly count operands before "--".
+ *
+ * @param names  what is missing when there are too few: "GUEST"
+ */
+HS_MUST_CHECK enum hs_status hs_opts_operands(const struct hs_opts_rest *rest, size_t count, const char *names,
+					      struct hs_error *err);
+
 /** Write the help text. */
 void hs_opts_help(const struct hs_opts *opts, FILE *out);
 
