@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An entry point in assembly: labels with no type and no size, and one with both. It never runs. */
+	.text
+	.globl _start
+_start:
+	call run
+local_label:
+	nop
+	hlt
+
+	.globl typed
+	.type typed, @function
+typed:
+	nop
+	nop
+	.size typed, . - typed
+	/* Behind it is code that belongs to no function. */
+	nop
+	nop
+
+	.section .note.GNU-stack, "", @progbits
