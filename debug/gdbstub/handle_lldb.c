@@ -16,6 +16,7 @@ enum hs_reply hs_handle_list_threads(struct hs_gdb *gdb, const struct hs_request
 {
 	(void)request;
 	gdb->client.lists_threads = true;
+	gdb->client.libraries_due = gdb->info.image_path != NULL;
 	return HS_REPLY_OK;
 }
 

@@ -44,6 +44,10 @@ enum hs_reply hs_handle_supported(struct hs_gdb *gdb, const struct hs_request *r
 	if (gdb->info.image_path && gdb->info.image_fd >= 0) {
 		hs_buf_append_string(payload, ";qXfer:exec-file:read+");
 	}
+	/* Every gdb since 7.9 offers swbreak; lldb does not. See xfer_libraries(). */
+	if (!gdb->client.swbreak && gdb->info.image_path) {
+		hs_buf_append_string(payload, ";qXfer:libraries-svr4:read+");
+	}
 	if (gdb->client.binary_upload) {
 		hs_buf_append_string(payload, ";binary-upload+");
 	}
@@ -86,6 +90,7 @@ enum hs_reply hs_handle_symbol(struct hs_gdb *gdb, const struct hs_request *requ
 enum hs_reply hs_handle_offsets(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	(void)request;
+	gdb->client.image_placed = true;
 	return hs_reply_text(gdb, "Text=0;Data=0;Bss=0");
 }
 

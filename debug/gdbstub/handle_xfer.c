@@ -92,6 +92,48 @@ static enum hs_reply xfer_auxv(struct hs_gdb *gdb, const struct hs_request *requ
 	return hs_reply_part(gdb, vector, count * width, request->xfer.offset, request->xfer.length);
 }
 
+/* Attribute text: the five characters that XML gives a meaning. */
+static void put_xml_text(struct hs_buf *buf, const char *text)
+{
+	for (const char *c = text; *c; c++) {
+		if (strchr("&<>\"'", *c)) {
+			hs_buf_printf(buf, "&#%d;", *c);
+		} else {
+			hs_buf_append_byte(buf, (uint8_t)*c);
+		}
+	}
+}
+
+/*
+ * The loaded images, for lldb alone: its way to learn of an executable that nobody named to it is this list, which it
+ * fetches when a stop reply has a "library" field (ProcessGDBRemote::LoadModules). An image is loaded where it was linked
+ * for, so its offset l_addr is 0. gdb has the exec-file object for that, and would take the list for shared libraries.
+ *
+ * Fetching the list makes lldb 14 forget where the executable is loaded, and qOffsets, which it asks next, makes it know
+ * again (MaybeLoadExecutableModule). It then fetches the list once more, so from there on the list says nothing new.
+ */
+static enum hs_reply xfer_libraries(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	enum hs_reply reply;
+	struct hs_buf xml;
+
+	hs_buf_init(&xml, OBJECT_MAX);
+	hs_buf_append_string(&xml, "<library-list-svr4 version=\"1.0\">");
+	if (gdb->info.image_path && !gdb->client.image_placed) {
+		hs_buf_append_string(&xml, "<library name=\"");
+		put_xml_text(&xml, gdb->info.image_path);
+		hs_buf_append_string(&xml, "\" lm=\"0x0\" l_addr=\"0x0\" l_ld=\"0x0\"/>");
+	}
+	hs_buf_append_string(&xml, "</library-list-svr4>");
+	if (xml.failed) {
+		reply = hs_reply_error(gdb, HS_ERR_NOMEM, "no memory for the reply");
+	} else {
+		reply = hs_reply_part(gdb, xml.data, xml.length, request->xfer.offset, request->xfer.length);
+	}
+	hs_buf_deinit(&xml);
+	return reply;
+}
+
 enum hs_reply hs_handle_xfer(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	switch (request->xfer.object) {
@@ -103,6 +145,8 @@ enum hs_reply hs_handle_xfer(struct hs_gdb *gdb, const struct hs_request *reques
 		return xfer_siginfo(gdb, request);
 	case HS_XFER_AUXV:
 		return xfer_auxv(gdb, request);
+	case HS_XFER_LIBRARIES:
+		return xfer_libraries(gdb, request);
 	}
 	return HS_REPLY_UNSUPPORTED;
 }

@@ -90,6 +90,7 @@ enum hs_xfer_object {
 	HS_XFER_EXEC_FILE,
 	HS_XFER_SIGINFO,
 	HS_XFER_AUXV,
+	HS_XFER_LIBRARIES, /* libraries-svr4 */
 };
 
 /* Bytes of the packet, borrowed until the next one. Not terminated. */

@@ -101,6 +101,10 @@ static void put_lldb(struct hs_gdb *gdb, const struct hs_stop *stop, const struc
 	if (reason) {
 		hs_buf_printf(&gdb->payload, "reason:%s;", reason);
 	}
+	if (gdb->client.libraries_due) {
+		gdb->client.libraries_due = false;
+		hs_buf_append_string(&gdb->payload, "library:;");
+	}
 }
 
 void hs_gdb_put_stop(struct hs_gdb *gdb, const struct hs_stop *stop)

@@ -49,6 +49,8 @@ struct hs_gdb_client {
 	bool swbreak;
 	bool hwbreak;
 	bool lists_threads; /* QListThreadsInStopReply: lldb */
+	bool libraries_due; /* the first stop reply tells lldb to fetch the list of images */
+	bool image_placed;  /* it has asked where the image is: see xfer_libraries() */
 	unsigned int files;  /* open handles on the image, a bit each */
 };
 

@@ -2,7 +2,7 @@
 #include "fake_target.h"
 
 #include "arch/regs.h"
-#include "base/cleanup.h"
+#include "base/arith.h"
 #include "base/error.h"
 
 #include <elf.h>
@@ -394,13 +394,15 @@ void fake_script(struct fake_target *fake, struct hs_stop stop)
 
 static bool load_segment(struct fake_target *fake, uint64_t start, uint64_t in_file, uint64_t in_memory, uint64_t offset)
 {
+	uint64_t first = hs_align_down(start, HS_PAGE_SIZE);
+	uint64_t end = hs_align_down(start + in_memory + HS_PAGE_SIZE - 1, HS_PAGE_SIZE);
 	uint8_t *to;
 
 	if (in_memory == 0) {
 		return true;
 	}
-	to = fake_add_memory(fake, start, in_memory);
-	return pread(fake->info.image_fd, to, in_file, (off_t)offset) == (ssize_t)in_file;
+	to = fake_add_memory(fake, first, end - first);
+	return pread(fake->info.image_fd, to + (start - first), in_file, (off_t)offset) == (ssize_t)in_file;
 }
 
 /* The test's own image, which the linker made: its headers are believed. */
