@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Packet text to requests. */
+#include "gdbstub/request.h"
+#include "gdbstub/signals.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* The request borrows from it. An allocation of the exact size, so that a sanitizer sees every byte read beyond. */
+static uint8_t *packet;
+
+static struct hs_request decode_bytes(const char *text, size_t length)
+{
+	struct hs_request request;
+
+	free(packet);
+	packet = malloc(length ? length : 1);
+	assert_non_null(packet);
+	memcpy(packet, text, length);
+	hs_request_decode(packet, length, &request);
+	return request;
+}
+
+static struct hs_request decode(const char *text)
+{
+	return decode_bytes(text, strlen(text));
+}
+
+static void expect_kind(const char *text, enum hs_request_kind kind)
+{
+	enum hs_request_kind got = decode(text).kind;
+
+	if (got != kind) {
+		fail_msg("'%s' is kind %d, not %d", text, got, kind);
+	}
+}
+
+static void test_decode_unknown_packets_are_unknown(void **state)
+{
+	static const char *const texts[] = {
+		"",      "vMustReplyEmpty", "qTStatus",	 "Qfoo",		  "i",	     "qXfer:nonsense:read::0,1",
+		"gfoo",  "qCRC:0,4",	    "vContinue", "qXfer:features:write:a:0:b", "\x80\xff", "qSupportedx",
+		"bs",	 "bc",		    "jThreadsInfo", "vFile:unlink:2f",		  "kx",	     "?x",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		expect_kind(texts[i], HS_REQUEST_UNKNOWN);
+	}
+}
+
+static void test_decode_malformed_arguments_are_malformed(void **state)
+{
+	static const char *const texts[] = {
+		"m",	     "m,",	    "mzz,4",	   "m10",	 "m10,",      "m10,4x",	    "m11112222333344445,4",
+		"M10,4:",    "M10,2:zzzz",  "M10,2:123",   "M10,1:1234", "M10,4",     "X10,4:abc",  "X10,1:}",
+		"p",	     "pxyz",	    "p1;",	   "p1;thread:2;", "P1",      "P1=1",
+		"P1=zz",     "Gx",	    "G123",	   "Z0",	 "Z0,10",     "Z5,10,1",    "Z0,10,1;X1,22",
+		"Zx,10,1",   "z0,,1",	    "H",	   "Hx1",	 "Hg",	      "Hg1x",	    "T",
+		"Tzz",	     "C",	    "Czz",	   "C05;",	 "C05;zz",    "Cff",	    "cxyz",
+		"sxyz",	     "vCont",	    "vCont;",	   "vCont;x",	 "vCont;c;y", "vCont;Cff",  "vCont;r10",
+		"vCont;r20,10", "vCont;c:zz", "vCont:c",   "vCont;cx",	 "D;",	      "D;zz",	    "vKill",
+		"vKill;x",   "vAttach;",    "qXfer:features:read:target.xml", "qXfer:features:read:target.xml:0",
+		"qXfer:features:read:target.xml:0,zz", "qRcmd,1",	 "qRcmd,zz",  "vFile:open:2f,0",
+		"vFile:open:2,0,0", "vFile:pread:1,2", "vFile:close:", "vFile:fstat:x", "qThreadExtraInfo,",
+		"qRegisterInfo", "qRegisterInfozz", "p-1", "m-1,4",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		expect_kind(texts[i], HS_REQUEST_MALFORMED);
+	}
+}
+
+static void test_decode_memory_requests_carry_address_length_data(void **state)
+{
+	struct hs_request request;
+
+	(void)state;
+	request = decode("mffffffff80001000,200");
+	assert_int_equal(request.kind, HS_REQUEST_MEM_READ);
+	assert_int_equal(request.mem.gva.v, 0xffffffff80001000);
+	assert_int_equal(request.mem.length, 0x200);
+	request = decode("M10,3:00fFa5");
+	assert_int_equal(request.kind, HS_REQUEST_MEM_WRITE);
+	assert_int_equal(request.mem.data.length, 3);
+	assert_memory_equal(request.mem.data.data, "\x00\xff\xa5", 3);
+	request = decode_bytes("X10,4:a\0}\x03{", 11);
+	assert_int_equal(request.kind, HS_REQUEST_MEM_WRITE);
+	assert_memory_equal(request.mem.data.data, "a\0#{", 4);
+}
+
+static void test_decode_register_requests_take_lldbs_thread_suffix(void **state)
+{
+	struct hs_request request;
+
+	(void)state;
+	request = decode("p10");
+	assert_int_equal(request.kind, HS_REQUEST_REG_READ);
+	assert_int_equal(request.reg.number, 16);
+	assert_int_equal(decode("p10;thread:0001;").reg.number, 16);
+	request = decode("P1f=0102;thread:1;");
+	assert_int_equal(request.kind, HS_REQUEST_REG_WRITE);
+	assert_int_equal(request.reg.value.length, 2);
+	assert_int_equal(decode("g;thread:1;").kind, HS_REQUEST_REGS_READ);
+	assert_int_equal(decode("G00;thread:1;").kind, HS_REQUEST_REGS_WRITE);
+	assert_int_equal(decode("p80000000").reg.number, 0x80000000);
+}
+
+static void test_decode_resume_actions(void **state)
+{
+	struct hs_request request;
+
+	(void)state;
+	request = decode("vCont;s:1;c");
+	assert_int_equal(request.kind, HS_REQUEST_RESUME);
+	assert_int_equal(request.resume.how.kind, HS_RESUME_STEP);
+	/* Not ours first: the second one is the leftmost that names our thread. */
+	request = decode("vCont;s:2;C0b");
+	assert_int_equal(request.resume.how.kind, HS_RESUME_CONTINUE);
+	assert_int_equal(request.resume.how.signal, SIGSEGV);
+	request = decode("vCont;r401000,40100a:p1.1;c:-1");
+	assert_int_equal(request.resume.how.kind, HS_RESUME_RANGE);
+	assert_int_equal(request.resume.how.range_start.v, 0x401000);
+	assert_int_equal(request.resume.how.range_length, 10);
+	assert_int_equal(decode("vCont;r401000,401000:1").resume.how.kind, HS_RESUME_STEP);
+	assert_true(decode("vCont;t").resume.nothing);
+	request = decode("S0a;1234");
+	assert_int_equal(request.resume.how.kind, HS_RESUME_STEP);
+	assert_int_equal(request.resume.how.signal, SIGBUS);
+	assert_true(request.resume.at_given);
+	assert_int_equal(request.resume.at.v, 0x1234);
+	assert_false(decode("c").resume.at_given);
+}
+
+static void test_decode_thread_names(void **state)
+{
+	(void)state;
+	assert_true(decode("Hg0").here);
+	assert_true(decode("Hc-1").here);
+	assert_true(decode("Hgp1.1").here);
+	assert_true(decode("T1").here);
+	assert_false(decode("T2").here);
+	assert_false(decode("Hgp2.1").here);
+	assert_true(decode("D").here);
+	assert_true(decode("D;1").here);
+	assert_false(decode("D;2").here);
+}
+
+static void test_decode_breakpoints(void **state)
+{
+	struct hs_request request;
+
+	(void)state;
+	request = decode("Z0,401000,1");
+	assert_int_equal(request.kind, HS_REQUEST_BREAK_INSERT);
+	assert_int_equal(request.breakpoint.kind, HS_BREAK_SOFTWARE);
+	assert_int_equal(request.breakpoint.length, 1);
+	request = decode("z3,0,8");
+	assert_int_equal(request.kind, HS_REQUEST_BREAK_REMOVE);
+	assert_int_equal(request.breakpoint.kind, HS_WATCH_READ);
+	assert_int_equal(request.breakpoint.gva.v, 0);
+	assert_int_equal(request.breakpoint.length, 8);
+}
+
+static void test_decode_any_bytes_end_in_some_request(void **state)
+{
+	uint64_t seed = 1;
+
+	(void)state;
+	for (int round = 0; round < 20000; round++) {
+		static const char first[] = "mMxXgGpPvcsCSZzHTDRqQk?!_";
+		char text[64];
+		size_t length;
+
+		seed = seed * 6364136223846793005u + 1442695040888963407u;
+		length = seed >> 32 & 63;
+		for (size_t i = 0; i < length; i++) {
+			seed = seed * 6364136223846793005u + 1442695040888963407u;
+			text[i] = (char)(seed >> 40);
+		}
+		if (length > 0) {
+			text[0] = first[seed >> 50 & 15];
+		}
+		assert_true(decode_bytes(text, length).kind < HS_REQUEST_KIND_COUNT);
+	}
+}
+
+static void test_signals_follow_gdbs_numbers(void **state)
+{
+	(void)state;
+	assert_int_equal(hs_signal_to_gdb(0), 0);
+	assert_int_equal(hs_signal_to_gdb(SIGSEGV), 11);
+	assert_int_equal(hs_signal_to_gdb(SIGBUS), 10);
+	assert_int_equal(hs_signal_to_gdb(SIGFPE), 8);
+	assert_int_equal(hs_signal_to_gdb(SIGSYS), 12);
+	assert_int_equal(hs_signal_to_gdb(SIGXCPU), 24);
+	assert_int_equal(hs_signal_to_gdb(SIGUSR1), 30);
+	assert_int_equal(hs_signal_to_gdb(SIGSTOP), 17);
+	assert_int_equal(hs_signal_to_gdb(SIGCHLD), 20);
+	assert_int_equal(hs_signal_to_gdb(SIGIO), 23);
+	assert_int_equal(hs_signal_to_gdb(34), 46);
+	assert_int_equal(hs_signal_to_gdb(63), 75);
+	assert_int_equal(hs_signal_to_gdb(64), 78);
+	assert_int_equal(hs_signal_to_gdb(16), 143);
+	assert_int_equal(hs_signal_to_gdb(-1), 143);
+	assert_int_equal(hs_signal_to_gdb(1000), 143);
+	for (int i = 0; i <= 64; i++) {
+		int gdb = hs_signal_to_gdb(i);
+
+		assert_int_equal(hs_signal_from_gdb(gdb), gdb == 143 ? -1 : i);
+	}
+}
+
+static int free_packet(void **state)
+{
+	(void)state;
+	free(packet);
+	packet = NULL;
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_decode_unknown_packets_are_unknown),
+		cmocka_unit_test(test_decode_malformed_arguments_are_malformed),
+		cmocka_unit_test(test_decode_memory_requests_carry_address_length_data),
+		cmocka_unit_test(test_decode_register_requests_take_lldbs_thread_suffix),
+		cmocka_unit_test(test_decode_resume_actions),
+		cmocka_unit_test(test_decode_thread_names),
+		cmocka_unit_test(test_decode_breakpoints),
+		cmocka_unit_test(test_decode_any_bytes_end_in_some_request),
+		cmocka_unit_test(test_signals_follow_gdbs_numbers),
+	};
+
+	return cmocka_run_group_tests_name("decode", tests, NULL, free_packet);
+}
