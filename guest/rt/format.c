@@ -94,12 +94,12 @@ static uint64_t divide_by_10(uint64_t value, unsigned int *ret)
 /* Digits of value, written backwards from end; the first one is returned. 20 digits hold any value. */
 static char *digits_decimal(char *end, uint64_t value)
 {
-	while (value > UINTPTR_MAX) {
+	while (value > UINT32_MAX) {
 		unsigned int digit;
 		value = divide_by_10(value, &digit);
 		*--end = (char)('0' + digit);
 	}
-	uintptr_t rest = (uintptr_t)value;
+	uint32_t rest = (uint32_t)value;
 	do {
 		*--end = (char)('0' + rest % 10);
 		rest /= 10;

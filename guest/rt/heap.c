@@ -139,6 +139,10 @@ static struct hs_heap_block *block_of(const struct hs_heap *heap, void *payload)
 	if (size_of(block) < BLOCK_MIN || size_of(block) > heap->end - (uintptr_t)block) {
 		hs_abort("heap: the header of the block was overwritten");
 	}
+	const struct hs_heap_block *right = right_of(heap, block);
+	if (right != NULL && right->left_size != size_of(block)) {
+		hs_abort("heap: the memory behind the block was overwritten");
+	}
 	return block;
 }
 
