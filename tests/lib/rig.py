@@ -27,7 +27,7 @@ FIRST_PORT = 20000
 class Rig:
     """A running machine. `files` are there from the start, at the same paths; programs with their libraries."""
 
-    def __init__(self, files=(), memory_mib=1536, cpus=2):
+    def __init__(self, files=(), memory_mib=1536):
         self._machine = None
         self._next_port = FIRST_PORT
         self._present = {}
@@ -35,7 +35,7 @@ class Rig:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="hindsight-rig-") as scratch:
             archive = initramfs.build(scratch, files)
-            self._machine = qemu.Machine(qemu.command(kernel.get().image, archive, memory_mib, cpus))
+            self._machine = qemu.Machine(qemu.command(kernel.get().image, archive, memory_mib))
             try:
                 self._wait_ready()
             except BaseException:

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Fixtures of the suites that drive the built command from the outside.
+
+`runner` runs a test once for each architecture and each place: amd64-kvm, i686-kvm (this machine), amd64-rig, i686-rig. What a
+machine cannot do is a skip that says why; what --must-run (or HINDSIGHT_MUST_RUN) names, like "rig,amd64-kvm", may not skip.
+"""
+
+import os
+import pathlib
+
+import pytest
+
+from lib import facts, initramfs
+from lib.process import Failed
+from lib.rig import Rig
+from lib.runner import LocalPlace, RigPlace, Runner
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RUNNERS = ("amd64-kvm", "i686-kvm", "amd64-rig", "i686-rig")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--build", default=os.environ.get("HINDSIGHT_BUILD", "build"), metavar="DIR",
+                     help="the build to test (default $HINDSIGHT_BUILD, or build/)")
+    parser.addoption("--must-run", default=os.environ.get("HINDSIGHT_MUST_RUN", ""), metavar="NAMES",
+                     help="comma-separated: these (rig, or runners like amd64-kvm) fail where they would be skipped")
+
+
+def pytest_report_header(config):
+    return f"hindsight: {_build(config)}"
+
+
+def _build(config):
+    return (ROOT / config.getoption("--build")).resolve()
+
+
+def skip_or_fail(config, name, reason):
+    """What is not there is a skip, unless it has to be there."""
+    if name in config.getoption("--must-run").split(","):
+        pytest.fail(f"{name} must run: {reason}", pytrace=False)
+    pytest.skip(f"{name}: {reason}")
+
+
+@pytest.fixture(scope="session")
+def build(request):
+    path = _build(request.config)
+    if not (path / "hindsight").is_file():
+        pytest.fail(f"{path}/hindsight is not there: build it first (ninja -C {path})", pytrace=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory):
+    """This machine as a place."""
+    return LocalPlace(tmp_path_factory.mktemp("local"))
+
+
+class _Once:
+    """A rig that is started when first asked for, once; a failure to start is remembered."""
+
+    def __init__(self):
+        self.rig = self.problem = None
+
+    def get(self, files):
+        if not self.rig and not self.problem:
+            try:
+                self.rig = Rig(files)
+            except Failed as error:
+                self.problem = str(error)
+        return self.rig
+
+
+@pytest.fixture(scope="session")
+def _once():
+    once = _Once()
+    yield once
+    if once.rig:
+        once.rig.close()
+
+
+@pytest.fixture(scope="session")
+def rig(request, _once, tmp_path_factory):
+    """The rig as a place: one for all tests, with the built command and all guest programs inside from the start."""
+    build_path = _build(request.config)
+    files = [path for path in (build_path / "hindsight", *sorted(build_path.glob("guest/*/*.elf"))) if path.is_file()]
+    machine = _once.get([*files, facts.program()])
+    if not machine:
+        skip_or_fail(request.config, "rig", _once.problem)
+    return RigPlace(machine, tmp_path_factory.mktemp("rig"))
+
+
+@pytest.fixture(scope="session")
+def local_facts(local):
+    return facts.of(local)
+
+
+@pytest.fixture(scope="session", params=RUNNERS)
+def runner(request, build):
+    """`hindsight` for guests of one architecture in one place."""
+    arch, place_name = request.param.split("-")
+    if place_name == "rig":
+        return Runner(request.getfixturevalue("rig"), build, arch, "kvm")
+    reason = facts.missing_for(request.getfixturevalue("local_facts"), arch)
+    if reason:
+        skip_or_fail(request.config, request.param, reason)
+    return Runner(request.getfixturevalue("local"), build, arch, "kvm")

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Where `hindsight` runs: on this machine or in the rig, with one interface, so that a test does not care.
+
+A Place runs commands, each in a working directory of its own whose files come back with the result. A Runner is a place, a
+CPU backend and the architecture of the guests: what the fixture `runner` gives a test.
+"""
+
+import itertools
+import os
+import pathlib
+import socket
+from dataclasses import dataclass
+
+from lib import process
+from lib.process import Failed
+
+RUN_SECONDS = 60
+
+
+class LocalPlace:
+    """This machine."""
+
+    name = "local"
+
+    def __init__(self, directory):
+        self._directory = pathlib.Path(directory)
+        self._numbers = itertools.count(1)
+
+    def _new_directory(self):
+        path = self._directory / f"run-{next(self._numbers)}"
+        path.mkdir()
+        return path
+
+    def run(self, args, timeout=RUN_SECONDS, cwd=None, env=None, inputs=()):
+        """Run to the end; Result.files are what it left in its working directory, a fresh one unless `cwd` is given."""
+        cwd = cwd or self._new_directory()
+        result = process.run(args, timeout, cwd, env)
+        result.files = process.files_in(cwd)
+        return result
+
+    def spawn(self, args, cwd=None, env=None, inputs=()):
+        """Start and return at once; the caller ends it (it is a context manager)."""
+        return process.LocalProcess(args, cwd or self._new_directory(), env)
+
+    def listen_address(self):
+        """(what to tell a command to listen on, extra options it needs for that, a function to where a client goes)."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        return address, [], lambda: address
+
+
+class RigPlace:
+    """The rig. Files named in `inputs`, and arguments that are files of this machine, are taken inside first."""
+
+    name = "rig"
+
+    def __init__(self, rig, directory):
+        self.rig = rig
+        self._directory = pathlib.Path(directory)
+        self._numbers = itertools.count(1)
+
+    def _prepare(self, args, cwd, inputs):
+        if cwd is None:
+            cwd = self._directory / f"run-{next(self._numbers)}"
+            cwd.mkdir()
+        self.rig.put(*inputs, *(arg for arg in map(str, args) if os.path.isabs(arg) and os.path.isfile(arg)))
+        self.rig.make_directory(cwd)
+        return cwd
+
+    def run(self, args, timeout=RUN_SECONDS, cwd=None, env=None, inputs=()):
+        cwd = self._prepare(args, cwd, inputs)
+        try:
+            result = self.rig.run(args, timeout, cwd, env)
+        finally:
+            files = self.rig.take_directory(cwd)
+        result.files = files
+        return result
+
+    def spawn(self, args, cwd=None, env=None, inputs=()):
+        return self.rig.spawn(args, self._prepare(args, cwd, inputs), env)
+
+    def listen_address(self):
+        from lib.rig import ADDRESS_INSIDE
+        port = self.rig.free_port()
+        return f"{ADDRESS_INSIDE}:{port}", ["--gdb-allow-remote"], lambda: f"127.0.0.1:{self.rig.forward(port)}"
+
+
+@dataclass
+class Served:
+    """A `hindsight` that waits for a debugger or is watched by one."""
+
+    process: process.Process
+    address: str
+    """What to give `target remote` or `gdb-remote` on this machine."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+
+
+class Runner:
+    """`hindsight` for guests of one architecture on one backend in one place."""
+
+    # What `run --gdb` says once a debugger can connect.
+    READY = r"(?i)\b(waiting|listening|connect)\b"
+
+    def __init__(self, place, build, arch, backend):
+        self.place, self.arch, self.backend = place, arch, backend
+        self.build = pathlib.Path(build)
+        self.hindsight = self.build / "hindsight"
+
+    def guest(self, name):
+        """The path of a guest program."""
+        path = self.build / "guest" / self.arch / f"{name}.elf"
+        if not path.is_file():
+            raise Failed(f"{path} is not there: the guest programs are not built")
+        return path
+
+    def command(self, guest, *words, options=()):
+        path = guest if isinstance(guest, pathlib.Path) else self.guest(guest)
+        return [self.hindsight, "run", "--backend", self.backend, *options, path, *(["--", *words] if words else [])]
+
+    def run(self, guest, *words, options=(), timeout=RUN_SECONDS, **kwargs):
+        """`hindsight run` of a guest program (by name or path) with arguments, to its end."""
+        return self.place.run(self.command(guest, *words, options=options), timeout=timeout, **kwargs)
+
+    def spawn(self, guest, *words, options=(), **kwargs):
+        return self.place.spawn(self.command(guest, *words, options=options), **kwargs)
+
+    def serve(self, guest, *words, options=(), flag="--gdb", **kwargs):
+        """`hindsight run --gdb` on a free TCP port, once it waits for its debugger."""
+        address, more, connect = self.place.listen_address()
+        running = self.spawn(guest, *words, options=[flag, address, *more, *options], **kwargs)
+        try:
+            running.stderr.wait_for(self.READY, RUN_SECONDS)
+            return Served(running, connect())
+        except BaseException:
+            running.kill()
+            raise

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The rig keeps its promises: output, exit status, files, ports, time limits, and nothing left behind."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from lib import kernel
+from lib.process import Failed, TimedOut, run
+from lib.qemu import Machine
+from lib.rig import Rig
+
+SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts" / "rig"
+
+
+def gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_run_keeps_output_error_and_status_apart(rig):
+    result = rig.run(["sh", "-c", "echo out; echo err >&2; exit 7"])
+    assert (result.rc, result.stdout, result.stderr) == (7, "out\n", "err\n")
+
+
+def test_run_killed_by_a_signal_reports_it(rig):
+    assert rig.run(["sh", "-c", "kill -SEGV $$"]).rc == -signal.SIGSEGV
+
+
+def test_run_of_what_is_not_there_fails_by_name(rig):
+    with pytest.raises(Failed, match="no-such-program: No such file or directory"):
+        rig.run(["no-such-program"])
+
+
+def test_run_passes_arguments_and_environment_unchanged(rig):
+    words = ["two words", "", "$HOME", "'\"\\", "a\nb"]
+    result = rig.run(["sh", "-c", 'echo "$NAME"; printf "%s|" "$@"', "sh", *words], env={"NAME": "a value"})
+    assert result.stdout == "a value\n" + "".join(word + "|" for word in words)
+
+
+def test_run_echoes_megabytes_both_ways(rig):
+    data = bytes(range(256)) * 16384
+    with rig.rig.spawn(["cat"]) as process:
+        process.write(data)
+        process.close_stdin()
+        assert process.wait(60).rc == 0
+        assert process.stdout.raw == data
+
+
+def test_run_past_its_limit_is_an_error_and_leaves_no_process(rig):
+    with pytest.raises(TimedOut, match="did not end within 0.5 s in the rig: sleep 4321"):
+        rig.run(["sleep", "4321"], timeout=0.5)
+    # The agent learns of it by the connection: the listing is asked for until it is so, within a limit.
+    result = rig.run(["sh", "-c", "until ! ps | grep -v grep | grep -q 'sleep 4321'; do :; done"], timeout=30)
+    assert result.rc == 0
+
+
+def test_files_come_back_with_their_bytes_and_holes(rig):
+    result = rig.run(["sh", "-c", "mkdir sub; echo text >sub/a; truncate -s 8M holes; echo end >>holes"])
+    assert sorted(result.files) == ["holes", "sub/a"]
+    assert result.files["sub/a"].read_text() == "text\n"
+    status = result.files["holes"].stat()
+    assert status.st_size == (8 << 20) + 4
+    assert status.st_blocks * 512 < 1 << 20
+
+
+def test_file_that_changed_is_sent_again(rig, tmp_path):
+    path = tmp_path / "input"
+    for text in "first", "second!":
+        path.write_text(text)
+        assert rig.run(["cat", path]).stdout == text
+
+
+def test_program_brings_its_libraries(rig):
+    assert rig.run(["/usr/bin/readelf", "--version"]).stdout.startswith("GNU readelf")
+
+
+def test_spawned_command_is_watched_while_it_runs(rig):
+    with rig.spawn(["sh", "-c", "echo ready; read line; echo got $line"]) as process:
+        process.stdout.wait_for("ready", 10)
+        process.write(b"it\n")
+        process.stdout.wait_for("got it", 10)
+        assert process.wait(10).rc == 0
+
+
+def test_signal_reaches_a_spawned_command(rig):
+    with rig.spawn(["sh", "-c", "trap 'echo caught; exit 5' INT; echo ready; while :; do read line; done"]) as process:
+        process.stdout.wait_for("ready", 10)
+        process.signal(signal.SIGINT)
+        assert process.wait(10).rc == 5
+
+
+def test_port_inside_is_reached_from_this_side(rig):
+    port = rig.rig.free_port()
+    script = f"nc -l -p {port} -e cat & until netstat -ltn | grep -q :{port}; do :; done; echo listening; wait"
+    with rig.spawn(["sh", "-c", script]) as process:
+        process.stdout.wait_for("listening", 10)
+        with socket.create_connection(("127.0.0.1", rig.rig.forward(port)), timeout=10) as client:
+            client.sendall(b"there and back")
+            assert client.recv(100) == b"there and back"
+
+
+def test_two_rigs_do_not_collide(rig):
+    with Rig(memory_mib=512) as other:
+        other.run(["sh", "-c", "echo other >/tmp/which"]).check()
+        rig.run(["sh", "-c", "echo first >/tmp/which"]).check()
+        assert other.run(["cat", "/tmp/which"]).stdout == "other\n"
+        pid = other.pid
+    assert gone(pid)
+
+
+def test_machine_that_panics_is_reported_with_its_console(tmp_path):
+    empty = tmp_path / "initramfs"
+    empty.write_bytes(b"")
+    from lib import qemu
+    machine = Machine(qemu.command(kernel.get().image, empty, 512))
+    try:
+        with pytest.raises(Failed, match="(?s)no /ready/ in what was written: .*panic"):
+            machine.console.wait_for("ready", 60)
+    finally:
+        machine.close()
+    assert gone(machine.pid)
+
+
+def test_qemu_that_does_not_start_is_reported_with_its_words():
+    with pytest.raises(Failed, match="did not start: .*no-such-option"):
+        Machine(["qemu-system-x86_64", "--no-such-option"])
+
+
+def test_script_runs_one_command_and_passes_all_on(tmp_path):
+    words = ["--out", tmp_path / "out", "--", "sh", "-c", "cat; echo err >&2; echo data >file; exit 3"]
+    result = run([SCRIPT, "run", *words], timeout=120, stdin=b"input")
+    assert (result.rc, result.stdout, result.stderr) == (3, "input", "err\n")
+    assert (tmp_path / "out" / "file").read_text() == "data\n"
+
+
+def test_script_that_is_killed_leaves_no_machine():
+    """SIGKILL gives it no chance to clean up: the machine must go on its own."""
+    process = subprocess.Popen([sys.executable, SCRIPT, "run", "--", "sh", "-c", "echo up; sleep 4321"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout.readline() == b"up\n"
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) == 1
+        machine = os.pidfd_open(int(children[0]))
+        process.kill()
+    import select
+    assert select.select([machine], [], [], 10)[0], "the machine still runs"
+    os.close(machine)
