@@ -110,6 +110,15 @@ static uint64_t operand_address(const struct hs_cpu_state *cpu, const struct dec
 static void find_accesses(const struct hs_cpu_state *cpu, const struct decoded *decoded, uint64_t gva,
 			  struct hs_insn *insn)
 {
+	/* A nop or a prefetch has an operand, and leaves it alone as far as watchpoints go (SDM vol. 3B 17.2.4). */
+	switch (decoded->insn.meta.category) {
+	case ZYDIS_CATEGORY_NOP:
+	case ZYDIS_CATEGORY_WIDENOP:
+	case ZYDIS_CATEGORY_PREFETCH:
+		return;
+	default:
+		break;
+	}
 	for (ZyanU8 i = 0; i < decoded->insn.operand_count && insn->access_count < HS_INSN_ACCESSES_MAX; i++) {
 		const ZydisDecodedOperand *operand = &decoded->operands[i];
 		bool read = operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
