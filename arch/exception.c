@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 /*
- * Where Linux raises a signal without a code of its own, force_sig() makes it SI_KERNEL. The vectors on which Linux dies
- * instead of raising one (#NMI, #NM, #DF, #VE, #HV, #SX, reserved) are SIGSEGV here, as its die() reports them.
+ * Where Linux raises a signal without a code of its own, force_sig() makes it SI_KERNEL. The vectors on which Linux
+ * dies instead of raising one (#NMI, #NM, #DF, #VE, #HV, #SX, reserved) are SIGSEGV here, as its die() reports them.
  */
 static const struct hs_exception exceptions[HS_VECTOR_COUNT] = {
 	[0] = { "#DE", "divide error", SIGFPE, FPE_INTDIV, false, false },
@@ -56,11 +56,11 @@ int hs_exception_pf_code(uint32_t error_code)
 
 /* Numbers of x86 Linux (signal(7)), which are the guest's on any host. */
 static const char *const signal_names[] = {
-	[1] = "SIGHUP",     [2] = "SIGINT",   [3] = "SIGQUIT", [4] = "SIGILL",   [5] = "SIGTRAP",    [6] = "SIGABRT",
-	[7] = "SIGBUS",     [8] = "SIGFPE",   [9] = "SIGKILL", [10] = "SIGUSR1", [11] = "SIGSEGV",   [12] = "SIGUSR2",
-	[13] = "SIGPIPE",   [14] = "SIGALRM", [15] = "SIGTERM", [16] = "SIGSTKFLT", [17] = "SIGCHLD", [18] = "SIGCONT",
-	[19] = "SIGSTOP",   [20] = "SIGTSTP", [21] = "SIGTTIN", [22] = "SIGTTOU", [23] = "SIGURG",   [24] = "SIGXCPU",
-	[25] = "SIGXFSZ",   [26] = "SIGVTALRM", [27] = "SIGPROF", [28] = "SIGWINCH", [29] = "SIGIO", [30] = "SIGPWR",
+	[1] = "SIGHUP",   [2] = "SIGINT",     [3] = "SIGQUIT",  [4] = "SIGILL",     [5] = "SIGTRAP",  [6] = "SIGABRT",
+	[7] = "SIGBUS",   [8] = "SIGFPE",     [9] = "SIGKILL",  [10] = "SIGUSR1",   [11] = "SIGSEGV", [12] = "SIGUSR2",
+	[13] = "SIGPIPE", [14] = "SIGALRM",   [15] = "SIGTERM", [16] = "SIGSTKFLT", [17] = "SIGCHLD", [18] = "SIGCONT",
+	[19] = "SIGSTOP", [20] = "SIGTSTP",   [21] = "SIGTTIN", [22] = "SIGTTOU",   [23] = "SIGURG",  [24] = "SIGXCPU",
+	[25] = "SIGXFSZ", [26] = "SIGVTALRM", [27] = "SIGPROF", [28] = "SIGWINCH",  [29] = "SIGIO",   [30] = "SIGPWR",
 	[31] = "SIGSYS",
 };
 

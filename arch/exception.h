@@ -34,12 +34,12 @@ enum hs_vector {
 enum hs_pf_bit { HS_PF_P = 1, HS_PF_W = 2, HS_PF_U = 4, HS_PF_RSVD = 8, HS_PF_I = 16, HS_PF_PK = 32 };
 
 struct hs_exception {
-	const char *mnemonic;  /* "#PF" */
-	const char *name;      /* "page fault" */
-	int signal;            /* Linux number: SIGSEGV 11 ... */
-	int code;              /* si_code for the plain case */
-	bool has_error_code;   /* the CPU pushes one */
-	bool is_trap;          /* rip is after the instruction (#DB partly, #BP, #OF) */
+	const char *mnemonic; /* "#PF" */
+	const char *name;     /* "page fault" */
+	int signal;           /* Linux number: SIGSEGV 11 ... */
+	int code;             /* si_code for the plain case */
+	bool has_error_code;  /* the CPU pushes one */
+	bool is_trap;         /* rip is after the instruction (#DB partly, #BP, #OF) */
 };
 
 /** The row of a vector; vectors that the SDM reserves and those from 32 on have rows of their own kind. Never NULL. */

@@ -20,7 +20,7 @@ enum hs_reg_feature {
 	HS_REG_CORE,     /* org.gnu.gdb.i386.core: rax..gs, st0..7, fctrl..fop */
 	HS_REG_SSE,      /* org.gnu.gdb.i386.sse: xmm0.., mxcsr */
 	HS_REG_SEGMENTS, /* org.gnu.gdb.i386.segments: fs_base, gs_base of amd64 */
-	HS_REG_CONTROL,  /* org.hindsight.i386.control: cr0, cr2, cr3, cr4, efer; amd64 k_gs_base, cr8; i686 fs_base, gs_base */
+	HS_REG_CONTROL,  /* org.hindsight.i386.control: cr0.. efer, and what else the table has (k_gs_base, cr8) */
 	HS_REG_FEATURE_COUNT,
 };
 
@@ -58,8 +58,8 @@ const struct hs_reg *hs_reg_by_dwarf(enum hs_arch arch, int dwarf);
 void hs_reg_get(const struct hs_reg *reg, const struct hs_cpu_state *state, uint8_t *ret);
 /**
  * Set it from reg->bytes bytes. 32-bit rows clear the upper half of a general register. A segment register changes its
- * selector only, not its hidden part. x87 and SSE rows mark their component as in use in XSTATE_BV, or the value would be
- * lost when the CPU loads the area (SDM vol. 1 13.8).
+ * selector only, not its hidden part. x87 and SSE rows mark their component as in use in XSTATE_BV, or the value would
+ * be lost when the CPU loads the area (SDM vol. 1 13.8).
  */
 void hs_reg_set(const struct hs_reg *reg, struct hs_cpu_state *state, const uint8_t *bytes);
 

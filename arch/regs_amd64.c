@@ -43,7 +43,9 @@ static const struct hs_reg rows[] = {
 	REG_X87("fctrl", HS_XSAVE_FCW, HS_REG_FIELD16, 65),
 	REG_X87("fstat", HS_XSAVE_FSW, HS_REG_FIELD16, 66),
 	REG_X87("ftag", HS_XSAVE_FTW, HS_REG_FTAG, -1),
-	/* FIP and FDP are 64 bits here; as gdb reads an FXSAVE image, the "segment" is the upper half of the address. */
+	/*
+	 * FIP and FDP are 64 bits here; as gdb reads an FXSAVE image, the "segment" is the upper half of the address.
+	 */
 	REG_X87("fiseg", HS_XSAVE_FIP + 4, HS_REG_PLAIN, -1),
 	REG_X87("fioff", HS_XSAVE_FIP, HS_REG_PLAIN, -1),
 	REG_X87("foseg", HS_XSAVE_FDP + 4, HS_REG_PLAIN, -1),

@@ -26,8 +26,7 @@
 /* st0..7 lie in stack order, 16 bytes apart, 10 used (SDM vol. 1, table 10-2). */
 #define REG_ST(name, index, dwarf)                                                                                     \
 	REG_ROW(name, "i387_ext", 10, AT_XSAVE(HS_XSAVE_ST0 + 16 * (index)), HS_REG_PLAIN, HS_REG_CORE, dwarf, -1)
-#define REG_X87(name, position, codec, dwarf)                                                                          \
-	REG_ROW(name, "int", 4, AT_XSAVE(position), codec, HS_REG_CORE, dwarf, -1)
+#define REG_X87(name, position, codec, dwarf) REG_ROW(name, "int", 4, AT_XSAVE(position), codec, HS_REG_CORE, dwarf, -1)
 #define REG_XMM(name, index, dwarf)                                                                                    \
 	REG_ROW(name, "vec128", 16, AT_XSAVE(HS_XSAVE_XMM0 + 16 * (index)), HS_REG_PLAIN, HS_REG_SSE, dwarf, -1)
 #define REG_MXCSR(dwarf)                                                                                               \

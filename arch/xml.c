@@ -22,9 +22,9 @@ struct flags {
 
 /* EFLAGS (SDM vol. 1, figure 3-8), the names gdb uses; IOPL has two bits and no flag, as in gdb's own. */
 static const struct bit eflags_bits[] = {
-	{ "CF", 0 },  { "", 1 },	  { "PF", 2 },  { "AF", 4 },  { "ZF", 6 },  { "SF", 7 },   { "TF", 8 },
-	{ "IF", 9 },  { "DF", 10 }, { "OF", 11 }, { "NT", 14 }, { "RF", 16 }, { "VM", 17 },  { "AC", 18 },
-	{ "VIF", 19 }, { "VIP", 20 }, { "ID", 21 },
+	{ "CF", 0 },  { "", 1 },    { "PF", 2 },   { "AF", 4 },   { "ZF", 6 },  { "SF", 7 },
+	{ "TF", 8 },  { "IF", 9 },  { "DF", 10 },  { "OF", 11 },  { "NT", 14 }, { "RF", 16 },
+	{ "VM", 17 }, { "AC", 18 }, { "VIF", 19 }, { "VIP", 20 }, { "ID", 21 },
 };
 
 /* MXCSR (SDM vol. 1, figure 10-3). */
@@ -35,18 +35,18 @@ static const struct bit mxcsr_bits[] = {
 
 /* CR0, CR4 (SDM vol. 3A 2.5) and EFER (SDM vol. 3A 2.2.1; AMD64 APM vol. 2 3.1.7 for SVME to TCE). */
 static const struct bit cr0_bits[] = {
-	{ "PE", 0 }, { "MP", 1 }, { "EM", 2 }, { "TS", 3 }, { "ET", 4 }, { "NE", 5 },
+	{ "PE", 0 },  { "MP", 1 },  { "EM", 2 },  { "TS", 3 },  { "ET", 4 },  { "NE", 5 },
 	{ "WP", 16 }, { "AM", 18 }, { "NW", 29 }, { "CD", 30 }, { "PG", 31 },
 };
 static const struct bit cr4_bits[] = {
-	{ "VME", 0 }, { "PVI", 1 }, { "TSD", 2 }, { "DE", 3 }, { "PSE", 4 }, { "PAE", 5 }, { "MCE", 6 },
-	{ "PGE", 7 }, { "PCE", 8 }, { "OSFXSR", 9 }, { "OSXMMEXCPT", 10 }, { "UMIP", 11 }, { "LA57", 12 },
-	{ "VMXE", 13 }, { "SMXE", 14 }, { "FSGSBASE", 16 }, { "PCIDE", 17 }, { "OSXSAVE", 18 }, { "SMEP", 20 },
-	{ "SMAP", 21 }, { "PKE", 22 }, { "CET", 23 }, { "PKS", 24 },
+	{ "VME", 0 },   { "PVI", 1 },   { "TSD", 2 },   { "DE", 3 },        { "PSE", 4 },         { "PAE", 5 },
+	{ "MCE", 6 },   { "PGE", 7 },   { "PCE", 8 },   { "OSFXSR", 9 },    { "OSXMMEXCPT", 10 }, { "UMIP", 11 },
+	{ "LA57", 12 }, { "VMXE", 13 }, { "SMXE", 14 }, { "FSGSBASE", 16 }, { "PCIDE", 17 },      { "OSXSAVE", 18 },
+	{ "SMEP", 20 }, { "SMAP", 21 }, { "PKE", 22 },  { "CET", 23 },      { "PKS", 24 },
 };
 static const struct bit efer_bits[] = {
-	{ "SCE", 0 }, { "LME", 8 }, { "LMA", 10 }, { "NXE", 11 }, { "SVME", 12 }, { "LMSLE", 13 }, { "FFXSR", 14 },
-	{ "TCE", 15 },
+	{ "SCE", 0 },   { "LME", 8 },    { "LMA", 10 },   { "NXE", 11 },
+	{ "SVME", 12 }, { "LMSLE", 13 }, { "FFXSR", 14 }, { "TCE", 15 },
 };
 
 static const struct flags core_flags[] = { { "i386_eflags", eflags_bits, COUNT(eflags_bits) } };
@@ -66,14 +66,10 @@ struct view {
 };
 
 static const struct view vec128_views[] = {
-	{ "v8bf16", "bfloat16", 8, "v8_bfloat16" },
-	{ "v8h", "ieee_half", 8, "v8_half" },
-	{ "v4f", "ieee_single", 4, "v4_float" },
-	{ "v2d", "ieee_double", 2, "v2_double" },
-	{ "v16i8", "int8", 16, "v16_int8" },
-	{ "v8i16", "int16", 8, "v8_int16" },
-	{ "v4i32", "int32", 4, "v4_int32" },
-	{ "v2i64", "int64", 2, "v2_int64" },
+	{ "v8bf16", "bfloat16", 8, "v8_bfloat16" }, { "v8h", "ieee_half", 8, "v8_half" },
+	{ "v4f", "ieee_single", 4, "v4_float" },    { "v2d", "ieee_double", 2, "v2_double" },
+	{ "v16i8", "int8", 16, "v16_int8" },        { "v8i16", "int16", 8, "v8_int16" },
+	{ "v4i32", "int32", 4, "v4_int32" },        { "v2i64", "int64", 2, "v2_int64" },
 };
 
 struct feature {
@@ -173,8 +169,7 @@ static void put_feature(struct hs_buf *buf, enum hs_arch arch, enum hs_reg_featu
 	for (size_t i = 0; i < count; i++) {
 		if (regs[i].feature == which) {
 			hs_buf_printf(buf, "    <reg name=\"%s\" bitsize=\"%d\" type=\"%s\" regnum=\"%zu\"%s/>\n",
-				      regs[i].name, 8 * regs[i].bytes, regs[i].gdb_type, i,
-				      extra_attributes(&regs[i]));
+				      regs[i].name, 8 * regs[i].bytes, regs[i].gdb_type, i, extra_attributes(&regs[i]));
 		}
 	}
 	hs_buf_append_string(buf, "  </feature>\n");

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A growing byte buffer with an upper bound. Out of memory and over the bound are one sticky state, checked at the end. */
+/*
+ * A growing byte buffer with an upper bound. Out of memory and over the bound are one sticky state, checked at the end.
+ */
 #ifndef HS_BASE_BUF_H
 #define HS_BASE_BUF_H
 

@@ -17,10 +17,19 @@ __attribute__((format(printf, 5, 6))) enum hs_status
 hs_error_set(struct hs_error *err, enum hs_status status, int os_errno, uint64_t where, const char *format, ...);
 
 /** As hs_error_set() with ": strerror" appended and the status chosen from os_errno (ENOENT, EACCES, ENOMEM, ...). */
-__attribute__((format(printf, 3, 4))) enum hs_status hs_error_os(struct hs_error *err, int os_errno,
-								 const char *format, ...);
+__attribute__((format(printf, 3, 4))) enum hs_status hs_error_os(struct hs_error *err, int os_errno, const char *format,
+								 ...);
 
 /** Put "prefix: " before the message of an error that is already filled; returns its status. err must not be NULL. */
 __attribute__((format(printf, 2, 3))) enum hs_status hs_error_prefix(struct hs_error *err, const char *format, ...);
+
+#ifdef __clang_analyzer__
+/*
+ * The static analyzer reads one source at a time and would follow paths on which these return HS_OK. Tell it otherwise:
+ * a macro's own name inside it is not expanded again, so the call itself stays.
+ */
+#define hs_error_set(err, status, ...) (hs_error_set((err), (status), __VA_ARGS__), (status))
+#define hs_error_os(err, ...) (hs_error_os((err), __VA_ARGS__), HS_ERR_IO)
+#endif
 
 #endif

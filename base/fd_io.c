@@ -61,8 +61,9 @@ enum hs_status hs_fd_pread(int fd, const char *name, void *bytes, size_t length,
 			return hs_error_os(err, errno, "cannot read %s", name);
 		}
 		if (done == 0) {
-			return hs_error_set(err, HS_ERR_FORMAT, 0, offset, "%s: file ends at byte %llu, %zu more expected",
-					    name, (unsigned long long)offset, length);
+			return hs_error_set(err, HS_ERR_FORMAT, 0, offset,
+					    "%s: file ends at byte %llu, %zu more expected", name,
+					    (unsigned long long)offset, length);
 		}
 		at += done;
 		offset += (uint64_t)done;

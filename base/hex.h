@@ -19,7 +19,8 @@ bool hs_hex_decode(const char *text, size_t length, uint8_t *bytes);
 /**
  * Parse a number of 1 to 16 hex digits at the front of [*text, end).
  *
- * True: *ret is the number and *text stands behind its last digit. False (no digit, or more than 64 bits): both untouched.
+ * True: *ret is the number and *text stands behind its last digit. False (no digit, or more than 64 bits): both
+ * untouched.
  */
 bool hs_hex_parse_u64(const char **text, const char *end, uint64_t *ret);
 

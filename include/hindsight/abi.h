@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The interface between hindsight and a guest: ports, the boot information, the ELF note, the trap frame. Host and guest
- * both include this file, and assembly may: only #defines outside the __ASSEMBLER__ guard. docs/guest-abi.md explains it.
+ * The interface between hindsight and a guest: ports, the boot information, the ELF note, the trap frame. Host and
+ * guest both include this file, and assembly may: only #defines outside the __ASSEMBLER__ guard. docs/guest-abi.md
+ * explains it.
  *
  * All fields are little-endian u64, so that amd64 and i686 share one layout.
  */
@@ -18,15 +19,14 @@
 #define HS_PORT_HALT 108        /* the guest is done: status 0 */
 #define HS_PORT_EXIT 109        /* exit with status eax & 0xff */
 #define HS_PORT_READY 110       /* the guest is ready for calls; a no-op so far */
-#define HS_PORT_EXCEPTION 111   /* unhandled exception: (e/r)sp points at struct hs_abi_exception32 or 64 below; all
-				 * other registers are those of the interrupted code */
+#define HS_PORT_EXCEPTION 111   /* unhandled exception: (e/r)sp points at the frame below, all else is the fault's */
 #define HS_PORT_ROOTS 112       /* reserved: register the list of page-table roots */
 #define HS_PORT_PRINT 113       /* (r/e)si = gva, (r/e)cx = length in bytes: console output; up to 64 KiB a call */
 
 /* Ports of other systems, for guests that were written for them. */
-#define HS_PORT_DEBUGCON 0xE9    /* Bochs/QEMU debug console: 8-bit out, a character; in gives 0xE9 */
-#define HS_PORT_DEBUG_EXIT 0xF4  /* QEMU isa-debug-exit: status = value << 1 | 1 */
-#define HS_PORT_UART 0x3F8       /* transmit-only 16550, eight ports */
+#define HS_PORT_DEBUGCON 0xE9   /* Bochs/QEMU debug console: 8-bit out, a character; in gives 0xE9 */
+#define HS_PORT_DEBUG_EXIT 0xF4 /* QEMU isa-debug-exit: status = value << 1 | 1 */
+#define HS_PORT_UART 0x3F8      /* transmit-only 16550, eight ports */
 
 /* The ELF note: name "Hindsight", type 1, descriptor two u32: version, feature bits. */
 #define HS_NOTE_NAME "Hindsight"
@@ -38,7 +38,7 @@
 
 /* Layout (docs/guest-abi.md). */
 #define HS_SNAPSHOT_BASE_GPA 0x1000
-#define HS_AMD64_SCRATCH_TOP_GPA 0xFFFFFFFFF  /* last byte */
+#define HS_AMD64_SCRATCH_TOP_GPA 0xFFFFFFFFF /* last byte */
 #define HS_AMD64_SCRATCH_TOP_GVA 0xFFFFFFFFFFFFEFFF
 #define HS_I686_SCRATCH_TOP_GPA 0xFEDFFFFF
 #define HS_I686_SCRATCH_TOP_GVA 0xFFFFEFFF
@@ -58,7 +58,9 @@
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
-/* What the guest's entry receives a pointer to. Addresses are guest-virtual unless the name says gpa. Sizes in bytes. */
+/*
+ * What the guest's entry receives a pointer to. Addresses are guest-virtual unless the name says gpa. Sizes in bytes.
+ */
 struct hs_abi_boot {
 	uint64_t magic;
 	uint64_t version;
@@ -73,26 +75,26 @@ struct hs_abi_boot {
 	uint64_t output_start, output_length;
 	uint64_t scratch_start, scratch_length;
 	uint64_t scratch_gpa;
-	uint64_t tables_gpa;    /* what CR3 holds at entry */
-	uint64_t args_start;    /* NUL-terminated strings, one after the other */
-	uint64_t args_length;   /* bytes of all of them */
+	uint64_t tables_gpa;  /* what CR3 holds at entry */
+	uint64_t args_start;  /* NUL-terminated strings, one after the other */
+	uint64_t args_length; /* bytes of all of them */
 	uint64_t args_count;
 	uint64_t mappings_start; /* file mappings; none in this version */
 	uint64_t mappings_count;
 };
 
 /*
- * On the stack at HS_PORT_EXCEPTION, in words of the guest's size (amd64 u64, i686 u32). error_code is 0 where the CPU pushed
- * none.
+ * On the stack at HS_PORT_EXCEPTION, in words of the guest's size (amd64 u64, i686 u32). error_code is 0 where the CPU
+ * pushed none.
  *
  * i686, two rules more:
- * - sp and ss are there only when the interrupted code ran at another privilege level ((cs & 3) is not the current one);
- *   otherwise the interrupted esp is the address of the word behind flags.
- * - When vector is 8 and EFLAGS.NT is set, the double fault came through a task gate (an interrupt gate clears NT; the SDK
- *   and the provided IDT use a task gate there, as a stack overflow leaves no stack). Then only vector and error_code
- *   are on the stack, and the whole interrupted state, general and segment registers, eip and eflags, is in the TSS that
- *   the back link (word 0) of the current TSS names by its GDT selector. CR3 is not saved by a task switch: a guest with
- *   such a gate keeps the CR3 field of both TSSs at what CR3 is. Every task switch sets CR0.TS.
+ * - sp and ss are there only when the interrupted code ran at another privilege level ((cs & 3) is not the current
+ *   one); otherwise the interrupted esp is the address of the word behind flags.
+ * - When vector is 8 and EFLAGS.NT is set, the double fault came through a task gate (an interrupt gate clears NT; the
+ *   SDK and the provided IDT use a task gate there, as a stack overflow leaves no stack). Then only vector and
+ *   error_code are on the stack, and the whole interrupted state, general and segment registers, eip and eflags, is in
+ *   the TSS that the back link (word 0) of the current TSS names by its GDT selector. CR3 is not saved by a task
+ *   switch: a guest with such a gate keeps the CR3 field of both TSSs at what CR3 is. Every task switch sets CR0.TS.
  */
 struct hs_abi_exception64 {
 	uint64_t vector, error_code, ip, cs, flags, sp, ss;

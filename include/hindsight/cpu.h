@@ -16,12 +16,28 @@ extern "C" {
 
 /** Index of a general register in hs_cpu_state.gpr: the encoding order of SDM vol. 2A table 3-1. */
 enum hs_gpr {
-	HS_RAX, HS_RCX, HS_RDX, HS_RBX, HS_RSP, HS_RBP, HS_RSI, HS_RDI,
-	HS_R8, HS_R9, HS_R10, HS_R11, HS_R12, HS_R13, HS_R14, HS_R15,
+	HS_RAX,
+	HS_RCX,
+	HS_RDX,
+	HS_RBX,
+	HS_RSP,
+	HS_RBP,
+	HS_RSI,
+	HS_RDI,
+	HS_R8,
+	HS_R9,
+	HS_R10,
+	HS_R11,
+	HS_R12,
+	HS_R13,
+	HS_R14,
+	HS_R15,
 	HS_GPR_COUNT,
 };
 
-/** Index of a segment register in hs_cpu_state.seg: the encoding order of SDM vol. 2A table 3-1 (Sreg), then TR, LDTR. */
+/**
+ * Index of a segment register in hs_cpu_state.seg: the encoding order of SDM vol. 2A table 3-1 (Sreg), then TR, LDTR.
+ */
 enum hs_seg { HS_ES, HS_CS, HS_SS, HS_DS, HS_FS, HS_GS, HS_TR, HS_LDTR, HS_SEG_COUNT };
 
 /** A segment register with its hidden part (SDM vol. 3A 3.4.3, 3.4.5). */

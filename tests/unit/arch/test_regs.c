@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,21 @@ static void sample_value(const struct hs_reg *reg, uint8_t seed, uint8_t *ret)
 	}
 }
 
+static void assert_round_trip(enum hs_arch arch, const struct hs_reg *reg, uint8_t seed)
+{
+	struct hs_cpu_state cpu;
+	uint8_t wanted[HS_REG_BYTES_MAX] = { 0 };
+	uint8_t got[HS_REG_BYTES_MAX] = { 0 };
+
+	hs_cpu_state_init(&cpu);
+	sample_value(reg, seed, wanted);
+	hs_reg_set(reg, &cpu, wanted);
+	hs_reg_get(reg, &cpu, got);
+	if (memcmp(wanted, got, sizeof(got)) != 0) {
+		fail_msg("%s of %s", reg->name, hs_arch_name(arch));
+	}
+}
+
 static void test_regs_each_written_and_read_gives_the_value_back(void **state)
 {
 	(void)state;
@@ -42,22 +58,39 @@ static void test_regs_each_written_and_read_gives_the_value_back(void **state)
 		const struct hs_reg *regs = hs_regs(arches[a], &count);
 
 		for (size_t i = 0; i < count; i++) {
-			struct hs_cpu_state cpu;
-			uint8_t wanted[HS_REG_BYTES_MAX] = { 0 };
-			uint8_t got[HS_REG_BYTES_MAX] = { 0 };
-
-			hs_cpu_state_init(&cpu);
-			sample_value(&regs[i], (uint8_t)i, wanted);
-			hs_reg_set(&regs[i], &cpu, wanted);
-			hs_reg_get(&regs[i], &cpu, got);
-			if (memcmp(wanted, got, sizeof(got)) != 0) {
-				fail_msg("%s of %s", regs[i].name, hs_arch_name(arches[a]));
-			}
+			assert_round_trip(arches[a], &regs[i], (uint8_t)i);
 		}
 	}
 }
 
-/* Writing one register must show in no other: every pair of rows, which also proves that no two share a byte. */
+static bool same_value(const struct hs_reg *reg, const struct hs_cpu_state *a, const struct hs_cpu_state *b)
+{
+	uint8_t of_a[HS_REG_BYTES_MAX] = { 0 };
+	uint8_t of_b[HS_REG_BYTES_MAX] = { 0 };
+
+	hs_reg_get(reg, a, of_a);
+	hs_reg_get(reg, b, of_b);
+	return memcmp(of_a, of_b, sizeof(of_a)) == 0;
+}
+
+static void assert_only_changes_itself(const struct hs_reg *regs, size_t count, size_t which)
+{
+	struct hs_cpu_state before;
+	struct hs_cpu_state after;
+	uint8_t value[HS_REG_BYTES_MAX];
+
+	hs_cpu_state_init(&before);
+	after = before;
+	sample_value(&regs[which], 0x80, value);
+	hs_reg_set(&regs[which], &after, value);
+	for (size_t i = 0; i < count; i++) {
+		/* The full tag word is computed from the status word and the contents. */
+		if (i != which && regs[i].codec != HS_REG_FTAG && !same_value(&regs[i], &before, &after)) {
+			fail_msg("writing %s changed %s", regs[which].name, regs[i].name);
+		}
+	}
+}
+
 static void test_regs_write_of_one_changes_no_other(void **state)
 {
 	(void)state;
@@ -66,28 +99,7 @@ static void test_regs_write_of_one_changes_no_other(void **state)
 		const struct hs_reg *regs = hs_regs(arches[a], &count);
 
 		for (size_t i = 0; i < count; i++) {
-			struct hs_cpu_state before;
-			struct hs_cpu_state after;
-			uint8_t value[HS_REG_BYTES_MAX];
-
-			hs_cpu_state_init(&before);
-			after = before;
-			sample_value(&regs[i], 0x80, value);
-			hs_reg_set(&regs[i], &after, value);
-			for (size_t j = 0; j < count; j++) {
-				uint8_t was[HS_REG_BYTES_MAX] = { 0 };
-				uint8_t is[HS_REG_BYTES_MAX] = { 0 };
-
-				/* The full tag word is computed from the status word and the contents. */
-				if (j == i || regs[j].codec == HS_REG_FTAG) {
-					continue;
-				}
-				hs_reg_get(&regs[j], &before, was);
-				hs_reg_get(&regs[j], &after, is);
-				if (memcmp(was, is, sizeof(was)) != 0) {
-					fail_msg("writing %s changed %s", regs[i].name, regs[j].name);
-				}
-			}
+			assert_only_changes_itself(regs, count, i);
 		}
 	}
 }
@@ -105,25 +117,31 @@ static size_t stored_bytes(const struct hs_reg *reg)
 	}
 }
 
+/* Note who owns the bytes of a row; owner[] holds the row's number + 1. */
+static void claim(const struct hs_reg *regs, size_t which, uint8_t *owner)
+{
+	const struct hs_reg *reg = &regs[which];
+
+	assert_true(reg->bytes >= 1 && reg->bytes <= HS_REG_BYTES_MAX);
+	assert_true(reg->offset + stored_bytes(reg) <= sizeof(struct hs_cpu_state));
+	for (size_t i = reg->offset; i < reg->offset + stored_bytes(reg); i++) {
+		if (owner[i]) {
+			fail_msg("%s overlaps %s", reg->name, regs[owner[i] - 1].name);
+		}
+		owner[i] = (uint8_t)(which + 1);
+	}
+}
+
 static void test_regs_offsets_lie_in_the_state_and_do_not_overlap(void **state)
 {
 	(void)state;
 	for (size_t a = 0; a < ARCH_COUNT; a++) {
-		static uint8_t owner[sizeof(struct hs_cpu_state)];
+		uint8_t owner[sizeof(struct hs_cpu_state)] = { 0 };
 		size_t count;
 		const struct hs_reg *regs = hs_regs(arches[a], &count);
 
-		memset(owner, 0, sizeof(owner));
 		for (size_t i = 0; i < count; i++) {
-			assert_true(regs[i].bytes >= 1 && regs[i].bytes <= HS_REG_BYTES_MAX);
-			assert_true(regs[i].offset + stored_bytes(&regs[i]) <= sizeof(owner));
-			for (size_t b = 0; b < stored_bytes(&regs[i]); b++) {
-				if (owner[regs[i].offset + b]) {
-					fail_msg("%s overlaps %s", regs[i].name,
-						 regs[owner[regs[i].offset + b] - 1].name);
-				}
-				owner[regs[i].offset + b] = (uint8_t)(i + 1);
-			}
+			claim(regs, i, owner);
 		}
 	}
 }
@@ -208,12 +226,15 @@ static void assert_prstatus(enum hs_arch arch, const struct slot *slots, size_t 
 #ifdef __x86_64__
 static void test_regs_amd64_prstatus_offsets_are_those_of_the_system_headers(void **state)
 {
-#define SLOT(reg) { #reg, (int)offsetof(struct user_regs_struct, reg) }
+#define SLOT(reg)                                                                                                      \
+	{                                                                                                              \
+#reg, (int)offsetof(struct user_regs_struct, reg)                                                      \
+	}
 	static const struct slot slots[] = {
-		SLOT(rax), SLOT(rbx), SLOT(rcx), SLOT(rdx), SLOT(rsi), SLOT(rdi), SLOT(rbp), SLOT(rsp),
-		SLOT(r8),  SLOT(r9),  SLOT(r10), SLOT(r11), SLOT(r12), SLOT(r13), SLOT(r14), SLOT(r15),
-		SLOT(rip), SLOT(eflags), SLOT(cs), SLOT(ss), SLOT(ds), SLOT(es), SLOT(fs), SLOT(gs),
-		SLOT(fs_base), SLOT(gs_base),
+		SLOT(rax), SLOT(rbx), SLOT(rcx), SLOT(rdx),     SLOT(rsi),     SLOT(rdi), SLOT(rbp),
+		SLOT(rsp), SLOT(r8),  SLOT(r9),  SLOT(r10),     SLOT(r11),     SLOT(r12), SLOT(r13),
+		SLOT(r14), SLOT(r15), SLOT(rip), SLOT(eflags),  SLOT(cs),      SLOT(ss),  SLOT(ds),
+		SLOT(es),  SLOT(fs),  SLOT(gs),  SLOT(fs_base), SLOT(gs_base),
 	};
 #undef SLOT
 
@@ -227,9 +248,9 @@ static void test_regs_amd64_prstatus_offsets_are_those_of_the_system_headers(voi
 static void test_regs_i686_prstatus_offsets_are_those_of_the_kernel(void **state)
 {
 	static const struct slot slots[] = {
-		{ "ebx", 0 }, { "ecx", 4 }, { "edx", 8 }, { "esi", 12 }, { "edi", 16 }, { "ebp", 20 }, { "eax", 24 },
-		{ "ds", 28 }, { "es", 32 }, { "fs", 36 }, { "gs", 40 }, { "eip", 48 }, { "cs", 52 }, { "eflags", 56 },
-		{ "esp", 60 }, { "ss", 64 },
+		{ "ebx", 0 },  { "ecx", 4 },     { "edx", 8 },  { "esi", 12 }, { "edi", 16 }, { "ebp", 20 },
+		{ "eax", 24 }, { "ds", 28 },     { "es", 32 },  { "fs", 36 },  { "gs", 40 },  { "eip", 48 },
+		{ "cs", 52 },  { "eflags", 56 }, { "esp", 60 }, { "ss", 64 },
 	};
 
 	(void)state;
