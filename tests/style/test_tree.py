@@ -10,8 +10,6 @@ import pytest
 from lib import style
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-# Where a build lies; scripts/test says which.
-BUILD = pathlib.Path(os.environ.get("HS_BUILD_DIR", TOP / "build"))
 
 C_SUFFIXES = {".c", ".h"}
 OTHER_SUFFIXES = {".py", ".S", ".ld", ".build", ".sh", ".md"}
@@ -74,9 +72,9 @@ def test_tree_names_no_tools(tree):
     report(p for path, text in tree.items() for p in style.check_names(path, text))
 
 
-def test_tree_libraries_export_only_our_names():
-    archives = sorted(BUILD.glob("**/libhs_*.a"))
-    assert archives, f"no libraries in {BUILD}: build first"
+def test_tree_libraries_export_only_our_names(build):
+    archives = sorted(build.glob("**/libhs_*.a"))
+    assert archives
     for archive in archives:
         nm = subprocess.run(["nm", "-g", "--defined-only", archive], capture_output=True, text=True, check=True)
         report(style.check_exported(archive.name, nm.stdout.splitlines()))
