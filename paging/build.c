@@ -121,7 +121,8 @@ static enum hs_status add_table(struct builder *builder, unsigned int depth, hs_
 		return st;
 	}
 	if (table.v & ~(row->table_address & builder->walk.physical)) {
-		return error_at(builder, HS_ERR_RANGE, "the page given for a table is not one that an entry can name", err);
+		return error_at(builder, HS_ERR_RANGE, "the page given for a table is not one that an entry can name",
+				err);
 	}
 	*ret_entry = row->new_table | table.v;
 	hs_entry_store(bytes, builder->format->entry_bytes, *ret_entry);
@@ -156,7 +157,8 @@ static enum hs_status next_table(struct builder *builder, unsigned int depth, hs
 		return error_at(builder, HS_ERR_FORMAT, "an entry on the way to it has reserved bits set", err);
 	}
 	if (forbids(builder, depth, entry)) {
-		return error_at(builder, HS_ERR_STATE, "a table on the way to it allows less than the mapping does", err);
+		return error_at(builder, HS_ERR_STATE, "a table on the way to it allows less than the mapping does",
+				err);
 	}
 	ret->v = entry & builder->format->level[depth].table_address;
 	return HS_OK;
@@ -233,7 +235,8 @@ static enum hs_status check_mapping(const struct builder *builder, struct hs_err
 	}
 	reach = (reach | (HS_PAGE_SIZE - 1)) & builder->walk.physical;
 	if (!hs_range_within(mapping->gpa.v, mapping->length, reach + 1)) {
-		return error_at(builder, HS_ERR_RANGE, "its physical addresses are beyond what the format can reach", err);
+		return error_at(builder, HS_ERR_RANGE, "its physical addresses are beyond what the format can reach",
+				err);
 	}
 	return HS_OK;
 }

@@ -12,6 +12,8 @@
 
 #include <stddef.h>
 
+/* Rows of a table, and macros that are parts of a row. */
+/* clang-format off */
 #define BITS(high, low) HS_ENTRY_BITS(high, low)
 #define BIT(bit) HS_ENTRY_BIT(bit)
 
@@ -37,7 +39,6 @@
 /* Bits 58:52 are ignored and bits 62:59 are the protection key or ignored (4-level and 5-level paging only). */
 #define LONG_ATTRIBUTES BITS(62, 52)
 
-/* clang-format off */
 #define RIGHTS_32 .writable = { W, W }, .user = { U, U }, .no_execute = NEVER
 #define RIGHTS_64 .writable = { W, W }, .user = { U, U }, .no_execute = { XD, XD }
 

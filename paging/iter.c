@@ -49,8 +49,9 @@ static void clip(const struct hs_iter *iter, struct hs_range *range)
 
 static bool same_attributes(const struct hs_range *a, const struct hs_range *b)
 {
+	/* Within one format the level says how large the page is. */
 	return a->kind == b->kind && a->prot == b->prot && a->user == b->user && a->cow == b->cow &&
-	       a->level == b->level && a->page_bytes == b->page_bytes && a->leaf == b->leaf;
+	       a->level == b->level && a->leaf == b->leaf;
 }
 
 /* Make range longer by next where it continues it. */

@@ -122,7 +122,8 @@ static enum hs_status write_pass(const struct hs_phys *phys, const struct hs_roo
 		st = bytes ? phys->ops->write(phys->ctx, gpa, bytes + done, piece, err)
 			   : probe_piece(phys, gpa, piece, err);
 		if (st == HS_ERR_UNREADABLE) {
-			return hs_error_set(err, st, 0, at, "no memory behind address 0x%llx, at physical address 0x%llx",
+			return hs_error_set(err, st, 0, at,
+					    "no memory behind address 0x%llx, at physical address 0x%llx",
 					    (unsigned long long)at, (unsigned long long)gpa.v);
 		}
 		if (st) {

@@ -89,9 +89,9 @@ bool hs_walk_entry(struct hs_walk *walk, uint32_t index, uint64_t *ret)
 {
 	unsigned int depth = walk->open - 1u;
 	uint32_t entry_bytes = walk->format->entry_bytes;
-	uint32_t place = index - walk->levels[depth].first;
+	uint32_t place = index - walk->levels[depth].first; /* wraps, and so is too large, for one before the first */
 
-	if (index < walk->levels[depth].first || place >= walk->levels[depth].count) {
+	if (place >= walk->levels[depth].count) {
 		if (!fetch(walk, index)) {
 			return false;
 		}

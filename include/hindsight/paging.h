@@ -21,11 +21,11 @@ extern "C" {
 #endif
 
 enum hs_paging_format {
-	HS_PAGING_NONE,    /**< CR0.PG = 0: gva = gpa */
-	HS_PAGING_32BIT,   /**< two levels of 4-byte entries */
-	HS_PAGING_PAE,     /**< three levels, four PDPTEs */
-	HS_PAGING_4LEVEL,  /**< 48-bit */
-	HS_PAGING_5LEVEL,  /**< 57-bit */
+	HS_PAGING_NONE,   /**< CR0.PG = 0: gva = gpa */
+	HS_PAGING_32BIT,  /**< two levels of 4-byte entries */
+	HS_PAGING_PAE,    /**< three levels, four PDPTEs */
+	HS_PAGING_4LEVEL, /**< 48-bit */
+	HS_PAGING_5LEVEL, /**< 57-bit */
 	HS_PAGING_FORMAT_COUNT,
 };
 
@@ -38,10 +38,10 @@ const char *hs_paging_format_name(enum hs_paging_format format);
 /** One address space: where its tables start and the control bits that change how they are read. */
 struct hs_root {
 	enum hs_paging_format format;
-	hs_gpa base; /**< CR3 without its low and reserved bits */
-	bool pse;    /**< CR4.PSE: 4 MiB pages exist (32-bit format only) */
-	bool nxe;    /**< IA32_EFER.NXE: bit 63 is XD and not reserved */
-	bool wp;     /**< CR0.WP; kept for whoever asks what the CPU may do, the walk does not use it */
+	hs_gpa base;        /**< CR3 without its low and reserved bits */
+	bool pse;           /**< CR4.PSE: 4 MiB pages exist (32-bit format only) */
+	bool nxe;           /**< IA32_EFER.NXE: bit 63 is XD and not reserved */
+	bool wp;            /**< CR0.WP; kept for whoever asks what the CPU may do, the walk does not use it */
 	uint8_t maxphyaddr; /**< physical address width in bits, 32..52, anything else for 52: bits above are reserved */
 };
 
@@ -69,21 +69,21 @@ enum hs_range_kind {
 #define HS_LEAF_DIRTY (UINT64_C(1) << 6)
 #define HS_LEAF_PAT (UINT64_C(1) << 7)
 #define HS_LEAF_GLOBAL (UINT64_C(1) << 8)
-#define HS_LEAF_AVL (UINT64_C(7) << 9)      /**< for software; 001 with W clear is the copy-on-write tag */
+#define HS_LEAF_AVL (UINT64_C(7) << 9)       /**< for software; 001 with W clear is the copy-on-write tag */
 #define HS_LEAF_HIGH (UINT64_C(0x7ff) << 52) /**< protection key and ignored bits; 4-level and 5-level only */
 
 /** What is at a guest-virtual address, and how far the same goes on. Fields that a kind does not have are zero. */
 struct hs_range {
 	enum hs_range_kind kind;
 	hs_gva start;
-	uint64_t length; /**< bytes, never 0 */
-	hs_gpa gpa;      /**< of start, for HS_RANGE_MAPPED; of what is wrong, for UNREADABLE and RESERVED */
-	int prot;        /**< bits of enum hs_prot, ANDed over all levels */
-	bool user;       /**< U/S set at every level */
-	bool cow;        /**< the leaf is tagged copy-on-write: AVL bits 11:9 = 001, W clear */
-	uint8_t level;   /**< depth of the entry that decided: 0 is the root table */
+	uint64_t length;     /**< bytes, never 0 */
+	hs_gpa gpa;          /**< of start, for HS_RANGE_MAPPED; of what is wrong, for UNREADABLE and RESERVED */
+	int prot;            /**< bits of enum hs_prot, ANDed over all levels */
+	bool user;           /**< U/S set at every level */
+	bool cow;            /**< the leaf is tagged copy-on-write: AVL bits 11:9 = 001, W clear */
+	uint8_t level;       /**< depth of the entry that decided: 0 is the root table */
 	uint64_t page_bytes; /**< size of the leaf */
-	uint64_t leaf;   /**< the leaf's own attributes: HS_LEAF_* */
+	uint64_t leaf;       /**< the leaf's own attributes: HS_LEAF_* */
 };
 
 /**
@@ -118,7 +118,8 @@ struct hs_walk {
 	uint8_t open;         /* how many of levels[] lead to it, from the root on */
 	struct {
 		uint64_t table; /* gpa */
-		uint64_t leaf_mask, reserved_table, reserved_leaf; /* the format's, with the root's control bits applied */
+		/* The format's, with the root's control bits applied: */
+		uint64_t leaf_mask, reserved_table, reserved_leaf;
 		const uint8_t *entries; /* of the table's entries, these are at hand: */
 		uint16_t first, count;
 		uint8_t rights; /* that the levels above leave */
@@ -183,9 +184,9 @@ struct hs_mapping {
 	uint64_t length; /**< bytes, a multiple of 4096; 0 maps nothing */
 	int prot;        /**< HS_PROT_READ is implied; EXEC becomes XD where the format has it and nxe is set */
 	bool user;
-	bool cow;        /**< W is left clear and the copy-on-write tag set, instead of the AVL bits of leaf */
-	uint64_t leaf;   /**< further attributes: HS_LEAF_* as in hs_range.leaf */
-	bool large;      /**< use larger leaves where alignment allows */
+	bool cow;      /**< W is left clear and the copy-on-write tag set, instead of the AVL bits of leaf */
+	uint64_t leaf; /**< further attributes: HS_LEAF_* as in hs_range.leaf */
+	bool large;    /**< use larger leaves where alignment allows */
 };
 
 /**

@@ -27,7 +27,7 @@ struct ram {
 	size_t count;
 	struct hs_phys_ops ops;
 	struct hs_phys phys;
-	uint64_t reads, writes;         /* calls of those operations */
+	uint64_t reads, writes; /* calls of those operations */
 	uint64_t pointers;
 	uint64_t next_table, table_end; /* what the source has left */
 	uint64_t tables_taken;

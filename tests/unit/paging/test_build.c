@@ -84,8 +84,12 @@ static void test_build_then_translate_gives_the_mapping(void **state)
 
 static void test_build_cow_replaces_w_and_the_software_bits(void **state)
 {
-	struct hs_mapping mapping = { .gva = { 0x1000 },   .gpa = { 0x5000 }, .length = 0x1000, .prot = RWX,
-				      .cow = true,         .leaf = UINT64_C(6) << 9 };
+	struct hs_mapping mapping = { .gva = { 0x1000 },
+				      .gpa = { 0x5000 },
+				      .length = 0x1000,
+				      .prot = RWX,
+				      .cow = true,
+				      .leaf = UINT64_C(6) << 9 };
 	struct hs_range range;
 
 	assert_int_equal(ram_map(*state, &every_root[3], &mapping), HS_OK);
@@ -231,7 +235,9 @@ static void test_build_refuses_before_it_writes(void **state)
 
 static void test_build_passes_the_errors_of_others_through(void **state)
 {
-	const struct hs_mapping page = { .gva = { 0x1000 }, .gpa = { 0x1000 }, .length = 0x1000, .prot = RWX, .user = true };
+	const struct hs_mapping page = {
+		.gva = { 0x1000 }, .gpa = { 0x1000 }, .length = 0x1000, .prot = RWX, .user = true
+	};
 	struct hs_error err;
 	struct ram *ram = *state;
 
@@ -247,7 +253,9 @@ static void test_build_passes_the_errors_of_others_through(void **state)
 
 static void test_build_tables_of_others_are_respected(void **state)
 {
-	const struct hs_mapping page = { .gva = { 0x1000 }, .gpa = { 0x1000 }, .length = 0x1000, .prot = RWX, .user = true };
+	const struct hs_mapping page = {
+		.gva = { 0x1000 }, .gpa = { 0x1000 }, .length = 0x1000, .prot = RWX, .user = true
+	};
 	struct hs_error err;
 	struct ram *ram = *state;
 
@@ -268,10 +276,10 @@ static void test_build_tables_needed_counts_shared_tables_once(void **state)
 	const struct hs_mapping mappings[] = {
 		{ .gva = { 0x400000 }, .length = 0x2000 },
 		{ .gva = { 0x402000 }, .length = 0 },
-		{ .gva = { 0x405000 }, .length = 0x1000 },                       /* same PT */
-		{ .gva = { 0x5ff000 }, .length = 0x2000 },                       /* and the next one */
-		{ .gva = { UINT64_C(0xffffffff80000000) }, .length = 4 * MIB },  /* PDPT, PD, two PTs */
-		{ .gva = { UINT64_C(0xfffffffffffff000) }, .length = 0x1000 },   /* PD, PT */
+		{ .gva = { 0x405000 }, .length = 0x1000 },                      /* same PT */
+		{ .gva = { 0x5ff000 }, .length = 0x2000 },                      /* and the next one */
+		{ .gva = { UINT64_C(0xffffffff80000000) }, .length = 4 * MIB }, /* PDPT, PD, two PTs */
+		{ .gva = { UINT64_C(0xfffffffffffff000) }, .length = 0x1000 },  /* PD, PT */
 	};
 	struct ram *ram = *state;
 

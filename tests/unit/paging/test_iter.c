@@ -98,8 +98,19 @@ static void test_iter_merges_over_tables_and_not_over_differences(void **state)
 static void test_iter_every_attribute_ends_a_range(void **state)
 {
 	static const uint64_t differences[] = {
-		2, 4, HS_LEAF_PWT, HS_LEAF_PCD, HS_LEAF_ACCESSED, HS_LEAF_DIRTY, HS_LEAF_PAT, HS_LEAF_GLOBAL,
-		UINT64_C(1) << 9, UINT64_C(1) << 11, UINT64_C(1) << 52, UINT64_C(1) << 62, UINT64_C(1) << 63,
+		2,
+		4,
+		HS_LEAF_PWT,
+		HS_LEAF_PCD,
+		HS_LEAF_ACCESSED,
+		HS_LEAF_DIRTY,
+		HS_LEAF_PAT,
+		HS_LEAF_GLOBAL,
+		UINT64_C(1) << 9,
+		UINT64_C(1) << 11,
+		UINT64_C(1) << 52,
+		UINT64_C(1) << 62,
+		UINT64_C(1) << 63,
 	};
 
 	map(*state, 0x400000, 0x10000000, 0x4000, HS_PROT_EXEC);

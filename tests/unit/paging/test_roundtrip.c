@@ -54,6 +54,10 @@ static struct hs_mapping random_mapping(uint64_t *seed, const struct hs_root *ro
 		mapping.gva.v |= root->format == HS_PAGING_4LEVEL ? UINT64_C(0xffff800000000000)
 								  : UINT64_C(0xff00000000000000);
 	}
+	if (below(seed, 4) == 0) {
+		mapping.gva.v &= ~UINT64_C(0x1fffff);
+		mapping.length = (1 + below(seed, 3)) << 21;
+	}
 	if (below(seed, 2)) {
 		mapping.gpa.v = (mapping.gpa.v & ~UINT64_C(0x3fffff)) | (mapping.gva.v & 0x3fffff);
 	}

@@ -23,6 +23,7 @@ static void make_space(struct ram *ram, bool pointers)
 		{ .gva = { 0x402000 }, .gpa = { 0x20000 }, .length = 0x1000, .prot = HS_PROT_WRITE },
 		{ .gva = { 0x500000 }, .gpa = { 0x90000 }, .length = 0x1000, .prot = HS_PROT_WRITE },
 		{ .gva = { UINT64_C(0xfffffffffffff000) }, .gpa = { 0x13000 }, .length = 0x1000 },
+		{ .gva = { 0 }, .gpa = { 0x12000 }, .length = 0x1000 },
 	};
 
 	ram_init(ram, pointers);
@@ -50,7 +51,8 @@ static void check_reads(bool pointers)
 	assert_int_equal(length, 4);
 	assert_memory_equal(bytes, "aabb", 4);
 	/* Over all pages: up to the middle of the third, where the region ends. */
-	assert_int_equal(hs_vmem_read(&ram.phys, &root, hs_gva_of(0x400000), bytes, sizeof(bytes), &length, NULL), HS_OK);
+	assert_int_equal(hs_vmem_read(&ram.phys, &root, hs_gva_of(0x400000), bytes, sizeof(bytes), &length, NULL),
+			 HS_OK);
 	assert_int_equal(length, 0x2800);
 	assert_int_equal(bytes[0x1fff], 'b');
 	assert_int_equal(bytes[0x2000], 'c');
