@@ -268,7 +268,8 @@ enum hs_status hs_boot_write(const struct hs_phys *phys, const struct hs_image *
 	enum hs_status st;
 
 	if (!phys->ops->write) {
-		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "a guest cannot be loaded into memory that is read-only");
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0,
+				    "a guest cannot be loaded into memory that is read-only");
 	}
 	st = choose_seed(&boot, err);
 	if (!st) {

@@ -54,7 +54,7 @@ struct hs_boot_tables {
 	uint8_t descriptors[HS_PAGE_SIZE];
 	uint8_t idt[HS_PAGE_SIZE];
 	uint8_t stubs[HS_PAGE_SIZE];
-	uint8_t stack[32];   /* the topmost stack_bytes of the stack */
+	uint8_t stack[32]; /* the topmost stack_bytes of the stack */
 	size_t stack_bytes;
 };
 

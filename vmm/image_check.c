@@ -20,11 +20,11 @@ static enum hs_status check_segment(const struct hs_image *image, const struct h
 	uint64_t start = segment->gva.v;
 	uint64_t last;
 
-	if (!hs_add_u64(start, segment->length - 1, &last) ||
-	    (image->arch == HS_ARCH_I686 && last > UINT32_MAX)) {
-		return hs_image_fail(image->path, HS_ERR_RANGE, start, err,
-				     "has a segment that wraps around the end of the address space (0x%llx, %llu bytes)",
-				     (unsigned long long)start, (unsigned long long)segment->length);
+	if (!hs_add_u64(start, segment->length - 1, &last) || (image->arch == HS_ARCH_I686 && last > UINT32_MAX)) {
+		return hs_image_fail(
+			image->path, HS_ERR_RANGE, start, err,
+			"has a segment that wraps around the end of the address space (0x%llx, %llu bytes)",
+			(unsigned long long)start, (unsigned long long)segment->length);
 	}
 	/* Both ends in one half: the low one ends where the addresses stop being canonical. */
 	if (image->arch == HS_ARCH_AMD64 &&

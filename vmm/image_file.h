@@ -17,9 +17,8 @@ struct hs_image_file {
 };
 
 /** Fill *err with "file: problem"; returns status. A long path is cut in front, so that the problem always fits. */
-__attribute__((format(printf, 5, 6))) enum hs_status hs_image_fail(const char *path, enum hs_status status,
-								   uint64_t where, struct hs_error *err,
-								   const char *format, ...);
+__attribute__((format(printf, 5, 6))) enum hs_status
+hs_image_fail(const char *path, enum hs_status status, uint64_t where, struct hs_error *err, const char *format, ...);
 
 /** The problem with range [offset, offset + length) of the file, if it is not all there. */
 HS_MUST_CHECK enum hs_status hs_image_check_in_file(const struct hs_image_file *file, size_t index, uint64_t offset,

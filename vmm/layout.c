@@ -167,12 +167,12 @@ static enum hs_status place_rest(const struct hs_image *image, const struct hs_l
 		return st;
 	}
 	if (layout->snapshot_bytes > layout->scratch_gpa.v - layout->snapshot_gpa.v) {
-		return hs_image_fail(image->path, HS_ERR_RANGE, 0, err,
-				     "does not fit: %llu bytes and %llu of scratch in the %llu bytes that an %s guest can "
-				     "address",
-				     (unsigned long long)layout->snapshot_bytes, (unsigned long long)sizes->scratch,
-				     (unsigned long long)(top.gpa - layout->snapshot_gpa.v),
-				     hs_arch_name(layout->arch));
+		return hs_image_fail(
+			image->path, HS_ERR_RANGE, 0, err,
+			"does not fit: %llu bytes and %llu of scratch in the %llu bytes that an %s guest can "
+			"address",
+			(unsigned long long)layout->snapshot_bytes, (unsigned long long)sizes->scratch,
+			(unsigned long long)(top.gpa - layout->snapshot_gpa.v), hs_arch_name(layout->arch));
 	}
 	layout->tables_used = count_tables(layout);
 	*ret_needed = sizes->input + sizes->output + layout->tables_used * HS_PAGE_SIZE + 2 * HS_PAGE_SIZE +
@@ -199,11 +199,12 @@ static enum hs_status settle(const struct hs_image *image, struct hs_layout_size
 			continue;
 		}
 		if (sizes->scratch_given && sizes->scratch > asked) {
-			return hs_error_set(err, HS_ERR_RANGE, 0, asked,
-					    "the scratch region of %llu bytes is too small for the buffers and %llu pages "
-					    "of page tables: the smallest is %llu bytes",
-					    (unsigned long long)asked, (unsigned long long)tried.tables_used,
-					    (unsigned long long)sizes->scratch);
+			return hs_error_set(
+				err, HS_ERR_RANGE, 0, asked,
+				"the scratch region of %llu bytes is too small for the buffers and %llu pages "
+				"of page tables: the smallest is %llu bytes",
+				(unsigned long long)asked, (unsigned long long)tried.tables_used,
+				(unsigned long long)sizes->scratch);
 		}
 		*layout = tried;
 		return HS_OK;
@@ -225,8 +226,7 @@ static enum hs_status check_memory(const struct hs_image *image, const struct hs
 			     (unsigned long long)limit, (unsigned long long)needed);
 }
 
-static enum hs_status check_kind(const struct hs_image *image, const struct hs_vm_config *config,
-				 struct hs_error *err)
+static enum hs_status check_kind(const struct hs_image *image, const struct hs_vm_config *config, struct hs_error *err)
 {
 	enum hs_boot boot = config ? config->boot : HS_BOOT_AUTO;
 

@@ -52,8 +52,8 @@ static enum hs_status share_page(const struct hs_image *image, struct hs_layout 
 	return HS_OK;
 }
 
-static enum hs_status place_segment(const struct hs_image *image, size_t index, uint64_t *gpa,
-				    struct hs_layout *layout, struct hs_error *err)
+static enum hs_status place_segment(const struct hs_image *image, size_t index, uint64_t *gpa, struct hs_layout *layout,
+				    struct hs_error *err)
 {
 	const struct hs_image_segment *segment = &image->segments[index];
 	uint64_t start = hs_align_down(segment->gva.v, HS_PAGE_SIZE);

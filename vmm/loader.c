@@ -45,10 +45,23 @@ enum hs_status hs_image_check_in_file(const struct hs_image_file *file, size_t i
 	if (hs_range_within(offset, length, file->bytes)) {
 		return HS_OK;
 	}
-	return hs_image_fail(file->image->path, HS_ERR_FORMAT, offset, err,
-			     "is truncated or broken: program header %zu wants %llu bytes from byte %llu of a file of %llu",
-			     index, (unsigned long long)length, (unsigned long long)offset,
-			     (unsigned long long)file->bytes);
+	return hs_image_fail(
+		file->image->path, HS_ERR_FORMAT, offset, err,
+		"is truncated or broken: program header %zu wants %llu bytes from byte %llu of a file of %llu", index,
+		(unsigned long long)length, (unsigned long long)offset, (unsigned long long)file->bytes);
+}
+
+/* A file without a name (deleted, or in memory only) that was opened through /proc keeps that path, which is absolute. */
+static enum hs_status keep_path(struct hs_image *image, const char *path, struct hs_error *err)
+{
+	image->path = realpath(path, NULL);
+	if (!image->path && errno == ENOENT && path[0] == '/') {
+		image->path = strdup(path);
+	}
+	if (!image->path) {
+		return hs_error_os(err, errno, "cannot resolve the path %.*s", PATH_SHOWN_MAX, path);
+	}
+	return HS_OK;
 }
 
 /* O_NONBLOCK, because opening a FIFO would wait for a writer; it means nothing for the regular file this must be. */
@@ -71,11 +84,7 @@ static enum hs_status open_file(struct hs_image_file *file, const char *path, st
 		return hs_image_fail(path, HS_ERR_FORMAT, 0, err, "is empty, not an ELF image");
 	}
 	file->bytes = (uint64_t)status.st_size;
-	file->image->path = realpath(path, NULL);
-	if (!file->image->path) {
-		return hs_error_os(err, errno, "cannot resolve the path %.*s", PATH_SHOWN_MAX, path);
-	}
-	return HS_OK;
+	return keep_path(file->image, path, err);
 }
 
 static const char *machine_name(unsigned int machine)
@@ -84,7 +93,7 @@ static const char *machine_name(unsigned int machine)
 		unsigned int machine;
 		const char *name;
 	} names[] = {
-		{ EM_ARM, " (ARM)" },	  { EM_PPC64, " (PowerPC)" }, { EM_S390, " (s390)" },
+		{ EM_ARM, " (ARM)" },         { EM_PPC64, " (PowerPC)" }, { EM_S390, " (s390)" },
 		{ EM_AARCH64, " (AArch64)" }, { EM_RISCV, " (RISC-V)" },
 	};
 
@@ -119,7 +128,8 @@ static enum hs_status check_machine(const struct hs_image_file *file, struct hs_
 				     "is an x32 image (ELF32 for x86-64); compile with -m64 or -m32");
 	}
 	if (machine == EM_386) {
-		return hs_image_fail(path, HS_ERR_FORMAT, EI_CLASS, err, "is an ELF64 image for the i386, which cannot be");
+		return hs_image_fail(path, HS_ERR_FORMAT, EI_CLASS, err,
+				     "is an ELF64 image for the i386, which cannot be");
 	}
 	return hs_image_fail(path, HS_ERR_UNSUPPORTED, offsetof(Elf64_Ehdr, e_machine), err,
 			     "is for ELF machine %u%s; a guest is amd64 (62) or i686 (3)", machine,
@@ -155,10 +165,11 @@ static enum hs_status read_header(struct hs_image_file *file, struct hs_error *e
 	/* Of libelf's state, this says which version of the ELF standard we know; it is the same for every user of it. */
 	elf_version(EV_CURRENT);
 	file->elf = elf_begin(file->image->fd, ELF_C_READ, NULL);
-	if (!file->elf || elf_kind(file->elf) != ELF_K_ELF) {
+	if (file->elf && elf_kind(file->elf) != ELF_K_ELF) {
 		return hs_image_fail(path, HS_ERR_FORMAT, 0, err, "is not an ELF image");
 	}
-	if (!gelf_getehdr(file->elf, &file->header)) {
+	/* libelf gives no handle when what the header says does not fit the file. */
+	if (!file->elf || !gelf_getehdr(file->elf, &file->header)) {
 		return hs_image_fail(path, HS_ERR_FORMAT, 0, err, "has a broken or truncated ELF header");
 	}
 	st = check_machine(file, err);
@@ -236,9 +247,10 @@ static enum hs_status add_load(const struct hs_image_file *file, size_t index, c
 	enum hs_status st;
 
 	if (phdr->p_filesz > phdr->p_memsz) {
-		return hs_image_fail(image->path, HS_ERR_FORMAT, 0, err,
-				     "is broken: program header %zu has more bytes in the file (%llu) than in memory (%llu)",
-				     index, (unsigned long long)phdr->p_filesz, (unsigned long long)phdr->p_memsz);
+		return hs_image_fail(
+			image->path, HS_ERR_FORMAT, 0, err,
+			"is broken: program header %zu has more bytes in the file (%llu) than in memory (%llu)", index,
+			(unsigned long long)phdr->p_filesz, (unsigned long long)phdr->p_memsz);
 	}
 	if (phdr->p_memsz == 0) {
 		return HS_OK;

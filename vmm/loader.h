@@ -43,11 +43,11 @@ struct hs_image {
 	int fd;     /* open for reading; owned by the image */
 	uint64_t entry;
 	struct hs_image_segment segments[HS_IMAGE_SEGMENTS_MAX];
-	size_t segment_count; /* at least 1 */
+	size_t segment_count;     /* at least 1 */
 	uint64_t lowest, highest; /* gva of the first and of the last byte of all segments */
 	uint64_t phdr;            /* gva of the program headers, 0 when they are not in a loaded segment */
 	uint16_t phentsize, phnum;
-	uint64_t features; /* HS_FEATURE_*; 0 unless native */
+	uint64_t features;  /* HS_FEATURE_*; 0 unless native */
 	uint32_t pvh_entry; /* gpa; for HS_IMAGE_PVH */
 	uint8_t build_id[32];
 	uint32_t build_id_length; /* bytes, 0 when there is none; a longer one is cut to 32 */
