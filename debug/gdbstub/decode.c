@@ -375,6 +375,9 @@ static bool follows(enum follow follow, const struct hs_text *text)
 void hs_request_decode(uint8_t *payload, size_t length, struct hs_request *ret)
 {
 	*ret = (struct hs_request){ .kind = HS_REQUEST_UNKNOWN };
+	if (length == 0) {
+		return; /* no name, and perhaps no payload to point at */
+	}
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
 		const struct pattern *pattern = &patterns[i];
 		struct hs_text text = { .at = payload, .end = payload + length };

@@ -248,6 +248,25 @@ static void client_ready(struct server *server, const struct pollfd *in, const s
 	}
 }
 
+/*
+ * A client that hangs up and one that connects can be seen in either order. The old one goes first: what it has still
+ * sent is finite and is handled, and the new one is not refused for its sake.
+ */
+static void let_leaving_client_go(struct server *server)
+{
+	struct pollfd in = { .fd = server->in_fd, .events = POLLRDHUP };
+
+	if (poll(&in, 1, 0) <= 0) {
+		return;
+	}
+	while (has_client(server) && hs_gdb_wants_input(server->gdb) && receive_input(server)) {
+		move_bytes(server);
+	}
+	if (has_client(server)) {
+		close_client(server);
+	}
+}
+
 static void refused_ready(struct server *server, const struct pollfd *fds)
 {
 	int64_t now = now_ms();
@@ -373,6 +392,7 @@ static enum hs_status serve(struct server *server, enum hs_gdb_end *ret, struct 
 			client_ready(server, &fds[SLOT_IN], &fds[SLOT_OUT]);
 		}
 		if (fds[SLOT_LISTENER].revents) {
+			let_leaving_client_go(server);
 			accept_client(server);
 		}
 	}
