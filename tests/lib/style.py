@@ -98,7 +98,7 @@ def check_guest_include(kind, name):
 def check_include(path, folder, kind, name):
     """None, or what is wrong with one #include."""
     for pattern, places, why in RESTRICTED:
-        if re.match(pattern, name) and not re.match(places, path) and not path.startswith("tests/"):
+        if re.match(pattern, name) and not re.match(places, path) and not path.startswith(("bench/", "tests/")):
             return why
     if folder is None:
         return None
@@ -163,8 +163,8 @@ def check_names(path, text):
 def check_dwarf_is_in_one_file(sources):
     """sources: {path: text}. One file of debug/symbols/ knows libdwarf; the others see only what it declares."""
     users = [
-        path for path, text in sorted(sources.items()) for m in INCLUDE.finditer(text)
-        if re.match(RESTRICTED[2][0], m[2]) and path.startswith("debug/symbols/")
+        path for path, text in sorted(sources.items()) for match in INCLUDE.finditer(text)
+        if re.match(RESTRICTED[2][0], match[2]) and path.startswith("debug/symbols/") and path.endswith((".c", ".h"))
     ]
     if len(set(users)) > 1:
         yield "libdwarf is included by more than one file: " + ", ".join(sorted(set(users)))
