@@ -12,6 +12,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+	{ "run", "run a guest", hs_cmd_run },
 	{ "doctor", "show what this host can do, and what to do about what is missing", hs_cmd_doctor },
 	{ NULL, NULL, NULL },
 };

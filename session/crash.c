@@ -42,6 +42,6 @@ void hs_crash_of_hang(struct hs_vm *vm, uint64_t limit_ns, struct hs_crash *ret)
 		ret->rip = cpu.rip;
 	}
 	ret->fault_address = ret->rip;
-	snprintf(ret->text, sizeof(ret->text), "time limit: the guest had not ended after %g s, at 0x%llx",
-		 (double)limit_ns / NS_PER_SECOND, (unsigned long long)ret->rip);
+	snprintf(ret->text, sizeof(ret->text), "time limit: the guest had not ended after %g s",
+		 (double)limit_ns / NS_PER_SECOND);
 }
