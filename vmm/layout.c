@@ -203,7 +203,7 @@ static enum hs_status settle(const struct hs_image *image, struct hs_layout_size
 				err, HS_ERR_RANGE, 0, asked,
 				"the scratch region of %llu bytes is too small for the buffers and %llu pages "
 				"of page tables: the smallest is %llu bytes",
-				(unsigned long long)asked, (unsigned long long)tried.tables_used,
+				(unsigned long long)sizes->scratch_given, (unsigned long long)tried.tables_used,
 				(unsigned long long)sizes->scratch);
 		}
 		*layout = tried;

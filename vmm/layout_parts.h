@@ -5,8 +5,6 @@
 
 #include "vmm/layout.h"
 
-#include <stdbool.h>
-
 /** The sizes that a configuration asks for: defaults applied, in bytes, whole pages. */
 struct hs_layout_sizes {
 	uint64_t boot; /* boot information and arguments */
@@ -14,7 +12,7 @@ struct hs_layout_sizes {
 	uint64_t heap, stack;
 	uint64_t input, output;
 	uint64_t scratch;
-	bool scratch_given; /* by the configuration: never grown */
+	uint64_t scratch_given; /* by the configuration, not rounded: never grown; 0 when it is the default */
 	uint64_t memory;
 };
 

@@ -76,7 +76,7 @@ enum hs_status hs_layout_take_sizes(const struct hs_vm_config *config, struct hs
 {
 	static const struct hs_vm_config defaults;
 	const struct hs_vm_config *asked = config ? config : &defaults;
-	struct hs_layout_sizes sizes = { .scratch_given = asked->scratch_bytes != 0 };
+	struct hs_layout_sizes sizes = { .scratch_given = asked->scratch_bytes };
 	const struct {
 		struct size_rule rule;
 		uint64_t asked;

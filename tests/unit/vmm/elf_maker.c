@@ -79,6 +79,19 @@ size_t elf_spec_note(struct elf_spec *spec, size_t offset, const char *name, uin
 	return end;
 }
 
+void elf_spec_add_notes(struct elf_spec *spec, size_t end, size_t align)
+{
+	elf_spec_add(spec, &(struct elf_phdr){
+				   .type = PT_NOTE,
+				   .flags = PF_R,
+				   .offset = ELF_MAKER_NOTES_AT,
+				   .vaddr = ELF_MAKER_TEXT_GVA + ELF_MAKER_NOTES_AT,
+				   .filesz = end - ELF_MAKER_NOTES_AT,
+				   .memsz = end - ELF_MAKER_NOTES_AT,
+				   .align = align,
+			   });
+}
+
 /* The fields of both classes in the order of ELF64, each with its offset and size in either (elf.h). */
 struct field {
 	uint64_t value;

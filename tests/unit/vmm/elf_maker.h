@@ -44,6 +44,8 @@ struct elf_phdr *elf_spec_add(struct elf_spec *spec, const struct elf_phdr *phdr
 /** Put a note into the body at offset (name with its NUL, parts padded to align); returns the offset behind it. */
 size_t elf_spec_note(struct elf_spec *spec, size_t offset, const char *name, uint32_t type, const void *desc,
 		     uint32_t desc_bytes, size_t align);
+/** Add a PT_NOTE for the notes from ELF_MAKER_NOTES_AT to end. */
+void elf_spec_add_notes(struct elf_spec *spec, size_t end, size_t align);
 /** Encode: spec->bytes bytes to ret. */
 void elf_make(const struct elf_spec *spec, uint8_t *ret);
 
