@@ -8,9 +8,8 @@
 struct hs_live {
 	struct hs_live_config config;
 	struct hs_vm *vm;
-	bool running;    /* resumed, and the result has not been taken */
-	bool unattended; /* the last resume was: a crash is final */
-	bool final;      /* the last resume gave in to the crash */
+	bool running; /* resumed, and the result has not been taken */
+	bool final;   /* the last resume gave in to the crash */
 	enum hs_live_end end;
 	struct hs_stop stop;             /* where it stands */
 	struct hs_session_result result; /* and why */

@@ -165,7 +165,7 @@ static enum hs_status op_resume(void *ctx, const struct hs_resume *resume, struc
 	if (st) {
 		return st;
 	}
-	live->final = live->crash_pending && (resume->signal != 0 || resume->unattended) && !changed_since_crash(live);
+	live->final = live->crash_pending && resume->signal != 0 && !changed_since_crash(live);
 	if (live->final) {
 		st = hs_session_post(live->config.session, &live->result.event, err);
 	} else {
@@ -175,7 +175,6 @@ static enum hs_status op_resume(void *ctx, const struct hs_resume *resume, struc
 		return st;
 	}
 	live->running = true;
-	live->unattended = resume->unattended;
 	return HS_OK;
 }
 
@@ -196,7 +195,7 @@ static void stop_at_crash(struct hs_live *live)
 		.code = crash->code,
 		.fault_address = crash->fault_address,
 	};
-	if (!live->final && !live->unattended) {
+	if (!live->final) {
 		note_crash(live);
 		return;
 	}

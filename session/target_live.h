@@ -7,7 +7,7 @@
  * - with the signal delivered (gdb's `continue` and `step`) and nothing changed, the guest ends: its crash is final;
  * - with signal 0, or when registers or memory were changed, the instruction is executed again; if it faults again, that
  *   is a new stop. So nothing ends without the debugger's doing, and nothing repeats without it either.
- * With nobody attached (hs_resume.unattended), every fault is final at once.
+ * With nobody attached, the stub delivers the signal, so a fault is final at once.
  */
 #ifndef HS_SESSION_TARGET_LIVE_H
 #define HS_SESSION_TARGET_LIVE_H

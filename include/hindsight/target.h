@@ -51,8 +51,6 @@ struct hs_resume {
 	uint64_t range_length; /**< bytes; for HS_RESUME_RANGE only */
 	int signal;            /**< deliver this host signal number to the guest, 0 for none: a pending crash is
 				*   dropped by 0 only when the client had discarded it explicitly */
-	bool unattended;       /**< the client has detached: a fault that the guest cannot handle is no stop for a
-				*   debugger but the guest's end, as if none had ever been there */
 };
 
 /** Why a target stopped. */

@@ -27,7 +27,6 @@ struct fixture {
 static const struct hs_resume go = { .kind = HS_RESUME_CONTINUE };
 static const struct hs_resume go_with_segv = { .kind = HS_RESUME_CONTINUE, .signal = SIGSEGV };
 static const struct hs_resume step_with_segv = { .kind = HS_RESUME_STEP, .signal = SIGSEGV };
-static const struct hs_resume detached = { .kind = HS_RESUME_CONTINUE, .unattended = true };
 
 #define SEGV_EVENT                                                                                                     \
 	{                                                                                                              \
@@ -279,32 +278,6 @@ static void test_live_crash_then_writing_what_is_there_changes_nothing(void **st
 	unmake(&f);
 }
 
-static void test_live_crash_with_nobody_attached_is_final_at_once(void **state)
-{
-	static const struct fake_step steps[] = { SEGV_EVENT };
-	struct fixture f;
-
-	(void)state;
-	MAKE(&f, steps);
-	assert_int_equal(resume(&f, &detached).kind, HS_STOP_KILLED);
-	assert_int_equal(f.crashes, 1);
-	unmake(&f);
-}
-
-static void test_live_detach_at_a_crash_is_final(void **state)
-{
-	static const struct fake_step steps[] = { SEGV_EVENT };
-	struct fixture f;
-
-	(void)state;
-	MAKE(&f, steps);
-	resume(&f, &go);
-	assert_int_equal(resume(&f, &detached).kind, HS_STOP_KILLED);
-	assert_int_equal(f.crashes, 1);
-	assert_int_equal(fake_vm_runs(hs_session_vm(f.session)), 1);
-	unmake(&f);
-}
-
 static void test_live_stand_at_a_crash_is_as_if_seen(void **state)
 {
 	static const struct fake_step steps[] = { SEGV_EVENT, EXIT_EVENT(0) };
@@ -475,8 +448,6 @@ int main(void)
 		cmocka_unit_test(test_live_crash_then_changed_registers_goes_on),
 		cmocka_unit_test(test_live_crash_then_changed_memory_goes_on),
 		cmocka_unit_test(test_live_crash_then_writing_what_is_there_changes_nothing),
-		cmocka_unit_test(test_live_crash_with_nobody_attached_is_final_at_once),
-		cmocka_unit_test(test_live_detach_at_a_crash_is_final),
 		cmocka_unit_test(test_live_stand_at_a_crash_is_as_if_seen),
 		cmocka_unit_test(test_live_interrupt_is_a_stop_and_needs_a_running_guest),
 		cmocka_unit_test(test_live_kill_ends_a_stopped_and_a_running_guest),
