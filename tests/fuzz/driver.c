@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * main() of a fuzz target where libFuzzer does not provide it: a fixed number of pseudo-random inputs, the same ones in
+ * every run, so that a target is also a test under any compiler. With libFuzzer, leave this file out:
+ *
+ *   TARGET              100,000 inputs from seed 0
+ *   TARGET COUNT SEED   as many from that seed
+ *   TARGET FILE         the bytes of one file: an input that was kept
+ */
+#include "driver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INPUT_MAX 4096
+
+/* splitmix64, Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014). */
+static uint64_t next_random(uint64_t *seed)
+{
+	uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+/* An input in a block of its own size, so that a read behind it is seen by ASan. */
+static int run_on(const uint8_t *bytes, size_t size)
+{
+	uint8_t *copy = malloc(size ? size : 1);
+
+	if (!copy) {
+		perror("malloc");
+		return EXIT_FAILURE;
+	}
+	memcpy(copy, bytes, size);
+	LLVMFuzzerTestOneInput(copy, size);
+	free(copy);
+	return EXIT_SUCCESS;
+}
+
+static int run_random(uint64_t count, uint64_t seed)
+{
+	static uint8_t bytes[INPUT_MAX];
+
+	for (uint64_t i = 0; i < count; i++) {
+		/* Each input has a seed of its own, so that input i of seed s is input 0 of seed s + i. */
+		uint64_t own = seed + i;
+		uint64_t shape = next_random(&own);
+		/* Short inputs are tried as often as long ones. */
+		size_t size = (shape >> 8) % ((size_t)1 << (shape % 12 + 1));
+
+		for (size_t j = 0; j < size; j++) {
+			bytes[j] = (uint8_t)next_random(&own);
+		}
+		if (run_on(bytes, size)) {
+			return EXIT_FAILURE;
+		}
+	}
+	printf("%llu inputs from seed %llu\n", (unsigned long long)count, (unsigned long long)seed);
+	return EXIT_SUCCESS;
+}
+
+static int run_file(const char *path)
+{
+	static uint8_t bytes[1 << 20];
+	FILE *file = fopen(path, "rb");
+	size_t size;
+
+	if (!file) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		return EXIT_FAILURE;
+	}
+	size = fread(bytes, 1, sizeof(bytes), file);
+	fclose(file);
+	return run_on(bytes, size);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2) {
+		return run_file(argv[1]);
+	}
+	if (argc == 3) {
+		return run_random(strtoull(argv[1], NULL, 0), strtoull(argv[2], NULL, 0));
+	}
+	return run_random(100000, 0);
+}
