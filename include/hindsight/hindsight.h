@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * All of libhindsight: a debugging micro-VMM. The pieces and where to begin:
+ *
+ *   vm.h        run one ELF image in a VM with one CPU, from event to event
+ *   gdb.h       serve anything with a table of target operations (target.h) to gdb and lldb
+ *   coredump.h  write an ELF core from plain data, and read one
+ *   paging.h    read and build x86 page tables in guest-physical memory (mem.h)
+ *   cpu.h       one CPU's registers as plain data
+ *   error.h     how every call fails
+ *
+ * abi.h, the interface between hindsight and a guest, is for guests as much as for hosts and is included by name.
+ */
+#ifndef HINDSIGHT_HINDSIGHT_H
+#define HINDSIGHT_HINDSIGHT_H
+
+#include <hindsight/coredump.h>
+#include <hindsight/cpu.h>
+#include <hindsight/error.h>
+#include <hindsight/gdb.h>
+#include <hindsight/mem.h>
+#include <hindsight/paging.h>
+#include <hindsight/target.h>
+#include <hindsight/types.h>
+#include <hindsight/vm.h>
+
+#endif
