@@ -111,7 +111,8 @@ static enum hs_status put_extent(struct sink *sink, const struct hs_phys *phys, 
 		uint64_t gpa = extent->gpa + at;
 		uint64_t left = extent->length - at;
 		uint64_t length = 0;
-		const uint8_t *bytes = phys->ops->pointer(phys->ctx, hs_gpa_of(gpa), &length);
+		const uint8_t *bytes =
+			phys->ops->pointer != NULL ? phys->ops->pointer(phys->ctx, hs_gpa_of(gpa), &length) : NULL;
 		enum hs_status st;
 
 		if (bytes != NULL && length > 0) {

@@ -14,6 +14,14 @@ static const struct hs_core_class CLASSES[] = {
 	[HS_ARCH_I686] = { ELFCLASS32, EM_386, 52, 32, 40, 4 },
 };
 
+/** Sections, where there are any: the null section, the notes, the names. The latter two are for readers that look for
+ *  notes in sections as soon as a file has a section header (eu-readelf). */
+enum { SECTION_NULL, SECTION_NOTES, SECTION_NAMES, SECTION_COUNT };
+
+/** Names of the sections, 17 bytes and NULs up to a multiple of 4; a section's sh_name is an offset into it. */
+enum { NAME_NOTES = 1, NAME_NAMES = 7, NAMES_BYTES = 20 };
+static const char NAMES[NAMES_BYTES] = "\0.note\0.shstrtab";
+
 const struct hs_core_class *hs_core_class_of(enum hs_arch arch)
 {
 	return &CLASSES[arch == HS_ARCH_I686 ? HS_ARCH_I686 : HS_ARCH_AMD64];
@@ -59,7 +67,7 @@ enum hs_status hs_core_layout_make(enum hs_arch arch, uint64_t segments, uint64_
 	 * is needed from PN_XNUM itself on: 65,534 headers are the most that e_phnum can hold. */
 	if (layout.program_headers >= PN_XNUM) {
 		layout.shdr_offset = at;
-		at += class->shdr_bytes;
+		at += SECTION_COUNT * class->shdr_bytes + NAMES_BYTES;
 	}
 	layout.note_offset = at;
 	fits = fits && hs_add_u64(at, note_bytes, &at) && hs_align_up(at, HS_PAGE_SIZE, &layout.data_offset) &&
@@ -93,8 +101,8 @@ void hs_core_put_ehdr(const struct hs_core_layout *layout, uint8_t *ret)
 	put_half(&cursor, class->phdr_bytes);
 	put_half(&cursor, extended ? PN_XNUM : (uint16_t)layout->program_headers);
 	put_half(&cursor, extended ? class->shdr_bytes : 0);
-	put_half(&cursor, extended ? 1 : 0);
-	put_half(&cursor, SHN_UNDEF); /* e_shstrndx */
+	put_half(&cursor, extended ? SECTION_COUNT : 0);
+	put_half(&cursor, extended ? SECTION_NAMES : SHN_UNDEF); /* e_shstrndx */
 }
 
 /** One program header; the order of the fields differs by class. */
@@ -138,18 +146,40 @@ void hs_core_put_load_phdr(const struct hs_core_layout *layout, const struct hs_
 	put_phdr(layout->class, &placed, PT_LOAD, flags, HS_PAGE_SIZE, ret);
 }
 
-void hs_core_put_shdr(const struct hs_core_layout *layout, uint8_t *ret)
+/** A section of the file: what its header says. */
+struct section {
+	uint32_t name, type;
+	uint64_t offset, size;
+	uint32_t info;
+	uint32_t alignment;
+};
+
+static void put_shdr(struct cursor *cursor, const struct section *section)
 {
+	put_u32(cursor, section->name);
+	put_u32(cursor, section->type);
+	put_word(cursor, 0); /* sh_flags */
+	put_word(cursor, 0); /* sh_addr */
+	put_word(cursor, section->offset);
+	put_word(cursor, section->size);
+	put_u32(cursor, SHN_UNDEF); /* sh_link */
+	put_u32(cursor, section->info);
+	put_word(cursor, section->alignment);
+	put_word(cursor, 0); /* sh_entsize */
+}
+
+void hs_core_put_sections(const struct hs_core_layout *layout, uint8_t ret[HS_CORE_SECTIONS_BYTES])
+{
+	uint64_t names_offset = layout->shdr_offset + SECTION_COUNT * layout->class->shdr_bytes;
+	const struct section sections[SECTION_COUNT] = {
+		[SECTION_NULL] = { .info = (uint32_t)layout->program_headers },
+		[SECTION_NOTES] = { NAME_NOTES, SHT_NOTE, layout->note_offset, layout->note_bytes, 0, 4 },
+		[SECTION_NAMES] = { NAME_NAMES, SHT_STRTAB, names_offset, NAMES_BYTES, 0, 1 },
+	};
 	struct cursor cursor = { ret, layout->class->word_bytes };
 
-	put_u32(&cursor, 0); /* sh_name */
-	put_u32(&cursor, SHT_NULL);
-	put_word(&cursor, 0);       /* sh_flags */
-	put_word(&cursor, 0);       /* sh_addr */
-	put_word(&cursor, 0);       /* sh_offset */
-	put_word(&cursor, 1);       /* sh_size: the count of section headers */
-	put_u32(&cursor, SHN_UNDEF); /* sh_link: e_shstrndx */
-	put_u32(&cursor, layout->program_headers); /* sh_info */
-	put_word(&cursor, 0);       /* sh_addralign */
-	put_word(&cursor, 0);       /* sh_entsize */
+	for (unsigned int i = 0; i < SECTION_COUNT; i++) {
+		put_shdr(&cursor, &sections[i]);
+	}
+	memcpy(cursor.at, NAMES, NAMES_BYTES);
 }

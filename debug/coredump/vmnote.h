@@ -14,7 +14,8 @@
 #include <hindsight/coredump.h>
 
 #define HS_VMNOTE_NAME "HINDSIGHT"
-#define HS_VMNOTE_FACTS 1
+/* "HS" in the upper half: readers look at some small types without looking at the name (BFD, elfcore_grok_note). */
+#define HS_VMNOTE_FACTS 0x48530001
 #define HS_VMNOTE_VERSION 1
 
 /** What the note holds. Strings are not NULL. When read, they are borrowed from the descriptor, and NUL-terminated. */

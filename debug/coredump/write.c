@@ -144,12 +144,13 @@ static enum hs_status write_headers(const struct job *job, struct hs_error *err)
 	const struct hs_core_layout *layout = &job->layout;
 	int fd = job->place.fd;
 	const char *name = job->place.path;
-	uint8_t bytes[2 * HS_CORE_HEADER_MAX];
+	uint8_t bytes[HS_CORE_SECTIONS_BYTES];
 	enum hs_status st = write_segments(job, err);
 
 	if (st == HS_OK && layout->shdr_offset != 0) {
-		hs_core_put_shdr(layout, bytes);
-		st = hs_fd_pwrite(fd, name, bytes, layout->class->shdr_bytes, layout->shdr_offset, err);
+		hs_core_put_sections(layout, bytes);
+		st = hs_fd_pwrite(fd, name, bytes, (size_t)(layout->note_offset - layout->shdr_offset),
+				  layout->shdr_offset, err);
 	}
 	if (st == HS_OK) {
 		st = hs_fd_pwrite(fd, name, job->notes.data, job->notes.length, layout->note_offset, err);

@@ -3,10 +3,18 @@
 	.text
 	.globl _start
 _start:
+	/* Nobody called: unwinders stop here. */
+	.cfi_startproc
+#ifdef __x86_64__
+	.cfi_undefined rip
+#else
+	.cfi_undefined eip
+#endif
 	call run
 local_label:
 	nop
 	hlt
+	.cfi_endproc
 
 	.globl typed
 	.type typed, @function
