@@ -25,7 +25,7 @@ struct options {
 	const char *gdb;
 	const char *gdb_on_crash;
 	bool gdb_allow_remote;
-	const char *core;
+	const char *core; /* a directory, or "none" */
 	uint64_t timeout_ns;
 	int backend; /* enum hs_backend_choice */
 	int boot;    /* enum hs_boot */
@@ -80,7 +80,7 @@ struct run {
 
 static bool wants_core(const struct run *run)
 {
-	return !run->options.core || strcmp(run->options.core, "none") != 0;
+	return strcmp(run->options.core, "none") != 0;
 }
 
 /* A guest under a debugger and its last result, on the terminal. */
@@ -240,7 +240,8 @@ static bool handle_signal(struct run *run, struct hs_session_result *result, int
 		*ret_status = HS_EXIT_SIGNAL + signal;
 		return true;
 	}
-	hs_report_core(run->session, NULL, wants_core(run) ? run->options.core : NULL);
+	/* Asked for by name, so also with --core none. */
+	hs_report_core(run->session, NULL, wants_core(run) ? run->options.core : ".");
 	if (hs_session_start(run->session, &go_on, err)) {
 		*ret_status = hs_cli_failed(err);
 		return true;
@@ -378,8 +379,8 @@ int hs_cmd_run(int argc, char **argv)
 	int status;
 
 	run.options.core = getenv("HINDSIGHT_CORE_DIR");
-	if (run.options.core && run.options.core[0] == '\0') {
-		run.options.core = NULL;
+	if (!run.options.core || run.options.core[0] == '\0') {
+		run.options.core = ".";
 	}
 	if (hs_opts_parse(&opts, argc, argv, &run.options, &rest, &err)) {
 		return hs_cli_misused(opts.command, &err);

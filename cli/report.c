@@ -3,13 +3,17 @@
 
 #include "arch/exception.h"
 #include "base/buf.h"
+#include "base/error.h"
 #include "cli/cli.h"
 #include "cli/term.h"
 #include "session/dump.h"
+#include "symbols/symbols.h"
 #include "vmm/insn.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 4096u
@@ -22,7 +26,24 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* " at ADDRESS: INSTRUCTION", unless the registers are not those of the crash. */
+/* " FUNCTION+OFFSET (FILE:LINE)" as far as the image tells; nothing when it does not. */
+static void append_symbol(const struct hs_vm_image *image, uint64_t address, struct hs_buf *line)
+{
+	struct hs_symbols *symbols;
+	struct hs_symbol symbol;
+	char text[HS_SYMBOL_TEXT_MAX];
+
+	if (image->fd < 0 || hs_symbols_open(image->fd, image->path, &symbols, NULL)) {
+		return;
+	}
+	if (hs_symbols_lookup(symbols, hs_gva_of(address), &symbol) == HS_OK) {
+		hs_symbol_print(&symbol, text, sizeof(text));
+		hs_buf_printf(line, " %s", text);
+	}
+	hs_symbols_close(symbols);
+}
+
+/* ", at ADDRESS SYMBOL: INSTRUCTION", unless the registers are not those of the crash. */
 static void append_place(struct hs_session *session, const struct hs_crash *crash, struct hs_buf *line)
 {
 	struct hs_vm *vm = hs_session_vm(session);
@@ -34,6 +55,7 @@ static void append_place(struct hs_session *session, const struct hs_crash *cras
 		return;
 	}
 	hs_buf_printf(line, ", at 0x%llx", (unsigned long long)crash->rip);
+	append_symbol(hs_vm_image(vm), crash->rip, line);
 	if (hs_vm_cpu_get(vm, &cpu, NULL) == HS_OK) {
 		hs_insn_text(&phys, &cpu, hs_gva_of(crash->rip), text, sizeof(text));
 		hs_buf_printf(line, ": %s", text);
@@ -55,16 +77,30 @@ void hs_report_crash(struct hs_session *session, const struct hs_crash *crash)
 	hs_buf_deinit(&line);
 }
 
-void hs_report_core(struct hs_session *session, const struct hs_crash *crash, const char *path)
+/* A name that is no directory would become the core's own name. */
+static enum hs_status check_directory(const char *path, struct hs_error *err)
+{
+	struct stat info;
+
+	if (stat(path, &info) < 0) {
+		return hs_error_os(err, errno, "%s", path);
+	}
+	if (!S_ISDIR(info.st_mode)) {
+		return hs_error_os(err, ENOTDIR, "%s", path);
+	}
+	return HS_OK;
+}
+
+void hs_report_core(struct hs_session *session, const struct hs_crash *crash, const char *directory)
 {
 	struct hs_core_result result;
 	struct hs_error err;
 	char size[32];
 
-	if (hs_dump_write(session, crash, path, &result, &err)) {
+	if (check_directory(directory, &err) || hs_dump_write(session, crash, directory, &result, &err)) {
 		hs_cli_say("no core: %s", err.message);
 		return;
 	}
 	hs_term_size(result.bytes, size, sizeof(size));
-	fprintf(stderr, "core: %s (%s)%s\n", result.path, size, result.partial ? ", incomplete" : "");
+	fprintf(stderr, "core: %s (%s%s)\n", result.path, size, result.partial ? ", incomplete" : "");
 }

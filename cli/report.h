@@ -10,7 +10,7 @@
 /**
  * Print what happened and where, e.g.
  *
- *   hindsight: fault.elf: page fault (#PF): write to 0x8, not mapped, at 0x401136: mov dword ptr [rax], 0x1
+ *   hindsight: a.elf: page fault (#PF): write to 0x8, not mapped, at 0x401136 f+0x1c (a.c:12): mov dword ptr [rax], 1
  *   signal: SIGSEGV (11)
  *
  * @param session  stopped at the crash
@@ -20,9 +20,9 @@ void hs_report_crash(struct hs_session *session, const struct hs_crash *crash);
 /**
  * Write a core and print "core: PATH (SIZE)", or one line that says why there is none.
  *
- * @param crash  NULL for a guest that goes on
- * @param path   as hs_core_write()
+ * @param crash      NULL for a guest that goes on
+ * @param directory  where it goes, under its default name
  */
-void hs_report_core(struct hs_session *session, const struct hs_crash *crash, const char *path);
+void hs_report_core(struct hs_session *session, const struct hs_crash *crash, const char *directory);
 
 #endif
