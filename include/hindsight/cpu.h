@@ -47,6 +47,7 @@ struct hs_segment {
 	uint16_t selector;
 	uint8_t type; /**< the four type bits */
 	uint8_t present, dpl, db, s, l, g, avl, unusable;
+	uint8_t reserved; /**< zero; there is no padding, so that states can be compared by memcmp */
 };
 
 /** GDTR or IDTR. */
