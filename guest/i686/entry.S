@@ -21,8 +21,9 @@
 	.cfi_offset %eip, -12
 	.endm
 
-	.text
-/* hs_trap_stubs is aligned to its own size, so that stub n's low 16 bits are those of the base plus 16 n, no carry. */
+/* A section that the linker script keeps: the IDT refers to the stubs by parts of their address, which is no reference to
+ * the linker. hs_trap_stubs is aligned to its own size, so that stub n's low 16 bits are those of the base plus 16 n, no carry. */
+	.section .text.entry, "ax", @progbits
 	.balign HS_GATE_COUNT * HS_STUB_BYTES
 	.globl hs_trap_stubs
 	.type hs_trap_stubs, @function

@@ -10,9 +10,10 @@ __attribute__((noinline)) static void give_up(const char *why)
 int main(int argc, char **argv)
 {
 	char message[256] = "the guest gave up";
-	int length = 0;
-	for (int i = 1; i < argc && (size_t)length < sizeof(message); i++) {
-		length += hs_snprintf(message + length, sizeof(message) - (size_t)length, i > 1 ? " %s" : "%s", argv[i]);
+	size_t length = 0;
+	for (int i = 1; i < argc && length < sizeof(message); i++) {
+		const char *format = i > 1 ? " %s" : "%s";
+		length += (size_t)hs_snprintf(message + length, sizeof(message) - length, format, argv[i]);
 	}
 	give_up(message);
 	return 0;

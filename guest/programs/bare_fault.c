@@ -5,16 +5,13 @@
  */
 __attribute__((noreturn)) void _start(void);
 
-#define VALUE(register, value) "mov $" value ", %%e" register "\n\t"
-
 void _start(void)
 {
-	__asm__ volatile(VALUE("bx", "0x11111111") VALUE("cx", "0x22222222") VALUE("dx", "0x33333333")
-			 VALUE("si", "0x44444444") VALUE("di", "0x55555555")
-			 "bare_fault_instruction: movl $7, (%0)"
+	__asm__ volatile("bare_fault_instruction: movl $7, (%0)"
 			 :
-			 : "a"(0xDEAD0000UL)
-			 : "ebx", "ecx", "edx", "esi", "edi", "memory");
+			 : "a"(0xDEAD0000UL), "b"(0x11111111), "c"(0x22222222), "d"(0x33333333), "S"(0x44444444),
+			   "D"(0x55555555)
+			 : "memory");
 	for (;;) {
 		__asm__ volatile("hlt");
 	}

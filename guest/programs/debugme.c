@@ -95,7 +95,7 @@ FUNCTION int process(struct order *order, const char *name)
 
 FUNCTION int run(const char *name)
 {
-	struct order order = {.number = 1234};
+	struct order order = { .number = 1234 };
 	fill_item(&order.items[0], "rope", 2, 10);
 	fill_item(&order.items[1], "lamp", 1, 25);
 	fill_item(&order.items[2], "oil", 4, 3);

@@ -5,7 +5,7 @@
  */
 #include <hindsight/guest.h>
 
-static const char *const words[] = {"upper", "half"};
+static const char *const words[] = { "upper", "half" };
 
 __attribute__((noinline)) static void write_to(volatile uint8_t *where)
 {

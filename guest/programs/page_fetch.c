@@ -5,7 +5,7 @@
  */
 #include <hindsight/guest.h>
 
-static volatile uint8_t data[] = {0xC3};
+static volatile uint8_t data[] = { 0xC3 };
 
 __attribute__((noinline)) static void call(uintptr_t where)
 {

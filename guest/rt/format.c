@@ -142,7 +142,7 @@ static void put_signed(struct hs_format_out *out, const struct spec *spec, int64
 /* Flags, width, precision and length; the letter is what format points at afterwards. */
 static const char *parse_spec(const char *format, struct spec *ret)
 {
-	*ret = (struct spec){.bytes = sizeof(int)};
+	*ret = (struct spec){ .bytes = sizeof(int) };
 	for (; *format == '-' || *format == '0'; format++) {
 		ret->left |= *format == '-';
 		ret->zero |= *format == '0';
@@ -272,7 +272,7 @@ void hs_format(struct hs_format_out *out, const char *format, va_list args)
 
 int hs_vsnprintf(char *buffer, size_t size, const char *format, va_list args)
 {
-	struct hs_format_out out = {.buffer = buffer, .size = size > 0 ? size - 1 : 0};
+	struct hs_format_out out = { .buffer = buffer, .size = size > 0 ? size - 1 : 0 };
 	hs_format(&out, format, args);
 	if (size > 0) {
 		buffer[out.used] = 0;

@@ -24,7 +24,7 @@ void hs_print(const char *string)
 int hs_vprintf(const char *format, va_list args)
 {
 	char buffer[256];
-	struct hs_format_out out = {.buffer = buffer, .size = sizeof(buffer), .flush = hs_write};
+	struct hs_format_out out = { .buffer = buffer, .size = sizeof(buffer), .flush = hs_write };
 	hs_format(&out, format, args);
 	hs_write(buffer, out.used);
 	return (int)out.total;

@@ -19,7 +19,7 @@
 #define HS_PORT_HALT 108        /* the guest is done: status 0 */
 #define HS_PORT_EXIT 109        /* exit with status eax & 0xff */
 #define HS_PORT_READY 110       /* the guest is ready for calls; a no-op so far */
-#define HS_PORT_EXCEPTION 111   /* unhandled exception: (e/r)sp points at the frame below, all else is the fault's */
+#define HS_PORT_EXCEPTION 111   /* unhandled exception: stack and registers as "Exceptions" below says */
 #define HS_PORT_ROOTS 112       /* reserved: register the list of page-table roots */
 #define HS_PORT_PRINT 113       /* (r/e)si = gva, (r/e)cx = length in bytes: console output; up to 64 KiB a call */
 
@@ -53,8 +53,6 @@
 #define HS_BOOT_MAGIC 0x54484753444E4948 /* the bytes "HINDSGHT" */
 #define HS_BOOT_VERSION 1
 
-/* Exception stub: gate N of the provided IDT pushes 0 where the CPU pushed no error code, then N. */
-
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
@@ -84,8 +82,8 @@ struct hs_abi_boot {
 };
 
 /*
- * On the stack at HS_PORT_EXCEPTION, in words of the guest's size (amd64 u64, i686 u32). error_code is 0 where the CPU
- * pushed none.
+ * Exceptions. On the stack at HS_PORT_EXCEPTION, in words of the guest's size (amd64 u64, i686 u32); all other
+ * registers are those of the interrupted code. error_code is 0 where the CPU pushed none.
  *
  * i686, two rules more:
  * - sp and ss are there only when the interrupted code ran at another privilege level ((cs & 3) is not the current

@@ -37,9 +37,12 @@ void hs_format(struct hs_format_out *out, const char *format, va_list args);
 static void test_integers_as_libc(void **context)
 {
 	(void)context;
-	static const char *const formats[] = { "%d", "%i", "%u", "%x", "%X", "%1d", "%12d", "%-12d|", "%012d", "%-012d|",
-					       "%12x", "%012X", "%-3u|", "%hd", "%hhd", "%hu", "%hhx" };
-	static const int values[] = { 0, 1, -1, 9, 10, 99, 100, -100, 65535, 65536, -32769, 255, 256, INT_MAX, INT_MIN };
+	static const char *const formats[] = { "%d",    "%i",     "%u",    "%x",      "%X",   "%1d",
+					       "%12d",  "%-12d|", "%012d", "%-012d|", "%12x", "%012X",
+					       "%-3u|", "%hd",    "%hhd",  "%hu",     "%hhx" };
+	static const int values[] = {
+		0, 1, -1, 9, 10, 99, 100, -100, 65535, 65536, -32769, 255, 256, INT_MAX, INT_MIN
+	};
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
 		for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++) {
@@ -52,8 +55,9 @@ static void test_wide_integers_as_libc(void **context)
 {
 	(void)context;
 	static const char *const formats[] = { "%lld", "%llu", "%llx", "%llX", "%25lld", "%-25llu|", "%025lld" };
-	static const long long values[] = { 0, 1, -1, 4294967295, 4294967296, 4294967299, 42949672960, 999999999999999999,
-					    LLONG_MAX, LLONG_MIN };
+	static const long long values[] = { 0,          1,          -1,          4294967295,
+					    4294967296, 4294967299, 42949672960, 999999999999999999,
+					    LLONG_MAX,  LLONG_MIN };
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
 		for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++) {

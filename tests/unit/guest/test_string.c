@@ -152,9 +152,31 @@ static void test_numbers_as_libc(void **context)
 {
 	(void)context;
 	static const char *const texts[] = {
-		"0", "7", "42", "  \t\n42x", "-1", "+5", "- 5", "", "x", "0x", "0x1F", "0X1fz", "0xg", "010", "08", "zZ",
-		"18446744073709551615", "18446744073709551616", "-18446744073709551616", "99999999999999999999999",
-		"0x10000000000000000", "\v9", "+-3", "1_0", "00x1",
+		"0",
+		"7",
+		"42",
+		"  \t\n42x",
+		"-1",
+		"+5",
+		"- 5",
+		"",
+		"x",
+		"0x",
+		"0x1F",
+		"0X1fz",
+		"0xg",
+		"010",
+		"08",
+		"zZ",
+		"18446744073709551615",
+		"18446744073709551616",
+		"-18446744073709551616",
+		"99999999999999999999999",
+		"0x10000000000000000",
+		"\v9",
+		"+-3",
+		"1_0",
+		"00x1",
 	};
 	static const int bases[] = { 0, 2, 8, 10, 16, 36 };
 
@@ -165,8 +187,8 @@ static void test_numbers_as_libc(void **context)
 			unsigned long ours = guest_strtoul(texts[i], &our_end, bases[j]);
 			unsigned long theirs = strtoul(texts[i], &their_end, bases[j]);
 			if (ours != theirs || our_end != their_end) {
-				fail_msg("\"%s\" in base %d: %lu, rest \"%s\"; libc: %lu, rest \"%s\"", texts[i], bases[j],
-					 ours, our_end, theirs, their_end);
+				fail_msg("\"%s\" in base %d: %lu, rest \"%s\"; libc: %lu, rest \"%s\"", texts[i],
+					 bases[j], ours, our_end, theirs, their_end);
 			}
 		}
 	}
