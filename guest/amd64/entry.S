@@ -21,8 +21,9 @@
 	.cfi_offset %rsp, -16
 	.endm
 
-/* A section that the linker script keeps: the IDT refers to the stubs by parts of their address, which is no reference to
- * the linker. hs_trap_stubs is aligned to its own size, so that stub n's low 16 bits are those of the base plus 16 n, no carry. */
+/* A section that the linker script keeps: the IDT refers to the stubs by parts of their address, which is no reference
+ * to the linker. hs_trap_stubs is aligned to its own size, so that stub n's low 16 bits are those of the base plus 16
+ * n, no carry. */
 	.section .text.entry, "ax", @progbits
 	.balign HS_GATE_COUNT * HS_STUB_BYTES
 	.globl hs_trap_stubs
@@ -96,7 +97,7 @@ trap_entry:
 	.cfi_endproc
 	.size trap_entry, . - trap_entry
 
-/* The trap goes to the host, which takes the interrupted state from here. Should it let the guest run on, so be it: again. */
+/* The trap goes to the host, which takes the interrupted state from here. Should it let the guest run on: again. */
 	.globl hs_trap_report
 	.type hs_trap_report, @function
 hs_trap_report:

@@ -38,8 +38,8 @@ _start:
 
 	.data
 	.balign 8
-/* Segment descriptors (SDM vol. 3A 3.4.5), accessed bits set so that the CPU has nothing to write. Not constant: ltr sets
- * the busy bit of the TSS descriptor. */
+/* Segment descriptors (SDM vol. 3A 3.4.5), accessed bits set so that the CPU has nothing to write. Not constant: ltr
+ * sets the busy bit of the TSS descriptor. */
 gdt:
 	.quad 0
 	.quad 0x00AF9B000000FFFF /* 0x08: code, 64-bit, ring 0 */

@@ -41,8 +41,8 @@ _start:
 
 	.data
 	.balign 8
-/* Segment descriptors (SDM vol. 3A 3.4.5), accessed bits set so that the CPU has nothing to write. Not constant: ltr and
- * task switches set the busy bit of the TSS descriptors. */
+/* Segment descriptors (SDM vol. 3A 3.4.5), accessed bits set so that the CPU has nothing to write. Not constant: ltr
+ * and task switches set the busy bit of the TSS descriptors. */
 gdt:
 	.quad 0
 	.quad 0x00CF9B000000FFFF /* 0x08: code, flat, ring 0 */
@@ -59,8 +59,8 @@ gdt:
 	tss_descriptor hs_double_fault_tss /* 0x28 */
 gdt_end:
 
-/* Two tasks (SDM vol. 3A 7.2.1). All code but one routine runs in the first, whose TSS takes the interrupted state when a
- * double fault switches to the second: a stack overflow leaves no stack to report it from. */
+/* Two tasks (SDM vol. 3A 7.2.1). All code but one routine runs in the first, whose TSS takes the interrupted state when
+ * a double fault switches to the second: a stack overflow leaves no stack to report it from. */
 	.balign 8
 	.globl hs_tss
 	.type hs_tss, @object

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An image without the SDK and without an IDT of its own: its fault must be reported with its exact state all the same. The
- * general registers have values to be recognized by.
+ * An image without the SDK and without an IDT of its own: its fault must be reported with its exact state all the same.
+ * The general registers have values to be recognized by.
  */
 __attribute__((noreturn)) void _start(void);
 

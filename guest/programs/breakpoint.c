@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The guest's own int3, with nothing in the guest to handle it: #BP, vector 3. The saved ip is behind the instruction. */
+/* The guest's own int3, with nothing in the guest to handle it: #BP, vector 3. The saved ip is behind it. */
 #include <hindsight/guest.h>
 
 __attribute__((noinline)) static void execute_int3(void)

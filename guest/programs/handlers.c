@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest that handles its own traps: counts its int3s, answers a page fault by changing the pointer it came from, passes
- * on what is not its own, and faults within a handler.
+ * A guest that handles its own traps: counts its int3s, answers a page fault by changing the pointer it came from,
+ * passes on what is not its own, and faults within a handler.
  */
 #include <hindsight/guest.h>
 

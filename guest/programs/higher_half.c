@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest linked in the upper half of the address space, as kernels are: 0xFFFFFFFF80000000 or 0xC0000000. With the argument
- * "crash" it writes to its own code.
+ * A guest linked in the upper half of the address space, as kernels are: 0xFFFFFFFF80000000 or 0xC0000000. With the
+ * argument "crash" it writes to its own code.
  */
 #include <hindsight/guest.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A page fault on an instruction fetch: a call to an address where nothing is mapped or, with the argument "data", of data,
- * which amd64 refuses (i686's two-level page tables have no right to execute, so there it runs: a ret).
+ * A page fault on an instruction fetch: a call to an address where nothing is mapped or, with the argument "data", of
+ * data, which amd64 refuses (i686's two-level page tables have no right to execute, so there it runs: a ret).
  */
 #include <hindsight/guest.h>
 

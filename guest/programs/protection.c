@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A general protection fault: #GP, vector 13. By a selector behind the end of the GDT, which is the error code; with the
- * argument "address" (amd64) by an address that is not canonical, with error code 0.
+ * A general protection fault: #GP, vector 13. By a selector behind the end of the GDT, which is the error code; with
+ * the argument "address" (amd64) by an address that is not canonical, with error code 0.
  */
 #include <hindsight/guest.h>
 

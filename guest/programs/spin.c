@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A loop that counts, for Ctrl-C: ends with status 0 when a debugger sets `stop`, or by the argument after so many rounds. */
+/* A loop that counts, for Ctrl-C: ends with status 0 when a debugger sets `stop`, or by the argument after so many
+ * rounds. */
 #include <hindsight/guest.h>
 
 volatile unsigned long counter;

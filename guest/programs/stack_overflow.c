@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Recursion without end. On amd64 the page below the stack faults and the fault has a stack of its own: #PF. On i686 the fault
- * cannot be pushed either: #DF, through a task gate.
+ * Recursion without end. On amd64 the page below the stack faults and the fault has a stack of its own: #PF. On i686
+ * the fault cannot be pushed either: #DF, through a task gate.
  */
 #include <hindsight/guest.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Numbers that the assembly and the C of the runtime share: selectors of the SDK's own GDT, the interrupt stacks, the TSS.
- * Only #defines outside the __ASSEMBLER__ guard.
+ * Numbers that the assembly and the C of the runtime share: selectors of the SDK's own GDT, the interrupt stacks, the
+ * TSS. Only #defines outside the __ASSEMBLER__ guard.
  */
 #ifndef HS_GUEST_RT_CPU_H
 #define HS_GUEST_RT_CPU_H

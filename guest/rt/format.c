@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Formatted text: a format string and its arguments in, bytes out to a buffer that is flushed when full. Knows integers,
- * pointers, characters and strings; no floating point (the runtime never touches vector registers) and no %n.
+ * Formatted text: a format string and its arguments in, bytes out to a buffer that is flushed when full. Knows
+ * integers, pointers, characters and strings; no floating point (the runtime never touches vector registers) and no %n.
  */
 #include "rt.h"
 

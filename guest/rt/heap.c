@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The heap: blocks side by side in one range, each with its size and that of its left neighbour in front of it (boundary
- * tags: Knuth, The Art of Computer Programming vol. 1, 2.5), so that a freed block joins its free neighbours without a
- * walk. Free blocks are also in a list; the first that is large enough is taken.
+ * The heap: blocks side by side in one range, each with its size and that of its left neighbour in front of it
+ * (boundary tags: Knuth, The Art of Computer Programming vol. 1, 2.5), so that a freed block joins its free neighbours
+ * without a walk. Free blocks are also in a list; the first that is large enough is taken.
  *
  * No page is touched before it is needed, and nothing is cleared.
  */

@@ -29,7 +29,7 @@ struct hs_heap {
 /* Make one free block of the range. */
 void hs_heap_init(struct hs_heap *heap, void *start, size_t length);
 void *hs_heap_alloc(struct hs_heap *heap, size_t length);
-void *hs_heap_resize(struct hs_heap *heap, void *block, size_t length);
-void hs_heap_free(struct hs_heap *heap, void *block);
+void *hs_heap_resize(struct hs_heap *heap, void *payload, size_t length);
+void hs_heap_free(struct hs_heap *heap, void *payload);
 
 #endif

@@ -34,7 +34,7 @@ void hs_halt(void)
 
 void hs_abort(const char *message)
 {
-	/* Three bytes of the message in each word, above their count; a byte 0xFF ends it, so a message cannot hold one. */
+	/* Three bytes of the message in each word, above their count. A byte 0xFF ends it: no message holds one. */
 	while (*message != 0) {
 		uint32_t word = 0;
 		uint32_t count = 0;

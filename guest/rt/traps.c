@@ -25,8 +25,9 @@ void hs_trap_set_handler(unsigned int vector, hs_trap_fn *handler)
 #ifdef __x86_64__
 extern struct hs_tss64 hs_tss;
 
-/* The CPU starts at the top of the interrupt stack whenever it is entered, so while a handler runs the top is moved below
- * what is in use. IST1 is the double fault's, which is never handled; IST2 serves all other gates that have one. */
+/* The CPU starts at the top of the interrupt stack whenever it is entered, so while a handler runs the top is moved
+ * below what is in use. IST1 is the double fault's, which is never handled; IST2 serves the other gates that need a
+ * stack of their own. */
 static void stack_move(int slots)
 {
 	hs_tss.ist[1] += (uint64_t)((int64_t)slots * HS_STACK_SLOT);

@@ -3,8 +3,8 @@
  * What a guest written against the hindsight SDK may call. A program defines main() and links with the runtime; it runs
  * at privilege level 0 with paging on and no operating system below it. docs/guest-abi.md tells the whole story.
  *
- * The runtime owns one stack and one heap, both provided by the host, and is not reentrant: a trap handler must not call
- * the heap when the code it interrupted may have been in it.
+ * The runtime owns one stack and one heap, both provided by the host, and is not reentrant: a trap handler must not
+ * call the heap when the code it interrupted may have been in it.
  */
 #ifndef HINDSIGHT_GUEST_H
 #define HINDSIGHT_GUEST_H

@@ -13,10 +13,11 @@ cd "$scratch"
 
 DESTDIR=$scratch/root meson install -C "$build" --no-rebuild --quiet --tags guest
 libraries=$(find root -name pkgconfig)
-prefix=$scratch/root$(PKG_CONFIG_LIBDIR=$libraries pkg-config --variable=prefix hindsight-guest-amd64)
+export PKG_CONFIG_LIBDIR="$libraries"
+prefix=$scratch/root$(pkg-config --variable=prefix hindsight-guest-amd64)
 for arch in amd64 i686; do
 	mkdir $arch
-	flags=$(PKG_CONFIG_LIBDIR=$libraries pkg-config --define-variable=prefix="$prefix" --cflags --libs hindsight-guest-$arch)
+	flags=$(pkg-config --define-variable=prefix="$prefix" --cflags --libs hindsight-guest-$arch)
 	# Before the source and behind it: both orders are in use.
 	# shellcheck disable=SC2086
 	"$@" -g -o $arch/hello.elf "$source/guest/programs/hello.c" $flags
