@@ -150,6 +150,14 @@ class TestImages(unittest.TestCase):
         code = output("objdump", "-d", "--no-show-raw-insn", image.path)
         self.assertNotRegex(code, r"%[xyz]?mm\d|%st\b|\tf(ld|st|add|mul|init)")
 
+    @each_with_sdk
+    def test_debuggers_can_unwind_from_every_function(self, image):
+        frames = output("readelf", "--debug-dump=frames", image.path)
+        ranges = [(int(start, 16), int(end, 16)) for start, end in re.findall(r" FDE .* pc=(\w+)\.\.(\w+)", frames)]
+        for name in ("_start", "main", "hs_guest_start", "trap_entry", "hs_trap_stubs"):
+            address = image.symbols[name]
+            self.assertTrue(any(start <= address < end for start, end in ranges), name)
+
     @each
     def test_sources_named_by_the_debug_information_are_there(self, image):
         info = output("readelf", "--debug-dump=info", "--dwarf-depth=1", image.path)
