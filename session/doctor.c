@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/doctor.h"
 
+#include "base/json.h"
 #include "vmm/backend.h"
 #include "vmm/kvm/probe.h"
 
@@ -224,26 +225,10 @@ void hs_doctor_text(const struct hs_probe *probe, bool colour, struct hs_buf *ou
 	}
 }
 
-static void put_json_string(struct hs_buf *out, const char *text)
-{
-	hs_buf_append_byte(out, '"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\') {
-			hs_buf_append_byte(out, '\\');
-			hs_buf_append_byte(out, (uint8_t)*text);
-		} else if ((unsigned char)*text < 0x20) {
-			hs_buf_printf(out, "\\u%04x", (unsigned int)*text);
-		} else {
-			hs_buf_append_byte(out, (uint8_t)*text);
-		}
-	}
-	hs_buf_append_byte(out, '"');
-}
-
 static void put_json_member(struct hs_buf *out, const char *name, const char *text)
 {
 	hs_buf_printf(out, "\"%s\": ", name);
-	put_json_string(out, text);
+	hs_json_string(out, text);
 }
 
 static void put_json_host(struct hs_buf *out, const struct hs_probe *probe)
@@ -281,7 +266,7 @@ void hs_doctor_json(const struct hs_probe *probe, struct hs_buf *out)
 	hs_buf_append_string(out, "}, \"advice\": [");
 	for (unsigned int i = 0; i < count; i++) {
 		hs_buf_append_string(out, i == 0 ? "" : ", ");
-		put_json_string(out, advice[i]);
+		hs_json_string(out, advice[i]);
 	}
 	hs_buf_append_string(out, "]}\n");
 }

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* hindsight core WORD: one row and one function for each word. */
+#include "cli/cli.h"
+#include "cli/core_info.h"
+#include "cli/opts.h"
+#include "cli/term.h"
+
+#include <hindsight/coredump.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct info_options {
+	bool json;
+	bool all;
+};
+
+static const struct hs_opt info_rows[] = {
+	{ "json", HS_OPT_FLAG, offsetof(struct info_options, json), NULL, "print one JSON object", NULL },
+	{ "all", HS_OPT_FLAG, offsetof(struct info_options, all), NULL, "list every segment", NULL },
+};
+
+static const struct hs_opts info_opts = {
+	.command = "core info",
+	.operands = "FILE",
+	.summary = "Show what is in a core: guest, reason, registers, segments, files and notes",
+	.rows = info_rows,
+	.count = sizeof(info_rows) / sizeof(info_rows[0]),
+};
+
+static int core_info(int argc, char **argv)
+{
+	struct info_options options = { 0 };
+	struct hs_opts_rest rest;
+	struct hs_core *core;
+	struct hs_error err;
+	bool complete = true;
+
+	if (hs_opts_parse(&info_opts, argc, argv, &options, &rest, &err)) {
+		return hs_cli_misused(info_opts.command, &err);
+	}
+	if (rest.help) {
+		hs_opts_help(&info_opts, stdout);
+		return HS_EXIT_OK;
+	}
+	if (hs_opts_operands(&rest, 1, "FILE", &err)) {
+		return hs_cli_misused(info_opts.command, &err);
+	}
+	if (hs_core_open(rest.operands[0], &core, &err)) {
+		return hs_cli_failed(&err);
+	}
+	if (options.json) {
+		complete = hs_core_info_json(core, rest.operands[0], stdout);
+	} else {
+		hs_core_info_text(core, rest.operands[0], hs_term_colour(STDOUT_FILENO), options.all, stdout);
+	}
+	hs_core_close(core);
+	if (!complete) {
+		hs_cli_say("%s: no memory to show all of it", rest.operands[0]);
+		return HS_EXIT_FAILED;
+	}
+	return HS_EXIT_OK;
+}
+
+struct word {
+	const char *name;
+	const char *summary;
+	int (*main)(int argc, char **argv);
+};
+
+static const struct word words[] = {
+	{ "info", "show what is in a core", core_info },
+};
+
+#define WORD_COUNT (sizeof(words) / sizeof(words[0]))
+
+static int print_help(void)
+{
+	printf("Usage: hindsight core WORD [OPTIONS] FILE\n"
+	       "\n"
+	       "Look into the core of a guest.\n"
+	       "\n"
+	       "Words:\n");
+	for (size_t i = 0; i < WORD_COUNT; i++) {
+		printf("  %-10s %s\n", words[i].name, words[i].summary);
+	}
+	printf("\n"
+	       "Options:\n"
+	       "  --help     show this help and exit; after a word, the word's\n");
+	return HS_EXIT_OK;
+}
+
+int hs_cmd_core(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+
+	if (!word) {
+		hs_cli_say("core: no word given (try 'hindsight core --help')");
+		return HS_EXIT_USAGE;
+	}
+	if (strcmp(word, "--help") == 0) {
+		return print_help();
+	}
+	for (size_t i = 0; i < WORD_COUNT; i++) {
+		if (strcmp(words[i].name, word) == 0) {
+			return words[i].main(argc - 1, argv + 1);
+		}
+	}
+	hs_cli_say("core: unknown %s '%s' (try 'hindsight core --help')", word[0] == '-' ? "option" : "word", word);
+	return HS_EXIT_USAGE;
+}
