@@ -21,6 +21,12 @@ static inline uint64_t hs_entry_load(const uint8_t *bytes, unsigned int entry_by
 	return entry_bytes == 8 ? hs_get_le64(bytes) : hs_get_le32(bytes);
 }
 
+/** How many whole entries there are in so many bytes. No division: this is asked for every table of every walk. */
+static inline uint64_t hs_entry_count(uint64_t bytes, unsigned int entry_bytes)
+{
+	return bytes >> (entry_bytes == 8 ? 3 : 2);
+}
+
 static inline void hs_entry_store(uint8_t *bytes, unsigned int entry_bytes, uint64_t entry)
 {
 	hs_put_le(bytes, entry, entry_bytes);

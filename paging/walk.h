@@ -8,6 +8,8 @@
 
 #include <hindsight/paging.h>
 
+#include "paging/format.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,16 +27,16 @@
 void hs_walk_init(struct hs_walk *walk, const struct hs_phys *phys, const struct hs_root *root, uint64_t tables,
 		  bool ahead);
 
-/** What is at gva. False, and *ret untouched, when that takes more tables than are left. */
+/** What is at gva. False, and *ret undefined, when that takes more tables than are left. */
 bool hs_walk_find(struct hs_walk *walk, uint64_t gva, struct hs_range *ret);
 
 /** Let the range that hs_walk_find() just gave grow over the entries behind it that go on the same way. */
 void hs_walk_extend(struct hs_walk *walk, struct hs_range *range);
 
-/** Read the entry at index of the deepest open table; false when it is not in physical memory. */
-bool hs_walk_entry(struct hs_walk *walk, uint32_t index, uint64_t *ret);
-
 /** True when an entry at this depth maps memory, under the root's control bits. */
-bool hs_walk_is_leaf(const struct hs_walk *walk, unsigned int depth, uint64_t entry);
+static inline bool hs_walk_is_leaf(const struct hs_walk *walk, unsigned int depth, uint64_t entry)
+{
+	return (entry & walk->levels[depth].leaf_mask) == walk->format->level[depth].leaf.value;
+}
 
 #endif
