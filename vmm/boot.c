@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Filling a planned guest's memory: image, boot information, bookkeeping, page tables, and the tables of boot_tables.h. */
+/* Filling a planned guest's memory: image, boot information, bookkeeping, page tables, and the tables of
+ * boot_tables.h. */
 #include "vmm/boot.h"
 
 #include "base/bytes.h"

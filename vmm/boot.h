@@ -22,7 +22,8 @@
  * The memory must be there (layout->snapshot_gpa and scratch_gpa), writable and all zero: only what is not zero is
  * written. A config->seed of 0 asks getrandom(). On failure the memory is partly written and *ret untouched.
  *
- * Errors of phys pass through; HS_ERR_FORMAT or HS_ERR_IO when the image file has changed since it was opened; HS_ERR_NOMEM.
+ * Errors of phys pass through; HS_ERR_FORMAT or HS_ERR_IO when the image file has changed since it was opened;
+ * HS_ERR_NOMEM.
  *
  * @param image, layout, config  borrowed for the call; layout is hs_layout_plan()'s for the same image and config;
  *                               config may be NULL

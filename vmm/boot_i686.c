@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The tables and the entry state of an i686 guest. Interrupt gates push on the current stack at ring 0 and on the exception
- * stack (TSS ss0:esp0) when they come from ring 3. A ring 0 stack that cannot be pushed to ends in a double fault, and
- * that one is a task gate: a second TSS brings a stack of its own, and the interrupted state is saved in the first TSS
- * (abi.h says how the host finds it).
+ * The tables and the entry state of an i686 guest. Interrupt gates push on the current stack at ring 0 and on the
+ * exception stack (TSS ss0:esp0) when they come from ring 3. A ring 0 stack that cannot be pushed to ends in a double
+ * fault, and that one is a task gate: a second TSS brings a stack of its own, and the interrupted state is saved in
+ * the first TSS (abi.h says how the host finds it).
  *
  * Sources: SDM vol. 3A 6.11 (gates), 7.2.1 (TSS), 7.2.5 (task gate), 7.3 (what a task switch saves).
  */

@@ -43,8 +43,8 @@ static const struct hs_segment data = {
 };
 
 /*
- * One stub, of at most 11 bytes: complete the frame of abi.h, tell the host, and tell it again should it let the guest run on.
- * No register is changed. push imm32, because push imm8 would make vectors from 128 on negative.
+ * One stub, of at most 11 bytes: complete the frame of abi.h, tell the host, and tell it again should it let the
+ * guest run on. No register is changed. push imm32, because push imm8 would make vectors from 128 on negative.
  */
 static void write_stub(uint8_t *at, unsigned int vector)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The descriptor tables that a guest gets, and the CPU state that goes with them, as bytes: composed by boot_amd64.c and
- * boot_i686.c, written to memory by boot.c. Pure.
+ * The descriptor tables that a guest gets, and the CPU state that goes with them, as bytes: composed by boot_amd64.c
+ * and boot_i686.c, written to memory by boot.c. Pure.
  *
  * The page of HS_AREA_DESCRIPTORS, both arches:
  *   0x000  GDT: null, ring 0 code and data, ring 3 32-bit code, data, 64-bit code, TSS (two slots), double-fault TSS
@@ -64,7 +64,8 @@ void hs_boot_amd64_compose(const struct hs_layout *layout, const struct hs_boot_
 void hs_boot_i686_compose(const struct hs_layout *layout, const struct hs_boot_entry *entry,
 			  struct hs_boot_tables *tables, struct hs_cpu_state *cpu);
 
-/** What the two have in common: stubs, the GDT but for its TSSs, segment registers, GDTR, CR0, CR3, PAT, debug registers. */
+/** What the two have in common: stubs, the GDT but for its TSSs, segment registers, GDTR, CR0, CR3, PAT, debug
+ * registers. */
 void hs_boot_compose_common(const struct hs_layout *layout, struct hs_boot_tables *tables, struct hs_cpu_state *cpu);
 
 /** The busy TSS at HS_AREA_DESCRIPTORS + offset as TR holds it. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Segment descriptors: the eight bytes of a GDT entry and the hidden part of a segment register are two forms of one thing
- * (SDM vol. 3A 3.4.3, 3.4.5, figure 3-8).
+ * Segment descriptors: the eight bytes of a GDT entry and the hidden part of a segment register are two forms of one
+ * thing (SDM vol. 3A 3.4.3, 3.4.5, figure 3-8).
  */
 #ifndef HS_VMM_DESCRIPTOR_H
 #define HS_VMM_DESCRIPTOR_H

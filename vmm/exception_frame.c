@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the CPU pushed, or saved in a TSS, put back into the registers. Two ways in: a frame on the stack (interrupt gates,
- * both arches) and the TSS of the interrupted task (i686 task gates). The state is composed aside and copied when all of it
- * has been found good.
+ * What the CPU pushed, or saved in a TSS, put back into the registers. Two ways in: a frame on the stack (interrupt
+ * gates, both arches) and the TSS of the interrupted task (i686 task gates). The state is composed aside and copied
+ * when all of it has been found good.
  *
  * Sources: SDM vol. 3A 6.12.1 (frames), 6.14.2 (64-bit frames), 7.3 (task switching); abi.h.
  */
@@ -95,8 +95,8 @@ static enum hs_status check_flags(const struct frame *frame, uint64_t flags, str
 	return HS_OK;
 }
 
-/* CS of the interrupted code. With the selector that is loaded now the hidden part is at hand, which holds even when the
- * guest has loaded another GDT since. */
+/* CS of the interrupted code. With the selector that is loaded now the hidden part is at hand, which holds even when
+ * the guest has loaded another GDT since. */
 static enum hs_status take_code(const struct frame *frame, struct hs_cpu_state *state, struct hs_error *err)
 {
 	uint16_t selector = (uint16_t)frame->words[WORD_CS];
@@ -231,7 +231,7 @@ static enum hs_status rewind_task(const struct frame *frame, struct hs_cpu_state
 	state->rip = hs_get_le32(tss + HS_TSS32_EIP);
 	state->rflags = hs_get_le32(tss + HS_TSS32_EFLAGS);
 	state->cr3 = hs_get_le32(tss + HS_TSS32_CR3);
-	/* Set by the switch. What it was before is not known; a guest that leaves it set does so for a while at most. */
+	/* Set by the switch. What it was before is not known; guests leave it set for a while at most. */
 	state->cr0 &= ~(uint64_t)CR0_TS;
 	return take_task_segments(frame, tss, state, err);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From the CPU at an out to HS_PORT_EXCEPTION back to the code that was interrupted: the trap frame on the guest's stack
- * (struct hs_abi_exception64 and 32 in abi.h) undone. The frame is the guest's memory, so nothing in it is trusted.
+ * From the CPU at an out to HS_PORT_EXCEPTION back to the code that was interrupted: the trap frame on the guest's
+ * stack (struct hs_abi_exception64 and 32 in abi.h) undone. The frame is the guest's memory, so nothing in it is
+ * trusted.
  */
 #ifndef HS_VMM_EXCEPTION_FRAME_H
 #define HS_VMM_EXCEPTION_FRAME_H
@@ -21,11 +22,12 @@ struct hs_exception_frame {
 };
 
 /**
- * Turn the state at the out into the interrupted state: rip, cs, rflags, rsp, ss; every other register is still as it was.
+ * Turn the state at the out into the interrupted state: rip, cs, rflags, rsp, ss; every other register is still as it
+ * was.
  *
  * A double fault that came through an i686 task gate (vector 8 and EFLAGS.NT set) is taken back from the TSS that the
- * back link names instead: general registers, segments, eflags, eip, CR3 and TR. The CPU does not save CR3 in a task switch (SDM
- * vol. 3A 7.3), so that is what the TSS's own CR3 field says.
+ * back link names instead: general registers, segments, eflags, eip, CR3 and TR. The CPU does not save CR3 in a task
+ * switch (SDM vol. 3A 7.3), so that is what the TSS's own CR3 field says.
  *
  * rip is left as the CPU pushed it: behind the instruction for traps (#BP, #OF).
  *

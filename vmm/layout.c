@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The plan of a guest's memory. Where things go is in layout_place.c; here is what depends on everything at once: how many
- * pages of tables it takes, hence how large the scratch region must be, hence whether it all fits.
+ * The plan of a guest's memory. Where things go is in layout_place.c; here is what depends on everything at once: how
+ * many pages of tables it takes, hence how large the scratch region must be, hence whether it all fits.
  */
 #include "vmm/layout.h"
 
@@ -64,7 +64,7 @@ void hs_layout_segment(const struct hs_layout *layout, const struct hs_image *im
 		.file_length = segment->file_length,
 		.prot = segment->prot,
 	};
-	/* A file that keeps the page alignment (nearly all do) can be told as whole pages, as a core's NT_FILE wants. */
+	/* A file that keeps the page alignment, as nearly all do, can be told as the whole pages of NT_FILE. */
 	if (segment->file_length > 0 && segment->file_offset >= lead &&
 	    (segment->file_offset - lead) % HS_PAGE_SIZE == 0) {
 		ret->file_offset -= lead;

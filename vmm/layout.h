@@ -48,8 +48,8 @@ struct hs_area {
 	int prot;        /* bits of enum hs_prot; 0 when the guest has no mapping of it */
 };
 
-/* A segment makes at most two areas more than the one before it left (its shared first page, its rest), plus one of each
- * other kind. */
+/* A segment makes at most two areas more than the one before it left (its shared first page, its rest), plus one of
+ * each other kind. */
 #define HS_LAYOUT_AREAS_MAX (2 * HS_IMAGE_SEGMENTS_MAX + HS_AREA_KIND_COUNT)
 
 /** A plan. Plain data, copied by assignment. */
@@ -70,8 +70,8 @@ struct hs_layout {
 /**
  * Plan the memory of a guest.
  *
- * HS_ERR_RANGE: a size is too small or too large, or things do not fit; the message names the option and the smallest value
- * that would work. HS_ERR_INVALID: arguments that make no sense. HS_ERR_UNSUPPORTED: PVH boot.
+ * HS_ERR_RANGE: a size is too small or too large, or things do not fit; the message names the option and the smallest
+ * value that would work. HS_ERR_INVALID: arguments that make no sense. HS_ERR_UNSUPPORTED: PVH boot.
  *
  * @param image   borrowed for the call
  * @param config  borrowed for the call; NULL means all defaults

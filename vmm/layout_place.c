@@ -7,8 +7,8 @@
 
 #include <hindsight/abi.h>
 
-/* Bytes of the areas whose size is fixed: one page of tables the CPU writes to, one of gates (256 of 16 bytes at most), one
- * of stubs (256 of 16 bytes). */
+/* Bytes of the areas whose size is fixed: one page of tables the CPU writes to, one of gates (256 of 16 bytes at
+ * most), one of stubs (256 of 16 bytes). */
 #define FIXED_AREA_BYTES HS_PAGE_SIZE
 
 #define WRITABLE (HS_PROT_READ | HS_PROT_WRITE)
@@ -25,8 +25,8 @@ static bool is_write_and_exec(int prot)
 }
 
 /*
- * A page that holds the end of what came before and the start of a segment. It can only have one set of permissions: their
- * union, as long as that does not make code writable that nobody asked to have so.
+ * A page that holds the end of what came before and the start of a segment. It can only have one set of permissions:
+ * their union, as long as that does not make code writable that nobody asked to have so.
  */
 static enum hs_status share_page(const struct hs_image *image, struct hs_layout *layout, int prot, struct hs_error *err)
 {

@@ -51,7 +51,8 @@ enum hs_status hs_image_check_in_file(const struct hs_image_file *file, size_t i
 		(unsigned long long)length, (unsigned long long)offset, (unsigned long long)file->bytes);
 }
 
-/* A file without a name (deleted, or in memory only) that was opened through /proc keeps that path, which is absolute. */
+/* A file without a name (deleted, or in memory only) that was opened through /proc keeps that path, which is
+ * absolute. */
 static enum hs_status keep_path(struct hs_image *image, const char *path, struct hs_error *err)
 {
 	image->path = realpath(path, NULL);
@@ -162,7 +163,8 @@ static enum hs_status read_header(struct hs_image_file *file, struct hs_error *e
 	const char *path = file->image->path;
 	enum hs_status st;
 
-	/* Of libelf's state, this says which version of the ELF standard we know; it is the same for every user of it. */
+	/* Of libelf's state, this says which version of the ELF standard we know; it is the same for every user of
+	 * it. */
 	elf_version(EV_CURRENT);
 	file->elf = elf_begin(file->image->fd, ELF_C_READ, NULL);
 	if (file->elf && elf_kind(file->elf) != ELF_K_ELF) {
@@ -307,7 +309,8 @@ static void take_addresses(const struct hs_image_file *file)
 	}
 }
 
-/* The program headers as the guest sees them, for AT_PHDR in a core: where the segment that holds their bytes puts them. */
+/* The program headers as the guest sees them, for AT_PHDR in a core: where the segment that holds their bytes puts
+ * them. */
 static void locate_phdrs(const struct hs_image_file *file)
 {
 	struct hs_image *image = file->image;

@@ -56,9 +56,10 @@ struct hs_image {
 /**
  * Open and check an image.
  *
- * HS_ERR_NOT_FOUND, HS_ERR_PERMISSION, HS_ERR_IO: the file. HS_ERR_FORMAT: not an ELF or a broken one. HS_ERR_UNSUPPORTED:
- * a sound ELF that is no guest (another machine, dynamic, an object file). HS_ERR_RANGE: segments that overlap or lie
- * where they cannot. HS_ERR_NOMEM. The message names the file and the problem. On failure nothing is left open.
+ * HS_ERR_NOT_FOUND, HS_ERR_PERMISSION, HS_ERR_IO: the file. HS_ERR_FORMAT: not an ELF or a broken one.
+ * HS_ERR_UNSUPPORTED: a sound ELF that is no guest (another machine, dynamic, an object file). HS_ERR_RANGE: segments
+ * that overlap or lie where they cannot. HS_ERR_NOMEM. The message names the file and the problem. On failure nothing
+ * is left open.
  *
  * @param path  copied
  * @param ret   the image, owned by the caller until hs_image_close()

@@ -36,7 +36,8 @@ HS_MUST_CHECK enum hs_status hs_segment_load_stack(const struct hs_segment_sourc
 /** DS, ES, FS or GS; null makes it unusable. */
 HS_MUST_CHECK enum hs_status hs_segment_load_data(const struct hs_segment_source *source, uint16_t selector,
 						  struct hs_segment *ret, struct hs_error *err);
-/** LDTR or TR of 32-bit mode: a system descriptor of that type (enum hs_descriptor_type) in the GDT; null makes it unusable. */
+/** LDTR or TR of 32-bit mode: a system descriptor of that type (enum hs_descriptor_type) in the GDT; null makes it
+ * unusable. */
 HS_MUST_CHECK enum hs_status hs_segment_load_system(const struct hs_segment_source *source, uint16_t selector,
 						    uint8_t type, struct hs_segment *ret, struct hs_error *err);
 

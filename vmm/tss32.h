@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The 32-bit TSS (SDM vol. 3A figure 7-2), as offsets; its registers stand in the order of enum hs_gpr and enum hs_seg. */
+/* The 32-bit TSS (SDM vol. 3A figure 7-2), as offsets; its registers stand in the order of enum hs_gpr and enum
+ * hs_seg. */
 #ifndef HS_VMM_TSS32_H
 #define HS_VMM_TSS32_H
 

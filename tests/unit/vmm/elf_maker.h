@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Small ELF images made in memory, good ones and, field by field, bad ones. It writes what it is told and checks nothing.
- * The file is nameless (memfd) and opened by its path in /proc, so a test leaves nothing behind.
+ * Small ELF images made in memory, good ones and, field by field, bad ones. It writes what it is told and checks
+ * nothing. The file is nameless (memfd) and opened by its path in /proc, so a test leaves nothing behind.
  */
 #ifndef HS_TEST_ELF_MAKER_H
 #define HS_TEST_ELF_MAKER_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Images as hs_image_open() would give them, without a file, and what a plan for one is expected to be. For cmocka tests. */
+/* Images as hs_image_open() would give them, without a file, and what a plan for one is expected to be. For cmocka
+ * tests. */
 #ifndef HS_TEST_LAYOUT_ASSERTS_H
 #define HS_TEST_LAYOUT_ASSERTS_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rules that every layout keeps, whatever it was made for; the unit tests and the fuzz test ask the same question. */
+/* The rules that every layout keeps, whatever it was made for; the unit tests and the fuzz test ask the same
+ * question. */
 #ifndef HS_TEST_LAYOUT_CHECK_H
 #define HS_TEST_LAYOUT_CHECK_H
 
