@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * hindsight run: one guest from its first instruction to its end, on the terminal or under a debugger. The exit status is
- * the guest's own, or says how it ended (cli.h).
+ * hindsight run: one guest from its first instruction to its end, on the terminal or under a debugger. The exit
+ * status is the guest's own, or says how it ended (cli.h).
  */
 #include "base/error.h"
 #include "cli/cli.h"
@@ -48,20 +48,24 @@ static const struct hs_opt rows[] = {
 	  "where cores go [$HINDSIGHT_CORE_DIR, else .]", NULL },
 	{ "timeout", HS_OPT_SECONDS, offsetof(struct options, timeout_ns), "S",
 	  "end the guest after S seconds of running", NULL },
-	{ "backend", HS_OPT_CHOICE, offsetof(struct options, backend), "NAME", "CPU: auto, kvm or soft [auto]", backends },
-	{ "boot", HS_OPT_CHOICE, offsetof(struct options, boot), "KIND", "protocol: auto, native or pvh [auto]", boots },
+	{ "backend", HS_OPT_CHOICE, offsetof(struct options, backend), "NAME", "CPU: auto, kvm or soft [auto]",
+	  backends },
+	{ "boot", HS_OPT_CHOICE, offsetof(struct options, boot), "KIND", "protocol: auto, native or pvh [auto]",
+	  boots },
 	{ "heap", HS_OPT_SIZE, offsetof(struct options, heap_bytes), "SIZE", "heap of the guest [128K]", NULL },
 	{ "scratch", HS_OPT_SIZE, offsetof(struct options, scratch_bytes), "SIZE", "scratch memory [288K]", NULL },
 	{ "memory", HS_OPT_SIZE, offsetof(struct options, memory_bytes), "SIZE", "most memory in all [1G]", NULL },
-	{ "log-level", HS_OPT_NUMBER, offsetof(struct options, log_level), "N", "log level that the guest is told [0]", NULL },
+	{ "log-level", HS_OPT_NUMBER, offsetof(struct options, log_level), "N", "log level that the guest is told [0]",
+	  NULL },
 };
 
 static const struct hs_opts opts = {
 	.command = "run",
 	.operands = "GUEST [-- ARGS...]",
 	.summary = "Run a guest: a static ELF image for amd64 or i686",
-	.epilogue = "ADDR is :PORT (loopback), HOST:PORT, unix:PATH or stdio. SIZE is bytes, or with K, M or G.\n"
-		    "SIGQUIT writes a core of the running guest, which goes on; SIGINT and SIGTERM end it without one.\n",
+	.epilogue =
+		"ADDR is :PORT (loopback), HOST:PORT, unix:PATH or stdio. SIZE is bytes, or with K, M or G.\n"
+		"SIGQUIT writes a core of the running guest, which goes on; SIGINT and SIGTERM end it without one.\n",
 	.rows = rows,
 	.count = sizeof(rows) / sizeof(rows[0]),
 };
@@ -76,6 +80,8 @@ struct run {
 	struct hs_console console;
 	struct hs_session *session;
 	struct hs_gdb_listener *listener;
+	struct hs_crash reported_crash; /* the one that has been printed last, if any has */
+	bool reported;
 };
 
 static bool wants_core(const struct run *run)
@@ -83,13 +89,26 @@ static bool wants_core(const struct run *run)
 	return strcmp(run->options.core, "none") != 0;
 }
 
-/* A guest under a debugger and its last result, on the terminal. */
+/* Print what happened, once. */
+static void report(struct run *run, const struct hs_crash *crash)
+{
+	const struct hs_crash *before = &run->reported_crash;
+
+	if (run->reported && before->rip == crash->rip && strcmp(before->text, crash->text) == 0) {
+		return;
+	}
+	run->reported = true;
+	run->reported_crash = *crash;
+	hs_report_crash(run->session, crash);
+}
+
+/* A crash is final. */
 static void on_crash(void *ctx, const struct hs_crash *crash)
 {
 	struct run *run = ctx;
 
 	hs_console_flush(&run->console, run->signals.stop_fd);
-	hs_report_crash(run->session, crash);
+	report(run, crash);
 	if (wants_core(run)) {
 		hs_report_core(run->session, crash, run->options.core);
 	}
@@ -195,7 +214,8 @@ static enum hs_status listen_for_debugger(struct run *run, const char *address, 
 	if (st == HS_ERR_PERMISSION && err->os_errno == 0 && !allow) {
 		return hs_error_set(err, st, 0, 0,
 				    "%s: reachable from other hosts, and whoever connects controls the guest "
-				    "(--gdb-allow-remote allows it)", address);
+				    "(--gdb-allow-remote allows it)",
+				    address);
 	}
 	return st;
 }
@@ -206,7 +226,7 @@ static int handle_crash(struct run *run, const struct hs_event *event)
 	struct hs_error err;
 
 	if (run->options.gdb_on_crash) {
-		hs_report_crash(run->session, &event->crash);
+		report(run, &event->crash);
 		if (listen_for_debugger(run, run->options.gdb_on_crash, &err) == HS_OK) {
 			return debug(run, event);
 		}
@@ -216,8 +236,10 @@ static int handle_crash(struct run *run, const struct hs_event *event)
 	return status_of_crash(&event->crash);
 }
 
-/* A signal has come while the guest runs: stop the guest for it. True: *ret_status is how the command ends, or *result is
- * the end of the guest, which was faster (*ret_status is -1 then). */
+/*
+ * A signal has come while the guest runs: stop the guest for it. True: *ret_status is how the command ends, or
+ * *result is the end of the guest, which was faster (*ret_status is -1 then).
+ */
 static bool handle_signal(struct run *run, struct hs_session_result *result, int *ret_status, struct hs_error *err)
 {
 	static const struct hs_resume go_on = { .kind = HS_RESUME_CONTINUE };
@@ -309,8 +331,8 @@ static enum hs_status make_session(struct run *run, struct hs_error *err)
 	enum hs_status st;
 
 	/* With the protocol on stdout, the guest's output has to go elsewhere. */
-	hs_console_init(&run->console, run->options.gdb && strcmp(run->options.gdb, "stdio") == 0 ? STDERR_FILENO :
-												    STDOUT_FILENO);
+	hs_console_init(&run->console,
+			run->options.gdb && strcmp(run->options.gdb, "stdio") == 0 ? STDERR_FILENO : STDOUT_FILENO);
 	st = hs_session_create(run->guest, &config, &run->session, err);
 	if (!st) {
 		run->console.cancel_fd = hs_session_interrupt_fd(run->session);
@@ -359,8 +381,8 @@ static int execute(struct run *run)
 static enum hs_status check(struct run *run, const struct hs_opts_rest *rest, struct hs_error *err)
 {
 	if (rest->operand_count > 1) {
-		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "'%s' is one word too many: the guest's arguments follow --",
-				    rest->operands[1]);
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0,
+				    "'%s' is one word too many: the guest's arguments follow --", rest->operands[1]);
 	}
 	if (run->options.gdb && run->options.gdb_on_crash) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--gdb and --gdb-on-crash exclude each other");

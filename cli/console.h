@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The guest's console on a descriptor of ours. Output to a terminal is written at once, output to a file or a pipe a line
- * at a time. A reader that has left (EPIPE) or a full disk ends the output, never the guest.
+ * The guest's console on a descriptor of ours. Output to a terminal is written at once, output to a file or a pipe
+ * a line at a time. A reader that has left (EPIPE) or a full disk ends the output, never the guest.
  *
  * The guest's thread writes while the guest runs, the main thread flushes while it is stopped: never both at once.
  */

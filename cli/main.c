@@ -22,7 +22,8 @@ static int print_help(FILE *out)
 {
 	fprintf(out, "Usage: hindsight COMMAND [OPTIONS] ...\n"
 		     "\n"
-		     "A debugging micro-VMM: runs x86 guests, serves them to gdb and lldb, and writes a core when one crashes.\n"
+		     "A debugging micro-VMM: runs x86 guests, serves them to gdb and lldb, and writes a core\n"
+		     "when one crashes.\n"
 		     "\n"
 		     "Commands:\n");
 	for (const struct command *c = commands; c->name; c++) {
@@ -33,7 +34,8 @@ static int print_help(FILE *out)
 		     "  --help     show this help and exit; after a command, the command's\n"
 		     "  --version  show the version and exit\n"
 		     "\n"
-		     "Exit status: 0 or the guest's own; 128 + signal after a crash; 124 time limit; 125 hindsight failed; 2 usage.\n");
+		     "Exit status: the guest's own; 128 + signal after a crash; 124 after the time limit;\n"
+		     "125 when hindsight itself failed; 2 for a wrong command line.\n");
 	return HS_EXIT_OK;
 }
 

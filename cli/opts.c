@@ -145,7 +145,10 @@ static enum hs_status store_choice(const struct hs_opt *row, const char *text, i
 			return HS_OK;
 		}
 		snprintf(words + strlen(words), sizeof(words) - strlen(words), "%s%s",
-			 i == 0 ? "" : row->choices[i + 1] ? ", " : " or ", row->choices[i]);
+			 i == 0                ? ""
+			 : row->choices[i + 1] ? ", "
+					       : " or ",
+			 row->choices[i]);
 	}
 	return bad_value(row, text, words, err);
 }
@@ -171,7 +174,8 @@ static enum hs_status store(const struct hs_opt *row, const char *text, void *va
 		*(const char **)field = text;
 		return HS_OK;
 	case HS_OPT_SIZE:
-		return hs_opts_size(text, field) ? HS_OK : bad_value(row, text, "a size (bytes, or with K, M or G)", err);
+		return hs_opts_size(text, field) ? HS_OK
+						 : bad_value(row, text, "a size (bytes, or with K, M or G)", err);
 	case HS_OPT_SECONDS:
 		return hs_opts_seconds(text, field) ? HS_OK : bad_value(row, text, "a number of seconds above 0", err);
 	case HS_OPT_NUMBER:
@@ -230,7 +234,9 @@ static int find_end_of_options(int argc, char **argv)
 enum hs_status hs_opts_parse(const struct hs_opts *opts, int argc, char **argv, void *values, struct hs_opts_rest *ret,
 			     struct hs_error *err)
 {
-	/* "--" is found here and hidden from getopt_long(), which would not say what stood before it and what behind. */
+	/*
+	 * "--" is found here and hidden from getopt_long(), which would not say what stood before it and what behind.
+	 */
 	int end = find_end_of_options(argc, argv);
 	struct option longs[ROWS_MAX + 1];
 	enum hs_status st;

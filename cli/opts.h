@@ -28,11 +28,11 @@ enum hs_opt_kind {
 
 /** One option. */
 struct hs_opt {
-	const char *name;  /**< without the dashes */
+	const char *name; /**< without the dashes */
 	enum hs_opt_kind kind;
-	size_t offset;     /**< of the field in the command's struct */
-	const char *value; /**< what help calls the value, NULL for a flag */
-	const char *help;  /**< one line without a full stop */
+	size_t offset;              /**< of the field in the command's struct */
+	const char *value;          /**< what help calls the value, NULL for a flag */
+	const char *help;           /**< one line without a full stop */
 	const char *const *choices; /**< for HS_OPT_CHOICE: words, NULL-terminated */
 };
 

@@ -71,8 +71,8 @@ void hs_report_crash(struct hs_session *session, const struct hs_crash *crash)
 	hs_buf_init(&line, LINE_MAX_BYTES);
 	append_place(session, crash, &line);
 	hs_buf_append_byte(&line, 0);
-	fprintf(stderr, "hindsight: %s: %s%s%s%s\n", base_name(hs_vm_image(hs_session_vm(session))->path), bold, crash->text,
-		bold[0] ? "\033[0m" : "", line.failed ? "" : (const char *)line.data);
+	fprintf(stderr, "hindsight: %s: %s%s%s%s\n", base_name(hs_vm_image(hs_session_vm(session))->path), bold,
+		crash->text, bold[0] ? "\033[0m" : "", line.failed ? "" : (const char *)line.data);
 	fprintf(stderr, "signal: %s (%d)\n", name ? name : "unnamed", crash->signal);
 	hs_buf_deinit(&line);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Signals to the command, as descriptors: those that ask it to end (SIGINT, SIGTERM, SIGHUP) and SIGQUIT, which asks for a
- * core. A signal that was ignored when the command started (nohup, a background job of a plain shell) stays ignored.
+ * Signals to the command, as descriptors: those that ask it to end (SIGINT, SIGTERM, SIGHUP) and SIGQUIT, which
+ * asks for a core. A signal that was ignored when the command started (nohup, a background job of a plain shell)
+ * stays ignored.
  */
 #ifndef HS_CLI_SIGNALS_H
 #define HS_CLI_SIGNALS_H

@@ -31,8 +31,9 @@ static const struct row rows[] = {
 	{ NULL, "32-bit paging", "paging_32bit", offsetof(struct hs_probe, paging_32bit), "i686 guests run",
 	  "i686 guests do not run" },
 	{ NULL, "PAE paging", "paging_pae", offsetof(struct hs_probe, paging_pae), NULL, NULL },
-	{ NULL, "state after triple fault", "keeps_state_at_shutdown", offsetof(struct hs_probe, keeps_state_at_shutdown),
-	  "kept: such a core has the registers of the fault", "lost: such a core has no registers of the fault" },
+	{ NULL, "state after triple fault", "keeps_state_at_shutdown",
+	  offsetof(struct hs_probe, keeps_state_at_shutdown), "kept: such a core has the registers of the fault",
+	  "lost: such a core has no registers of the fault" },
 	{ "Debugging", "hlt exits at CPL 0", "hlt_exits", offsetof(struct hs_probe, hlt_exits), NULL, NULL },
 	{ NULL, "hardware breakpoints", "hardware_execute", offsetof(struct hs_probe, hardware_execute), NULL,
 	  "debug registers never fire for execution" },
@@ -122,7 +123,8 @@ static void choose(const struct hs_probe *probe, struct choice *ret)
 	if (can.execute_slots > 0) {
 		ret[1].how = "debug registers";
 	}
-	ret[2] = (struct choice){ "watchpoints", "watchpoints", can.step ? "single steps that compare addresses" : "none" };
+	ret[2] = (struct choice){ "watchpoints", "watchpoints",
+				  can.step ? "single steps that compare addresses" : "none" };
 	if (can.data_slots > 0) {
 		ret[2].how = "debug registers";
 	}
@@ -135,10 +137,12 @@ static unsigned int advise(const struct hs_probe *probe, const char **ret)
 
 	if (!probe->kvm_usable) {
 		if (probe->kvm_error.status == HS_ERR_PERMISSION) {
-			ret[count++] = "/dev/kvm: join the group that owns it: sudo usermod -aG kvm $USER, then log in again";
+			ret[count++] =
+				"/dev/kvm: join the group that owns it: sudo usermod -aG kvm $USER, then log in again";
 		} else if (probe->kvm_error.status == HS_ERR_NOT_FOUND) {
-			ret[count++] = "/dev/kvm: load the module: sudo modprobe kvm_intel or kvm_amd; inside a VM, its host must "
-				       "offer nested virtualisation";
+			ret[count++] =
+				"/dev/kvm: load the module: sudo modprobe kvm_intel or kvm_amd; inside a VM, its host "
+				"must offer nested virtualisation";
 		}
 		ret[count++] = "without KVM: scripts/rig run COMMAND runs it on a KVM of its own, in QEMU";
 		return count;
@@ -147,7 +151,8 @@ static unsigned int advise(const struct hs_probe *probe, const char **ret)
 		ret[count++] = "i686 guests: scripts/rig run COMMAND runs them on a KVM of its own, in QEMU";
 	}
 	if (probe->ns_per_instruction >= EMULATED_NS) {
-		ret[count++] = "speed: guest code at CPL 0 is about 1000 times slower here than on hardware with VMX or SVM";
+		ret[count++] =
+			"speed: guest code at CPL 0 is about 1000 times slower here than on hardware with VMX or SVM";
 	}
 	return count;
 }

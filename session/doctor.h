@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the host can do, as text for a person and as JSON for a program. In: the probe's answers (vmm/probe.h). Out: bytes
- * in a buffer, whose failed state says when there was no memory. It finds nothing out itself.
+ * What the host can do, as text for a person and as JSON for a program. In: the probe's answers (vmm/probe.h). Out:
+ * bytes in a buffer, whose failed state says when there was no memory. It finds nothing out itself.
  */
 #ifndef HS_SESSION_DOCTOR_H
 #define HS_SESSION_DOCTOR_H
@@ -11,7 +11,9 @@
 
 #include <stdbool.h>
 
-/** An aligned table: what works, what the debugger makes of it, what to do about the rest. colour: with ANSI colours. */
+/**
+ * An aligned table: what works, what the debugger makes of it, what to do about the rest. colour: with ANSI colours.
+ */
 void hs_doctor_text(const struct hs_probe *probe, bool colour, struct hs_buf *out);
 
 /** The same as one JSON object, with a newline at its end. Names of members are stable. */

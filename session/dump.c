@@ -18,7 +18,10 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* The file-backed pages of each segment, as Linux lists them: a segment that has no bytes in the file is no mapping of it. */
+/*
+ * The file-backed pages of each segment, as Linux lists them: a segment that has no bytes in the file is no mapping
+ * of it.
+ */
 static size_t list_files(const struct hs_vm_image *image, struct hs_core_file *files)
 {
 	size_t count = 0;

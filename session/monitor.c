@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The commands that a debugger passes through ("monitor" in gdb, "process plugin packet monitor" in lldb): one table, one
- * function a command. A command that fails says so in its text, because text is all that a debugger shows.
+ * The commands that a debugger passes through ("monitor" in gdb, "process plugin packet monitor" in lldb): one
+ * table, one function a command. A command that fails says so in its text, because text is all that a debugger
+ * shows.
  */
 #include "arch/exception.h"
 #include "arch/regs.h"
@@ -129,9 +130,12 @@ static enum hs_status run_regs(struct hs_live *live, const char *argument, struc
 	return HS_OK;
 }
 
-/* DIR/NAME in caller's storage; the directory alone without a name. A debugger that may be somebody else's gets no say in
- * the directory. */
-static enum hs_status core_path(const struct hs_live *live, const char *name, char *ret, size_t size, struct hs_error *err)
+/*
+ * DIR/NAME in caller's storage; the directory alone without a name. A debugger that may be somebody else's gets no
+ * say in the directory.
+ */
+static enum hs_status core_path(const struct hs_live *live, const char *name, char *ret, size_t size,
+				struct hs_error *err)
 {
 	const char *dir = live->config.core_dir ? live->config.core_dir : ".";
 	int length;
@@ -248,7 +252,8 @@ enum hs_status hs_live_monitor(void *ctx, const char *line, char **ret_text, str
 	split(copy, &word, &argument);
 	command = find(word[0] ? word : "help");
 	if (!command) {
-		enum hs_status st = hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "no command '%s' (try 'monitor help')", word);
+		enum hs_status st =
+			hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "no command '%s' (try 'monitor help')", word);
 
 		free(copy);
 		return st;

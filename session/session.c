@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The runner thread and the hand-over of the VM. One mutex guards the shared fields of struct hs_session; hs_vm_run() is
- * called without it, everything else that both threads see is changed under it.
+ * The runner thread and the hand-over of the VM. One mutex guards the shared fields of struct hs_session;
+ * hs_vm_run() is called without it, everything else that both threads see is changed under it.
  */
 #include "session/session.h"
 
@@ -55,7 +55,8 @@ struct hs_session {
 
 static void set_timer(int fd, uint64_t ns)
 {
-	struct itimerspec at = { .it_value = { .tv_sec = (time_t)(ns / NS_PER_SECOND), .tv_nsec = (long)(ns % NS_PER_SECOND) } };
+	struct itimerspec at = { .it_value = { .tv_sec = (time_t)(ns / NS_PER_SECOND),
+					       .tv_nsec = (long)(ns % NS_PER_SECOND) } };
 
 	/* Fails only for a bad descriptor or bad nanoseconds, and neither can be. */
 	(void)timerfd_settime(fd, 0, &at, NULL);
@@ -90,9 +91,9 @@ static void finish_run(struct hs_session *session)
 /*
  * Run the VM once for the start that is set up. The lock is held on entry and on return.
  *
- * hs_vm_interrupt() sticks to a VM until a run has seen it. One that came when the run was ending by itself would end the
- * next run, which nobody has interrupted; and any signal may end a run early. Both are told from a wanted interrupt by
- * interrupt_asked, and the run is taken up again.
+ * hs_vm_interrupt() sticks to a VM until a run has seen it. One that came when the run was ending by itself would
+ * end the next run, which nobody has interrupted; and any signal may end a run early. Both are told from a wanted
+ * interrupt by interrupt_asked, and the run is taken up again.
  */
 static void run_once(struct hs_session *session)
 {
@@ -195,8 +196,8 @@ static enum hs_status join_command_line(struct hs_session *session, const struct
 	return line->failed ? hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the command line") : HS_OK;
 }
 
-enum hs_status hs_session_create(const char *image_path, const struct hs_session_config *config, struct hs_session **ret,
-				 struct hs_error *err)
+enum hs_status hs_session_create(const char *image_path, const struct hs_session_config *config,
+				 struct hs_session **ret, struct hs_error *err)
 {
 	struct hs_session *session = calloc(1, sizeof(*session));
 	enum hs_status st;

@@ -2,9 +2,10 @@
 /*
  * One guest under observation: a VM, the thread that runs it, and the descriptor that tells when it has stopped.
  *
- * In: an image and a configuration; then resumes and interrupts. Out: exactly one result for each start. While the guest
- * runs, the VM belongs to the runner thread; while it is stopped, to the one thread that calls these functions, which may
- * then read and change it through hs_session_vm(). hs_session_interrupt() alone may come from any thread.
+ * In: an image and a configuration; then resumes and interrupts. Out: exactly one result for each start. While the
+ * guest runs, the VM belongs to the runner thread; while it is stopped, to the one thread that calls these
+ * functions, which may then read and change it through hs_session_vm(). hs_session_interrupt() alone may come from
+ * any thread.
  *
  * It does not know any debugger, write any core or print; see target_live.h and crash.h.
  */
@@ -23,17 +24,19 @@ struct hs_session;
 struct hs_session_config {
 	const struct hs_vm_config *vm; /**< borrowed for the call, NULL for all defaults; the console is called by the
 					*   runner thread */
-	uint64_t limit_ns; /**< how long the guest may run, its stops not counted; 0 for ever */
+	uint64_t limit_ns;             /**< how long the guest may run, its stops not counted; 0 for ever */
 };
 
 /** How a run ended. */
 struct hs_session_result {
-	enum hs_status status;  /**< of hs_vm_run(); event is valid for HS_OK, error for all others */
-	struct hs_event event;  /**< HS_CRASH_HANG when the time limit passed */
+	enum hs_status status; /**< of hs_vm_run(); event is valid for HS_OK, error for all others */
+	struct hs_event event; /**< HS_CRASH_HANG when the time limit passed */
 	struct hs_error error;
 };
 
-/** Make a VM and the thread that will run it. Nothing runs yet. Fails as hs_vm_create(); nothing is left behind then. */
+/**
+ * Make a VM and the thread that will run it. Nothing runs yet. Fails as hs_vm_create(); nothing is left behind then.
+ */
 HS_MUST_CHECK enum hs_status hs_session_create(const char *image_path, const struct hs_session_config *config,
 					       struct hs_session **ret, struct hs_error *err);
 /** Stop the guest if it runs, and free everything. NULL is fine. */
@@ -64,8 +67,10 @@ int hs_session_interrupt_fd(const struct hs_session *session);
 
 /** A descriptor to poll for reading: something is to be done by hs_session_take(). Never read it. */
 int hs_session_event_fd(const struct hs_session *session);
-/** The result of the start before: true and *ret filled once for each start. False, and *ret untouched, otherwise; which may
- *  happen although the descriptor was readable, because it also announces the time limit. */
+/**
+ * The result of the start before: true and *ret filled once for each start. False, and *ret untouched, otherwise;
+ * which may happen although the descriptor was readable, because it also announces the time limit.
+ */
 bool hs_session_take(struct hs_session *session, struct hs_session_result *ret);
 
 /** Put event in the place of a run: the session is as after a start that has ended with it. Same errors as a start. */
@@ -75,8 +80,8 @@ HS_MUST_CHECK enum hs_status hs_session_post(struct hs_session *session, const s
 /**
  * Sleep until the run is over or wake_fd is readable.
  *
- * HS_OK: *ret is filled as by hs_session_take(). HS_ERR_BUSY: wake_fd is readable, the guest still runs. HS_ERR_STATE: it does
- * not run. HS_ERR_IO: poll failed.
+ * HS_OK: *ret is filled as by hs_session_take(). HS_ERR_BUSY: wake_fd is readable, the guest still runs.
+ * HS_ERR_STATE: it does not run. HS_ERR_IO: poll failed.
  *
  * @param wake_fd  -1 for none; not read from
  */

@@ -2,11 +2,11 @@
 /*
  * A live session as a debugger sees it: struct hs_target_ops over a struct hs_session.
  *
- * A fault is first a stop: the debugger sees it with the guest at the faulting instruction, and may look or repair. What
- * follows is decided when it resumes:
+ * A fault is first a stop: the debugger sees it with the guest at the faulting instruction, and may look or repair.
+ * What follows is decided when it resumes:
  * - with the signal delivered (gdb's `continue` and `step`) and nothing changed, the guest ends: its crash is final;
- * - with signal 0, or when registers or memory were changed, the instruction is executed again; if it faults again, that
- *   is a new stop. So nothing ends without the debugger's doing, and nothing repeats without it either.
+ * - with signal 0, or when registers or memory were changed, the instruction is executed again; if it faults again,
+ *   that is a new stop. So nothing ends without the debugger's doing, and nothing repeats without it either.
  * With nobody attached, the stub delivers the signal, so a fault is final at once.
  */
 #ifndef HS_SESSION_TARGET_LIVE_H
@@ -25,7 +25,10 @@ struct hs_live;
 
 struct hs_live_config {
 	struct hs_session *session; /**< stopped; borrowed until hs_live_destroy() */
-	/** Called when a crash has become final, before the debugger learns of it: the place to write a core. May be NULL. */
+	/**
+	 * Called when a crash has become final, before the debugger learns of it: the place to write a core. May be
+	 * NULL.
+	 */
 	void (*crashed)(void *ctx, const struct hs_crash *crash);
 	void *ctx;            /**< of crashed */
 	const char *core_dir; /**< where `monitor core` puts its files; NULL for the working directory; borrowed */

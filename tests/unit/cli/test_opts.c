@@ -161,8 +161,19 @@ static void test_opts_bad_command_line_names_the_option(void **state)
 
 static void test_opts_size_takes_suffixes_and_refuses_the_rest(void **state)
 {
-	static const char *const bad[] = { "", "K", "1KB", "1 ", " 1", "+1", "-1", "1.5M", "0x10", "1T",
-					   "18446744073709551616", "17179869184G", "18014398509481984K" };
+	static const char *const bad[] = { "",
+					   "K",
+					   "1KB",
+					   "1 ",
+					   " 1",
+					   "+1",
+					   "-1",
+					   "1.5M",
+					   "0x10",
+					   "1T",
+					   "18446744073709551616",
+					   "17179869184G",
+					   "18014398509481984K" };
 	uint64_t value = 0;
 
 	(void)state;
@@ -185,8 +196,9 @@ static void test_opts_size_takes_suffixes_and_refuses_the_rest(void **state)
 
 static void test_opts_seconds_takes_fractions_and_refuses_the_rest(void **state)
 {
-	static const char *const bad[] = { "", ".", "1.", ".5", "1.5s", "-1", "0", "0.0", "0.0000000001", "1e3", "1,5",
-					   "9223372037", "18446744074" };
+	static const char *const bad[] = { "",    ".",          "1.",         ".5",           "1.5s",
+					   "-1",  "0",          "0.0",        "0.0000000001", "1e3",
+					   "1,5", "9223372037", "18446744074" };
 	uint64_t value = 0;
 
 	(void)state;
@@ -222,8 +234,11 @@ static void test_opts_number_is_decimal_or_hexadecimal(void **state)
 
 static void test_opts_address_forms(void **state)
 {
-	static const char *const good[] = { ":0", ":65535", "localhost:1", "127.0.0.1:1234", "[::1]:1234", "unix:/x", "stdio" };
-	static const char *const bad[] = { "", ":", "host:", ":65536", ":-1", ":1x", "1234", "unix:", "/path", "stdin" };
+	static const char *const good[] = { ":0",         ":65535",  "localhost:1", "127.0.0.1:1234",
+					    "[::1]:1234", "unix:/x", "stdio" };
+	static const char *const bad[] = {
+		"", ":", "host:", ":65536", ":-1", ":1x", "1234", "unix:", "/path", "stdin"
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {

@@ -215,7 +215,8 @@ enum hs_status hs_vm_mem_read(struct hs_vm *vm, hs_gva gva, void *buffer, size_t
 			      struct hs_error *err)
 {
 	if (gva.v >= FAKE_MEMORY_BYTES) {
-		return hs_error_set(err, HS_ERR_UNREADABLE, 0, gva.v, "0x%llx is not mapped", (unsigned long long)gva.v);
+		return hs_error_set(err, HS_ERR_UNREADABLE, 0, gva.v, "0x%llx is not mapped",
+				    (unsigned long long)gva.v);
 	}
 	*ret_length = hs_min_u64(length, FAKE_MEMORY_BYTES - gva.v);
 	memcpy(buffer, vm->memory + gva.v, *ret_length);
@@ -225,7 +226,8 @@ enum hs_status hs_vm_mem_read(struct hs_vm *vm, hs_gva gva, void *buffer, size_t
 enum hs_status hs_vm_mem_write(struct hs_vm *vm, hs_gva gva, const void *buffer, size_t length, struct hs_error *err)
 {
 	if (!hs_range_within(gva.v, length, FAKE_MEMORY_BYTES)) {
-		return hs_error_set(err, HS_ERR_UNREADABLE, 0, gva.v, "0x%llx is not mapped", (unsigned long long)gva.v);
+		return hs_error_set(err, HS_ERR_UNREADABLE, 0, gva.v, "0x%llx is not mapped",
+				    (unsigned long long)gva.v);
 	}
 	memcpy(vm->memory + gva.v, buffer, length);
 	vm->has_crashed = false;
@@ -236,8 +238,8 @@ static unsigned int find_breakpoint(struct hs_vm *vm, const struct hs_breakpoint
 {
 	unsigned int i = 0;
 
-	while (i < vm->breakpoint_count && (vm->breakpoints[i].kind != breakpoint->kind ||
-					    vm->breakpoints[i].gva.v != breakpoint->gva.v)) {
+	while (i < vm->breakpoint_count &&
+	       (vm->breakpoints[i].kind != breakpoint->kind || vm->breakpoints[i].gva.v != breakpoint->gva.v)) {
 		i++;
 	}
 	return i;

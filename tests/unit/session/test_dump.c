@@ -44,7 +44,10 @@ static int teardown(void **state)
 static void test_dump_of_a_crash_says_what_happened(void **state)
 {
 	struct fixture *f = *state;
-	struct hs_crash crash = { .reason = HS_CRASH_ABORT, .signal = SIGABRT, .code = -6, .fault_address = 0x77,
+	struct hs_crash crash = { .reason = HS_CRASH_ABORT,
+				  .signal = SIGABRT,
+				  .code = -6,
+				  .fault_address = 0x77,
 				  .text = "abort: out of luck" };
 	const struct hs_core_info *info;
 	struct hs_core_result result;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* session/session: one result for each start, interrupts that never reach too far, the time limit, destroy at any time. */
+/*
+ * session/session: one result for each start, interrupts that never reach too far, the time limit, destroy at any
+ * time.
+ */
 #include "fake_vm.h"
 #include "session/crash.h"
 #include "session/session.h"

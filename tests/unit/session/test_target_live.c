@@ -378,8 +378,8 @@ static void test_live_breakpoints_and_memory_reach_the_vm(void **state)
 	assert_int_equal(f.target.ops->break_insert(f.target.ctx, &at, &err), HS_OK);
 	assert_int_equal(fake_vm_breakpoints(hs_session_vm(f.session)), 1);
 	assert_int_equal(f.target.ops->mem_write(f.target.ctx, hs_gva_of(FAKE_MEMORY_BYTES - 2), "hi", 2, &err), HS_OK);
-	assert_int_equal(f.target.ops->mem_read(f.target.ctx, hs_gva_of(FAKE_MEMORY_BYTES - 2), bytes, 4, &length, &err),
-			 HS_OK);
+	assert_int_equal(
+		f.target.ops->mem_read(f.target.ctx, hs_gva_of(FAKE_MEMORY_BYTES - 2), bytes, 4, &length, &err), HS_OK);
 	assert_int_equal(length, 2);
 	assert_memory_equal(bytes, "hi", 2);
 	resume(&f, &go);
