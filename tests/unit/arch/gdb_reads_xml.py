@@ -4,7 +4,7 @@
 
     gdb_reads_xml.py PRINT_XML CC
 
-Prints TAP. Exits 77 when there is no gdb.
+Prints TAP.
 """
 
 import os
@@ -97,7 +97,7 @@ def main():
     print_xml, cc = sys.argv[1], sys.argv[2:]
     if not shutil.which("gdb"):
         print("1..0 # SKIP no gdb")
-        return 77
+        return 0
     failed = 0
     number = 0
     print("1..4")
