@@ -11,6 +11,7 @@
  *   ranges        hs_iter against steps of the naive walker, over random small tables full of loops
  */
 #include "naive.h"
+#include "world.h"
 
 #include <hindsight/paging.h>
 
@@ -21,119 +22,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#define BASE UINT64_C(0x10000)
-#define PAGES 8
-#define LEVELS_MAX 5
-#define BIT(n) (UINT64_C(1) << (n))
-
-/* A format, its tables, and where the walk of gva passes through them. */
-struct world {
-	uint8_t bytes[PAGES * 4096];
-	struct naive_memory memory;
-	struct hs_phys_ops ops;
-	struct hs_phys phys;
-	struct naive_controls naive;
-	struct hs_root root;
-	unsigned int levels, size; /* bytes of an entry */
-	uint64_t gva;
-	uint64_t path[LEVELS_MAX]; /* offsets of the entries in bytes */
-	uint64_t seed;
-	uint64_t cases;
-};
-
-/* splitmix64, Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014). */
-static uint64_t next_random(struct world *world)
-{
-	uint64_t z = (world->seed += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static enum hs_status world_read(void *ctx, hs_gpa gpa, void *buffer, size_t length, struct hs_error *err)
-{
-	struct world *world = ctx;
-
-	(void)err;
-	if (gpa.v < BASE || gpa.v - BASE > sizeof(world->bytes) || length > sizeof(world->bytes) - (gpa.v - BASE)) {
-		return HS_ERR_UNREADABLE;
-	}
-	memcpy(buffer, world->bytes + (gpa.v - BASE), length);
-	return HS_OK;
-}
-
-static const uint8_t *world_pointer(void *ctx, hs_gpa gpa, uint64_t *ret_length)
-{
-	struct world *world = ctx;
-
-	if (gpa.v < BASE || gpa.v - BASE >= sizeof(world->bytes)) {
-		return NULL;
-	}
-	*ret_length = sizeof(world->bytes) - (gpa.v - BASE);
-	return world->bytes + (gpa.v - BASE);
-}
-
-static void put_entry(struct world *world, uint64_t offset, uint64_t entry)
-{
-	for (unsigned int i = 0; i < world->size; i++) {
-		world->bytes[offset + i] = (uint8_t)(entry >> (8 * i));
-	}
-}
-
-static const struct {
-	enum hs_paging_format format;
-	enum naive_mode mode;
-	unsigned int levels, size, index_bits;
-	uint64_t gvas[3];
-} formats[] = {
-	{ HS_PAGING_32BIT, NAIVE_32BIT, 2, 4, 10, { 0x00401000, 0x80a05fff, 0xfffff123 } },
-	{ HS_PAGING_PAE, NAIVE_PAE, 3, 8, 9, { 0x00201000, 0x80a05fff, 0xfffff123 } },
-	{ HS_PAGING_4LEVEL, NAIVE_4LEVEL, 4, 8, 9, { 0x8040201000, 0x7f8a91234567, UINT64_C(0xffff9234567890ab) } },
-	{ HS_PAGING_5LEVEL,
-	  NAIVE_5LEVEL,
-	  5,
-	  8,
-	  9,
-	  { UINT64_C(0x1008040201000), UINT64_C(0xa7f8a91234567), UINT64_C(0xffabcd34567890ab) } },
-};
-#define FORMATS (sizeof(formats) / sizeof(formats[0]))
-
-/* The tables are one page a level from BASE on. */
-static void world_init(struct world *world, size_t which, unsigned int gva)
-{
-	memset(world, 0, sizeof(*world));
-	memset(world->bytes, 0xff, sizeof(world->bytes));
-	world->memory = (struct naive_memory){ world->bytes, BASE, sizeof(world->bytes) };
-	world->ops = (struct hs_phys_ops){ .read = world_read, .pointer = world_pointer };
-	world->phys = (struct hs_phys){ .ops = &world->ops, .ctx = world };
-	world->naive = (struct naive_controls){ .mode = formats[which].mode, .cr3 = BASE, .maxphyaddr = 52 };
-	world->root = (struct hs_root){ .format = formats[which].format, .base = { BASE } };
-	world->levels = formats[which].levels;
-	world->size = formats[which].size;
-	world->gva = formats[which].gvas[gva];
-	world->seed = which * 3 + gva;
-	for (unsigned int depth = 0; depth < world->levels; depth++) {
-		unsigned int shift = 12 + formats[which].index_bits * (world->levels - 1 - depth);
-		uint64_t index = (world->gva >> shift) % BIT(formats[which].index_bits);
-
-		/* The four PDPTEs of PAE paging. */
-		index %= formats[which].mode == NAIVE_PAE && depth == 0 ? 4 : 1024;
-		world->path[depth] = depth * 4096 + index * world->size;
-		put_entry(world, world->path[depth], 0);
-	}
-}
-
-static void set_controls(struct world *world, bool nxe, bool pse, unsigned int maxphyaddr)
-{
-	world->naive.efer_nxe = nxe;
-	world->naive.cr4_pse = pse;
-	world->naive.maxphyaddr = maxphyaddr;
-	world->root.nxe = nxe;
-	world->root.pse = pse;
-	world->root.maxphyaddr = maxphyaddr == 52 ? 0 : (uint8_t)maxphyaddr;
-}
 
 /* What paging/ should say, given what the naive walker says. */
 static struct hs_range expected(const struct naive_result *naive)
@@ -221,7 +109,7 @@ static uint64_t onward(unsigned int depth)
 /* The eight bits that are combined, spread over an entry. The tag is AVL bits 001, or one of the other seven values. */
 static uint64_t combination(struct world *world, unsigned int bits)
 {
-	uint64_t avl = bits & 0x80 ? 1 : (2 + next_random(world) % 7) % 8;
+	uint64_t avl = bits & 0x80 ? 1 : (2 + world_random(world) % 7) % 8;
 	uint64_t entry = (bits & 7) | (bits & 8 ? BIT(7) : 0) | (bits & 0x20 ? BIT(5) : 0) |
 			 (bits & 0x40 ? BIT(6) : 0) | avl << 9;
 
@@ -239,7 +127,7 @@ static uint64_t noise(struct world *world, unsigned int depth)
 	if (world->naive.mode >= NAIVE_4LEVEL) {
 		bits |= UINT64_C(0x7ff) << 52;
 	}
-	return bits & next_random(world);
+	return bits & world_random(world);
 }
 
 /*
@@ -248,7 +136,7 @@ static uint64_t noise(struct world *world, unsigned int depth)
  */
 static void combine(struct world *world, unsigned int depth, unsigned int wide)
 {
-	unsigned int chosen = (unsigned int)next_random(world) & 0xe0;
+	unsigned int chosen = (unsigned int)world_random(world) & 0xe0;
 
 	for (unsigned int bits = 0; bits < 0x100; bits++) {
 		uint64_t entry = combination(world, bits) | noise(world, depth);
@@ -258,15 +146,15 @@ static void combine(struct world *world, unsigned int depth, unsigned int wide)
 
 		if ((bits & 8) && depth + 1 < world->levels &&
 		    (world->naive.mode != NAIVE_32BIT || world->naive.cr4_pse)) {
-			next = UINT64_C(0xc0000000) | (next_random(world) & BIT(12));
+			next = UINT64_C(0xc0000000) | (world_random(world) & BIT(12));
 		}
-		put_entry(world, world->path[depth], entry | next);
+		world_put(world, world->path[depth], entry | next);
 		result = compare(world);
 		if (result.depth > depth && (depth == wide || (bits & 0xe0) == chosen)) {
 			combine(world, depth + 1, wide);
 		}
 	}
-	put_entry(world, world->path[depth], 0);
+	world_put(world, world->path[depth], 0);
 }
 
 static void test_model_all_combinations_of_bits(void **state)
@@ -278,9 +166,9 @@ static void test_model_all_combinations_of_bits(void **state)
 	for (size_t which = 0; which < FORMATS; which++) {
 		/* CR4.PSE matters to the 32-bit format alone; that it does not to the others is seen below. */
 		for (unsigned int controls = 0; controls < (which == 0 ? 4 : 2); controls++) {
-			for (unsigned int wide = 0; wide + 1 < formats[which].levels; wide++) {
+			for (unsigned int wide = 0; wide + 1 < world_formats[which].levels; wide++) {
 				world_init(&world, which, (controls + wide) % 3);
-				set_controls(&world, controls & 1, controls & 2, 52);
+				world_set_controls(&world, controls & 1, controls & 2, 52);
 				combine(&world, 0, wide);
 				cases += world.cases;
 			}
@@ -299,7 +187,7 @@ static void plain_path(struct world *world, unsigned int leaf)
 		if (depth == leaf && depth + 1 < world->levels) {
 			entry = UINT64_C(0xc0000000) | rights | BIT(7);
 		}
-		put_entry(world, world->path[depth], entry);
+		world_put(world, world->path[depth], entry);
 	}
 }
 
@@ -319,11 +207,11 @@ static void turn_bits_over(struct world *world, unsigned int depth)
 
 	for (unsigned int first = 0; first < 8 * world->size; first++) {
 		for (unsigned int second = first; second < 8 * world->size; second++) {
-			put_entry(world, world->path[depth], plain ^ BIT(first) ^ (second > first ? BIT(second) : 0));
+			world_put(world, world->path[depth], plain ^ BIT(first) ^ (second > first ? BIT(second) : 0));
 			compare(world);
 		}
 	}
-	put_entry(world, world->path[depth], plain);
+	world_put(world, world->path[depth], plain);
 }
 
 static void test_model_every_bit_and_pair_of_bits_turned_over(void **state)
@@ -336,7 +224,7 @@ static void test_model_every_bit_and_pair_of_bits_turned_over(void **state)
 		for (size_t width = 0; width < sizeof(widths) / sizeof(widths[0]); width++) {
 			for (unsigned int controls = 0; controls < 4; controls++) {
 				world_init(&world, which, controls % 3);
-				set_controls(&world, controls & 1, controls & 2, widths[width]);
+				world_set_controls(&world, controls & 1, controls & 2, widths[width]);
 				for (unsigned int leaf = 0; leaf < world.levels; leaf++) {
 					plain_path(&world, leaf);
 					for (unsigned int depth = 0; depth <= leaf; depth++) {
@@ -351,8 +239,8 @@ static void test_model_every_bit_and_pair_of_bits_turned_over(void **state)
 /* Random, but not so random that the first level ends it all. */
 static uint64_t random_entry(struct world *world, unsigned int depth)
 {
-	uint64_t entry = next_random(world);
-	uint64_t choice = next_random(world);
+	uint64_t entry = world_random(world);
+	uint64_t choice = world_random(world);
 
 	if (choice & 7) {
 		entry |= 1;
@@ -384,11 +272,11 @@ static void test_model_random_entries(void **state)
 	for (size_t which = 0; which < FORMATS; which++) {
 		world_init(&world, which, 0);
 		for (unsigned int i = 0; i < 300000; i++) {
-			uint64_t controls = next_random(&world);
+			uint64_t controls = world_random(&world);
 
-			set_controls(&world, controls & 1, controls & 2, widths[(controls >> 8) % 5]);
+			world_set_controls(&world, controls & 1, controls & 2, widths[(controls >> 8) % 5]);
 			for (unsigned int depth = 0; depth < world.levels; depth++) {
-				put_entry(&world, world.path[depth], random_entry(&world, depth));
+				world_put(&world, world.path[depth], random_entry(&world, depth));
 			}
 			compare(&world);
 		}
@@ -404,10 +292,10 @@ static void test_model_random_addresses(void **state)
 		world_init(&world, which, 0);
 		for (unsigned int i = 0; i < 100000; i++) {
 			/* Any number of leading ones or zeros: both halves, the gap and its borders. */
-			uint64_t gva = next_random(&world);
-			unsigned int shift = next_random(&world) % 64;
+			uint64_t gva = world_random(&world);
+			unsigned int shift = world_random(&world) % 64;
 
-			world.gva = next_random(&world) & 1 ? gva >> shift : ~(gva >> shift);
+			world.gva = world_random(&world) & 1 ? gva >> shift : ~(gva >> shift);
 			compare(&world);
 		}
 	}
@@ -455,13 +343,13 @@ static void random_tables(struct world *world)
 {
 	memset(world->bytes, 0, sizeof(world->bytes));
 	for (unsigned int i = 0; i < 60; i++) {
-		uint64_t place = next_random(world);
+		uint64_t place = world_random(world);
 		uint64_t run = 1 + (place >> 32) % 4;
 		uint64_t entry = random_entry(world, (unsigned int)(place >> 40) % (PAGES - 1));
 		uint64_t offset = place % (sizeof(world->bytes) / world->size) * world->size;
 
 		for (uint64_t j = 0; j < run && offset + world->size <= sizeof(world->bytes); j++) {
-			put_entry(world, offset, entry + j * 4096);
+			world_put(world, offset, entry + j * 4096);
 			offset += world->size;
 		}
 	}
@@ -483,8 +371,8 @@ static void test_model_ranges_of_random_tables(void **state)
 
 			world_init(&world, which, 0);
 			world.seed = which << 32 | round;
-			world.ops.pointer = round & 1 ? NULL : world_pointer;
-			set_controls(&world, round & 2, round & 4, 52);
+			world_set_pointers(&world, !(round & 1));
+			world_set_controls(&world, round & 2, round & 4, 52);
 			random_tables(&world);
 			hs_iter_init(&iter, &world.phys, &world.root, hs_gva_of(0), 0, hs_budget_default());
 			/* Loops make some of these spaces huge: the first ranges will do. */
