@@ -40,7 +40,6 @@ struct world_format {
 };
 
 /** The formats that have tables. */
-
 #define FORMATS 4
 extern const struct world_format world_formats[FORMATS];
 
