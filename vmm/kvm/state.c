@@ -29,11 +29,16 @@ static const struct {
 };
 #define MSR_COUNT (sizeof(msr_table) / sizeof(msr_table[0]))
 
-/* struct kvm_msrs with room for one entry: a CPU that lacks one MSR (tsc_aux) must not hide the others. */
+/*
+ * struct kvm_msrs, which ends in an array without a length, with one entry: a CPU that lacks one MSR (tsc_aux) must not
+ * hide the others.
+ */
 struct one_msr {
-	struct kvm_msrs head;
+	uint32_t nmsrs;
+	uint32_t pad;
 	struct kvm_msr_entry entry;
 };
+_Static_assert(offsetof(struct one_msr, entry) == sizeof(struct kvm_msrs), "laid out as struct kvm_msrs");
 
 /* kvm_regs has the general registers in an order of its own. */
 static const size_t gpr_offset[HS_GPR_COUNT] = {
@@ -186,7 +191,7 @@ static enum hs_status set_fpu(struct hs_backend *backend, const struct hs_cpu_st
 static void get_msrs(struct hs_backend *backend, struct hs_cpu_state *state)
 {
 	for (size_t i = 0; i < MSR_COUNT; i++) {
-		struct one_msr msr = { .head.nmsrs = 1, .entry.index = msr_table[i].index };
+		struct one_msr msr = { .nmsrs = 1, .entry.index = msr_table[i].index };
 
 		if (ioctl(backend->vcpu_fd, KVM_GET_MSRS, &msr) == 1) {
 			memcpy((char *)&state->msr + msr_table[i].offset, &msr.entry.data, sizeof(msr.entry.data));
@@ -200,7 +205,7 @@ static enum hs_status set_msrs(struct hs_backend *backend, const struct hs_cpu_s
 
 	get_msrs(backend, &now);
 	for (size_t i = 0; i < MSR_COUNT; i++) {
-		struct one_msr msr = { .head.nmsrs = 1, .entry.index = msr_table[i].index };
+		struct one_msr msr = { .nmsrs = 1, .entry.index = msr_table[i].index };
 		uint64_t old;
 
 		memcpy(&msr.entry.data, (const char *)&state->msr + msr_table[i].offset, sizeof(msr.entry.data));

@@ -26,7 +26,7 @@ uint64_t guest_register(enum hs_arch arch, size_t number)
 static void set_vectors(struct hs_cpu_state *cpu)
 {
 	for (unsigned int i = 0; i < 16; i++) {
-		hs_put_le64(cpu->xsave + HS_XSAVE_XMM0 + 16 * i, 0x1111111111111111 * (i % 8 + 1));
+		hs_put_le64(cpu->xsave + HS_XSAVE_XMM0 + 16 * i, 0x1111111111111111u * (i % 8 + 1));
 		hs_put_le64(cpu->xsave + HS_XSAVE_XMM0 + 16 * i + 8, 0x0123456789ABCD00 + i);
 		hs_put_le64(cpu->xsave + HS_XSAVE_YMMH0 + 16 * i, 0xFEDCBA9876543200 + i);
 		hs_put_le64(cpu->xsave + HS_XSAVE_YMMH0 + 16 * i + 8, 0xA0A0A0A0A0A0A000 + i);
