@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/json.h"
 
-/** Bytes of the UTF-8 character at text, 0 when there is none: overlong forms, surrogates and values over U+10FFFF (RFC 3629). */
+/**
+ * Bytes of the UTF-8 character at text, 0 when there is none: overlong forms, surrogates and values over U+10FFFF
+ * (RFC 3629).
+ */
 static size_t utf8_length(const unsigned char *text)
 {
 	/* By the first byte: length, and the range that the second byte may be in. */

@@ -178,7 +178,8 @@ static void put_segments(const struct hs_core *core, bool all, FILE *out)
 	int digits = hs_core_info(core)->arch == HS_ARCH_AMD64 ? 16 : 8;
 	size_t shown = all || count <= SEGMENTS_SHOWN ? count : SEGMENTS_SHOWN;
 
-	fprintf(out, "  %-*s  %-12s  %-3s  %-12s  %s\n", digits + 2, "address", "length", "", "physical", "file offset");
+	fprintf(out, "  %-*s  %-12s  %-3s  %-12s  %s\n", digits + 2, "address", "length", "", "physical",
+		"file offset");
 	for (size_t i = 0; i < shown; i++) {
 		const struct hs_core_segment *segment = hs_core_segment(core, i);
 

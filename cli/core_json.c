@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * hindsight core info --json: one object. Addresses and registers are strings "0x...", because many readers keep numbers as
- * doubles; counts and sizes are numbers.
+ * hindsight core info --json: one object. Addresses and registers are strings "0x...", because many readers keep
+ * numbers as doubles; counts and sizes are numbers.
  */
 #include "arch/exception.h"
 #include "arch/regs.h"
@@ -159,7 +159,8 @@ static void put_cpus(struct json *json, const struct hs_core *core)
 		hs_buf_append_string(&json->buf, cpu == 0 ? "{" : ", {");
 		for (size_t i = 0; i < count; i++) {
 			/* No note that is read holds control registers. */
-			if (rows[i].feature == HS_REG_CONTROL || (rows[i].feature == HS_REG_SEGMENTS && rows[i].prstatus < 0)) {
+			if (rows[i].feature == HS_REG_CONTROL ||
+			    (rows[i].feature == HS_REG_SEGMENTS && rows[i].prstatus < 0)) {
 				continue;
 			}
 			hs_buf_append_string(&json->buf, separator);

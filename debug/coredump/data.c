@@ -18,7 +18,8 @@ struct sink {
 
 bool hs_core_is_zero(const uint8_t *bytes, size_t length)
 {
-	/* memcmp() is the C library's vector code; looking at the first word spares the call for most pages with data. */
+	/* memcmp() is the C library's vector code; looking at the first word spares the call for most pages with
+	 * data. */
 	static const uint8_t zeros[HS_PAGE_SIZE] __attribute__((aligned(64)));
 	uint64_t first = 0;
 

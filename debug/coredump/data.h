@@ -2,8 +2,8 @@
 /*
  * The data area of a core: guest memory to the file, with zero pages left out as holes.
  *
- * In: a plan and the memory it was made of. Out: bytes in a file that is otherwise empty. Bytes go from the mapped memory
- * to the file without a copy where the memory can be pointed at.
+ * In: a plan and the memory it was made of. Out: bytes in a file that is otherwise empty. Bytes go from the mapped
+ * memory to the file without a copy where the memory can be pointed at.
  */
 #ifndef HS_COREDUMP_DATA_H
 #define HS_COREDUMP_DATA_H

@@ -63,8 +63,8 @@ enum hs_status hs_core_layout_make(enum hs_arch arch, uint64_t segments, uint64_
 	bool fits = segments < UINT32_MAX && hs_mul_u64(layout.program_headers, class->phdr_bytes, &table) &&
 		    hs_add_u64(at, table, &at);
 
-	/* PN_XNUM in e_phnum says that the count is in sh_info of section header 0 (gABI 4.3; Linux writes cores so). It
-	 * is needed from PN_XNUM itself on: 65,534 headers are the most that e_phnum can hold. */
+	/* PN_XNUM in e_phnum says that the count is in sh_info of section header 0 (gABI 4.3; Linux writes cores so).
+	 * It is needed from PN_XNUM itself on: 65,534 headers are the most that e_phnum can hold. */
 	if (layout.program_headers >= PN_XNUM) {
 		layout.shdr_offset = at;
 		at += SECTION_COUNT * class->shdr_bytes + NAMES_BYTES;
@@ -73,9 +73,9 @@ enum hs_status hs_core_layout_make(enum hs_arch arch, uint64_t segments, uint64_
 	fits = fits && hs_add_u64(at, note_bytes, &at) && hs_align_up(at, HS_PAGE_SIZE, &layout.data_offset) &&
 	       hs_add_u64(layout.data_offset, data_bytes, &layout.file_bytes) && layout.file_bytes <= limit;
 	if (!fits) {
-		return hs_error_set(err, HS_ERR_RANGE, 0, 0,
-				    "a core with %llu segments and %llu bytes does not fit into ELF%u",
-				    (unsigned long long)segments, (unsigned long long)data_bytes, class->word_bytes * 8u);
+		return hs_error_set(
+			err, HS_ERR_RANGE, 0, 0, "a core with %llu segments and %llu bytes does not fit into ELF%u",
+			(unsigned long long)segments, (unsigned long long)data_bytes, class->word_bytes * 8u);
 	}
 	*ret = layout;
 	return HS_OK;
@@ -111,7 +111,8 @@ static void put_phdr(const struct hs_core_class *class, const struct hs_core_seg
 {
 	struct cursor cursor = { ret, class->word_bytes };
 	bool wide = class->word_bytes == 8;
-	/* A PAE guest has physical addresses that p_paddr cannot hold: then it says nothing rather than something wrong. */
+	/* A PAE guest has physical addresses that p_paddr cannot hold: then it says nothing rather than something
+	 * wrong. */
 	uint64_t paddr = wide || segment->gpa.v <= UINT32_MAX ? segment->gpa.v : 0;
 
 	put_u32(&cursor, type);

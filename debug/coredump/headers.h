@@ -2,9 +2,9 @@
 /*
  * The ELF header, program headers and section headers of a core, as bytes of either class.
  *
- * In: counts and sizes. Out: where everything lies in the file, and the bytes of each header. The structures of <elf.h> are
- * never used: fields are stored one by one, so host layout and byte order do not matter. Offsets of the fields: System V
- * gABI, figures 4-3, 4-8 and 5-1.
+ * In: counts and sizes. Out: where everything lies in the file, and the bytes of each header. The structures of
+ * <elf.h> are never used: fields are stored one by one, so host layout and byte order do not matter. Offsets of the
+ * fields: System V gABI, figures 4-3, 4-8 and 5-1.
  */
 #ifndef HS_COREDUMP_HEADERS_H
 #define HS_COREDUMP_HEADERS_H
@@ -22,7 +22,9 @@ struct hs_core_class {
 /** The class of an architecture's cores; static. */
 const struct hs_core_class *hs_core_class_of(enum hs_arch arch);
 
-/** Where everything lies: ELF header, program headers, section headers if any, notes, data; byte offsets in the file. */
+/**
+ * Where everything lies: ELF header, program headers, section headers if any, notes, data; byte offsets in the file.
+ */
 struct hs_core_layout {
 	const struct hs_core_class *class;
 	uint64_t program_headers; /* count: PT_NOTE and the PT_LOADs */

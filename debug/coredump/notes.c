@@ -80,8 +80,8 @@ static void put_vector_registers(const struct writer *writer, const struct hs_co
 
 size_t hs_prpsinfo_name_offset(enum hs_arch arch)
 {
-	/* struct elf_prpsinfo: state, sname, zomb, nice; flag (8 at 8, or 4 at 4), uid and gid (4 or 2 bytes each), pid,
-	 * ppid, pgrp, sid; fname[16]; psargs[80]. */
+	/* struct elf_prpsinfo: state, sname, zomb, nice; flag (8 at 8, or 4 at 4), uid and gid (4 or 2 bytes each),
+	 * pid, ppid, pgrp, sid; fname[16]; psargs[80]. */
 	return arch == HS_ARCH_I686 ? 28 : 40;
 }
 
@@ -118,12 +118,8 @@ static void put_auxv(const struct writer *writer, const struct hs_core_auxv *aux
 {
 	uint64_t page_bytes = auxv->page_bytes ? auxv->page_bytes : HS_PAGE_SIZE;
 	const uint64_t words[][2] = {
-		{ AT_PAGESZ, page_bytes },
-		{ AT_BASE, auxv->base },
-		{ AT_ENTRY, auxv->entry },
-		{ AT_PHDR, auxv->phdr },
-		{ AT_PHENT, auxv->phent },
-		{ AT_PHNUM, auxv->phnum },
+		{ AT_PAGESZ, page_bytes }, { AT_BASE, auxv->base },   { AT_ENTRY, auxv->entry },
+		{ AT_PHDR, auxv->phdr },   { AT_PHENT, auxv->phent }, { AT_PHNUM, auxv->phnum },
 	};
 	size_t count = auxv->phdr != 0 ? 6 : 3;
 

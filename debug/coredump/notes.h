@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The notes of a core, in the order in which Linux writes them (fs/binfmt_elf.c, fill_note_info and write_note_info, 6.x):
- * first CPU's NT_PRSTATUS, NT_PRPSINFO, NT_SIGINFO, NT_AUXV, NT_FILE, the first CPU's other registers, then all registers of
- * each further CPU. Ours comes last.
+ * The notes of a core, in the order in which Linux writes them (fs/binfmt_elf.c, fill_note_info and write_note_info,
+ * 6.x): first CPU's NT_PRSTATUS, NT_PRPSINFO, NT_SIGINFO, NT_AUXV, NT_FILE, the first CPU's other registers, then all
+ * registers of each further CPU. Ours comes last.
  *
  * In: the input of a core. Out: the bytes of its PT_NOTE.
  */

@@ -93,7 +93,8 @@ static enum hs_status take_file_path(const char *path, struct hs_core_place *pla
 }
 
 /** Which directory, and which name in it. */
-static enum hs_status choose_name(const char *path, const char *guest, struct hs_core_place *place, struct hs_error *err)
+static enum hs_status choose_name(const char *path, const char *guest, struct hs_core_place *place,
+				  struct hs_error *err)
 {
 	struct stat info;
 
@@ -118,8 +119,8 @@ static enum hs_status create_temporary(struct hs_core_place *place, struct hs_er
 		return hs_error_os(err, errno, "cannot get random bytes for a temporary name");
 	}
 	snprintf(place->temporary, sizeof(place->temporary), ".hindsight-%016llx.part", (unsigned long long)random);
-	place->fd = openat(place->directory_fd, place->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-			   0600);
+	place->fd =
+		openat(place->directory_fd, place->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (place->fd < 0) {
 		return hs_error_os(err, errno, "cannot create a core in %s", place->directory);
 	}
@@ -173,7 +174,9 @@ static const char *last_component(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
-/** The name reaches the disk with the directory. One that may not be opened for reading cannot be synced: no failure. */
+/**
+ * The name reaches the disk with the directory. One that may not be opened for reading cannot be synced: no failure.
+ */
 static void sync_directory(const struct hs_core_place *place)
 {
 	HS_CLOSE int fd = openat(place->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -2,8 +2,8 @@
 /*
  * Where a core goes: its name, and the file that appears under that name whole or not at all.
  *
- * In: a path. Out: a descriptor of a temporary file in the directory that was named; then, once it is written, its final
- * name. It knows nothing of what is in the file.
+ * In: a path. Out: a descriptor of a temporary file in the directory that was named; then, once it is written, its
+ * final name. It knows nothing of what is in the file.
  */
 #ifndef HS_COREDUMP_PLACE_H
 #define HS_COREDUMP_PLACE_H
@@ -16,7 +16,7 @@
 /** A file on its way to its name. Fields are private but for fd and path. */
 struct hs_core_place {
 	int fd;              /* of the temporary file, for writing; owned by the place */
-	char path[PATH_MAX]; /* the final name; of a numbered one, what it will be unless another file gets there first */
+	char path[PATH_MAX]; /* the final name; a numbered one becomes another if that is taken when it is published */
 	int directory_fd;
 	char directory[PATH_MAX];
 	char guest[NAME_MAX + 1];

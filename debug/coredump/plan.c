@@ -2,8 +2,8 @@
 /*
  * From the ranges of a root to segments and extents:
  *
- *   1. walk the root; cut each mapped range to what physical memory backs; join a piece to the one before it when gva and
- *      gpa both go on and the permissions are equal (the walk keeps apart what differs in accessed or dirty bits);
+ *   1. walk the root; cut each mapped range to what physical memory backs; join a piece to the one before it when gva
+ *      and gpa both go on and the permissions are equal (the walk keeps apart what differs in accessed or dirty bits);
  *   2. sort the pieces' physical ranges and unite them: these are the extents, and their lengths add up to offsets;
  *   3. each segment lies within one extent: its offset follows from its gpa. Aliases come out with equal offsets.
  *
@@ -98,7 +98,9 @@ static enum hs_status add_piece(struct growth *growth, uint64_t gva, uint64_t gp
 	return HS_OK;
 }
 
-/** The first whole pages at or after gpa that physical memory backs, as an inclusive range; false when there are none. */
+/**
+ * The first whole pages at or after gpa that physical memory backs, as an inclusive range; false when there are none.
+ */
 static bool next_backed(const struct hs_phys *phys, uint64_t gpa, uint64_t *ret_first, uint64_t *ret_last)
 {
 	hs_gpa start;
@@ -226,7 +228,9 @@ static const struct hs_core_extent *find_extent(const struct hs_core_plan *plan,
 	return &plan->extents[low];
 }
 
-/** Cut the data area to its limit: extents behind it go, and so do the segments that need them (step 3 sees to those). */
+/**
+ * Cut the data area to its limit: extents behind it go, and so do the segments that need them (step 3 sees to those).
+ */
 static void limit_data(struct hs_core_plan *plan, uint64_t data_bytes)
 {
 	if (plan->data_bytes <= data_bytes) {

@@ -29,7 +29,8 @@ struct header {
 	uint16_t phentsize, shentsize;
 };
 
-enum hs_status hs_core_broken(const struct hs_core *core, struct hs_error *err, uint64_t offset, const char *format, ...)
+enum hs_status hs_core_broken(const struct hs_core *core, struct hs_error *err, uint64_t offset, const char *format,
+			      ...)
 {
 	char what[HS_ERROR_MESSAGE_MAX];
 	va_list arguments;
@@ -209,7 +210,8 @@ static enum hs_status add_notes(struct hs_core *core, const struct hs_core_segme
 		return hs_core_broken(core, err, segment->offset, "a second PT_NOTE");
 	}
 	if (segment->stored_length > HS_CORE_NOTE_BYTES_MAX) {
-		return hs_core_broken(core, err, segment->offset, "more than %u bytes of notes", HS_CORE_NOTE_BYTES_MAX);
+		return hs_core_broken(core, err, segment->offset, "more than %u bytes of notes",
+				      HS_CORE_NOTE_BYTES_MAX);
 	}
 	size_t length = (size_t)segment->stored_length;
 
@@ -410,8 +412,8 @@ enum hs_status hs_core_read(const struct hs_core *core, hs_gva gva, void *buffer
 			break; /* a file that was cut off */
 		}
 		part = hs_min_u64(part, core->info.file_bytes - (segment->offset + into));
-		enum hs_status st = hs_fd_pread(core->fd, core->path, bytes + done, (size_t)part,
-						segment->offset + into, err);
+		enum hs_status st =
+			hs_fd_pread(core->fd, core->path, bytes + done, (size_t)part, segment->offset + into, err);
 
 		if (st) {
 			return st;

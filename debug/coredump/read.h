@@ -27,7 +27,7 @@ struct hs_core {
 	const struct hs_core_class *class;
 	struct hs_core_info info;
 	struct hs_core_segment *segments;
-	bool ordered; /* segments ascend and do not overlap */
+	bool ordered;        /* segments ascend and do not overlap */
 	uint8_t *note_bytes; /* the PT_NOTE */
 	size_t note_length;
 	struct hs_core_note *notes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The notes of a core that is being opened. Each kind that is understood has a row with a function; the others are listed
- * and left alone. Lengths are checked before a byte is looked at. See read.h.
+ * The notes of a core that is being opened. Each kind that is understood has a row with a function; the others are
+ * listed and left alone. Lengths are checked before a byte is looked at. See read.h.
  */
 #include "base/arith.h"
 #include "base/bytes.h"

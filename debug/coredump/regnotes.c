@@ -86,8 +86,8 @@ static uint32_t register32(const struct hs_cpu_state *cpu, const char *name)
 void hs_fsave_put(const struct hs_cpu_state *cpu, uint8_t *ret)
 {
 	/* struct user_i387_ia32_struct: cwd, swd, twd, fip, fcs, foo, fos, then eight registers of 10 bytes. The upper
-	 * halves of 16-bit fields read as ones, as FSAVE writes them (SDM vol. 1 figure 8-9), but that of fcs, which has
-	 * the opcode. */
+	 * halves of 16-bit fields read as ones, as FSAVE writes them (SDM vol. 1 figure 8-9), but that of fcs, which
+	 * has the opcode. */
 	hs_put_le32(ret, 0xFFFF0000u | register32(cpu, "fctrl"));
 	hs_put_le32(ret + 4, 0xFFFF0000u | register32(cpu, "fstat"));
 	hs_put_le32(ret + 8, 0xFFFF0000u | register32(cpu, "ftag"));

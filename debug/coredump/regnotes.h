@@ -2,9 +2,10 @@
 /*
  * The register notes of one CPU, to bytes and back: NT_PRSTATUS, NT_FPREGSET, NT_PRXFPREG, NT_X86_XSTATE.
  *
- * In and out: struct hs_cpu_state and the descriptors' bytes, of either class. The place of each general register comes from
- * the register table (arch/regs.h); the layouts around them are those of Linux, arch/x86/include/uapi/asm/ptrace-abi.h,
- * include/linux/elfcore.h and elfcore-compat.h, and arch/x86/kernel/fpu/regset.c (6.x).
+ * In and out: struct hs_cpu_state and the descriptors' bytes, of either class. The place of each general register
+ * comes from the register table (arch/regs.h); the layouts around them are those of Linux,
+ * arch/x86/include/uapi/asm/ptrace-abi.h, include/linux/elfcore.h and elfcore-compat.h, and
+ * arch/x86/kernel/fpu/regset.c (6.x).
  */
 #ifndef HS_COREDUMP_REGNOTES_H
 #define HS_COREDUMP_REGNOTES_H
@@ -21,8 +22,8 @@
 enum {
 	HS_PRSTATUS64_BYTES = 336,
 	HS_PRSTATUS32_BYTES = 144,
-	HS_FXSAVE_BYTES = 512, /* NT_FPREGSET of amd64, NT_PRXFPREG of i686 */
-	HS_FSAVE_BYTES = 108,  /* NT_FPREGSET of i686 */
+	HS_FXSAVE_BYTES = 512,     /* NT_FPREGSET of amd64, NT_PRXFPREG of i686 */
+	HS_FSAVE_BYTES = 108,      /* NT_FPREGSET of i686 */
 	HS_XSTATE_MIN_BYTES = 576, /* the legacy area and the header */
 };
 

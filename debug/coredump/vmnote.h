@@ -2,9 +2,9 @@
 /*
  * The note that only we write: what a core knows beyond what Linux's notes can say.
  *
- * Name "HINDSIGHT", type HS_VMNOTE_FACTS. Descriptor, all little-endian: u32 version, then records {u32 kind, u32 length,
- * length bytes, zeros up to a multiple of 4}. A reader skips kinds that it does not know, so new kinds need no new
- * version; docs/cores.md lists them.
+ * Name "HINDSIGHT", type HS_VMNOTE_FACTS. Descriptor, all little-endian: u32 version, then records {u32 kind, u32
+ * length, length bytes, zeros up to a multiple of 4}. A reader skips kinds that it does not know, so new kinds need
+ * no new version; docs/cores.md lists them.
  */
 #ifndef HS_COREDUMP_VMNOTE_H
 #define HS_COREDUMP_VMNOTE_H

@@ -11,8 +11,8 @@
 /** From this address on, up to the next row, code is of this line. */
 struct hs_dwarf_row {
 	uint64_t address;
-	uint32_t line; /* 0: no line; also what ends a sequence */
-	uint32_t file; /* index of files[] */
+	uint32_t line;  /* 0: no line; also what ends a sequence */
+	uint32_t file;  /* index of files[] */
 	uint32_t order; /* in which the rows were read */
 };
 

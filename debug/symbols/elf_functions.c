@@ -85,16 +85,16 @@ static uint8_t rank_of(const GElf_Sym *symbol)
 }
 
 /**
- * Whether a symbol names code, and where that ends. Labels of assembly have neither a type nor a size: they reach to the next
- * symbol (hs_elf_function_at() takes the nearest), at most to the end of their section.
+ * Whether a symbol names code, and where that ends. Labels of assembly have neither a type nor a size: they reach to
+ * the next symbol (hs_elf_function_at() takes the nearest), at most to the end of their section.
  */
 static bool is_function(const struct reading *reading, const GElf_Sym *symbol, const char *name, uint64_t *ret_end)
 {
 	unsigned int type = GELF_ST_TYPE(symbol->st_info);
 	GElf_Shdr section;
 
-	if (name == NULL || *name == '\0' || (type != STT_FUNC && type != STT_NOTYPE) || symbol->st_shndx == SHN_UNDEF ||
-	    symbol->st_shndx >= SHN_LORESERVE) {
+	if (name == NULL || *name == '\0' || (type != STT_FUNC && type != STT_NOTYPE) ||
+	    symbol->st_shndx == SHN_UNDEF || symbol->st_shndx >= SHN_LORESERVE) {
 		return false;
 	}
 	Elf_Scn *scn = elf_getscn(reading->elf, symbol->st_shndx);
@@ -143,7 +143,8 @@ static void read_build_id(struct reading *reading, Elf_Scn *scn)
 	size_t at = 0, name, desc;
 	GElf_Nhdr note;
 
-	while (data != NULL && functions->build_id_length == 0 && (at = gelf_getnote(data, at, &note, &name, &desc)) > 0) {
+	while (data != NULL && functions->build_id_length == 0 &&
+	       (at = gelf_getnote(data, at, &note, &name, &desc)) > 0) {
 		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof(ELF_NOTE_GNU) &&
 		    memcmp((const char *)data->d_buf + name, ELF_NOTE_GNU, sizeof(ELF_NOTE_GNU)) == 0 &&
 		    note.n_descsz <= sizeof(functions->build_id)) {

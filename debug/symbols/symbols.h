@@ -2,9 +2,9 @@
 /*
  * From an address in a guest to the function and source line of its image.
  *
- * In: an ELF file. Out: names. Everything is read when the file is opened, so a lookup cannot fail for want of the file.
- * Lines come from DWARF (libdwarf), functions from the symbol table (libelf); either may be missing. It knows nothing of
- * guests: addresses are those that the image asks for.
+ * In: an ELF file. Out: names. Everything is read when the file is opened, so a lookup cannot fail for want of the
+ * file. Lines come from DWARF (libdwarf), functions from the symbol table (libelf); either may be missing. It knows
+ * nothing of guests: addresses are those that the image asks for.
  */
 #ifndef HS_SYMBOLS_SYMBOLS_H
 #define HS_SYMBOLS_SYMBOLS_H
@@ -29,8 +29,8 @@ struct hs_symbol {
 /**
  * Read the symbols of an image.
  *
- * HS_ERR_FORMAT: not an ELF file, or one whose section headers are broken. HS_ERR_IO, HS_ERR_NOMEM. Broken or missing DWARF
- * is no failure: there are no lines then.
+ * HS_ERR_FORMAT: not an ELF file, or one whose section headers are broken. HS_ERR_IO, HS_ERR_NOMEM. Broken or missing
+ * DWARF is no failure: there are no lines then.
  *
  * @param fd    open for reading; its position is not used and not changed, and it may be closed afterwards
  * @param name  for messages

@@ -35,11 +35,11 @@ struct hs_core_file {
 
 /** What the auxiliary vector says of the image (NT_AUXV): debuggers find the executable by it. */
 struct hs_core_auxv {
-	uint64_t entry;      /**< AT_ENTRY, gva */
-	uint64_t phdr;       /**< AT_PHDR, gva; 0 when the headers are not in memory: then phent and phnum are left out */
-	uint64_t phent;      /**< AT_PHENT, bytes */
-	uint64_t phnum;      /**< AT_PHNUM */
-	uint64_t base;       /**< AT_BASE, gva of an interpreter, 0 for a static image */
+	uint64_t entry; /**< AT_ENTRY, gva */
+	uint64_t phdr;  /**< AT_PHDR, gva; 0 when the headers are not in memory: then phent and phnum are left out */
+	uint64_t phent; /**< AT_PHENT, bytes */
+	uint64_t phnum; /**< AT_PHNUM */
+	uint64_t base;  /**< AT_BASE, gva of an interpreter, 0 for a static image */
 	uint64_t page_bytes; /**< AT_PAGESZ, 0 for 4096 */
 };
 
@@ -54,11 +54,11 @@ struct hs_core_input {
 	uint32_t xsave_bytes;            /**< size of the XSAVE area for the CPUs' XCR0 where the state was taken
 					  *   (CPUID.(0DH,0).EBX); 0 for Intel's layout */
 	struct hs_phys phys;
-	struct hs_root root;     /**< the address space that becomes the PT_LOADs */
-	struct hs_budget budget; /**< of the walk; all zero for hs_budget_default() */
-	int signal;              /**< Linux number; 0 for a core of a guest that did not crash */
-	int code;                /**< si_code */
-	uint64_t fault_address;  /**< si_addr */
+	struct hs_root root;      /**< the address space that becomes the PT_LOADs */
+	struct hs_budget budget;  /**< of the walk; all zero for hs_budget_default() */
+	int signal;               /**< Linux number; 0 for a core of a guest that did not crash */
+	int code;                 /**< si_code */
+	uint64_t fault_address;   /**< si_addr */
 	const char *name;         /**< the guest's, without directories */
 	const char *command_line; /**< the image and its arguments, separated by spaces */
 	int pid;                  /**< of the process that runs the guest, for the file name; 0 for the caller's own */
@@ -82,29 +82,30 @@ struct hs_core_result {
  * Write a core.
  *
  * The file appears under its name complete and synced to disk, or not at all: it is written under a temporary name in
- * the same directory first. A file or symbolic link that has the name already is left alone. Its mode is 0600. The memory
- * needed grows with the number of segments, not with the guest's size. SIGXFSZ is held back for the calling thread.
+ * the same directory first. A file or symbolic link that has the name already is left alone. Its mode is 0600. The
+ * memory needed grows with the number of segments, not with the guest's size. SIGXFSZ is held back for the calling
+ * thread.
  *
- * @param path  a directory (NULL for the working directory), which gets a file named as hs_core_default_path() says, with
- *              the first sequence number that is free; or the name of a file that does not exist
+ * @param path  a directory (NULL for the working directory), which gets a file named as hs_core_default_path() says,
+ *              with the first sequence number that is free; or the name of a file that does not exist
  * @param ret   untouched on failure
  *
- * HS_ERR_BUSY: the name exists. HS_ERR_NOT_FOUND, HS_ERR_PERMISSION, HS_ERR_IO: the directory or the writing (a full disk);
- * the temporary file has been removed. HS_ERR_NOMEM: no memory for the plan. HS_ERR_INVALID: the input is contradictory.
- * HS_ERR_RANGE: too much for the file's ELF class, or the name is too long.
+ * HS_ERR_BUSY: the name exists. HS_ERR_NOT_FOUND, HS_ERR_PERMISSION, HS_ERR_IO: the directory or the writing (a full
+ * disk); the temporary file has been removed. HS_ERR_NOMEM: no memory for the plan. HS_ERR_INVALID: the input is
+ * contradictory. HS_ERR_RANGE: too much for the file's ELF class, or the name is too long.
  * A page-table walk that runs out of its budget is not a failure: the core has what was found, and says so (partial).
  */
 HS_MUST_CHECK enum hs_status hs_core_write(const struct hs_core_input *input, const char *path,
 					   struct hs_core_result *ret, struct hs_error *err);
 
 /**
- * The default name of a core: DIRECTORY/GUEST.PID.SEQUENCE.core. Characters of the guest's name that do not belong into a
- * file name become '_', and it is cut to 100 bytes.
+ * The default name of a core: DIRECTORY/GUEST.PID.SEQUENCE.core. Characters of the guest's name that do not belong
+ * into a file name become '_', and it is cut to 100 bytes.
  *
  * @param ret  caller's storage of size bytes; HS_ERR_RANGE when the name does not fit, and ret is untouched
  */
-HS_MUST_CHECK enum hs_status hs_core_default_path(const char *directory, const char *guest, int pid, unsigned int sequence,
-						  char *ret, size_t size, struct hs_error *err);
+HS_MUST_CHECK enum hs_status hs_core_default_path(const char *directory, const char *guest, int pid,
+						  unsigned int sequence, char *ret, size_t size, struct hs_error *err);
 
 /** A core that is open for reading. It need not be one of ours: any ET_CORE of the two machines will do. */
 struct hs_core;
@@ -137,7 +138,7 @@ struct hs_core_info {
 	bool has_siginfo; /**< code and fault_address are known */
 	const char *name;
 	const char *command_line;
-	const char *producer;    /**< the program that wrote it, empty when it was not hindsight */
+	const char *producer; /**< the program that wrote it, empty when it was not hindsight */
 	const char *reason_name;
 	const char *reason;
 	bool partial;            /**< the writer says that parts of the address space are missing */
@@ -150,18 +151,19 @@ struct hs_core_info {
 	size_t cpu_count, segment_count, note_count, file_count;
 	uint64_t file_bytes;    /**< size of the file */
 	uint64_t disk_bytes;    /**< what it takes on disk */
-	uint64_t missing_bytes; /**< how much of what the headers promise lies behind the end of the file: 0 when whole */
+	uint64_t missing_bytes; /**< how much of what the headers promise lies behind the file's end; 0 when whole */
 };
 
 /**
  * Open a core. Headers and notes are checked whole and copied; memory contents are read when asked for.
  *
- * A file that ends within its memory contents opens (missing_bytes says so); one that ends within headers or notes does not.
+ * A file that ends within its memory contents opens (missing_bytes says so); one that ends within headers or notes
+ * does not.
  *
  * @param ret  owned by the caller until hs_core_close()
  *
- * HS_ERR_NOT_FOUND, HS_ERR_PERMISSION, HS_ERR_IO: the file. HS_ERR_FORMAT: not an ELF core, or a broken one; err->where is the
- * file offset. HS_ERR_UNSUPPORTED: an ELF core of another machine. HS_ERR_NOMEM.
+ * HS_ERR_NOT_FOUND, HS_ERR_PERMISSION, HS_ERR_IO: the file. HS_ERR_FORMAT: not an ELF core, or a broken one;
+ * err->where is the file offset. HS_ERR_UNSUPPORTED: an ELF core of another machine. HS_ERR_NOMEM.
  */
 HS_MUST_CHECK enum hs_status hs_core_open(const char *path, struct hs_core **ret, struct hs_error *err);
 /** Close a core. NULL is fine. */

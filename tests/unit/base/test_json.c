@@ -18,11 +18,12 @@ static void test_json_string_escapes_what_it_must(void **state)
 		{ "plain text/", "\"plain text/\"" },
 		{ "a\"b\\c", "\"a\\\"b\\\\c\"" },
 		{ "\n\033[m\177", "\"\\u000a\\u001b[m\\u007f\"" },
-		{ "gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x90\x9B", "\"gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x90\x9B\"" },
+		{ "gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x90\x9B",
+		  "\"gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x90\x9B\"" },
 		{ "\xFF", "\"\\ufffd\"" },
-		{ "\xC3", "\"\\ufffd\"" },                         /* cut off */
-		{ "\xC0\xAF", "\"\\ufffd\\ufffd\"" },              /* overlong */
-		{ "\xED\xA0\x80", "\"\\ufffd\\ufffd\\ufffd\"" },   /* surrogate */
+		{ "\xC3", "\"\\ufffd\"" },                                  /* cut off */
+		{ "\xC0\xAF", "\"\\ufffd\\ufffd\"" },                       /* overlong */
+		{ "\xED\xA0\x80", "\"\\ufffd\\ufffd\\ufffd\"" },            /* surrogate */
 		{ "\xF4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\"" }, /* over U+10FFFF */
 		{ "\xE2\x82x", "\"\\ufffd\\ufffdx\"" },
 	};

@@ -31,8 +31,8 @@ static void set_vectors(struct hs_cpu_state *cpu)
 		hs_put_le64(cpu->xsave + HS_XSAVE_YMMH0 + 16 * i, 0xFEDCBA9876543200 + i);
 		hs_put_le64(cpu->xsave + HS_XSAVE_YMMH0 + 16 * i + 8, 0xA0A0A0A0A0A0A000 + i);
 	}
-	/* st0 = 1.5, st1 = -2: sign and exponent, then the integer bit and the fraction (SDM vol. 1 8.2). Top of stack is
-	 * 0, so that physical and stack numbers agree. */
+	/* st0 = 1.5, st1 = -2: sign and exponent, then the integer bit and the fraction (SDM vol. 1 8.2). Top of
+	 * stack is 0, so that physical and stack numbers agree. */
 	hs_put_le64(cpu->xsave + HS_XSAVE_ST0, 0xC000000000000000);
 	hs_put_le16(cpu->xsave + HS_XSAVE_ST0 + 8, 0x3FFF);
 	hs_put_le64(cpu->xsave + HS_XSAVE_ST0 + 16, 0x8000000000000000);

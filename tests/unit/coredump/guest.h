@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest made by hand for core tests: memory, page tables and registers with known contents, of either architecture. It
- * never runs. The memory is 1 MiB at gpa 0x100000, after which come the page tables.
+ * A guest made by hand for core tests: memory, page tables and registers with known contents, of either architecture.
+ * It never runs. The memory is 1 MiB at gpa 0x100000, after which come the page tables.
  */
 #ifndef HS_TESTS_COREDUMP_GUEST_H
 #define HS_TESTS_COREDUMP_GUEST_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * make_cores DIRECTORY AMD64_IMAGE I686_IMAGE: writes cores of handmade guests for check_readers, and beside each a file
- * NAME.expected with one fact a line: "register NAME VALUE", "memory ADDRESS BYTES", "segments COUNT".
+ * make_cores DIRECTORY AMD64_IMAGE I686_IMAGE: writes cores of handmade guests for tests/core, and beside each a
+ * file NAME.expected with one fact a line: "register NAME VALUE", "memory ADDRESS BYTES", "segments COUNT".
  *
  * fault-ARCH: the image stands in store_null(), called by middle(), by run(), by _start, with a stack to match.
- * segments-ARCH: 70,000 segments that are views of a few frames. aliases: 40 views of one frame. empty: no memory at all.
+ * segments-ARCH: 70,000 segments that are views of a few frames. aliases: 40 views of one frame. empty: no memory at
+ * all.
  */
 #include "guest.h"
 
@@ -85,7 +86,8 @@ static void load_segment(struct guest *guest, struct image *image, const GElf_Ph
 {
 	uint64_t start = phdr->p_vaddr & ~(PAGE - 1);
 	uint64_t end = (phdr->p_vaddr + phdr->p_memsz + PAGE - 1) & ~(PAGE - 1);
-	int prot = HS_PROT_READ | (phdr->p_flags & PF_W ? HS_PROT_WRITE : 0) | (phdr->p_flags & PF_X ? HS_PROT_EXEC : 0);
+	int prot = HS_PROT_READ | (phdr->p_flags & PF_W ? HS_PROT_WRITE : 0) |
+		   (phdr->p_flags & PF_X ? HS_PROT_EXEC : 0);
 	uint8_t *bytes = ram_at(&guest->ram, image->next_gpa) + (phdr->p_vaddr - start);
 
 	guest_map(guest, start, image->next_gpa, end - start, prot);
@@ -155,7 +157,10 @@ static uint64_t address_of(const struct image *image, const char *function, uint
 /** Lines of image/fault.c and image/start.S where the calls and the store are. */
 enum { LINE_STORE = 20, LINE_CALL_STORE = 28, LINE_CALL_MIDDLE = 37, LINE_CALL_RUN = 13 };
 
-/** A stack as these functions make it at -O0: each frame starts with the caller's frame pointer and the return address. */
+/**
+ * A stack as these functions make it at -O0: each frame starts with the caller's frame pointer and the return
+ * address.
+ */
 static void make_stack(struct guest *guest, struct image *image)
 {
 	bool wide = guest->input.arch == HS_ARCH_AMD64;

@@ -86,8 +86,9 @@ static void test_plan_empty_space_has_no_segments(void **state)
 static void test_plan_adjacent_pages_with_other_accessed_bits_are_one_segment(void **state)
 {
 	struct fixture *fixture = *state;
-	struct hs_mapping mapping = { .gva = { 0x400000 },    .gpa = { RAM }, .length = PAGE,
-				      .prot = GUEST_RW, .user = true };
+	struct hs_mapping mapping = {
+		.gva = { 0x400000 }, .gpa = { RAM }, .length = PAGE, .prot = GUEST_RW, .user = true
+	};
 
 	assert_int_equal(ram_map(&fixture->guest.ram, &fixture->guest.root, &mapping), HS_OK);
 	mapping.gva.v += PAGE;
@@ -278,8 +279,12 @@ static void test_plan_long_segments_are_split(void **state)
 static void test_plan_large_pages_and_small_ones_join(void **state)
 {
 	struct fixture *fixture = *state;
-	struct hs_mapping mapping = { .gva = { 0x400000 }, .gpa = { 0x40000000 }, .length = 0x200000,
-				      .prot = GUEST_RW,    .user = true,          .large = true };
+	struct hs_mapping mapping = { .gva = { 0x400000 },
+				      .gpa = { 0x40000000 },
+				      .length = 0x200000,
+				      .prot = GUEST_RW,
+				      .user = true,
+				      .large = true };
 
 	ram_add(&fixture->guest.ram, 0x40000000, 0x201000);
 	assert_int_equal(ram_map(&fixture->guest.ram, &fixture->guest.root, &mapping), HS_OK);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * print_lines IMAGE [ADDRESS...]: for each hexadecimal address, from the arguments or else one a line from stdin, one line
- * "FUNCTION+0xOFFSET FILE:LINE", "?" for what is not known. For check_lines.
+ * print_lines IMAGE [ADDRESS...]: for each hexadecimal address, from the arguments or else one a line from stdin, one
+ * line "FUNCTION+0xOFFSET FILE:LINE", "?" for what is not known. For check_lines.
  */
 #include "symbols/symbols.h"
 
