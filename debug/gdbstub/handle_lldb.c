@@ -27,9 +27,14 @@ enum hs_reply hs_handle_error_strings(struct hs_gdb *gdb, const struct hs_reques
 	return HS_REPLY_OK;
 }
 
+/*
+ * "unknown" for the system makes lldb load images where they were linked for (its static loader); with "linux" it looks up
+ * process 1 of the host and takes that one's program for the guest's. "i386" is what it calls an ELF32 image: with "i686"
+ * it refuses the image as not matching.
+ */
 static void put_triple(struct hs_gdb *gdb)
 {
-	const char *triple = gdb->info.arch == HS_ARCH_I686 ? "i686-unknown-unknown" : "x86_64-unknown-unknown";
+	const char *triple = gdb->info.arch == HS_ARCH_I686 ? "i386-unknown-unknown" : "x86_64-unknown-unknown";
 
 	hs_buf_append_string(&gdb->payload, "triple:");
 	hs_buf_append_hex(&gdb->payload, triple, strlen(triple));

@@ -99,9 +99,7 @@ enum hs_reply hs_handle_detach(struct hs_gdb *gdb, const struct hs_request *requ
 {
 	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
 
-	if (!request->here) {
-		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such process: the guest is process 1");
-	}
+	(void)request; /* "D;PID": as for a kill, there is but one */
 	if (gdb->client.detached || gdb->ended) {
 		return HS_REPLY_OK;
 	}
@@ -139,7 +137,7 @@ enum hs_reply hs_handle_kill(struct hs_gdb *gdb, const struct hs_request *reques
 	 * magic_null_ptid), and there is one process. */
 	(void)request;
 	if (gdb->client.detached) {
-		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such process");
+		return hs_reply_error(gdb, HS_ERR_STATE, "detached from the guest");
 	}
 	hs_gdb_kill(gdb);
 	return HS_REPLY_OK;

@@ -31,6 +31,7 @@
 
 struct refused {
 	int fd; /* -1: free */
+	bool told;
 	int64_t until_ms;
 };
 
@@ -104,13 +105,29 @@ static void free_refused(struct refused *refused)
 	refused->fd = -1;
 }
 
-/* Tell a second client why, and keep its connection until it has hung up: closing one with unread input resets it, and
- * the message would be lost. */
-static void refuse(struct server *server, int fd)
+/* Tell a second client why it is refused, and that nothing more will come. */
+static void tell_refused(struct refused *refused)
 {
 	static const char why[] = "E.another debugger is attached to this guest";
-	struct refused *slot = &server->refused[0];
 	struct hs_buf packet;
+
+	hs_buf_init(&packet, 2 * sizeof(why) + 8);
+	if (hs_buf_append_byte(&packet, '+') && hs_packet_encode(&packet, (const uint8_t *)why, sizeof(why) - 1)) {
+		(void)send(refused->fd, packet.data, packet.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	hs_buf_deinit(&packet);
+	(void)shutdown(refused->fd, SHUT_WR);
+	refused->told = true;
+}
+
+/*
+ * Keep a second client until it has asked something, since only then does it take the reason for an answer (gdb drops a
+ * packet that comes before the acknowledgement of its own), and until it has hung up, since closing a connection with
+ * unread input resets it and the reason would be lost.
+ */
+static void refuse(struct server *server, int fd)
+{
+	struct refused *slot = &server->refused[0];
 
 	for (size_t i = 1; i < REFUSED_MAX && slot->fd >= 0; i++) {
 		if (server->refused[i].fd < 0 || server->refused[i].until_ms < slot->until_ms) {
@@ -120,12 +137,6 @@ static void refuse(struct server *server, int fd)
 	if (slot->fd >= 0) {
 		free_refused(slot);
 	}
-	hs_buf_init(&packet, 2 * sizeof(why) + 4);
-	if (hs_packet_encode(&packet, (const uint8_t *)why, sizeof(why) - 1)) {
-		(void)send(fd, packet.data, packet.length, MSG_NOSIGNAL | MSG_DONTWAIT);
-	}
-	hs_buf_deinit(&packet);
-	(void)shutdown(fd, SHUT_WR);
 	*slot = (struct refused){ .fd = fd, .until_ms = now_ms() + REFUSED_MS };
 }
 
@@ -267,10 +278,21 @@ static void let_leaving_client_go(struct server *server)
 	}
 }
 
+/* A refused client has sent something or hung up; true while it is worth keeping. */
+static bool hear_refused(struct refused *slot)
+{
+	char bytes[512];
+	ssize_t got = recv(slot->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	if (got > 0 && !slot->told && memchr(bytes, '#', (size_t)got)) {
+		tell_refused(slot);
+	}
+	return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
 static void refused_ready(struct server *server, const struct pollfd *fds)
 {
 	int64_t now = now_ms();
-	char sink[512];
 
 	for (size_t i = 0; i < REFUSED_MAX; i++) {
 		struct refused *slot = &server->refused[i];
@@ -278,8 +300,10 @@ static void refused_ready(struct server *server, const struct pollfd *fds)
 		if (slot->fd < 0) {
 			continue;
 		}
-		if ((fds[i].revents && fds[i].fd == slot->fd && recv(slot->fd, sink, sizeof(sink), MSG_DONTWAIT) <= 0) ||
-		    now >= slot->until_ms) {
+		if (fds[i].revents && fds[i].fd == slot->fd && !hear_refused(slot)) {
+			free_refused(slot);
+		} else if (now >= slot->until_ms) {
+			tell_refused(slot);
 			free_refused(slot);
 		}
 	}

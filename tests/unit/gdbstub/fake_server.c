@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * fake_server ADDRESS amd64|i686 IMAGE: the fake target behind the real server, for tests with real clients. Prints the
- * address it listens on, and at the end why the server came back.
+ * address it listens on, a line whenever the guest runs with nothing to stop it, and at the end why the server came back.
  */
 #include "fake_target.h"
 
@@ -25,6 +25,11 @@ static int stop_signal_fd(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+static void say_running(void)
+{
+	fprintf(stderr, "running\n");
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const ends[] = { "exited", "killed", "stopped", "closed" };
@@ -44,6 +49,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", listener ? path : err.message);
 		return 1;
 	}
+	fake.on_run = say_running;
 	fprintf(stderr, "listening on %s\n", hs_gdb_listener_address(listener));
 	if (hs_gdb_serve(listener, &fake.target, &options, &end, &err)) {
 		fprintf(stderr, "%s\n", err.message);

@@ -231,8 +231,8 @@ static void simulate(struct fake_target *fake, const struct hs_resume *resume)
 		fake->cpu.rip = at->gva.v;
 		fake_stop(fake, (struct hs_stop){
 					.kind = at->kind == HS_BREAK_SOFTWARE ? HS_STOP_SWBREAK : HS_STOP_HWBREAK });
-	} else {
-		(void)simulate_watch(fake);
+	} else if (!simulate_watch(fake) && fake->on_run) {
+		fake->on_run();
 	}
 }
 

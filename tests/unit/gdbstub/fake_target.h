@@ -38,6 +38,7 @@ struct fake_target {
 	size_t script_length, script_next;
 	/* Instead: run to breakpoints, as far as that goes without executing anything (see fake_target.c). */
 	bool simulate;
+	void (*on_run)(void); /* called when that finds nothing to stop at; may be NULL */
 
 	struct hs_resume last_resume;
 	unsigned int resumes, interrupts, kills, clears;
