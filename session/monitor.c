@@ -89,11 +89,12 @@ static enum hs_status run_info(struct hs_live *live, const char *argument, struc
 		      (unsigned long long)root.base.v);
 	for (size_t i = 0; i < image->segment_count; i++) {
 		const struct hs_vm_segment *segment = &image->segments[i];
+		uint64_t end = segment->gva.v + segment->length;
 
 		hs_buf_printf(out, "segment   0x%llx..0x%llx %c%c%c gpa 0x%llx\n", (unsigned long long)segment->gva.v,
-			      (unsigned long long)(segment->gva.v + segment->length),
-			      segment->prot & HS_PROT_READ ? 'r' : '-', segment->prot & HS_PROT_WRITE ? 'w' : '-',
-			      segment->prot & HS_PROT_EXEC ? 'x' : '-', (unsigned long long)segment->gpa.v);
+			      (unsigned long long)end, segment->prot & HS_PROT_READ ? 'r' : '-',
+			      segment->prot & HS_PROT_WRITE ? 'w' : '-', segment->prot & HS_PROT_EXEC ? 'x' : '-',
+			      (unsigned long long)segment->gpa.v);
 	}
 	return HS_OK;
 }
