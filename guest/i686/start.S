@@ -40,7 +40,10 @@ _start:
 	.size _start, . - _start
 
 	.data
-	.balign 8
+/* All that a double fault touches is in one page (from gdt to double_fault_stack_top is less than the alignment), and
+ * ltr has touched it before. A page that the hypervisor has yet to map would be one exit in the middle of the task
+ * switch, where KVM nested in QEMU loses the double fault and delivers the page fault before it, in the wrong task. */
+	.balign 512
 /* Segment descriptors (SDM vol. 3A 3.4.5), accessed bits set so that the CPU has nothing to write. Not constant: ltr
  * and task switches set the busy bit of the TSS descriptors. */
 gdt:
@@ -90,17 +93,16 @@ hs_double_fault_tss:
 	.short 0, HS_TSS_BYTES
 	.size hs_double_fault_tss, . - hs_double_fault_tss
 
+	.balign 16
+	.skip 64 /* the CPU pushes the error code, hs_trap_double_fault the vector */
+double_fault_stack_top:
+
 	.section .rodata
 	.balign 4
 	.short 0 /* the base of the pointer is aligned */
 gdt_pointer:
 	.short gdt_end - gdt - 1
 	.long gdt
-
-	.bss
-	.balign 16
-	.skip HS_STACK_SLOT
-double_fault_stack_top:
 
 	.section .note.hindsight, "a", @note
 	.balign 4

@@ -12,7 +12,7 @@ import unittest
 
 IMAGES = []
 
-BARE = {"bare", "bare_fault"}
+BARE = {"bare", "bare_fault", "bare_overflow"}
 BASE = {
     ("amd64", "higher_half"): 0xFFFFFFFF80000000,
     ("i686", "higher_half"): 0xC0000000,
@@ -144,6 +144,12 @@ class TestImages(unittest.TestCase):
             upper = struct.unpack("<II", image.read(gdt + selector + 8, 8))[0] if image.arch == "amd64" else 0
             self.assertEqual(upper << 32 | high << 24 | middle << 16 | low, image.symbols[name])
             self.assertEqual((limit, kind), (103, 0x89))
+
+    @each_with_sdk
+    def test_double_fault_touches_one_page(self, image):
+        if image.arch == "i686":
+            names = ("gdt", "hs_tss", "hs_double_fault_tss", "double_fault_stack_top")
+            self.assertEqual(len({image.symbols[name] >> 12 for name in names}), 1)
 
     @each
     def test_no_vector_or_x87_instruction(self, image):
