@@ -4,7 +4,7 @@
 
 __attribute__((noinline)) static void execute_int3(void)
 {
-	__asm__ volatile("int3_instruction: int3");
+	__asm__ volatile("int3");
 }
 
 int main(int argc, char **argv)

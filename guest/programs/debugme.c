@@ -43,7 +43,7 @@ FUNCTION unsigned long factorial(unsigned long n)
 /* One instruction that copies: stepping over it must end behind all of it. */
 FUNCTION void copy_bytes(void *to, const void *from, size_t length)
 {
-	__asm__ volatile("copy_bytes_rep: rep movsb" : "+D"(to), "+S"(from), "+c"(length) : : "memory");
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(length) : : "memory");
 }
 
 FUNCTION void fill_item(struct item *item, const char *name, unsigned int count, int price)

@@ -4,7 +4,7 @@
 
 __attribute__((noinline)) static void execute_undefined(void)
 {
-	__asm__ volatile("undefined_instruction: ud2");
+	__asm__ volatile("ud2");
 }
 
 int main(int argc, char **argv)
