@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Every register that gdb knows is read and written one by one, and nothing else changes with it."""
+
+import re
+
+from lib.debuggers import gdb_batch
+
+# Run inside gdb. For each register: write a value, read it back, see that no other has changed, put the old one back.
+SCRIPT = r"""
+python
+NEW = {
+    "eflags": 0x47, "mxcsr": 0x1fa0, "fctrl": 0x27f, "fstat": 0x0, "ftag": 0xffff,
+    "cs": None, "ss": None, "ds": None, "es": None, "fs": None, "gs": None, "cr0": None, "cr3": None, "cr4": None,
+    "efer": None, "rip": "+1", "eip": "+1", "cr2": 0x1234000, "cr8": 0x3, "fop": 0x123, "fioff": 0x1122, "fooff": 0x3344,
+    "fiseg": None, "foseg": None, "fs_base": 0x12345000, "gs_base": 0x23456000, "k_gs_base": 0x34567000,
+}
+def bits(name):
+    value = gdb.parse_and_eval("$" + name)
+    if value.type.strip_typedefs().code == gdb.TYPE_CODE_UNION:
+        return tuple(int(value["v16_int8"][i]) for i in range(16))
+    if value.type.strip_typedefs().code == gdb.TYPE_CODE_FLT:
+        return float(value)
+    return int(value)
+def write(name, old):
+    if name.startswith("xmm"):
+        new = tuple((int(name[3:]) * 16 + i) % 128 for i in range(16))
+        gdb.execute("set var $%s.v16_int8 = {%s}" % (name, ",".join(map(str, new))))
+        return new
+    if isinstance(old, float):
+        gdb.execute("set var $%s = 2.5" % name)
+        return 2.5
+    new = NEW.get(name, 0x1122334455667788 if SIZE[name] == 8 else 0x11223344)
+    new = old if new is None else old + 1 if new == "+1" else new
+    gdb.execute("set var $%s = %d" % (name, new))
+    return new
+def restore(name, old):
+    if isinstance(old, tuple):
+        gdb.execute("set var $%s.v16_int8 = {%s}" % (name, ",".join(map(str, old))))
+    else:
+        gdb.execute("set var $%s = %r" % (name, old))
+PSEUDO = re.compile(r"^(al|bl|cl|dl|ah|bh|ch|dh|[abcd]x|[sd]il?|[bs]pl?|r\d+[lwd]|ymm\d+|mm\d+|e[abcd]x|e[sd]i|e[bs]p)$")
+names = [r.name for r in gdb.selected_frame().architecture().registers()]
+is_long = "rip" in names
+names = [n for n in names if n and not (is_long and PSEUDO.match(n)) and n != "orig_rax" and n != "orig_eax"]
+if not is_long:
+    names = [n for n in names if not PSEUDO.match(n) or re.match(r"^e[abcdsb][xip]$", n)]
+SIZE = {n: gdb.parse_and_eval("$" + n).type.sizeof for n in names}
+before = {n: bits(n) for n in names}
+print("REGISTERS", " ".join(names))
+for name in names:
+    wanted = write(name, before[name])
+    gdb.execute("maint flush register-cache", to_string=True)
+    after = {n: bits(n) for n in names}
+    changed = [n for n in names if after[n] != before[n] and n != name]
+    print("WRITE", name, "ok" if after[name] == wanted else "wanted %r got %r" % (wanted, after[name]), changed)
+    restore(name, before[name])
+    gdb.execute("maint flush register-cache", to_string=True)
+    back = bits(name)
+    if back != before[name]:
+        print("WRITE", name, "does not come back: %r, was %r" % (back, before[name]), [])
+end
+"""
+
+CORE = {
+    "amd64": "rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip eflags cs ss ds es fs gs".split(),
+    "i686": "eax ecx edx ebx esp ebp esi edi eip eflags cs ss ds es fs gs".split(),
+}
+MORE = [f"st{i}" for i in range(8)] + "fctrl fstat ftag mxcsr fs_base gs_base cr0 cr2 cr3 cr4".split()
+
+
+def test_every_register_is_read_and_written_by_its_name(runner, tmp_path):
+    script = tmp_path / "registers.gdb"
+    script.write_text(SCRIPT.replace("python\n", "python\nimport re\n", 1))
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        said = gdb_batch([f"target remote {served.address}", "tbreak count_up", "continue", f"source {script}",
+                          "continue"], timeout=240)
+        result = served.process.wait(60)
+    names = re.search(r"^REGISTERS (.*)$", said[3], re.M).group(1).split()
+    vectors = [f"xmm{i}" for i in range(16 if runner.arch == "amd64" else 8)]
+    assert set(names) >= {*CORE[runner.arch], *MORE, *vectors}
+    problems = [line for line in said[3].splitlines() if line.startswith("WRITE") and not line.endswith("ok []")]
+    assert not problems, "\n".join(problems)
+    assert len(re.findall(r"^WRITE \S+ ok \[\]$", said[3], re.M)) == len(names)
+    # All is as it was: the guest goes on as if nobody had looked.
+    assert "exited normally" in said[4]
+    assert result.stdout == "counted 10, factorial 120\norder 1234: 5 more\n"
+
+
+def test_registers_have_the_values_of_the_entry_contract(runner):
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        said = gdb_batch([f"target remote {served.address}", "info registers", "print/x $cr0", "print $mxcsr", "print/x $fctrl",
+                          "show architecture", "kill"])
+    assert said[2].endswith("0x80050033")
+    assert "IM DM ZM OM UM PM" in said[3]
+    assert said[4].endswith("0x37f")
+    assert ("i386:x86-64" if runner.arch == "amd64" else '"i386"') in said[5]
