@@ -127,6 +127,9 @@ void hs_reg_get(const struct hs_reg *reg, const struct hs_cpu_state *state, uint
 	case HS_REG_FTAG:
 		hs_put_le32(ret, ftag_get(state->xsave));
 		break;
+	case HS_REG_NO_CALL:
+		memset(ret, 0xff, reg->bytes);
+		break;
 	}
 }
 
@@ -151,6 +154,8 @@ void hs_reg_set(const struct hs_reg *reg, struct hs_cpu_state *state, const uint
 		break;
 	case HS_REG_FTAG:
 		ftag_set(state->xsave, hs_get_le16(bytes));
+		break;
+	case HS_REG_NO_CALL:
 		break;
 	}
 }

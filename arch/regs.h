@@ -20,6 +20,7 @@ enum hs_reg_feature {
 	HS_REG_CORE,     /* org.gnu.gdb.i386.core: rax..gs, st0..7, fctrl..fop */
 	HS_REG_SSE,      /* org.gnu.gdb.i386.sse: xmm0.., mxcsr */
 	HS_REG_SEGMENTS, /* org.gnu.gdb.i386.segments: fs_base, gs_base of amd64 */
+	HS_REG_LINUX,    /* org.gnu.gdb.i386.linux: orig_rax; without it gdb's Linux ABI is not set up: no $_siginfo */
 	HS_REG_CONTROL,  /* org.hindsight.i386.control: cr0.. efer, and what else the table has (k_gs_base, cr8) */
 	HS_REG_FEATURE_COUNT,
 };
@@ -30,6 +31,7 @@ enum hs_reg_codec {
 	HS_REG_SELECTOR, /* 16 bits at offset, shown as 32 */
 	HS_REG_FTAG,     /* the abridged tag byte, shown as the full 16-bit tag word */
 	HS_REG_FIELD16,  /* a 16-bit field shown as 32 bits (fctrl, fstat, fop; fiseg and foseg of i686) */
+	HS_REG_NO_CALL,  /* has no place: orig_rax reads -1, as Linux has it outside of a system call; writes nothing */
 };
 
 struct hs_reg {

@@ -77,6 +77,7 @@ static const struct hs_reg rows[] = {
 	REG_CONTROL("cr4", "i386_cr4", 8, cr4),
 	REG_CONTROL("cr8", "int64", 8, cr8),
 	REG_CONTROL("efer", "i386_efer", 8, msr.efer),
+	REG_NO_CALL("orig_rax", 8, 120),
 };
 
 const struct hs_reg_table hs_regs_amd64 = { rows, sizeof(rows) / sizeof(rows[0]) };

@@ -59,6 +59,7 @@ static const struct hs_reg rows[] = {
 	REG_CONTROL("cr3", "int32", 4, cr3),
 	REG_CONTROL("cr4", "i386_cr4", 4, cr4),
 	REG_CONTROL("efer", "i386_efer", 8, msr.efer),
+	REG_NO_CALL("orig_eax", 4, 44),
 };
 
 const struct hs_reg_table hs_regs_i686 = { rows, sizeof(rows) / sizeof(rows[0]) };

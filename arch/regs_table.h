@@ -35,6 +35,8 @@
 	REG_ROW(name, "int", size, AT(seg[index].base), HS_REG_PLAIN, feature, dwarf, prstatus)
 #define REG_CONTROL(name, type, size, field) REG_ROW(name, type, size, AT(field), HS_REG_PLAIN, HS_REG_CONTROL, -1, -1)
 
+#define REG_NO_CALL(name, size, prstatus) REG_ROW(name, "int", size, 0, HS_REG_NO_CALL, HS_REG_LINUX, -1, prstatus)
+
 struct hs_reg_table {
 	const struct hs_reg *rows;
 	size_t count;

@@ -82,6 +82,7 @@ static const struct feature features[HS_REG_FEATURE_COUNT] = {
 	[HS_REG_CORE] = { "org.gnu.gdb.i386.core", core_flags, COUNT(core_flags) },
 	[HS_REG_SSE] = { "org.gnu.gdb.i386.sse", sse_flags, COUNT(sse_flags) },
 	[HS_REG_SEGMENTS] = { "org.gnu.gdb.i386.segments", NULL, 0 },
+	[HS_REG_LINUX] = { "org.gnu.gdb.i386.linux", NULL, 0 },
 	[HS_REG_CONTROL] = { "org.hindsight.i386.control", control_flags, COUNT(control_flags) },
 };
 

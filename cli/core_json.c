@@ -159,7 +159,7 @@ static void put_cpus(struct json *json, const struct hs_core *core)
 		hs_buf_append_string(&json->buf, cpu == 0 ? "{" : ", {");
 		for (size_t i = 0; i < count; i++) {
 			/* No note that is read holds control registers. */
-			if (rows[i].feature == HS_REG_CONTROL ||
+			if (rows[i].feature == HS_REG_CONTROL || rows[i].feature == HS_REG_LINUX ||
 			    (rows[i].feature == HS_REG_SEGMENTS && rows[i].prstatus < 0)) {
 				continue;
 			}

@@ -14,17 +14,16 @@
 
 /** struct elf_prstatus: where the fields lie. */
 struct prstatus_layout {
-	uint16_t bytes, cursig, pid, registers, register_bytes, fpvalid, orig_ax;
-	uint8_t word_bytes;
+	uint16_t bytes, cursig, pid, registers, register_bytes, fpvalid;
 };
 
 static const struct prstatus_layout PRSTATUS[] = {
 	/* siginfo 0..11, cursig 12, sigpend 16, sighold 24, pid 32 .. sid 44, four struct timeval of 16 from 48, 27
-	 * registers of 8 from 112, fpvalid 328; orig_rax is register 15. */
-	[HS_ARCH_AMD64] = { HS_PRSTATUS64_BYTES, 12, 32, 112, 27 * 8, 328, 15 * 8, 8 },
+	 * registers of 8 from 112, fpvalid 328. */
+	[HS_ARCH_AMD64] = { HS_PRSTATUS64_BYTES, 12, 32, 112, 27 * 8, 328 },
 	/* siginfo 0..11, cursig 12, sigpend 16, sighold 20, pid 24 .. sid 36, four struct timeval of 8 from 40, 17
-	 * registers of 4 from 72, fpvalid 140; orig_eax is register 11. */
-	[HS_ARCH_I686] = { HS_PRSTATUS32_BYTES, 12, 24, 72, 17 * 4, 140, 11 * 4, 4 },
+	 * registers of 4 from 72, fpvalid 140. */
+	[HS_ARCH_I686] = { HS_PRSTATUS32_BYTES, 12, 24, 72, 17 * 4, 140 },
 };
 
 size_t hs_prstatus_bytes(enum hs_arch arch)
@@ -48,8 +47,6 @@ void hs_prstatus_put(enum hs_arch arch, const struct hs_cpu_state *cpu, int sign
 			hs_reg_get(&rows[i], cpu, registers + rows[i].prstatus);
 		}
 	}
-	/* Not in a system call: debuggers restart nothing (arch/x86/include/asm/syscall.h). */
-	hs_put_le(registers + layout->orig_ax, UINT64_MAX, layout->word_bytes);
 	hs_put_le32(ret + layout->fpvalid, 1);
 }
 

@@ -95,6 +95,7 @@ static const char *set_of(const struct hs_reg *reg)
 	case HS_REG_SSE:
 		return "Vector Registers";
 	case HS_REG_SEGMENTS:
+	case HS_REG_LINUX:
 	case HS_REG_CONTROL:
 		return "System Registers";
 	default:

@@ -63,6 +63,10 @@ enum hs_reply hs_handle_resume(struct hs_gdb *gdb, const struct hs_request *requ
 	}
 	gdb->running = true;
 	gdb->goal = HS_GOAL_REPORT;
+	if (gdb->client.interrupt_due) {
+		gdb->client.interrupt_due = false;
+		gdb->target.ops->interrupt(gdb->target.ctx);
+	}
 	return HS_REPLY_STOP;
 }
 

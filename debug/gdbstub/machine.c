@@ -108,6 +108,7 @@ static void take_packet(struct hs_gdb *gdb)
 			return;
 		}
 	}
+	gdb->client.knows_stop = true;
 	hs_gdb_dispatch(gdb, gdb->framer.payload.data, gdb->framer.payload.length);
 }
 
@@ -128,6 +129,23 @@ static void take_corrupt(struct hs_gdb *gdb)
 	}
 }
 
+/*
+ * Ctrl-C may come too late, when the target has stopped by itself: the client is about to learn that, and nothing is owed. And
+ * it may come too early: a user who is quick makes gdb send 0x03 before the resume that it is meant for (it checks for Ctrl-C
+ * while it sends). A client that has spoken since the stop knows that nothing runs, so it can only mean what comes next.
+ */
+static void take_interrupt(struct hs_gdb *gdb)
+{
+	if (!gdb->client.attached) {
+		return;
+	}
+	if (gdb->running) {
+		gdb->target.ops->interrupt(gdb->target.ctx);
+	} else {
+		gdb->client.interrupt_due = gdb->client.knows_stop;
+	}
+}
+
 static void take_event(struct hs_gdb *gdb, enum hs_packet_event event)
 {
 	switch (event) {
@@ -143,10 +161,7 @@ static void take_event(struct hs_gdb *gdb, enum hs_packet_event event)
 		hs_gdb_refuse_packet(gdb, HS_ERR_RANGE, "the packet is longer than PacketSize");
 		break;
 	case HS_PACKET_INTERRUPT:
-		/* When the target has stopped by itself meanwhile, the client is about to learn that: nothing is owed. */
-		if (gdb->running && gdb->client.attached) {
-			gdb->target.ops->interrupt(gdb->target.ctx);
-		}
+		take_interrupt(gdb);
 		break;
 	case HS_PACKET_NAK:
 		if (!gdb->client.no_ack) {
@@ -198,6 +213,7 @@ static void report(struct hs_gdb *gdb, const struct hs_stop *stop)
 {
 	hs_buf_clear(&gdb->payload);
 	hs_gdb_put_stop(gdb, stop);
+	gdb->client.knows_stop = false;
 	hs_gdb_send_payload(gdb);
 }
 

@@ -52,6 +52,8 @@ struct hs_gdb_client {
 	bool libraries_due; /* the first stop reply tells lldb to fetch the list of images */
 	bool image_placed;  /* it has asked where the image is: see xfer_libraries() */
 	unsigned int files;  /* open handles on the image, a bit each */
+	bool knows_stop;     /* it has spoken since the last stop reply went out */
+	bool interrupt_due;  /* it asked for an interrupt before the resume that it means: see take_interrupt() */
 };
 
 struct hs_gdb {

@@ -12,7 +12,7 @@ from lib.process import Failed, LocalProcess, run
 
 GDB = ["gdb", "-q", "-nx"]
 GDB_SETTINGS = ("set confirm off", "set pagination off", "set width 0", "set height 0", "set style enabled off",
-                "set debuginfod enabled off")
+                "set debuginfod enabled off", "set print entry-values no")
 ENVIRONMENT = {"LC_ALL": "C", "DEBUGINFOD_URLS": "", "TERM": "dumb"}
 MARK = "=-=-= {} =-=-="
 

@@ -160,26 +160,44 @@ static void test_interrupt_stops_a_running_target(void **state)
 	assert_null(wire_receive(wire));
 }
 
-static void test_interrupt_of_a_stopped_target_leaves_no_trace(void **state)
+static void test_interrupt_right_after_a_stop_came_too_late_and_leaves_no_trace(void **state)
 {
 	struct wire *wire = *state;
 
-	wire_expect(wire, "qC", "QC1");
+	wire_send(wire, "c");
+	wire_expect_silence(wire);
+	fake_stop(&wire->fake, at_breakpoint);
+	wire_event(wire);
+	assert_memory_equal(wire_receive(wire), "T05", 3);
 	wire_send_bytes(wire, "\x03\x03", 2);
 	assert_int_equal(wire->fake.interrupts, 0);
 	assert_null(wire_receive(wire));
 	wire_send(wire, "c");
 	wire_expect_silence(wire);
+	assert_int_equal(wire->fake.interrupts, 0);
 	assert_true(hs_gdb_target_running(wire->gdb));
+}
+
+static void test_interrupt_before_the_resume_that_it_means_stops_that_once(void **state)
+{
+	struct wire *wire = *state;
+
+	/* What gdb 13 sends when Ctrl-C comes right after "continue" was typed. */
+	wire_expect(wire, "qC", "QC1");
 	wire_send_bytes(wire, "\x03", 1);
+	assert_int_equal(wire->fake.interrupts, 0);
+	assert_null(wire_receive(wire));
+	wire_expect(wire, "vCont?", "vCont;c;C;s;S;t;r");
+	wire_send(wire, "vCont;c");
+	wire_expect_silence(wire);
+	assert_int_equal(wire->fake.interrupts, 1);
 	wire_event(wire);
 	assert_memory_equal(wire_receive(wire), "T02", 3);
 	/* And the target goes on after it. */
 	wire_send(wire, "c");
 	wire_expect_silence(wire);
+	assert_int_equal(wire->fake.interrupts, 1);
 	assert_true(hs_gdb_target_running(wire->gdb));
-	fake_stop(&wire->fake, at_breakpoint);
-	wire_event(wire);
 }
 
 static void test_vctrlc_is_answered_and_stops(void **state)
@@ -481,7 +499,8 @@ int main(void)
 		TEST(test_resume_is_answered_by_the_stop_alone),
 		TEST(test_stop_is_reported_once),
 		TEST(test_interrupt_stops_a_running_target),
-		TEST(test_interrupt_of_a_stopped_target_leaves_no_trace),
+		TEST(test_interrupt_right_after_a_stop_came_too_late_and_leaves_no_trace),
+		TEST(test_interrupt_before_the_resume_that_it_means_stops_that_once),
 		TEST(test_vctrlc_is_answered_and_stops),
 		TEST(test_requests_to_a_running_target_are_refused),
 		TEST(test_client_of_a_running_target_waits_for_the_stop),
