@@ -65,8 +65,7 @@ void hs_layout_segment(const struct hs_layout *layout, const struct hs_image *im
 		.prot = segment->prot,
 	};
 	/* A file that keeps the page alignment, as nearly all do, can be told as the whole pages of NT_FILE. */
-	if (segment->file_length > 0 && segment->file_offset >= lead &&
-	    (segment->file_offset - lead) % HS_PAGE_SIZE == 0) {
+	if (segment->file_length > 0 && segment->file_offset % HS_PAGE_SIZE == lead) {
 		ret->file_offset -= lead;
 		ret->file_length += lead;
 	}

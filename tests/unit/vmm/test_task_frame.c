@@ -94,6 +94,29 @@ static void test_frame_i686_double_fault_without_nt_is_a_frame_on_the_stack(void
 	scene_deinit(&scene);
 }
 
+static void test_frame_i686_double_fault_loads_the_ldt_before_what_is_in_it(void **state)
+{
+	/* In the slot of the GDT that amd64 has its user code in: an LDT, which is the GDT itself under another name. */
+	struct hs_segment ldt = { .type = HS_DESCRIPTOR_LDT, .present = 1, .limit = HS_BOOT_GDT_BYTES - 1 };
+	struct scene scene;
+	uint8_t bytes[8];
+
+	(void)state;
+	scene_init(&scene, false);
+	take_task_gate(&scene);
+	ldt.base = scene.cpu.gdt.base;
+	hs_put_le64(bytes, hs_descriptor_encode(&ldt));
+	booted_write(&scene.guest, scene.cpu.gdt.base + HS_BOOT_USER_CODE64, bytes, sizeof(bytes));
+	set_tss_word(&scene, 96, HS_BOOT_USER_CODE64);
+	set_tss_word(&scene, 72 + 4 * HS_DS, HS_BOOT_USER_DATA | 4);
+	scene_rewind_good(&scene);
+	assert_int_equal(scene.cpu.seg[HS_LDTR].selector, HS_BOOT_USER_CODE64);
+	assert_int_equal(scene.cpu.seg[HS_LDTR].base, scene.cpu.gdt.base);
+	assert_int_equal(scene.cpu.seg[HS_DS].selector, HS_BOOT_USER_DATA | 4);
+	assert_int_equal(scene.cpu.seg[HS_DS].dpl, 3);
+	scene_deinit(&scene);
+}
+
 static void set_back_link(struct scene *scene, uint32_t value)
 {
 	uint8_t word[2];
@@ -212,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frame_i686_double_fault_comes_from_the_previous_task),
 		cmocka_unit_test(test_frame_i686_double_fault_without_nt_is_a_frame_on_the_stack),
+		cmocka_unit_test(test_frame_i686_double_fault_loads_the_ldt_before_what_is_in_it),
 		cmocka_unit_test(test_frame_i686_double_fault_with_a_broken_task_is_refused),
 	};
 
