@@ -1,0 +1,46 @@
+# bash completion of hindsight(1)                                     -*- shell-script -*-
+_hindsight_run_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --boot --heap --scratch
+	--memory --log-level --help"
+
+_hindsight()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} words="" i
+
+	COMPREPLY=()
+	# What follows -- is the guest's.
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		if [[ ${COMP_WORDS[i]} == -- ]]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			return
+		fi
+	done
+	if ((COMP_CWORD == 1)); then
+		words="run core doctor --help --version"
+	elif [[ $command == run ]]; then
+		case $prev in
+		--backend) words="auto kvm soft" ;;
+		--boot) words="auto native pvh" ;;
+		--gdb | --gdb-on-crash) words=":1234 unix: stdio" ;;
+		--core)
+			mapfile -t COMPREPLY < <(compgen -d -W none -- "$cur")
+			return
+			;;
+		--timeout | --heap | --scratch | --memory | --log-level) return ;;
+		*) [[ $cur == -* ]] && words=$_hindsight_run_options ;;
+		esac
+	elif [[ $command == core ]]; then
+		if ((COMP_CWORD == 2)); then
+			words="info --help"
+		elif [[ $cur == -* ]]; then
+			words="--json --all --help"
+		fi
+	elif [[ $command == doctor ]]; then
+		words="--json --help"
+	fi
+	if [[ $words ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	else
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	fi
+}
+complete -o filenames -F _hindsight hindsight
