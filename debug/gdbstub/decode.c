@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * From packet text to typed requests. One table says how each packet begins; one small function per shape of arguments
- * parses the rest and fails on anything it does not understand to the last byte. Numbers are hex and bounded to 64 bits;
- * bounds that depend on the target are the handlers' business.
+ * parses the rest and fails on anything it does not understand to the last byte. Numbers are hex and bounded
+ * to 64 bits; bounds that depend on the target are the handlers' business.
  */
 #include "gdbstub/packet.h"
 #include "gdbstub/request.h"
@@ -113,7 +113,8 @@ static bool take_range(struct hs_text *text, struct hs_request *ret)
 	uint64_t start;
 	uint64_t end;
 
-	if (!hs_text_take_number(text, &start) || !hs_text_take_char(text, ',') || !hs_text_take_number(text, &end) || end < start) {
+	if (!hs_text_take_number(text, &start) || !hs_text_take_char(text, ',') || !hs_text_take_number(text, &end) ||
+	    end < start) {
 		return false;
 	}
 	ret->resume.how.kind = end == start ? HS_RESUME_STEP : HS_RESUME_RANGE;
@@ -188,13 +189,14 @@ static bool parse_reg_read(struct hs_text *text, struct hs_request *ret)
 
 static bool parse_reg_write(struct hs_text *text, struct hs_request *ret)
 {
-	return hs_text_take_number(text, &ret->reg.number) && hs_text_take_char(text, '=') && hs_text_take_hex(text, ';', &ret->reg.value) &&
-	       hs_text_take_thread_suffix(text);
+	return hs_text_take_number(text, &ret->reg.number) && hs_text_take_char(text, '=') &&
+	       hs_text_take_hex(text, ';', &ret->reg.value) && hs_text_take_thread_suffix(text);
 }
 
 static bool take_address_length(struct hs_text *text, struct hs_request *ret)
 {
-	return hs_text_take_number(text, &ret->mem.gva.v) && hs_text_take_char(text, ',') && hs_text_take_number(text, &ret->mem.length);
+	return hs_text_take_number(text, &ret->mem.gva.v) && hs_text_take_char(text, ',') &&
+	       hs_text_take_number(text, &ret->mem.length);
 }
 
 static bool parse_mem_read(struct hs_text *text, struct hs_request *ret)
@@ -204,8 +206,9 @@ static bool parse_mem_read(struct hs_text *text, struct hs_request *ret)
 
 static bool parse_mem_write(struct hs_text *text, struct hs_request *ret)
 {
-	return take_address_length(text, ret) && hs_text_take_char(text, ':') && hs_text_take_hex(text, '\0', &ret->mem.data) &&
-	       ret->mem.data.length == ret->mem.length && hs_text_done(text);
+	return take_address_length(text, ret) && hs_text_take_char(text, ':') &&
+	       hs_text_take_hex(text, '\0', &ret->mem.data) && ret->mem.data.length == ret->mem.length &&
+	       hs_text_done(text);
 }
 
 static bool parse_mem_write_binary(struct hs_text *text, struct hs_request *ret)
@@ -240,7 +243,7 @@ static bool parse_breakpoint(struct hs_text *text, struct hs_request *ret)
 static bool parse_xfer(struct hs_text *text, struct hs_request *ret)
 {
 	static const char *const names[] = {
-		[HS_XFER_FEATURES] = "features", [HS_XFER_EXEC_FILE] = "exec-file", [HS_XFER_SIGINFO] = "siginfo",
+		[HS_XFER_FEATURES] = "features", [HS_XFER_EXEC_FILE] = "exec-file",      [HS_XFER_SIGINFO] = "siginfo",
 		[HS_XFER_AUXV] = "auxv",         [HS_XFER_LIBRARIES] = "libraries-svr4",
 	};
 	struct hs_span object = hs_text_take_until(text, ':');
@@ -255,8 +258,8 @@ static bool parse_xfer(struct hs_text *text, struct hs_request *ret)
 	}
 	ret->xfer.object = (enum hs_xfer_object)i;
 	ret->xfer.annex = hs_text_take_until(text, ':');
-	return hs_text_take_char(text, ':') && hs_text_take_number(text, &ret->xfer.offset) && hs_text_take_char(text, ',') &&
-	       hs_text_take_number(text, &ret->xfer.length) && hs_text_done(text);
+	return hs_text_take_char(text, ':') && hs_text_take_number(text, &ret->xfer.offset) &&
+	       hs_text_take_char(text, ',') && hs_text_take_number(text, &ret->xfer.length) && hs_text_done(text);
 }
 
 static bool parse_hex_text(struct hs_text *text, struct hs_request *ret)
@@ -269,14 +272,16 @@ static bool parse_file_open(struct hs_text *text, struct hs_request *ret)
 {
 	uint64_t mode;
 
-	return hs_text_take_hex(text, ',', &ret->open.path) && hs_text_take_char(text, ',') && hs_text_take_number(text, &ret->open.flags) &&
-	       hs_text_take_char(text, ',') && hs_text_take_number(text, &mode) && hs_text_done(text);
+	return hs_text_take_hex(text, ',', &ret->open.path) && hs_text_take_char(text, ',') &&
+	       hs_text_take_number(text, &ret->open.flags) && hs_text_take_char(text, ',') &&
+	       hs_text_take_number(text, &mode) && hs_text_done(text);
 }
 
 static bool parse_file_pread(struct hs_text *text, struct hs_request *ret)
 {
-	return hs_text_take_number(text, &ret->file.handle) && hs_text_take_char(text, ',') && hs_text_take_number(text, &ret->file.count) &&
-	       hs_text_take_char(text, ',') && hs_text_take_number(text, &ret->file.offset) && hs_text_done(text);
+	return hs_text_take_number(text, &ret->file.handle) && hs_text_take_char(text, ',') &&
+	       hs_text_take_number(text, &ret->file.count) && hs_text_take_char(text, ',') &&
+	       hs_text_take_number(text, &ret->file.offset) && hs_text_done(text);
 }
 
 static bool parse_file_handle(struct hs_text *text, struct hs_request *ret)
@@ -291,9 +296,9 @@ static bool parse_number(struct hs_text *text, struct hs_request *ret)
 
 /* What may stand behind a packet's name for the row to be the right one. */
 enum follow {
-	FOLLOW_END,  /* nothing */
-	FOLLOW_SEP,  /* nothing, or one of ":;," with more behind it */
-	FOLLOW_ANY,  /* the arguments, at once */
+	FOLLOW_END, /* nothing */
+	FOLLOW_SEP, /* nothing, or one of ":;," with more behind it */
+	FOLLOW_ANY, /* the arguments, at once */
 };
 
 static const struct pattern {

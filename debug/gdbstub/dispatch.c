@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One request, one reply: the table of what each request needs and who handles it, and the only place that makes a reply
- * packet of what a handler returned.
+ * One request, one reply: the table of what each request needs and who handles it, and the only place that
+ * makes a reply packet of what a handler returned.
  */
 #include "gdbstub/stub.h"
 

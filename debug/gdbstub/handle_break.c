@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Breakpoints and watchpoints: Z and z. The target keeps them, shares out the hardware and says when it has run out; the
- * stub keeps no list of its own that could differ from it.
+ * Breakpoints and watchpoints: Z and z. The target keeps them, shares out the hardware and says when it has
+ * run out; the stub keeps no list of its own that could differ from it.
  */
 #include "gdbstub/stub.h"
 

@@ -28,9 +28,9 @@ enum hs_reply hs_handle_error_strings(struct hs_gdb *gdb, const struct hs_reques
 }
 
 /*
- * "unknown" for the system makes lldb load images where they were linked for (its static loader); with "linux" it looks up
- * process 1 of the host and takes that one's program for the guest's. "i386" is what it calls an ELF32 image: with "i686"
- * it refuses the image as not matching.
+ * "unknown" for the system makes lldb load images where they were linked for (its static loader); with "linux" its
+ * loader for dynamic executables takes over, which wants a process of the host. "i386" is what it calls an ELF32
+ * image: with "i686" it refuses the image as not matching.
  */
 static void put_triple(struct hs_gdb *gdb)
 {
@@ -76,9 +76,9 @@ static const char *generic_of(const struct hs_reg *reg)
 		const char *name;
 		const char *generic;
 	} rows[] = {
-		{ "rip", "pc" },    { "eip", "pc" },   { "rsp", "sp" },   { "esp", "sp" },   { "rbp", "fp" },
-		{ "ebp", "fp" },    { "rdi", "arg1" }, { "rsi", "arg2" }, { "rdx", "arg3" }, { "rcx", "arg4" },
-		{ "r8", "arg5" },   { "r9", "arg6" },  { "eflags", "flags" },
+		{ "rip", "pc" },  { "eip", "pc" },   { "rsp", "sp" },       { "esp", "sp" },   { "rbp", "fp" },
+		{ "ebp", "fp" },  { "rdi", "arg1" }, { "rsi", "arg2" },     { "rdx", "arg3" }, { "rcx", "arg4" },
+		{ "r8", "arg5" }, { "r9", "arg6" },  { "eflags", "flags" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

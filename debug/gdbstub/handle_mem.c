@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Memory by guest-virtual address. A read is answered as far as it goes: up to the first hole, or to what a packet holds. */
+/* Memory by guest-virtual address. A read goes as far as it can: to the first hole, or to what a packet holds. */
 #include "gdbstub/stub.h"
 
 #include "base/hex.h"
@@ -44,8 +44,8 @@ enum hs_reply hs_handle_mem_read(struct hs_gdb *gdb, const struct hs_request *re
 }
 
 /*
- * How many of these bytes lldb's form of the reply can carry: it is the bare bytes, and some would be taken for a status,
- * "OK" or "Enn" (GDBRemote StringExtractorGDBRemote::GetResponseType). One byte is never: lldb asks for the rest.
+ * How many of these bytes lldb's form of the reply can carry: it is the bare bytes, and some would be taken for a
+ * status, "OK" or "Enn" (lldb's StringExtractorGDBRemote::GetResponseType). One byte never is: lldb asks for the rest.
  */
 static size_t bare_length(const uint8_t *bytes, size_t length)
 {
@@ -71,8 +71,7 @@ enum hs_reply hs_handle_mem_read_binary(struct hs_gdb *gdb, const struct hs_requ
 		hs_buf_append_byte(&gdb->payload, 'b');
 		hs_buf_append(&gdb->payload, gdb->scratch.data, gdb->scratch.length);
 	} else {
-		hs_buf_append(&gdb->payload, gdb->scratch.data,
-			      bare_length(gdb->scratch.data, gdb->scratch.length));
+		hs_buf_append(&gdb->payload, gdb->scratch.data, bare_length(gdb->scratch.data, gdb->scratch.length));
 	}
 	return HS_REPLY_PAYLOAD;
 }
@@ -83,7 +82,7 @@ enum hs_reply hs_handle_mem_write(struct hs_gdb *gdb, const struct hs_request *r
 	if (request->mem.length == 0) {
 		return HS_REPLY_OK;
 	}
-	return hs_reply_status(gdb, gdb->target.ops->mem_write(gdb->target.ctx, request->mem.gva,
-							       request->mem.data.data, request->mem.data.length,
-							       &gdb->err));
+	return hs_reply_status(gdb,
+			       gdb->target.ops->mem_write(gdb->target.ctx, request->mem.gva, request->mem.data.data,
+							  request->mem.data.length, &gdb->err));
 }

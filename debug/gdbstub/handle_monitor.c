@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * "monitor" commands (qRcmd): the target's own, and help. The text of a reply goes out as the hex digits that the packet
- * wants; a command the target does not know is answered in words, not with a protocol error.
+ * "monitor" commands (qRcmd): the target's own, and help. The text of a reply goes out as the hex digits that
+ * the packet wants; a command the target does not know is answered in words, not with a protocol error.
  */
 #include "gdbstub/stub.h"
 

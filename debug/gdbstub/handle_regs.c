@@ -22,8 +22,8 @@ static size_t all_bytes(const struct hs_gdb *gdb)
 	return bytes;
 }
 
-/* Set a register unless it has that value already: what a client writes back unchanged must not disturb the rest, such as
- * the exact state of an x87 stack that the full tag word only describes. */
+/* Set a register unless it has that value already: what a client writes back unchanged must not disturb the rest,
+ * such as the exact state of an x87 stack that the full tag word only describes. */
 static void set_reg(const struct hs_reg *reg, struct hs_cpu_state *cpu, const uint8_t *value)
 {
 	uint8_t present[HS_REG_BYTES_MAX];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Objects that clients read in parts (gdb manual, General Query Packets, qXfer): the target description, the path of the
- * guest image, the signal information of the present stop, the auxiliary vector. Each is made whole for every part: they
- * are small, and one that is kept could be out of date.
+ * Objects that clients read in parts (gdb manual, General Query Packets, qXfer): the target description, the
+ * path of the guest image, the signal information of the present stop, the auxiliary vector. Each is made
+ * whole for every part: they are small, and one that is kept could be out of date.
  */
 #include "gdbstub/stub.h"
 
@@ -47,8 +47,9 @@ static enum hs_reply xfer_exec_file(struct hs_gdb *gdb, const struct hs_request 
 }
 
 /*
- * siginfo_t of the guest's width, 128 bytes: signo, errno and code, then the union; si_addr is the union's first word for
- * faults (Linux uapi asm-generic/siginfo.h). The union is aligned to the width, so it starts at 16 or at 12.
+ * siginfo_t of the guest's width, 128 bytes: signo, errno and code, then the union; si_addr is the union's
+ * first word for faults (Linux uapi asm-generic/siginfo.h). The union is aligned to the width, so it starts at
+ * 16 or at 12.
  */
 static enum hs_reply xfer_siginfo(struct hs_gdb *gdb, const struct hs_request *request)
 {
@@ -106,11 +107,13 @@ static void put_xml_text(struct hs_buf *buf, const char *text)
 
 /*
  * The loaded images, for lldb alone: its way to learn of an executable that nobody named to it is this list, which it
- * fetches when a stop reply has a "library" field (ProcessGDBRemote::LoadModules). An image is loaded where it was linked
- * for, so its offset l_addr is 0. gdb has the exec-file object for that, and would take the list for shared libraries.
+ * fetches when a stop reply has a "library" field (ProcessGDBRemote::LoadModules). An image is loaded where it
+ * was linked for, so its offset l_addr is 0. gdb has the exec-file object for that, and would take the list
+ * for shared libraries.
  *
- * Fetching the list makes lldb 14 forget where the executable is loaded, and qOffsets, which it asks next, makes it know
- * again (MaybeLoadExecutableModule). It then fetches the list once more, so from there on the list says nothing new.
+ * Fetching the list makes lldb 14 forget where the executable is loaded, and qOffsets, which it asks next,
+ * makes it know again (MaybeLoadExecutableModule). It then fetches the list once more, so from there on the
+ * list says nothing new.
  */
 static enum hs_reply xfer_libraries(struct hs_gdb *gdb, const struct hs_request *request)
 {

@@ -119,8 +119,8 @@ static enum hs_status name_tcp(struct hs_gdb_listener *listener, struct hs_error
 			NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
 		return hs_error_set(err, HS_ERR_IO, 0, 0, "cannot tell the port that was taken");
 	}
-	snprintf(listener->address, sizeof(listener->address),
-		 bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+	snprintf(listener->address, sizeof(listener->address), bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
+		 port);
 	return HS_OK;
 }
 
@@ -140,9 +140,10 @@ static enum hs_status listen_tcp(const char *address, bool allow_remote, struct 
 		return bad_address(address, err);
 	}
 	if (!allow_remote && !is_loopback(found->ai_addr)) {
-		st = hs_error_set(err, HS_ERR_PERMISSION, 0, 0,
-				  "%s: not a loopback address, and whoever connects controls the guest (allow it explicitly)",
-				  address);
+		st = hs_error_set(
+			err, HS_ERR_PERMISSION, 0, 0,
+			"%s: not a loopback address, and whoever connects controls the guest (allow it explicitly)",
+			address);
 		goto out;
 	}
 	listener->fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -175,8 +176,8 @@ static enum hs_status remove_stale(const struct sockaddr_un *name, struct hs_err
 		return hs_error_os(err, errno, "cannot listen on unix:%s", name->sun_path);
 	}
 	if (!S_ISSOCK(st.st_mode)) {
-		return hs_error_set(err, HS_ERR_BUSY, 0, 0, "unix:%s: there is a file of that name, and it is no socket",
-				    name->sun_path);
+		return hs_error_set(err, HS_ERR_BUSY, 0, 0,
+				    "unix:%s: there is a file of that name, and it is no socket", name->sun_path);
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0) {
@@ -228,7 +229,7 @@ static enum hs_status listen_unix(const char *path, struct hs_gdb_listener *list
 	if (listener->fd < 0) {
 		return hs_error_os(err, errno, "cannot make a socket");
 	}
-	/* On Linux bind() gives the file the mode of the socket's own inode, so it is never open to others for a moment. */
+	/* On Linux bind() gives the file the mode of the socket's own inode: it is open to others at no moment. */
 	if (fchmod(listener->fd, 0600) != 0) {
 		return hs_error_os(err, errno, "cannot close unix:%s to other users", path);
 	}

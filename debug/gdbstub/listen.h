@@ -9,9 +9,9 @@
 #include <sys/un.h>
 
 struct hs_gdb_listener {
-	int fd;          /* listening, not blocking; -1 for stdio */
-	bool stdio;      /* the one client is on descriptors 0 and 1 */
-	bool stdio_used; /* and has been */
+	int fd;                                                 /* listening, not blocking; -1 for stdio */
+	bool stdio;                                             /* the one client is on descriptors 0 and 1 */
+	bool stdio_used;                                        /* and has been */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of an own unix socket, else empty */
 	dev_t path_dev;                                         /* which file that was, to remove no other */
 	ino_t path_ino;

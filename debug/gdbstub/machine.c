@@ -130,9 +130,10 @@ static void take_corrupt(struct hs_gdb *gdb)
 }
 
 /*
- * Ctrl-C may come too late, when the target has stopped by itself: the client is about to learn that, and nothing is owed. And
- * it may come too early: a user who is quick makes gdb send 0x03 before the resume that it is meant for (it checks for Ctrl-C
- * while it sends). A client that has spoken since the stop knows that nothing runs, so it can only mean what comes next.
+ * Ctrl-C may come too late, when the target has stopped by itself: the client is about to learn that, and
+ * nothing is owed. And it may come too early: a user who is quick makes gdb send 0x03 before the resume that
+ * it is meant for (it checks for Ctrl-C while it sends). A client that has spoken since the stop knows that
+ * nothing runs, so it can only mean what comes next.
  */
 static void take_interrupt(struct hs_gdb *gdb)
 {

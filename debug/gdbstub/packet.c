@@ -9,9 +9,9 @@
 #define ESCAPE '}'
 #define ESCAPE_XOR 0x20
 
-/* Run-length encoding (gdb manual, Overview): "x*" and a character of code n + 29 stand for x and n more of it. The code
- * must be printable, so n is 3 (code 32) to 97 (code 126); and it must not be '#' or '$'. '+' and '-' are avoided as well,
- * as a client that lost its place would take them for acknowledgements. */
+/* Run-length encoding (gdb manual, Overview): "x*" and a character of code n + 29 stand for x and n more of it.
+ * The code must be printable, so n is 3 (code 32) to 97 (code 126); and it must not be '#' or '$'. '+' and '-' are
+ * avoided as well, as a client that lost its place would take them for acknowledgements. */
 #define RUN_BIAS 29
 #define RUN_LEAST 3
 #define RUN_MOST 97
@@ -158,7 +158,7 @@ static size_t encode_payload(uint8_t *at, const uint8_t *payload, size_t length)
 		size_t repeats = 0;
 
 		i++;
-		/* Clients expand runs before or after they undo escapes, so an escaped byte is never run-length encoded. */
+		/* Clients expand runs before or after they undo escapes: an escaped byte is never part of a run. */
 		if (needs_escape(byte)) {
 			at[used++] = ESCAPE;
 			at[used++] = byte ^ ESCAPE_XOR;

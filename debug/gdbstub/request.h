@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One request of a client as a typed value: the only thing handlers see of what came over the wire. decode.c makes it and
- * is the one place where packet text is parsed.
+ * One request of a client as a typed value: the only thing handlers see of what came over the wire. decode.c
+ * makes it and is the one place where packet text is parsed.
  */
 #ifndef HS_GDBSTUB_REQUEST_H
 #define HS_GDBSTUB_REQUEST_H
@@ -23,7 +23,7 @@ enum hs_request_kind {
 	HS_REQUEST_ATTACHED,
 	HS_REQUEST_ATTACH,
 	HS_REQUEST_DETACH,
-	HS_REQUEST_KILL,         /* vKill */
+	HS_REQUEST_KILL,          /* vKill */
 	HS_REQUEST_KILL_SILENTLY, /* k */
 	HS_REQUEST_RUN,
 	HS_REQUEST_RESTART,
@@ -102,13 +102,13 @@ struct hs_span {
 struct hs_request {
 	enum hs_request_kind kind;
 	union {
-		struct hs_span text; /* SUPPORTED: the client's features; MONITOR, FILE_OPEN, FILE_READLINK: decoded hex */
+		struct hs_span text; /* SUPPORTED: the client's features; MONITOR, FILE_READLINK: decoded hex */
 		bool here;           /* THREAD_*, ATTACH: the identifier names our thread or process (or any) */
 		uint64_t number;     /* REGISTER_INFO */
 		struct {
 			uint64_t number;
 			struct hs_span value; /* decoded */
-		} reg; /* REG_READ, REG_WRITE; REGS_WRITE has a value alone */
+		} reg;                        /* REG_READ, REG_WRITE; REGS_WRITE has a value alone */
 		struct {
 			hs_gva gva;
 			uint64_t length;

@@ -40,8 +40,8 @@ struct server {
 	struct hs_gdb *gdb;
 	int event_fd;
 	int stop_fd;
-	int in_fd;  /* of the client, or -1 */
-	int out_fd; /* the same but for stdio */
+	int in_fd;      /* of the client, or -1 */
+	int out_fd;     /* the same but for stdio */
 	uint8_t *input; /* INPUT_BYTES of it; [input_start, input_end) is not fed yet */
 	size_t input_start;
 	size_t input_end;
@@ -52,7 +52,15 @@ struct server {
 };
 
 /* Slots of the poll set; one that has nothing to wait for has fd -1, which poll() skips. */
-enum slot { SLOT_STOP, SLOT_EVENT, SLOT_LISTENER, SLOT_IN, SLOT_OUT, SLOT_REFUSED, SLOT_COUNT = SLOT_REFUSED + REFUSED_MAX };
+enum slot {
+	SLOT_STOP,
+	SLOT_EVENT,
+	SLOT_LISTENER,
+	SLOT_IN,
+	SLOT_OUT,
+	SLOT_REFUSED,
+	SLOT_COUNT = SLOT_REFUSED + REFUSED_MAX
+};
 
 static int64_t now_ms(void)
 {
@@ -155,7 +163,7 @@ static void accept_client(struct server *server)
 		refuse(server, fd);
 		return;
 	}
-	/* Packets are small and each waits for its reply: do not gather them. Fails on a unix socket, which never does. */
+	/* Packets are small and each waits for its reply: do not gather them. A unix socket never does. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	open_client(server, fd, fd);
 }
@@ -181,9 +189,9 @@ static bool send_output(struct server *server)
 	size_t sent = 0;
 
 	while (sent < length) {
-		ssize_t done = server->listener->stdio ?
-				       write(server->out_fd, bytes + sent, length - sent) :
-				       send(server->out_fd, bytes + sent, length - sent, MSG_NOSIGNAL);
+		ssize_t done = server->listener->stdio
+				       ? write(server->out_fd, bytes + sent, length - sent)
+				       : send(server->out_fd, bytes + sent, length - sent, MSG_NOSIGNAL);
 
 		if (done < 0 && errno == EINTR) {
 			continue;
@@ -364,7 +372,8 @@ static int poll_timeout(const struct server *server)
 
 /*
  * Whether the session is over. Once the guest is gone and the client has been sent its last packet, our side of the
- * connection is shut, and the client closes its own when it has read that far; a client that does not is not waited for.
+ * connection is shut, and the client closes its own when it has read that far; a client that does not is not
+ * waited for.
  */
 static bool finished(struct server *server, enum hs_gdb_end *ret)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Stop replies (gdb manual, Stop Reply Packets): one stop of the target as the text of a T, W or X packet. What a client
- * has not announced to understand (swbreak, hwbreak, lldb's reason and thread list) is left out for it.
+ * Stop replies (gdb manual, Stop Reply Packets): one stop of the target as the text of a T, W or X packet.
+ * What a client has not announced to understand (swbreak, hwbreak, lldb's reason and thread list) is left out
+ * for it.
  */
 #include "gdbstub/signals.h"
 #include "gdbstub/stub.h"

@@ -3,8 +3,8 @@
  * The inside of struct hs_gdb, for the files of this folder: what the handlers share.
  *
  * A handler gets one typed request and returns one kind of reply; whatever text belongs to it is in gdb->payload or
- * gdb->err. It never touches gdb->out: dispatch.c turns what it returned into exactly one packet, so that no handler can
- * answer twice or not at all.
+ * gdb->err. It never touches gdb->out: dispatch.c turns what it returned into exactly one packet, so that no
+ * handler can answer twice or not at all.
  */
 #ifndef HS_GDBSTUB_STUB_H
 #define HS_GDBSTUB_STUB_H
@@ -39,21 +39,21 @@ enum hs_goal {
 /* What one client asked for or announced; forgotten when the next one connects. */
 struct hs_gdb_client {
 	bool connected;
-	bool attached;       /* it has spoken and not detached: the target is its */
-	bool detached;       /* it has detached and may do no more than attach again */
+	bool attached; /* it has spoken and not detached: the target is its */
+	bool detached; /* it has detached and may do no more than attach again */
 	bool no_ack;
 	bool extended;
-	bool binary_upload;  /* gdb's form of the x packet */
-	bool error_message;  /* takes "E.text" for an error */
-	bool error_strings;  /* takes "Enn;hextext" (lldb) */
+	bool binary_upload; /* gdb's form of the x packet */
+	bool error_message; /* takes "E.text" for an error */
+	bool error_strings; /* takes "Enn;hextext" (lldb) */
 	bool swbreak;
 	bool hwbreak;
 	bool lists_threads; /* QListThreadsInStopReply: lldb */
 	bool libraries_due; /* the first stop reply tells lldb to fetch the list of images */
 	bool image_placed;  /* it has asked where the image is: see xfer_libraries() */
-	unsigned int files;  /* open handles on the image, a bit each */
-	bool knows_stop;     /* it has spoken since the last stop reply went out */
-	bool interrupt_due;  /* it asked for an interrupt before the resume that it means: see take_interrupt() */
+	unsigned int files; /* open handles on the image, a bit each */
+	bool knows_stop;    /* it has spoken since the last stop reply went out */
+	bool interrupt_due; /* it asked for an interrupt before the resume that it means: see take_interrupt() */
 };
 
 struct hs_gdb {
@@ -103,7 +103,7 @@ enum hs_reply hs_reply_part(struct hs_gdb *gdb, const void *object, size_t size,
 
 /* Append the stop reply for a stop: T, W or X. (stop.c) */
 void hs_gdb_put_stop(struct hs_gdb *gdb, const struct hs_stop *stop);
-/* Resume without a client that waits for it, as a detach does: a fault that the guest stands at is delivered. (run.c) */
+/* Resume without a client that waits, as a detach does: a fault that the guest stands at is delivered. (machine.c) */
 void hs_gdb_run_free(struct hs_gdb *gdb, const struct hs_stop *stop);
 /* Kill the guest, now or as soon as it has stopped. (handle_run.c) */
 void hs_gdb_kill(struct hs_gdb *gdb);

@@ -72,8 +72,8 @@ bool hs_text_take_hex(struct hs_text *text, char stop, struct hs_span *ret)
 	return true;
 }
 
-/* A thread or process identifier (gdb manual, Packets, "thread-id"): hex, or -1 for all, or pPID.TID. There is one process
- * and one thread, both numbered 1; 0 means any. */
+/* A thread or process identifier (gdb manual, Packets, "thread-id"): hex, or -1 for all, or pPID.TID. There is one
+ * process and one thread, both numbered 1; 0 means any. */
 static bool take_thread_number(struct hs_text *text, bool *ret_ours)
 {
 	uint64_t number;
@@ -116,7 +116,8 @@ bool hs_text_take_thread_suffix(struct hs_text *text)
 	if (hs_text_done(text)) {
 		return true;
 	}
-	return hs_text_take_word(text, ";thread:") && hs_text_take_thread(text, &ours) && ours && hs_text_take_char(text, ';') && hs_text_done(text);
+	return hs_text_take_word(text, ";thread:") && hs_text_take_thread(text, &ours) && ours &&
+	       hs_text_take_char(text, ';') && hs_text_done(text);
 }
 
 bool hs_text_take_signal(struct hs_text *text, int *ret)

@@ -2,14 +2,14 @@
 /*
  * The remote debugging stub: serves a struct hs_target to gdb and lldb over the gdb remote serial protocol.
  *
- * There are two ways in. struct hs_gdb is the protocol alone, a machine that turns bytes from a client into bytes for the
- * client and calls of the target: it opens nothing, waits for nothing, and suits a program with an event loop of its own.
- * hs_gdb_listen() and hs_gdb_serve() put a socket and a poll loop around it.
+ * There are two ways in. struct hs_gdb is the protocol alone, a machine that turns bytes from a client into
+ * bytes for the client and calls of the target: it opens nothing, waits for nothing, and suits a program with
+ * an event loop of its own. hs_gdb_listen() and hs_gdb_serve() put a socket and a poll loop around it.
  *
- * The life of a target under the stub. While no client has spoken, it runs or is stopped as the caller left it. The first
- * well-formed packet of a client stops it. A client that detaches sets it running without breakpoints; a client that
- * vanishes (closes, crashes, is cut off) leaves it stopped, without breakpoints, for the next client. Nothing a client
- * sends ends it but k, vKill, or what it makes the guest do.
+ * The life of a target under the stub. While no client has spoken, it runs or is stopped as the caller left
+ * it. The first well-formed packet of a client stops it. A client that detaches sets it running without
+ * breakpoints; a client that vanishes (closes, crashes, is cut off) leaves it stopped, without breakpoints,
+ * for the next client. Nothing a client sends ends it but k, vKill, or what it makes the guest do.
  *
  * Protocol: gdb manual, "Remote Protocol"; lldb's docs/lldb-gdb-remote.txt. docs/gdb-remote.md lists what is served.
  */
@@ -35,12 +35,12 @@ struct hs_gdb;
 
 /** Where a stub stands; see hs_gdb_phase(). */
 enum hs_gdb_phase {
-	HS_GDB_ABSENT,   /**< no client is connected */
-	HS_GDB_PRESENT,  /**< a client is connected: go on feeding it */
-	HS_GDB_LEAVING,  /**< the client has detached: send it what is left of the output, then close */
-	HS_GDB_BROKEN,   /**< the connection cannot go on (no memory for a reply): close */
-	HS_GDB_EXITED,   /**< the guest has ended, and the client, if any, has its W or X in the output */
-	HS_GDB_KILLED,   /**< a client has killed the guest */
+	HS_GDB_ABSENT,  /**< no client is connected */
+	HS_GDB_PRESENT, /**< a client is connected: go on feeding it */
+	HS_GDB_LEAVING, /**< the client has detached: send it what is left of the output, then close */
+	HS_GDB_BROKEN,  /**< the connection cannot go on (no memory for a reply): close */
+	HS_GDB_EXITED,  /**< the guest has ended, and the client, if any, has its W or X in the output */
+	HS_GDB_KILLED,  /**< a client has killed the guest */
 };
 
 /**
@@ -56,17 +56,18 @@ HS_MUST_CHECK enum hs_status hs_gdb_create(const struct hs_target *target, bool 
 /** Free a stub. The target is left as it is, breakpoints included. NULL is allowed. */
 void hs_gdb_destroy(struct hs_gdb *gdb);
 
-/** A client has connected: all of the last client's settings are forgotten. The target does not notice until it speaks. */
+/** A client has connected: all of the last one's settings are forgotten. The target notices when it speaks. */
 void hs_gdb_connect(struct hs_gdb *gdb);
-/** The client is gone. Unless it had detached, breakpoints are removed and the target stops (now or as soon as it can). */
+/** The client is gone. Unless it had detached, breakpoints are removed and the target stops, as soon as it can. */
 void hs_gdb_disconnect(struct hs_gdb *gdb);
 
 /**
  * Bytes from the client, cut anywhere.
  *
  * The model is a pipe that can be full: while a reply waits for the target to stop, or much output waits to be fetched,
- * nothing more is taken. Offer the rest again after hs_gdb_output_consume() or hs_gdb_target_stopped(); meanwhile do not
- * read from the client. A running target does not hold up the pipe, so an interrupt (0x03) always comes through.
+ * nothing more is taken. Offer the rest again after hs_gdb_output_consume() or hs_gdb_target_stopped();
+ * meanwhile do not read from the client. A running target does not hold up the pipe, so an interrupt (0x03)
+ * always comes through.
  *
  * @return how many bytes were taken, 0 to length
  */
@@ -102,7 +103,8 @@ struct hs_gdb_listener;
  * @param allow_remote  an address that is not loopback is refused without it: whoever connects owns the guest
  * @param ret           owned by the caller, for hs_gdb_listener_close()
  * @return HS_OK; HS_ERR_INVALID (not an address); HS_ERR_BUSY (in use, named in the message); HS_ERR_PERMISSION (not
- *         loopback and not allowed, or refused by the host); HS_ERR_IO; HS_ERR_NOMEM. Nothing is left behind on failure.
+ *         loopback and not allowed, or refused by the host); HS_ERR_IO; HS_ERR_NOMEM. Nothing is left behind
+ *         on failure.
  */
 HS_MUST_CHECK enum hs_status hs_gdb_listen(const char *address, bool allow_remote, struct hs_gdb_listener **ret,
 					   struct hs_error *err);
@@ -113,10 +115,10 @@ void hs_gdb_listener_close(struct hs_gdb_listener *listener);
 
 /** Why hs_gdb_serve() came back. */
 enum hs_gdb_end {
-	HS_GDB_END_EXITED, /**< the guest has ended; stop_current() of the target tells how */
-	HS_GDB_END_KILLED, /**< a client killed the guest */
-	HS_GDB_END_STOPPED, /**< stop_fd became readable; the target may be running, and was asked to stop if a client had it */
-	HS_GDB_END_CLOSED, /**< the only client there can be ("stdio") is gone without a detach; the target is stopped */
+	HS_GDB_END_EXITED,  /**< the guest has ended; stop_current() of the target tells how */
+	HS_GDB_END_KILLED,  /**< a client killed the guest */
+	HS_GDB_END_STOPPED, /**< stop_fd is readable; the target may run, and was asked to stop if a client had it */
+	HS_GDB_END_CLOSED,  /**< the one client of "stdio" is gone without a detach; the target is stopped */
 };
 
 struct hs_gdb_serve_options {
@@ -127,7 +129,8 @@ struct hs_gdb_serve_options {
 /**
  * Serve the target to one client after the other until the guest has ended, a client has killed it, or stop_fd says so.
  *
- * Sleeps in poll() whenever there is nothing to do. A second client is refused with an error message while one is there.
+ * Sleeps in poll() whenever there is nothing to do. A second client is refused with an error message while one
+ * is there.
  *
  * @param listener  borrowed for the call, and usable for another one afterwards
  * @param target    borrowed for the call

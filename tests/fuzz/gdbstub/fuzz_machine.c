@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Any bytes from a client, any order of stops and hang-ups: the byte machine survives, keeps its bounds and never calls a
- * running target. LLVMFuzzerTestOneInput() for libFuzzer (the script "libfuzzer" beside this file); the main below feeds it
- * seeded random conversations, so that every test run does some of it without libFuzzer.
+ * Any bytes from a client, any order of stops and hang-ups: the byte machine survives, keeps its bounds and
+ * never calls a running target. LLVMFuzzerTestOneInput() for libFuzzer (the script "libfuzzer" beside this
+ * file); the main below feeds it seeded random conversations, so that every test run does some of it without
+ * libFuzzer.
  *
  * An input is a string of operations: the low bits of the first byte choose, what follows is its data.
  */
@@ -144,15 +145,62 @@ static uint64_t next_random(uint64_t *state)
 
 /* The packets of a real session, to be cut, joined and changed. */
 static const char *const seeds[] = {
-	"qSupported:swbreak+;hwbreak+;binary-upload+;error-message+", "QStartNoAckMode", "?", "g", "G00", "p10", "p80000000",
-	"P1=1122334455667788", "m1000,100", "x1000,ffff", "M1000,4:00112233", "X1000,3:abc", "Z0,1000,1", "Z1,1000,1",
-	"Z2,1000,4", "z0,1000,1", "vCont;c", "vCont;s:1;c", "vCont;r1000,1010:1", "vCont?", "c", "s1000", "C0b;1000", "D", "k",
-	"vKill;1", "vAttach;1", "!", "R00", "vCtrlC", "Hg0", "T1", "qC", "qfThreadInfo", "qXfer:features:read:target.xml:0,fff",
-	"qXfer:siginfo:read::0,80", "qXfer:auxv:read::8,fff", "qXfer:exec-file:read::0,fff",
-	"qXfer:libraries-svr4:read::0,fff", "vFile:open:2f6775657374,0,0", "vFile:pread:0,1000,0", "vFile:fstat:0",
-	"vFile:close:0", "vFile:readlink:2f6775657374", "qRcmd,68656c70", "qRcmd,6563686f2061", "qRegisterInfo3",
-	"QThreadSuffixSupported", "QListThreadsInStopReply", "QEnableErrorStrings", "qHostInfo", "qProcessInfo", "_M10,rw",
-	"qThreadStopInfo1", "qOffsets", "p1;thread:1;",
+	"qSupported:swbreak+;hwbreak+;binary-upload+;error-message+",
+	"QStartNoAckMode",
+	"?",
+	"g",
+	"G00",
+	"p10",
+	"p80000000",
+	"P1=1122334455667788",
+	"m1000,100",
+	"x1000,ffff",
+	"M1000,4:00112233",
+	"X1000,3:abc",
+	"Z0,1000,1",
+	"Z1,1000,1",
+	"Z2,1000,4",
+	"z0,1000,1",
+	"vCont;c",
+	"vCont;s:1;c",
+	"vCont;r1000,1010:1",
+	"vCont?",
+	"c",
+	"s1000",
+	"C0b;1000",
+	"D",
+	"k",
+	"vKill;1",
+	"vAttach;1",
+	"!",
+	"R00",
+	"vCtrlC",
+	"Hg0",
+	"T1",
+	"qC",
+	"qfThreadInfo",
+	"qXfer:features:read:target.xml:0,fff",
+	"qXfer:siginfo:read::0,80",
+	"qXfer:auxv:read::8,fff",
+	"qXfer:exec-file:read::0,fff",
+	"qXfer:libraries-svr4:read::0,fff",
+	"vFile:open:2f6775657374,0,0",
+	"vFile:pread:0,1000,0",
+	"vFile:fstat:0",
+	"vFile:close:0",
+	"vFile:readlink:2f6775657374",
+	"qRcmd,68656c70",
+	"qRcmd,6563686f2061",
+	"qRegisterInfo3",
+	"QThreadSuffixSupported",
+	"QListThreadsInStopReply",
+	"QEnableErrorStrings",
+	"qHostInfo",
+	"qProcessInfo",
+	"_M10,rw",
+	"qThreadStopInfo1",
+	"qOffsets",
+	"p1;thread:1;",
 };
 
 static size_t make_operation(uint64_t *state, uint8_t *to)

@@ -110,7 +110,8 @@ static void add_memory(struct replay *replay, char *rest)
 
 	assert_non_null(digits);
 	length = strlen(++digits) / 2;
-	assert_true(hs_hex_decode(digits, length, fake_add_memory(&replay->wire.fake, strtoull(rest, NULL, 16), length)));
+	assert_true(
+		hs_hex_decode(digits, length, fake_add_memory(&replay->wire.fake, strtoull(rest, NULL, 16), length)));
 }
 
 /* The stub asked for the image's facts when it was made, so it is made again. */
@@ -233,8 +234,7 @@ static void check_reply(struct replay *replay, char *want, bool raw)
 	if (!got) {
 		fail_msg("%s:%u: no reply", replay->path, replay->line);
 	}
-	if (raw ? got[0] != want[0] :
-		  length != replay->wire.reply_length || memcmp(got, want, length) != 0) {
+	if (raw ? got[0] != want[0] : length != replay->wire.reply_length || memcmp(got, want, length) != 0) {
 		fail_msg("%s:%u: %s, not %s", replay->path, replay->line, got, want);
 	}
 }

@@ -136,8 +136,7 @@ class Gdb(unittest.TestCase):
 
     @both
     def test_memory_is_written_and_read(self, arch):
-        text = self.gdb("set var counter = 7", "print counter", "set var {char [22]} greeting = \"all that is new to me.\"",
-                        "print greeting", "x/2i twice", "x/4xw 0x10", "print $sp", "detach")
+        text = self.gdb("set var counter = 7", "print counter", "x/2i twice", "x/4xw 0x10", "detach")
         self.assertIn("$1 = 7", text)
         self.assertIn("push", text)
         self.assertIn("Cannot access memory at address 0x10", text)
@@ -161,7 +160,7 @@ class Gdb(unittest.TestCase):
         self.assertEqual(text.count("breakpoint already hit 1 time"), 2, text)
         self.assertRegex(text, r"Hardware watchpoint 3: counter\n\nOld value = 42\nNew value = 43")
         self.assertRegex(text, r"Hardware read watchpoint 4: counter\n\nValue = 44")
-        self.assertRegex(text, r"Hardware access \(read/write\) watchpoint 5: counter\n\nOld value = 44\nNew value = 45")
+        self.assertRegex(text, r"Hardware access .* watchpoint 5: counter\n\nOld value = 44\nNew value = 45")
 
     @both
     def test_hardware_breakpoints_run_out_and_gdb_says_so(self, arch):
@@ -191,8 +190,8 @@ class Gdb(unittest.TestCase):
     @both
     def test_detach_and_attach_again_in_one_gdb_and_in_another(self, arch):
         again = f"target remote {self.server.address}"
-        text = self.gdb("break twice", "continue", "detach", again, "print counter", "disconnect", again, "print counter",
-                        "delete", "detach")
+        text = self.gdb("break twice", "continue", "detach", again, "print counter", "disconnect",
+                        again, "print counter", "delete", "detach")
         self.assertIn("$1 = 42", text)
         self.assertIn("$2 = 42", text)
         self.assertIn("$1 = 42", self.gdb("print counter", "detach"))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * fake_server ADDRESS amd64|i686 IMAGE: the fake target behind the real server, for tests with real clients. Prints the
- * address it listens on, a line whenever the guest runs with nothing to stop it, and at the end why the server came back.
+ * address it listens on, a line whenever the guest runs with nothing to stop it, and at the end why the server
+ * came back.
  */
 #include "fake_target.h"
 
@@ -55,7 +56,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", err.message);
 		return 1;
 	}
-	fprintf(stderr, "%s, %u breakpoints left, %u misuses\n", ends[end], (unsigned int)fake.break_count, fake.misuses);
+	fprintf(stderr, "%s, %u breakpoints left, %u misuses\n", ends[end], (unsigned int)fake.break_count,
+		fake.misuses);
 	hs_gdb_listener_close(listener);
 	fake_deinit(&fake);
 	return 0;

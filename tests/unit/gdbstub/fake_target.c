@@ -198,7 +198,8 @@ static const struct hs_breakpoint *next_break(const struct fake_target *fake)
 	return above ? above : lowest;
 }
 
-/* A watchpoint "is hit" when there is nothing else to reach: its first byte changes, so that the client sees a change. */
+/* A watchpoint "is hit" when there is nothing else to reach: its first byte changes, so that the client sees a
+ * change. */
 static bool simulate_watch(struct fake_target *fake)
 {
 	for (size_t i = 0; i < fake->break_count; i++) {
@@ -224,13 +225,13 @@ static void simulate(struct fake_target *fake, const struct hs_resume *resume)
 	const struct hs_breakpoint *at = next_break(fake);
 
 	if (resume->kind != HS_RESUME_CONTINUE) {
-		fake->cpu.rip = resume->kind == HS_RESUME_STEP ? fake->cpu.rip + 1 :
-								 resume->range_start.v + resume->range_length;
+		fake->cpu.rip = resume->kind == HS_RESUME_STEP ? fake->cpu.rip + 1
+							       : resume->range_start.v + resume->range_length;
 		fake_stop(fake, (struct hs_stop){ .kind = HS_STOP_STEPPED });
 	} else if (at) {
 		fake->cpu.rip = at->gva.v;
-		fake_stop(fake, (struct hs_stop){
-					.kind = at->kind == HS_BREAK_SOFTWARE ? HS_STOP_SWBREAK : HS_STOP_HWBREAK });
+		fake_stop(fake, (struct hs_stop){ .kind = at->kind == HS_BREAK_SOFTWARE ? HS_STOP_SWBREAK
+											: HS_STOP_HWBREAK });
 	} else if (!simulate_watch(fake) && fake->on_run) {
 		fake->on_run();
 	}
@@ -392,7 +393,8 @@ void fake_script(struct fake_target *fake, struct hs_stop stop)
 	fake->script[fake->script_length++] = stop;
 }
 
-static bool load_segment(struct fake_target *fake, uint64_t start, uint64_t in_file, uint64_t in_memory, uint64_t offset)
+static bool load_segment(struct fake_target *fake, uint64_t start, uint64_t in_file, uint64_t in_memory,
+			 uint64_t offset)
 {
 	uint64_t first = hs_align_down(start, HS_PAGE_SIZE);
 	uint64_t end = hs_align_down(start + in_memory + HS_PAGE_SIZE - 1, HS_PAGE_SIZE);
@@ -421,7 +423,8 @@ static bool load_segments(struct fake_target *fake)
 			Elf64_Phdr p;
 
 			if (pread(fd, &p, sizeof(p), (off_t)(e64.e_phoff + i * sizeof(p))) != sizeof(p) ||
-			    (p.p_type == PT_LOAD && !load_segment(fake, p.p_vaddr, p.p_filesz, p.p_memsz, p.p_offset))) {
+			    (p.p_type == PT_LOAD &&
+			     !load_segment(fake, p.p_vaddr, p.p_filesz, p.p_memsz, p.p_offset))) {
 				return false;
 			}
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A target without a CPU: registers and memory that are plain arrays, stops that a test scripts. It counts what the stub
- * does to it, and above all what the stub must never do: call it while it runs.
+ * A target without a CPU: registers and memory that are plain arrays, stops that a test scripts. It counts
+ * what the stub does to it, and above all what the stub must never do: call it while it runs.
  */
 #ifndef FAKE_TARGET_H
 #define FAKE_TARGET_H

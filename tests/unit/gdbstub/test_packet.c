@@ -10,7 +10,8 @@
 #include <cmocka.h>
 
 /* Feed all of text, piece bytes at a time, and write the events one letter each: payloads go to last. */
-static void feed(struct hs_packet_framer *framer, const char *text, size_t length, size_t piece, char *events, char *last)
+static void feed(struct hs_packet_framer *framer, const char *text, size_t length, size_t piece, char *events,
+		 char *last)
 {
 	static const char letters[] = "_PCOI+-";
 	size_t used = 0;
@@ -110,7 +111,8 @@ static void test_framer_over_limit_is_overlong_and_next_packet_good(void **state
 
 static void test_unescape_brace_is_plain_and_half_escape_fails(void **state)
 {
-	uint8_t data[] = "a{b}\x03" "c}]";
+	uint8_t data[] = "a{b}\x03"
+			 "c}]";
 	uint8_t half[] = "ab}";
 	size_t length;
 

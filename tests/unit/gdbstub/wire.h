@@ -31,8 +31,8 @@ void wire_send_bytes(struct wire *wire, const void *bytes, size_t length);
 void wire_send(struct wire *wire, const char *payload);
 void wire_send_binary(struct wire *wire, const void *payload, size_t length);
 
-/* The next thing in the output: "+" or "-", or a packet's expanded payload (NUL-terminated), or NULL. Fails the test for
- * a bad checksum. */
+/* The next thing in the output: "+" or "-", or a packet's expanded payload (NUL-terminated), or NULL. Fails the
+ * test for a bad checksum. */
 const char *wire_receive(struct wire *wire);
 /* Send a packet and return its reply; NULL when there is none. Acknowledgements are skipped. */
 const char *wire_ask(struct wire *wire, const char *payload);
