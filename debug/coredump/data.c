@@ -79,28 +79,46 @@ static enum hs_status put_bytes(struct sink *sink, const uint8_t *bytes, uint64_
 	return HS_OK;
 }
 
+/** How many of the length bytes at gpa there are; 0 and how many there are not, where memory ends within a page. */
+static uint64_t backed_length(const struct hs_phys *phys, uint64_t gpa, uint64_t length, uint64_t *ret_gap)
+{
+	hs_gpa start;
+	uint64_t region;
+
+	*ret_gap = length;
+	if (!phys->ops->next_region(phys->ctx, hs_gpa_of(gpa), &start, &region)) {
+		return 0;
+	}
+	if (start.v > gpa) {
+		*ret_gap = hs_min_u64(length, start.v - gpa);
+		return 0;
+	}
+	/* The region may be given from its own start or from gpa on. */
+	return hs_min_u64(length, region - (gpa - start.v));
+}
+
 /** Up to CHUNK_BYTES that cannot be pointed at; *ret_length is how many. A page that cannot be read becomes a hole. */
 static enum hs_status put_chunk(struct sink *sink, const struct hs_phys *phys, uint64_t gpa, uint64_t length,
 				uint64_t offset, uint64_t *ret_length, struct hs_error *err)
 {
 	uint8_t buffer[CHUNK_BYTES];
-	uint64_t to_page_end = HS_PAGE_SIZE - gpa % HS_PAGE_SIZE;
+	uint64_t gap;
 
-	length = hs_min_u64(length, sizeof(buffer));
-	if (phys->ops->read(phys->ctx, hs_gpa_of(gpa), buffer, (size_t)length, NULL) == HS_OK) {
-		*ret_length = length;
-		return put_bytes(sink, buffer, length, offset, err);
+	length = backed_length(phys, gpa, hs_min_u64(length, sizeof(buffer)), &gap);
+	if (length == 0) {
+		*ret_length = gap;
+		return HS_OK;
 	}
-	length = hs_min_u64(length, to_page_end);
+	if (phys->ops->read(phys->ctx, hs_gpa_of(gpa), buffer, (size_t)length, NULL) != HS_OK) {
+		length = hs_min_u64(length, HS_PAGE_SIZE - gpa % HS_PAGE_SIZE);
+		if (phys->ops->read(phys->ctx, hs_gpa_of(gpa), buffer, (size_t)length, NULL) != HS_OK) {
+			sink->result.unreadable_bytes += length;
+			*ret_length = length;
+			return HS_OK;
+		}
+	}
 	*ret_length = length;
-	if (phys->ops->read(phys->ctx, hs_gpa_of(gpa), buffer, (size_t)length, NULL) == HS_OK) {
-		return put_bytes(sink, buffer, length, offset, err);
-	}
-	/* Memory may end within a page (a raw image): the part of it that is there was written before. */
-	if (length == HS_PAGE_SIZE) {
-		sink->result.unreadable_bytes += length;
-	}
-	return HS_OK;
+	return put_bytes(sink, buffer, length, offset, err);
 }
 
 static enum hs_status put_extent(struct sink *sink, const struct hs_phys *phys, const struct hs_core_extent *extent,

@@ -59,8 +59,8 @@ static struct hs_core_plan *make(struct fixture *fixture)
 	return &fixture->plan;
 }
 
-static void expect_segment(const struct hs_core_plan *plan, size_t index, uint64_t gva, uint64_t gpa, uint64_t length,
-			   uint64_t offset, int prot)
+static void check_segment(const struct hs_core_plan *plan, size_t index, uint64_t gva, uint64_t gpa, uint64_t length,
+			  uint64_t offset, int prot)
 {
 	assert_true(index < plan->segment_count);
 	const struct hs_core_segment *segment = &plan->segments[index];
@@ -98,7 +98,7 @@ static void test_plan_adjacent_pages_with_other_accessed_bits_are_one_segment(vo
 	struct hs_core_plan *plan = make(fixture);
 
 	assert_int_equal(plan->segment_count, 1);
-	expect_segment(plan, 0, 0x400000, RAM, 2 * PAGE, 0, GUEST_RW);
+	check_segment(plan, 0, 0x400000, RAM, 2 * PAGE, 0, GUEST_RW);
 }
 
 static void test_plan_other_permissions_are_another_segment(void **state)
@@ -111,9 +111,9 @@ static void test_plan_other_permissions_are_another_segment(void **state)
 	struct hs_core_plan *plan = make(fixture);
 
 	assert_int_equal(plan->segment_count, 3);
-	expect_segment(plan, 0, 0x400000, RAM, PAGE, 0, GUEST_RX);
-	expect_segment(plan, 1, 0x401000, RAM + PAGE, PAGE, PAGE, HS_PROT_READ);
-	expect_segment(plan, 2, 0x402000, RAM + 2 * PAGE, PAGE, 2 * PAGE, GUEST_RW);
+	check_segment(plan, 0, 0x400000, RAM, PAGE, 0, GUEST_RX);
+	check_segment(plan, 1, 0x401000, RAM + PAGE, PAGE, PAGE, HS_PROT_READ);
+	check_segment(plan, 2, 0x402000, RAM + 2 * PAGE, PAGE, 2 * PAGE, GUEST_RW);
 	assert_int_equal(plan->extent_count, 1);
 }
 
@@ -127,8 +127,8 @@ static void test_plan_data_is_in_gpa_order_and_leaves_out_what_is_not_mapped(voi
 
 	assert_int_equal(plan->extent_count, 2);
 	assert_int_equal(plan->data_bytes, 3 * PAGE);
-	expect_segment(plan, 0, 0x400000, RAM + 8 * PAGE, PAGE, 2 * PAGE, GUEST_RW);
-	expect_segment(plan, 1, 0x500000, RAM, 2 * PAGE, 0, GUEST_RW);
+	check_segment(plan, 0, 0x400000, RAM + 8 * PAGE, PAGE, 2 * PAGE, GUEST_RW);
+	check_segment(plan, 1, 0x500000, RAM, 2 * PAGE, 0, GUEST_RW);
 }
 
 static void test_plan_segments_that_meet_only_in_the_file_stay_apart(void **state)
@@ -140,7 +140,7 @@ static void test_plan_segments_that_meet_only_in_the_file_stay_apart(void **stat
 	struct hs_core_plan *plan = make(fixture);
 
 	assert_int_equal(plan->segment_count, 2);
-	expect_segment(plan, 1, 0x401000, RAM + 8 * PAGE, PAGE, PAGE, GUEST_RW);
+	check_segment(plan, 1, 0x401000, RAM + 8 * PAGE, PAGE, PAGE, GUEST_RW);
 }
 
 static void test_plan_forty_aliases_share_one_stored_frame(void **state)
@@ -155,7 +155,7 @@ static void test_plan_forty_aliases_share_one_stored_frame(void **state)
 	assert_int_equal(plan->segment_count, 40);
 	assert_int_equal(plan->data_bytes, PAGE);
 	for (size_t i = 0; i < 40; i++) {
-		expect_segment(plan, i, 0x400000 + i * PAGE, RAM + 3 * PAGE, PAGE, 0, i % 2 ? GUEST_RW : HS_PROT_READ);
+		check_segment(plan, i, 0x400000 + i * PAGE, RAM + 3 * PAGE, PAGE, 0, i % 2 ? GUEST_RW : HS_PROT_READ);
 	}
 }
 
@@ -170,9 +170,9 @@ static void test_plan_overlapping_aliases_point_into_one_extent(void **state)
 
 	assert_int_equal(plan->extent_count, 1);
 	assert_int_equal(plan->data_bytes, 6 * PAGE);
-	expect_segment(plan, 0, 0x400000, RAM + PAGE, 3 * PAGE, PAGE, GUEST_RW);
-	expect_segment(plan, 1, 0x800000, RAM + 2 * PAGE, 4 * PAGE, 2 * PAGE, GUEST_RW);
-	expect_segment(plan, 2, 0xC00000, RAM, PAGE, 0, GUEST_RW);
+	check_segment(plan, 0, 0x400000, RAM + PAGE, 3 * PAGE, PAGE, GUEST_RW);
+	check_segment(plan, 1, 0x800000, RAM + 2 * PAGE, 4 * PAGE, 2 * PAGE, GUEST_RW);
+	check_segment(plan, 2, 0xC00000, RAM, PAGE, 0, GUEST_RW);
 }
 
 static void test_plan_mapping_beyond_memory_is_cut_and_counted(void **state)
@@ -185,7 +185,7 @@ static void test_plan_mapping_beyond_memory_is_cut_and_counted(void **state)
 	struct hs_core_plan *plan = make(fixture);
 
 	assert_int_equal(plan->segment_count, 1);
-	expect_segment(plan, 0, 0x400000, last, PAGE, 0, GUEST_RW);
+	check_segment(plan, 0, 0x400000, last, PAGE, 0, GUEST_RW);
 	assert_int_equal(plan->unbacked_bytes, 3 * PAGE);
 	assert_false(plan->partial);
 }
@@ -200,8 +200,8 @@ static void test_plan_mapping_across_a_gap_of_memory_becomes_two_segments(void *
 	struct hs_core_plan *plan = make(fixture);
 
 	assert_int_equal(plan->segment_count, 2);
-	expect_segment(plan, 0, 0x400000, second - 3 * PAGE, PAGE, 0, GUEST_RW);
-	expect_segment(plan, 1, 0x403000, second, PAGE, PAGE, GUEST_RW);
+	check_segment(plan, 0, 0x400000, second - 3 * PAGE, PAGE, 0, GUEST_RW);
+	check_segment(plan, 1, 0x403000, second, PAGE, PAGE, GUEST_RW);
 	assert_int_equal(plan->unbacked_bytes, 2 * PAGE);
 }
 
@@ -214,7 +214,7 @@ static void test_plan_memory_that_ends_within_a_page_is_stored_to_the_pages_end(
 	struct hs_core_plan *plan = make(fixture);
 
 	assert_int_equal(plan->segment_count, 1);
-	expect_segment(plan, 0, 0x400000, 0x700000, 2 * PAGE, 0, GUEST_RW);
+	check_segment(plan, 0, 0x400000, 0x700000, 2 * PAGE, 0, GUEST_RW);
 	assert_int_equal(plan->unbacked_bytes, PAGE);
 }
 
@@ -260,7 +260,7 @@ static void test_plan_data_beyond_the_limit_is_left_out(void **state)
 	assert_true(plan->partial);
 	assert_int_equal(plan->segment_count, 1);
 	assert_int_equal(plan->data_bytes, 2 * PAGE);
-	expect_segment(plan, 0, 0x400000, RAM, PAGE, 0, GUEST_RW);
+	check_segment(plan, 0, 0x400000, RAM, PAGE, 0, GUEST_RW);
 }
 
 static void test_plan_long_segments_are_split(void **state)
@@ -272,8 +272,8 @@ static void test_plan_long_segments_are_split(void **state)
 	struct hs_core_plan *plan = make(fixture);
 
 	assert_int_equal(plan->segment_count, 3);
-	expect_segment(plan, 1, 0x402000, RAM + 2 * PAGE, 2 * PAGE, 2 * PAGE, GUEST_RW);
-	expect_segment(plan, 2, 0x404000, RAM + 4 * PAGE, PAGE, 4 * PAGE, GUEST_RW);
+	check_segment(plan, 1, 0x402000, RAM + 2 * PAGE, 2 * PAGE, 2 * PAGE, GUEST_RW);
+	check_segment(plan, 2, 0x404000, RAM + 4 * PAGE, PAGE, 4 * PAGE, GUEST_RW);
 }
 
 static void test_plan_large_pages_and_small_ones_join(void **state)
@@ -292,7 +292,7 @@ static void test_plan_large_pages_and_small_ones_join(void **state)
 	struct hs_core_plan *plan = make(fixture);
 
 	assert_int_equal(plan->segment_count, 1);
-	expect_segment(plan, 0, 0x400000, 0x40000000, 0x201000, 0, GUEST_RW);
+	check_segment(plan, 0, 0x400000, 0x40000000, 0x201000, 0, GUEST_RW);
 }
 
 static void test_plan_i686_without_paging_is_physical_memory(void **state)
@@ -317,7 +317,7 @@ static void test_plan_i686_top_of_the_address_space(void **state)
 	struct hs_core_plan *plan = make(fixture);
 
 	assert_int_equal(plan->segment_count, 1);
-	expect_segment(plan, 0, 0xFFFFF000, RAM, PAGE, 0, GUEST_RW | HS_PROT_EXEC);
+	check_segment(plan, 0, 0xFFFFF000, RAM, PAGE, 0, GUEST_RW | HS_PROT_EXEC);
 }
 
 static void test_plan_amd64_top_of_the_address_space(void **state)
@@ -328,7 +328,7 @@ static void test_plan_amd64_top_of_the_address_space(void **state)
 	struct hs_core_plan *plan = make(fixture);
 
 	assert_int_equal(plan->segment_count, 1);
-	expect_segment(plan, 0, UINT64_MAX - PAGE + 1, RAM, PAGE, 0, GUEST_RW);
+	check_segment(plan, 0, UINT64_MAX - PAGE + 1, RAM, PAGE, 0, GUEST_RW);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
