@@ -57,7 +57,9 @@ static bool is_stack_overflow(const struct hs_crash_scene *scene, uint64_t addre
 
 static void describe_page_fault(const struct hs_crash_scene *scene, uint32_t error_code, struct hs_crash *crash)
 {
-	const char *access = error_code & HS_PF_I ? "fetch from" : error_code & HS_PF_W ? "write to" : "read of";
+	/* Where nothing is execute-protected (i686 without NX) the CPU does not mark a fetch (SDM vol. 3A 4.7). */
+	bool fetch = (error_code & HS_PF_I) || (!(error_code & HS_PF_W) && scene->cpu->cr2 == scene->cpu->rip);
+	const char *access = fetch ? "fetch from" : error_code & HS_PF_W ? "write to" : "read of";
 	bool overflow = is_stack_overflow(scene, scene->cpu->cr2);
 
 	crash->fault_address = scene->cpu->cr2;

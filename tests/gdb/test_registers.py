@@ -31,19 +31,23 @@ def write(name, old):
         return 2.5
     new = NEW.get(name, 0x1122334455667788 if SIZE[name] == 8 else 0x11223344)
     new = old if new is None else old + 1 if new == "+1" else new
-    gdb.execute("set var $%s = %d" % (name, new))
+    # A flags type takes only a number as wide as itself.
+    gdb.execute("set var $%s = (%s)%d" % (name, "long long" if SIZE[name] == 8 else "int", new))
     return new
 def restore(name, old):
     if isinstance(old, tuple):
         gdb.execute("set var $%s.v16_int8 = {%s}" % (name, ",".join(map(str, old))))
     else:
-        gdb.execute("set var $%s = %r" % (name, old))
+        gdb.execute("set var $%s = (%s)%r" % (name, "long long" if SIZE[name] == 8 else "double"
+                                             if isinstance(old, float) else "int", old))
 PSEUDO = re.compile(r"^(al|bl|cl|dl|ah|bh|ch|dh|[abcd]x|[sd]il?|[bs]pl?|r\d+[lwd]|ymm\d+|mm\d+|e[abcd]x|e[sd]i|e[bs]p)$")
 names = [r.name for r in gdb.selected_frame().architecture().registers()]
 is_long = "rip" in names
 names = [n for n in names if n and not (is_long and PSEUDO.match(n)) and n != "orig_rax" and n != "orig_eax"]
 if not is_long:
     names = [n for n in names if not PSEUDO.match(n) or re.match(r"^e[abcdsb][xip]$", n)]
+# gdb leaves these out of its list; they are registers all the same.
+names += [n for n in ("fs_base", "gs_base") if n not in names]
 SIZE = {n: gdb.parse_and_eval("$" + n).type.sizeof for n in names}
 before = {n: bits(n) for n in names}
 print("REGISTERS", " ".join(names))

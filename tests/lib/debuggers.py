@@ -91,11 +91,14 @@ class Gdb:
         self.close()
 
 
-def lldb_batch(commands, program=None, core=None, timeout=120):
-    """Run lldb over commands and return all that it wrote. It stops at the first command that fails."""
+def lldb_batch(commands, program=None, core=None, on_crash=(), timeout=120):
+    """Run lldb over commands and return all that it wrote. It stops at the first command that fails; when the guest crashes
+    it runs `on_crash` instead of what is left."""
     words = ["lldb", "--no-lldbinit", "--batch", "--no-use-colors"]
     words += [str(program)] if program else []
     words += ["--core", str(core)] if core else []
     for command in ("settings set symbols.enable-external-lookup false", *commands):
         words += ["-o", command]
+    for command in on_crash:
+        words += ["-k", command]
     return run(["sh", "-c", 'exec "$@" 2>&1', "sh", *words], timeout, env=ENVIRONMENT).stdout

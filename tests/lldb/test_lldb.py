@@ -6,10 +6,10 @@ import re
 from lib.debuggers import lldb_batch
 
 
-def session(runner, commands, guest="debugme", words=(), program=True):
+def session(runner, commands, guest="debugme", words=(), program=True, on_crash=()):
     with runner.serve(guest, *words, options=["--core", "none"]) as served:
         return lldb_batch([f"gdb-remote {served.address}", *commands, "process kill"],
-                          program=runner.guest(guest) if program else None)
+                          program=runner.guest(guest) if program else None, on_crash=on_crash)
 
 
 def test_lldb_attaches_and_reads_registers(runner):
@@ -55,6 +55,6 @@ def test_lldb_steps_and_detaches(runner):
 
 
 def test_lldb_shows_a_fault(runner):
-    said = session(runner, ["continue", "bt"], words=("crash",))
+    said = session(runner, ["continue"], words=("crash",), on_crash=["bt", "process kill"])
     assert "SIGSEGV" in said
     assert re.search(r"frame #0: .*`store_price.*\n *frame #1: .*`raise_price", said), said
