@@ -251,6 +251,33 @@ static void test_session_time_limit_goes_over_several_runs(void **state)
 	hs_session_destroy(session);
 }
 
+/* Both want the run to end: the caller gets what it asked for, and the limit comes with the next run. */
+static void test_session_interrupt_comes_before_the_time_limit(void **state)
+{
+	static const struct fake_step steps[] = {
+		{ .gate = true, .event = { .kind = HS_EVENT_INTERRUPTED } },
+		{ .spin = true },
+	};
+	struct hs_session *session = MAKE(steps, 2 * MS);
+	struct pollfd limit = { .fd = hs_session_event_fd(session), .events = POLLIN };
+	struct hs_session_result result;
+	struct hs_error err;
+
+	(void)state;
+	assert_int_equal(hs_session_start(session, &go, &err), HS_OK);
+	fake_vm_wait_gate(hs_session_vm(session));
+	assert_int_equal(poll(&limit, 1, -1), 1);
+	assert_false(hs_session_take(session, &result));
+	hs_session_interrupt(session);
+	fake_vm_release(hs_session_vm(session));
+	assert_int_equal(hs_session_wait(session, -1, &result, &err), HS_OK);
+	assert_int_equal(result.event.kind, HS_EVENT_INTERRUPTED);
+	result = run(session, &go);
+	assert_int_equal(result.event.kind, HS_EVENT_CRASHED);
+	assert_int_equal(result.event.crash.reason, HS_CRASH_HANG);
+	hs_session_destroy(session);
+}
+
 static void test_session_time_limit_not_reached_says_nothing(void **state)
 {
 	static const struct fake_step steps[] = { { .event = { .kind = HS_EVENT_EXITED, .exit_status = 1 } } };
@@ -316,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_session_wait_comes_back_for_the_wake_fd),
 		cmocka_unit_test(test_session_time_limit_is_a_hang_and_comes_once),
 		cmocka_unit_test(test_session_time_limit_goes_over_several_runs),
+		cmocka_unit_test(test_session_interrupt_comes_before_the_time_limit),
 		cmocka_unit_test(test_session_time_limit_not_reached_says_nothing),
 		cmocka_unit_test(test_session_post_is_taken_like_a_run),
 		cmocka_unit_test(test_session_destroy_while_running_ends_the_run),
