@@ -90,7 +90,7 @@ static bool greet(struct server *server)
 
 static bool connect_to(struct server *server, const char *port)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(port, NULL, 10)) };
 	int one = 1;
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

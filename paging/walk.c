@@ -115,6 +115,7 @@ static bool open_table(struct hs_walk *walk)
 		return false;
 	}
 	walk->tables_left--;
+	walk->levels[walk->open].first = 0;
 	walk->levels[walk->open].count = 0;
 	walk->open++;
 	return true;

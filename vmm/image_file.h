@@ -20,6 +20,10 @@ struct hs_image_file {
 __attribute__((format(printf, 5, 6))) enum hs_status
 hs_image_fail(const char *path, enum hs_status status, uint64_t where, struct hs_error *err, const char *format, ...);
 
+#ifdef __clang_analyzer__ /* it never returns HS_OK: see base/error.h */
+#define hs_image_fail(path, status, ...) (hs_image_fail((path), (status), __VA_ARGS__), (status))
+#endif
+
 /** The problem with range [offset, offset + length) of the file, if it is not all there. */
 HS_MUST_CHECK enum hs_status hs_image_check_in_file(const struct hs_image_file *file, size_t index, uint64_t offset,
 						    uint64_t length, struct hs_error *err);

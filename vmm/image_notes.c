@@ -126,7 +126,7 @@ static enum hs_status read_chunk(const struct hs_image_file *file, size_t index,
 static enum hs_status read_note_segment(const struct hs_image_file *file, size_t index, const GElf_Phdr *phdr,
 					struct hs_error *err)
 {
-	Elf_Data *data;
+	Elf_Data *data = NULL;
 	/* Notes of 8-byte alignment pad their parts to 8 (gABI draft of 2018; .note.gnu.property is one). */
 	Elf_Type type = phdr->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR;
 	enum hs_status st = read_chunk(file, index, phdr, type, &data, err);
@@ -198,7 +198,7 @@ static enum hs_status refuse_dynamic(const struct hs_image_file *file, struct hs
 static enum hs_status check_dynamic(const struct hs_image_file *file, size_t index, const GElf_Phdr *phdr,
 				    struct hs_error *err)
 {
-	Elf_Data *data;
+	Elf_Data *data = NULL;
 	enum hs_status st = read_chunk(file, index, phdr, ELF_T_DYN, &data, err);
 	GElf_Dyn entry;
 

@@ -23,8 +23,9 @@
 /* Longest part of a path in a message: HS_ERROR_MESSAGE_MAX leaves 200 for the problem. */
 #define PATH_SHOWN_MAX 110
 
-enum hs_status hs_image_fail(const char *path, enum hs_status status, uint64_t where, struct hs_error *err,
-			     const char *format, ...)
+/* In parentheses because it is a macro under the static analyzer. */
+enum hs_status(hs_image_fail)(const char *path, enum hs_status status, uint64_t where, struct hs_error *err,
+			      const char *format, ...)
 {
 	char problem[HS_ERROR_MESSAGE_MAX];
 	size_t length = strlen(path);

@@ -29,8 +29,9 @@ struct header {
 	uint16_t phentsize, shentsize;
 };
 
-enum hs_status hs_core_broken(const struct hs_core *core, struct hs_error *err, uint64_t offset, const char *format,
-			      ...)
+/* In parentheses because it is a macro under the static analyzer. */
+enum hs_status(hs_core_broken)(const struct hs_core *core, struct hs_error *err, uint64_t offset, const char *format,
+			       ...)
 {
 	char what[HS_ERROR_MESSAGE_MAX];
 	va_list arguments;
@@ -133,7 +134,7 @@ static enum hs_status read_header(struct hs_core *core, struct header *ret, stru
 /** The number of program headers when e_phnum is too small for it: sh_info of section header 0. */
 static enum hs_status read_extended_count(struct hs_core *core, struct header *header, struct hs_error *err)
 {
-	uint8_t bytes[HS_CORE_HEADER_MAX];
+	uint8_t bytes[HS_CORE_HEADER_MAX] = { 0 };
 	unsigned int word = core->class->word_bytes;
 
 	if (header->phnum != PN_XNUM) {

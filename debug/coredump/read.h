@@ -47,6 +47,10 @@ struct hs_core_desc {
 __attribute__((format(printf, 4, 5))) enum hs_status hs_core_broken(const struct hs_core *core, struct hs_error *err,
 								    uint64_t offset, const char *format, ...);
 
+#ifdef __clang_analyzer__ /* it never returns HS_OK: see base/error.h */
+#define hs_core_broken(core, err, ...) (hs_core_broken((core), (err), __VA_ARGS__), HS_ERR_FORMAT)
+#endif
+
 /** Take in the notes: note_bytes is filled from file_offset on. */
 HS_MUST_CHECK enum hs_status hs_core_read_notes(struct hs_core *core, uint64_t file_offset, struct hs_error *err);
 

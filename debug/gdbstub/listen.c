@@ -107,7 +107,7 @@ static enum hs_status bind_failed(const char *address, struct hs_error *err)
 /* The address the socket really got: the port may have been 0. */
 static enum hs_status name_tcp(struct hs_gdb_listener *listener, struct hs_error *err)
 {
-	struct sockaddr_storage bound;
+	struct sockaddr_storage bound = { 0 };
 	socklen_t length = sizeof(bound);
 	char host[INET6_ADDRSTRLEN + 16];
 	char port[8];
