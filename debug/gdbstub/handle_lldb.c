@@ -119,7 +119,7 @@ enum hs_reply hs_handle_register_info(struct hs_gdb *gdb, const struct hs_reques
 	reg = &gdb->regs[request->number];
 	generic = generic_of(reg);
 	hs_buf_printf(&gdb->payload, "name:%s;bitsize:%u;offset:%zu;", reg->name, 8u * reg->bytes, offset);
-	if (reg->bytes == HS_REG_BYTES_MAX || reg->bytes == 10) {
+	if (reg->bytes > 8) { /* x87 and SSE */
 		hs_buf_append_string(&gdb->payload, "encoding:vector;format:vector-uint8;");
 	} else {
 		hs_buf_append_string(&gdb->payload, "encoding:uint;format:hex;");

@@ -40,115 +40,43 @@ static void expect_kind(const char *text, enum hs_request_kind kind)
 	}
 }
 
+/* A word each is no reason for a line each. */
+/* clang-format off */
+static const char *const unknown_packets[] = {
+	"", "vMustReplyEmpty", "qTStatus", "Qfoo", "i", "qXfer:nonsense:read::0,1", "gfoo", "qCRC:0,4",
+	"vContinue", "qXfer:features:write:a:0:b", "\x80\xff", "qSupportedx", "bs", "bc", "jThreadsInfo",
+	"vFile:unlink:2f", "kx", "?x",
+};
+/* clang-format on */
+
 static void test_decode_unknown_packets_are_unknown(void **state)
 {
-	static const char *const texts[] = {
-		"",
-		"vMustReplyEmpty",
-		"qTStatus",
-		"Qfoo",
-		"i",
-		"qXfer:nonsense:read::0,1",
-		"gfoo",
-		"qCRC:0,4",
-		"vContinue",
-		"qXfer:features:write:a:0:b",
-		"\x80\xff",
-		"qSupportedx",
-		"bs",
-		"bc",
-		"jThreadsInfo",
-		"vFile:unlink:2f",
-		"kx",
-		"?x",
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		expect_kind(texts[i], HS_REQUEST_UNKNOWN);
+	for (size_t i = 0; i < sizeof(unknown_packets) / sizeof(unknown_packets[0]); i++) {
+		expect_kind(unknown_packets[i], HS_REQUEST_UNKNOWN);
 	}
 }
 
+/* A word each is no reason for a line each. */
+/* clang-format off */
+static const char *const malformed_packets[] = {
+	"m", "m,", "mzz,4", "m10", "m10,", "m10,4x", "m11112222333344445,4", "M10,4:", "M10,2:zzzz", "M10,2:123",
+	"M10,1:1234", "M10,4", "X10,4:abc", "X10,1:}", "p", "pxyz", "p1;", "p1;thread:2;", "P1", "P1=1", "P1=zz",
+	"Gx", "G123", "Z0", "Z0,10", "Z5,10,1", "Z0,10,1;X1,22", "Zx,10,1", "z0,,1", "H", "Hx1", "Hg", "Hg1x", "T",
+	"Tzz", "C", "Czz", "C05;", "C05;zz", "Cff", "cxyz", "sxyz", "vCont", "vCont;", "vCont;x", "vCont;c;y",
+	"vCont;Cff", "vCont;r10", "vCont;r20,10", "vCont;c:zz", "vCont:c", "vCont;cx", "D;", "D;zz", "vKill",
+	"vKill;x", "vAttach;", "qXfer:features:read:target.xml", "qXfer:features:read:target.xml:0",
+	"qXfer:features:read:target.xml:0,zz", "qRcmd,1", "qRcmd,zz", "vFile:open:2f,0", "vFile:open:2,0,0",
+	"vFile:pread:1,2", "vFile:close:", "vFile:fstat:x", "qThreadExtraInfo,", "qRegisterInfo",
+	"qRegisterInfozz", "p-1", "m-1,4",
+};
+/* clang-format on */
+
 static void test_decode_malformed_arguments_are_malformed(void **state)
 {
-	static const char *const texts[] = {
-		"m",
-		"m,",
-		"mzz,4",
-		"m10",
-		"m10,",
-		"m10,4x",
-		"m11112222333344445,4",
-		"M10,4:",
-		"M10,2:zzzz",
-		"M10,2:123",
-		"M10,1:1234",
-		"M10,4",
-		"X10,4:abc",
-		"X10,1:}",
-		"p",
-		"pxyz",
-		"p1;",
-		"p1;thread:2;",
-		"P1",
-		"P1=1",
-		"P1=zz",
-		"Gx",
-		"G123",
-		"Z0",
-		"Z0,10",
-		"Z5,10,1",
-		"Z0,10,1;X1,22",
-		"Zx,10,1",
-		"z0,,1",
-		"H",
-		"Hx1",
-		"Hg",
-		"Hg1x",
-		"T",
-		"Tzz",
-		"C",
-		"Czz",
-		"C05;",
-		"C05;zz",
-		"Cff",
-		"cxyz",
-		"sxyz",
-		"vCont",
-		"vCont;",
-		"vCont;x",
-		"vCont;c;y",
-		"vCont;Cff",
-		"vCont;r10",
-		"vCont;r20,10",
-		"vCont;c:zz",
-		"vCont:c",
-		"vCont;cx",
-		"D;",
-		"D;zz",
-		"vKill",
-		"vKill;x",
-		"vAttach;",
-		"qXfer:features:read:target.xml",
-		"qXfer:features:read:target.xml:0",
-		"qXfer:features:read:target.xml:0,zz",
-		"qRcmd,1",
-		"qRcmd,zz",
-		"vFile:open:2f,0",
-		"vFile:open:2,0,0",
-		"vFile:pread:1,2",
-		"vFile:close:",
-		"vFile:fstat:x",
-		"qThreadExtraInfo,",
-		"qRegisterInfo",
-		"qRegisterInfozz",
-		"p-1",
-		"m-1,4",
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		expect_kind(texts[i], HS_REQUEST_MALFORMED);
+	for (size_t i = 0; i < sizeof(malformed_packets) / sizeof(malformed_packets[0]); i++) {
+		expect_kind(malformed_packets[i], HS_REQUEST_MALFORMED);
 	}
 }
 
