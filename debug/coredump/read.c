@@ -72,6 +72,8 @@ static enum hs_status check_ident(struct hs_core *core, const uint8_t *bytes, st
 
 	if (memcmp(bytes, ELFMAG, SELFMAG) != 0) {
 		what = "not an ELF file";
+	} else if (core->info.file_bytes < hs_core_class_of(HS_ARCH_I686)->ehdr_bytes) {
+		what = "it ends within its ELF header";
 	} else if (bytes[EI_DATA] != ELFDATA2LSB || bytes[EI_VERSION] != EV_CURRENT) {
 		what = "not a little-endian ELF file of version 1";
 	} else if (type != ET_CORE) {
