@@ -15,6 +15,9 @@
 
 #define CODE(...) ((const uint8_t[]){ __VA_ARGS__ }), sizeof((const uint8_t[]){ __VA_ARGS__ })
 
+/* A loop that takes less than this is repeated with more rounds. */
+#define QUICK_NS 200000.0
+
 static enum hs_answer answer_of(bool yes)
 {
 	return yes ? HS_ANSWER_YES : HS_ANSWER_NO;
@@ -135,25 +138,46 @@ static double now_ns(void)
 	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-/* mov ecx, 1000; dec ecx; jnz -4; hlt: 2001 instructions before the hlt. */
-static void probe_speed(struct hs_probe *probe)
+/* mov ecx, rounds; dec ecx; jnz -4; hlt: the time of 2 * rounds instructions and of what a first run costs besides. */
+static bool time_loop(uint16_t rounds, double *ret_ns)
 {
+	const uint8_t code[] = { 0xB9, (uint8_t)rounds, (uint8_t)(rounds >> 8), 0, 0, 0xFF, 0xC9, 0x75, 0xFC, 0xF4 };
 	struct hs_machine machine;
 	struct hs_exit exit;
 	struct hs_cpu_state cpu;
 	enum hs_status st;
 	double start;
 
-	if (hs_machine_init(&machine, HS_PAGING_4LEVEL, CODE(0xB9, 0xE8, 0x03, 0, 0, 0xFF, 0xC9, 0x75, 0xFC, 0xF4),
-			    NULL)) {
-		return;
+	if (hs_machine_init(&machine, HS_PAGING_4LEVEL, code, sizeof(code), NULL)) {
+		return false;
 	}
 	start = now_ns();
 	st = hs_machine_run(&machine, &exit, &cpu, NULL);
-	if (!st && exit.kind == HS_EXIT_HLT && (uint32_t)cpu.gpr[HS_RCX] == 0) {
-		probe->ns_per_instruction = (now_ns() - start) / 2001;
-	}
+	*ret_ns = now_ns() - start;
 	hs_machine_deinit(&machine);
+	return !st && exit.kind == HS_EXIT_HLT && (uint32_t)cpu.gpr[HS_RCX] == 0;
+}
+
+/* The difference of two lengths, because entering a fresh VM may cost more than the loop. */
+static void probe_speed(struct hs_probe *probe)
+{
+	const uint16_t few = 16;
+	uint16_t many = 1016;
+	double few_ns;
+	double many_ns;
+
+	/* The first one warms up. */
+	if (!time_loop(few, &few_ns) || !time_loop(few, &few_ns) || !time_loop(many, &many_ns)) {
+		return;
+	}
+	if (many_ns < few_ns + QUICK_NS) {
+		many = UINT16_MAX;
+		if (!time_loop(many, &many_ns)) {
+			return;
+		}
+	}
+	/* What still drowns in noise is quick; 0 would mean that nothing is known. */
+	probe->ns_per_instruction = many_ns > few_ns ? (many_ns - few_ns) / (2.0 * (many - few)) : 0.1;
 }
 
 static void probe_capabilities(int fd, struct hs_probe *probe)
