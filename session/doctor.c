@@ -192,7 +192,8 @@ static void put_rows(struct hs_buf *out, const struct hs_probe *probe, bool colo
 			hs_buf_printf(out, "\n%s\n", rows[i].section);
 		}
 		if (i == 0) {
-			snprintf(speed, sizeof(speed), "%.3g ns/instruction", probe->ns_per_instruction);
+			snprintf(speed, sizeof(speed), "%.*f ns/instruction", probe->ns_per_instruction < 10,
+				 probe->ns_per_instruction);
 			put_line(out, "speed at CPL 0", probe->ns_per_instruction > 0 ? speed : "unknown", "",
 				 speed_meaning(probe));
 		}
