@@ -157,7 +157,8 @@ static void put_registers(const struct hs_core *core, size_t cpu, FILE *out)
 	for (size_t i = 0; i < count; i++) {
 		uint8_t bytes[HS_REG_BYTES_MAX] = { 0 };
 
-		if (rows[i].prstatus < 0) {
+		/* orig_rax is for debuggers: it always says that there is no system call. */
+		if (rows[i].prstatus < 0 || rows[i].feature == HS_REG_LINUX) {
 			continue;
 		}
 		hs_reg_get(&rows[i], &state, bytes);
