@@ -193,7 +193,10 @@ static void probe_speed(struct hs_probe *probe)
 		}
 	}
 	/* What still drowns in noise is quick; 0 would mean that nothing is known. */
-	probe->ns_per_instruction = many_ns > few_ns ? (many_ns - few_ns) / (2.0 * (many - few)) : 0.1;
+	probe->ns_per_instruction = (many_ns - few_ns) / (2.0 * (many - few));
+	if (probe->ns_per_instruction < 0.1) {
+		probe->ns_per_instruction = 0.1;
+	}
 }
 
 static void probe_capabilities(int fd, struct hs_probe *probe)
