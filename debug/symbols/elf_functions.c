@@ -14,6 +14,9 @@
 #define FUNCTIONS_MAX (1u << 22)
 #define NAMES_MAX ((size_t)256 << 20)
 
+/** The ranks from here on are of symbols whose end is not known. */
+#define RANK_LABEL 4u
+
 /** How far a lookup goes back over functions that end before the address; functions rarely nest at all. */
 #define BACK_MAX 64u
 
@@ -81,7 +84,7 @@ static uint8_t rank_of(const GElf_Sym *symbol)
 	unsigned int bind = GELF_ST_BIND(symbol->st_info);
 	uint8_t rank = bind < sizeof(BINDING) ? BINDING[bind] : 3;
 
-	return GELF_ST_TYPE(symbol->st_info) == STT_FUNC ? rank : (uint8_t)(rank + 4);
+	return GELF_ST_TYPE(symbol->st_info) == STT_FUNC && symbol->st_size > 0 ? rank : (uint8_t)(rank + RANK_LABEL);
 }
 
 /**
@@ -232,6 +235,7 @@ void hs_elf_functions_deinit(struct hs_elf_functions *functions)
 
 const struct hs_elf_function *hs_elf_function_at(const struct hs_elf_functions *functions, uint64_t address)
 {
+	const struct hs_elf_function *label = NULL;
 	size_t low = 0, high = functions->count;
 
 	/* Behind the last one that starts at or before the address. */
@@ -247,9 +251,14 @@ const struct hs_elf_function *hs_elf_function_at(const struct hs_elf_functions *
 	for (size_t back = 0; back < BACK_MAX && back < low; back++) {
 		const struct hs_elf_function *function = &functions->items[low - 1 - back];
 
-		if (address < function->end) {
+		if (address >= function->end) {
+			continue;
+		}
+		/* A label within a function is a place in it, as gdb has it. */
+		if (function->rank < RANK_LABEL) {
 			return function;
 		}
+		label = label != NULL ? label : function;
 	}
-	return NULL;
+	return label;
 }

@@ -12,7 +12,7 @@
 struct hs_elf_function {
 	uint64_t start, end;
 	size_t name;
-	uint8_t rank; /* of several at one address, the lowest is shown: global, weak, local, then untyped ones */
+	uint8_t rank; /* of several at one address, the lowest is shown: global, weak, local, then labels */
 };
 
 /** Owns its arrays. */

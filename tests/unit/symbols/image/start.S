@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An entry point in assembly: labels with no type and no size, and one with both. It never runs. */
+/* An entry point in assembly: labels with no type and no size, one of them within a function. It never runs. */
 	.text
 	.globl _start
 _start:
@@ -20,6 +20,7 @@ local_label:
 	.type typed, @function
 typed:
 	nop
+label_within:
 	nop
 	.size typed, . - typed
 	/* Behind it is code that belongs to no function. */
