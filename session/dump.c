@@ -77,7 +77,11 @@ enum hs_status hs_dump_write(struct hs_session *session, const struct hs_crash *
 		return st;
 	}
 	input.cpus = cpu;
-	hs_root_of_cpu(cpu, &input.root);
+	if (crash && crash->registers_lost) {
+		input.root = hs_vm_last_root(vm);
+	} else {
+		hs_root_of_cpu(cpu, &input.root);
+	}
 	input.file_count = list_files(image, files);
 	if (crash) {
 		input.signal = crash->signal;

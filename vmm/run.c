@@ -8,6 +8,8 @@
 #include "vmm/insn.h"
 #include "vmm/vm_private.h"
 
+#include <hindsight/paging.h>
+
 #define RFLAGS_TF (1ull << 8)
 #define RFLAGS_DF (1ull << 10)
 
@@ -17,6 +19,9 @@ static enum hs_status run_backend(struct hs_vm *vm, const struct hs_debug_reques
 {
 	enum hs_status st = hs_vm_flush(vm, err);
 
+	if (vm->have & HS_STATE_CORE) {
+		hs_root_of_cpu(&vm->cpu, &vm->last_root);
+	}
 	if (!st) {
 		st = vm->ops->set_debug(vm->backend, request, err);
 	}

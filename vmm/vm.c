@@ -94,6 +94,7 @@ static enum hs_status set_entry_state(struct hs_vm *vm, const struct hs_cpu_stat
 	vm->cpu.msr.apic_base = reset.apic_base;
 	vm->cpu.dr[6] = dr6;
 	vm->cpu.dr[7] = dr7;
+	hs_root_of_cpu(&vm->cpu, &vm->last_root);
 	vm->dirty = HS_STATE_ALL;
 	return hs_vm_flush(vm, err);
 }
@@ -297,6 +298,11 @@ enum hs_status hs_vm_break_remove(struct hs_vm *vm, const struct hs_breakpoint *
 void hs_vm_break_clear(struct hs_vm *vm)
 {
 	vm->debug.count = 0;
+}
+
+struct hs_root hs_vm_last_root(const struct hs_vm *vm)
+{
+	return vm->last_root;
 }
 
 struct hs_phys hs_vm_phys(struct hs_vm *vm)

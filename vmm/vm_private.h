@@ -29,6 +29,8 @@ struct hs_vm {
 	unsigned int have;  /* parts of cpu that are the CPU's */
 	unsigned int dirty; /* parts of cpu that are newer than the CPU's */
 
+	struct hs_root last_root; /* the CPU's as it was last known before it ran */
+
 	bool ended;             /* exited; nothing may run any more */
 	bool at_breakpoint;     /* the last run ended at a breakpoint ... */
 	uint64_t breakpoint_rip; /* ... here, and the next one starts behind it */

@@ -12,6 +12,7 @@
 #include <hindsight/cpu.h>
 #include <hindsight/error.h>
 #include <hindsight/mem.h>
+#include <hindsight/paging.h>
 #include <hindsight/target.h>
 #include <hindsight/types.h>
 
@@ -169,6 +170,8 @@ HS_MUST_CHECK enum hs_status hs_vm_break_remove(struct hs_vm *vm, const struct h
 						struct hs_error *err);
 void hs_vm_break_clear(struct hs_vm *vm);
 
+/** The page tables that the CPU was last seen with before it ran: what memory is read by when registers_lost is set. */
+struct hs_root hs_vm_last_root(const struct hs_vm *vm);
 /** The guest-physical memory, valid as long as the VM. */
 struct hs_phys hs_vm_phys(struct hs_vm *vm);
 /** The image that runs in it. */

@@ -90,6 +90,22 @@ static void test_dump_without_a_crash_has_no_signal(void **state)
 	assert_int_equal(unlink(result.path), 0);
 }
 
+static void test_dump_of_lost_registers_takes_the_page_tables_from_before(void **state)
+{
+	struct fixture *f = *state;
+	const struct hs_crash crash = { .reason = HS_CRASH_TRIPLE_FAULT, .signal = SIGSEGV, .registers_lost = true };
+	struct hs_core_result result;
+	struct hs_core *core = NULL;
+	struct hs_error err;
+
+	assert_int_equal(hs_dump_write(f->session, &crash, f->dir, &result, &err), HS_OK);
+	assert_int_equal(hs_core_open(result.path, &core, &err), HS_OK);
+	assert_true(hs_core_info(core)->has_root);
+	assert_int_equal(hs_core_info(core)->root.base.v, FAKE_LAST_ROOT);
+	hs_core_close(core);
+	assert_int_equal(unlink(result.path), 0);
+}
+
 static void test_dump_into_a_missing_directory_fails_and_leaves_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -106,6 +122,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_dump_of_a_crash_says_what_happened, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dump_without_a_crash_has_no_signal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dump_of_lost_registers_takes_the_page_tables_from_before, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_dump_into_a_missing_directory_fails_and_leaves_nothing, setup,
 						teardown),
 	};
