@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Measuring two ways of doing one thing in the same run. They take turns (A B A B ...), so that a machine that slows down
- * slows both; what counts is the ratio of neighbouring runs, of which the median is quoted.
+ * Measuring two ways of doing one thing in the same run. They take turns (A B A B ...), so that a machine that slows
+ * down slows both; what counts is the ratio of neighbouring runs, of which the median is quoted.
  */
 #ifndef HS_BENCH_HARNESS_H
 #define HS_BENCH_HARNESS_H

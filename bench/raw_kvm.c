@@ -25,7 +25,9 @@ struct raw {
 
 static bool map_slot(struct raw *raw, uint32_t slot, uint64_t gpa)
 {
-	struct kvm_userspace_memory_region region = { .slot = slot, .guest_phys_addr = gpa, .memory_size = MEMORY_BYTES };
+	struct kvm_userspace_memory_region region = { .slot = slot,
+						      .guest_phys_addr = gpa,
+						      .memory_size = MEMORY_BYTES };
 
 	raw->memory[slot] = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (raw->memory[slot] == MAP_FAILED) {
@@ -54,7 +56,13 @@ static bool set_state(struct raw *raw)
 {
 	const uint64_t tables[3] = { 0x2003, 0x3003, 0x83 };
 	const struct kvm_segment flat = {
-		.limit = 0xFFFFFFFF, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1,
+		.limit = 0xFFFFFFFF,
+		.selector = 16,
+		.type = 3,
+		.present = 1,
+		.s = 1,
+		.db = 1,
+		.g = 1,
 	};
 	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = CODE };
 	struct kvm_sregs sregs;

@@ -73,7 +73,9 @@ static enum hs_status error_at(const struct builder *builder, enum hs_status sta
 			    (unsigned long long)builder->gva, what);
 }
 
-/* Write leaves from the entry at place on, `room` of them at most and up to the first that is in use; *ret is how many. */
+/*
+ * Write leaves from the entry at place on, `room` of them at most and up to the first that is in use; *ret is how many.
+ */
 static enum hs_status write_leaves(struct builder *builder, unsigned int depth, hs_gpa place, uint32_t room,
 				   struct hs_error *err)
 {
@@ -290,8 +292,9 @@ static bool is_touched(const struct hs_mapping *mappings, size_t count, unsigned
 }
 
 /*
- * The slots of one level that mappings[which] needs a table under, and no mapping before it does. Only its first and its
- * last slot can be in another's use: it fills those between. Where a large leaf fits, those that it fills need none.
+ * The slots of one level that mappings[which] needs a table under, and no mapping before it does. Only its first and
+ * its last slot can be in another's use: it fills those between. Where a large leaf fits, those that it fills need
+ * none.
  */
 static uint64_t tables_under(const struct hs_mapping *mappings, size_t which, unsigned int shift, bool leaf_fits_slot)
 {

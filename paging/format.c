@@ -62,7 +62,7 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 		.name = "i686", .levels = 2, .entry_bytes = 4, .va_bits = 32, .root_address = BITS(31, 12),
 		.present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
 		.level = {
-			{	/* PDE. PSE-36: bits 20:13 of a 4 MiB leaf are bits 39:32 of the address, bit 21 is reserved. */
+			{	/* PDE. PSE-36: bits 20:13 of a leaf are its address bits 39:32; bit 21 is reserved. */
 				.shift = 22, .index_bits = 10, .leaf = { PS, PS }, .leaf_needs_pse = true, RIGHTS_32,
 				.table_address = BITS(31, 12), .leaf_address = BITS(31, 22),
 				.leaf_high = BITS(20, 13), .leaf_high_shift = 32 - 13, LARGE_PAT,
@@ -88,7 +88,8 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 				.shift = 21, .index_bits = 9, .leaf = { PS, PS }, RIGHTS_64,
 				.table_address = BITS(51, 12), .leaf_address = BITS(51, 21), LARGE_PAT,
 				.leaf_attributes = LARGE_ATTRIBUTES, .reserved_table = BITS(62, 52),
-				.reserved_leaf = BITS(20, 13) | BITS(62, 52), .new_table = NEW_TABLE, .new_leaf = P | PS,
+				.reserved_leaf = BITS(20, 13) | BITS(62, 52),
+				.new_table = NEW_TABLE, .new_leaf = P | PS,
 			},
 			{	/* PTE */
 				.shift = 12, .index_bits = 9, .leaf = ALWAYS, RIGHTS_64, .leaf_address = BITS(51, 12),
@@ -105,7 +106,8 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 		.name = "amd64-5", .levels = 5, .entry_bytes = 8, .va_bits = 57, .sign_extended = true,
 		.root_address = BITS(51, 12), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
 		.level = {
-			LONG_TABLE_ONLY(48), LONG_TABLE_ONLY(39), LONG_TABLE_OR_LEAF(30), LONG_TABLE_OR_LEAF(21), LONG_LEAF,
+			LONG_TABLE_ONLY(48), LONG_TABLE_ONLY(39), LONG_TABLE_OR_LEAF(30), LONG_TABLE_OR_LEAF(21),
+			LONG_LEAF,
 		},
 	},
 };

@@ -4,8 +4,8 @@
  * the same way, then the merge with what came before: so a hole costs one step at the level where it is found, and a
  * table of contiguous pages costs one range and a comparison an entry.
  *
- * The table budget bounds the work, whatever the tables say: a table has at most 1024 entries, and each is looked at once
- * a visit. The range budget bounds what a caller that collects ranges has to keep.
+ * The table budget bounds the work, whatever the tables say: a table has at most 1024 entries, and each is looked at
+ * once a visit. The range budget bounds what a caller that collects ranges has to keep.
  */
 #include "paging/walk.h"
 

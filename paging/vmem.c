@@ -22,7 +22,9 @@ static uint64_t piece_at(struct hs_walk *walk, uint64_t gva, uint64_t length, hs
 	return hs_min_u64(length, range.length - (gva - range.start.v));
 }
 
-/* Copy what is backed of [gpa, gpa + length), from its start to the first byte that is not; returns how much that is. */
+/*
+ * Copy what is backed of [gpa, gpa + length), from its start to the first byte that is not; returns how much that is.
+ */
 static uint64_t read_piece(const struct hs_phys *phys, hs_gpa gpa, uint8_t *buffer, uint64_t length)
 {
 	struct hs_error missing = { .where = 0 };

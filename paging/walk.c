@@ -121,8 +121,8 @@ static bool open_table(struct hs_walk *walk)
 	return true;
 }
 
-/* Close the tables that do not lead to gva. True if one is left behind the root's: then gva is in the canonical half, and
- * under the entry of the root, that walk->at is. */
+/* Close the tables that do not lead to gva. True if one is left behind the root's: then gva is in the canonical half,
+ * and under the entry of the root, that walk->at is. */
 static bool go_back(struct hs_walk *walk, uint64_t gva)
 {
 	while (walk->open > 1 && ((gva ^ walk->at) >> walk->format->level[walk->open - 2].shift) != 0) {

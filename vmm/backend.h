@@ -3,8 +3,8 @@
  * What a CPU backend is: one CPU with guest-physical memory, behind one table of operations. KVM is one implementation,
  * a software CPU another; nothing above this table knows which one runs.
  *
- * A backend runs until the guest does something that it cannot complete alone and says what in a struct hs_exit. It knows
- * nothing of ports' meanings, of images, of crashes or of a debugger's breakpoint list: that is the VM's.
+ * A backend runs until the guest does something that it cannot complete alone and says what in a struct hs_exit. It
+ * knows nothing of ports' meanings, of images, of crashes or of a debugger's breakpoint list: that is the VM's.
  */
 #ifndef HS_VMM_BACKEND_H
 #define HS_VMM_BACKEND_H

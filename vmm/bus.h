@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The ports of include/hindsight/abi.h: what an in or out means. It reads guest memory for printing and never writes it. */
+/*
+ * The ports of include/hindsight/abi.h: what an in or out means. It reads guest memory for printing and never writes
+ * it.
+ */
 #ifndef HS_VMM_BUS_H
 #define HS_VMM_BUS_H
 

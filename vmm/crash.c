@@ -185,8 +185,8 @@ void hs_crash_of_exit(const struct hs_crash_scene *scene, const struct hs_exit *
 		break;
 	case HS_EXIT_UNMAPPED:
 	case HS_EXIT_READ_ONLY:
-		start(scene, exit->kind == HS_EXIT_UNMAPPED ? HS_CRASH_UNMAPPED : HS_CRASH_READ_ONLY, SIGBUS, BUS_ADRERR,
-		      &crash);
+		start(scene, exit->kind == HS_EXIT_UNMAPPED ? HS_CRASH_UNMAPPED : HS_CRASH_READ_ONLY, SIGBUS,
+		      BUS_ADRERR, &crash);
 		describe_memory(scene, exit, &crash);
 		break;
 	case HS_EXIT_EMULATION:

@@ -46,8 +46,8 @@ static enum hs_status check_registers_left(const struct hs_debug *debug, const s
 		used += uses_register(debug, &debug->list[i]);
 	}
 	if (used >= debug->abilities.slots) {
-		return hs_error_set(err, HS_ERR_EXHAUSTED, 0, breakpoint->gva.v,
-				    "all %u debug registers are in use", debug->abilities.slots);
+		return hs_error_set(err, HS_ERR_EXHAUSTED, 0, breakpoint->gva.v, "all %u debug registers are in use",
+				    debug->abilities.slots);
 	}
 	return HS_OK;
 }
@@ -73,7 +73,8 @@ enum hs_status hs_debug_insert(struct hs_debug *debug, const struct hs_breakpoin
 	uint8_t byte;
 	hs_gpa gpa;
 
-	if (is_watch(breakpoint) && (breakpoint->length == 0 || breakpoint->length - 1 > UINT64_MAX - breakpoint->gva.v)) {
+	if (is_watch(breakpoint) &&
+	    (breakpoint->length == 0 || breakpoint->length - 1 > UINT64_MAX - breakpoint->gva.v)) {
 		return hs_error_set(err, HS_ERR_RANGE, 0, breakpoint->gva.v, "watchpoint at 0x%llx: bad length %llu",
 				    (unsigned long long)breakpoint->gva.v, (unsigned long long)breakpoint->length);
 	}
@@ -140,7 +141,9 @@ const struct hs_breakpoint *hs_debug_at(const struct hs_debug *debug, hs_gva gva
 	return NULL;
 }
 
-/* Code that is not mapped now cannot be executed now either: nothing to plant. Two addresses of one frame share a byte. */
+/*
+ * Code that is not mapped now cannot be executed now either: nothing to plant. Two addresses of one frame share a byte.
+ */
 static enum hs_status plant(struct hs_debug *debug, const struct hs_phys *phys, const struct hs_cpu_state *cpu,
 			    hs_gva gva, struct hs_error *err)
 {

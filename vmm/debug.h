@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Breakpoints and watchpoints: one authoritative list, and the way each is had from the backend at hand. A debug register
- * where one fires, a planted opcode where that is reported, else single steps with a look at what each instruction is
- * about to touch. Planted bytes are in memory only between arm and disarm, which enclose one run of the CPU.
+ * Breakpoints and watchpoints: one authoritative list, and the way each is had from the backend at hand. A debug
+ * register where one fires, a planted opcode where that is reported, else single steps with a look at what each
+ * instruction is about to touch. Planted bytes are in memory only between arm and disarm, which enclose one run of the
+ * CPU.
  */
 #ifndef HS_VMM_DEBUG_H
 #define HS_VMM_DEBUG_H

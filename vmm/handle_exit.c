@@ -50,8 +50,7 @@ static bool is_culprit(void *ctx, const struct hs_insn *insn)
 		uint64_t address = insn->accesses[i].address;
 
 		hs_translate(&phys, &root, hs_gva_of(address), &range);
-		if (range.kind == HS_RANGE_MAPPED &&
-		    range.gpa.v + (address - range.start.v) == culprit->exit->gpa) {
+		if (range.kind == HS_RANGE_MAPPED && range.gpa.v + (address - range.start.v) == culprit->exit->gpa) {
 			return true;
 		}
 	}
@@ -94,8 +93,8 @@ static enum hs_status crash_of_exit(struct hs_vm *vm, const struct hs_exit *exit
 	struct hs_crash_scene scene = scene_of(vm, &phys);
 	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
 
-	if (!st && (exit->kind == HS_EXIT_PORT_IN || exit->kind == HS_EXIT_PORT_OUT ||
-		    exit->kind == HS_EXIT_UNMAPPED || exit->kind == HS_EXIT_READ_ONLY)) {
+	if (!st && (exit->kind == HS_EXIT_PORT_IN || exit->kind == HS_EXIT_PORT_OUT || exit->kind == HS_EXIT_UNMAPPED ||
+		    exit->kind == HS_EXIT_READ_ONLY)) {
 		st = rewind_access(vm, exit, err);
 	}
 	if (!st) {

@@ -210,7 +210,8 @@ void hs_insn_text(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs
 	ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE);
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, length, &decoded.insn, decoded.operands)) ||
 	    !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &decoded.insn, decoded.operands,
-							  decoded.insn.operand_count_visible, ret, size, gva.v, NULL))) {
+							  decoded.insn.operand_count_visible, ret, size, gva.v,
+							  NULL))) {
 		snprintf(ret, size, "(bad)");
 	}
 }

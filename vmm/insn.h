@@ -30,15 +30,17 @@ struct hs_insn_access {
 
 struct hs_insn {
 	uint8_t length;
-	bool repeats;     /* a string instruction with a rep prefix: each iteration advances by one element */
+	bool repeats; /* a string instruction with a rep prefix: each iteration advances by one element */
 	bool is_pushf;
-	bool is_out;      /* out or outs */
-	uint16_t port;    /* of is_out: the immediate or DX */
+	bool is_out;   /* out or outs */
+	uint16_t port; /* of is_out: the immediate or DX */
 	size_t access_count;
 	struct hs_insn_access accesses[HS_INSN_ACCESSES_MAX];
 };
 
-/** Decode the instruction at gva. HS_ERR_UNREADABLE when nothing is there, HS_ERR_FORMAT when it is not an instruction. */
+/**
+ * Decode the instruction at gva. HS_ERR_UNREADABLE when nothing is there, HS_ERR_FORMAT when it is not an instruction.
+ */
 HS_MUST_CHECK enum hs_status hs_insn_decode(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
 					    struct hs_insn *ret, struct hs_error *err);
 
@@ -46,8 +48,8 @@ HS_MUST_CHECK enum hs_status hs_insn_decode(const struct hs_phys *phys, const st
 void hs_insn_text(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva, char *ret, size_t size);
 
 /**
- * The shortest instruction that ends right before gva and satisfies wanted(): for exits that come after the instruction.
- * False when none does; *ret_start and *ret are filled only on success.
+ * The shortest instruction that ends right before gva and satisfies wanted(): for exits that come after the
+ * instruction. False when none does; *ret_start and *ret are filled only on success.
  */
 bool hs_insn_before(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
 		    bool (*wanted)(void *ctx, const struct hs_insn *insn), void *ctx, hs_gva *ret_start,

@@ -25,12 +25,12 @@ enum hs_int3_fate {
 
 /** All that is known. Plain data. */
 struct hs_probe {
-	bool kvm_usable;            /* /dev/kvm opens and answers */
-	struct hs_error kvm_error;  /* why not, when it is not */
-	char kvm_module[32];        /* "kvm_amd", "kvm_intel", "kvm_pvm", "" when none is listed */
+	bool kvm_usable;           /* /dev/kvm opens and answers */
+	struct hs_error kvm_error; /* why not, when it is not */
+	char kvm_module[32];       /* "kvm_amd", "kvm_intel", "kvm_pvm", "" when none is listed */
 	enum hs_answer paging_amd64, paging_32bit, paging_pae;
 	enum hs_int3_fate int3;
-	enum hs_answer hlt_exits;       /* hlt at CPL 0 is an exit with rip behind it */
+	enum hs_answer hlt_exits;        /* hlt at CPL 0 is an exit with rip behind it */
 	enum hs_answer hardware_execute; /* an execute breakpoint in a debug register fires */
 	enum hs_answer hardware_data;    /* a data watchpoint in a debug register fires */
 	enum hs_answer single_step;

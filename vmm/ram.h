@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The guest-physical memory of a VM: a few host mappings at fixed guest-physical places, seen through struct hs_phys. */
+/*
+ * The guest-physical memory of a VM: a few host mappings at fixed guest-physical places, seen through struct hs_phys.
+ */
 #ifndef HS_VMM_RAM_H
 #define HS_VMM_RAM_H
 
@@ -36,7 +38,8 @@ void hs_ram_deinit(struct hs_ram *ram);
 /**
  * Add anonymous, zeroed, private memory.
  *
- * @param gpa, length  page-aligned; HS_ERR_RANGE when it wraps or overlaps another region, HS_ERR_EXHAUSTED when there are
+ * @param gpa, length  page-aligned; HS_ERR_RANGE when it wraps or overlaps another region, HS_ERR_EXHAUSTED when there
+ *             are
  *                     too many, HS_ERR_NOMEM when the host has none. On failure nothing changed.
  */
 HS_MUST_CHECK enum hs_status hs_ram_add(struct hs_ram *ram, hs_gpa gpa, uint64_t length, struct hs_error *err);

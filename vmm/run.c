@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * hs_vm_run(): from one event to the next. Each turn runs the CPU once, freely or by one instruction; handle_exit.c decides
- * from its exit whether that was an event.
+ * hs_vm_run(): from one event to the next. Each turn runs the CPU once, freely or by one instruction; handle_exit.c
+ * decides from its exit whether that was an event.
  */
 #include "base/error.h"
 #include "vmm/handle_exit.h"
@@ -148,8 +148,7 @@ static enum hs_status run_range(struct hs_vm *vm, const struct hs_resume *resume
 		if (st || turn == HS_TURN_EVENT) {
 			return st;
 		}
-		if (resume->kind == HS_RESUME_STEP ||
-		    vm->cpu.rip - resume->range_start.v >= resume->range_length) {
+		if (resume->kind == HS_RESUME_STEP || vm->cpu.rip - resume->range_start.v >= resume->range_length) {
 			event->kind = HS_EVENT_STEPPED;
 			return HS_OK;
 		}

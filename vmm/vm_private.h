@@ -31,8 +31,8 @@ struct hs_vm {
 
 	struct hs_root last_root; /* the CPU's as it was last known before it ran */
 
-	bool ended;             /* exited; nothing may run any more */
-	bool at_breakpoint;     /* the last run ended at a breakpoint ... */
+	bool ended;              /* exited; nothing may run any more */
+	bool at_breakpoint;      /* the last run ended at a breakpoint ... */
 	uint64_t breakpoint_rip; /* ... here, and the next one starts behind it */
 };
 

@@ -43,7 +43,7 @@ struct hs_error {
 	enum hs_status status;              /**< equal to the returned status */
 	int os_errno;                       /**< errno of the system call behind it, or 0 */
 	uint64_t where;                     /**< address or file offset the failure is about, or 0 */
-	char message[HS_ERROR_MESSAGE_MAX]; /**< one sentence without a full stop or newline: "what: why (what to do)" */
+	char message[HS_ERROR_MESSAGE_MAX]; /**< one sentence, no full stop, no newline: "what: why (what to do)" */
 };
 
 #define HS_MUST_CHECK __attribute__((warn_unused_result))

@@ -42,12 +42,12 @@ struct hs_root {
 	bool pse;           /**< CR4.PSE: 4 MiB pages exist (32-bit format only) */
 	bool nxe;           /**< IA32_EFER.NXE: bit 63 is XD and not reserved */
 	bool wp;            /**< CR0.WP; kept for whoever asks what the CPU may do, the walk does not use it */
-	uint8_t maxphyaddr; /**< physical address width in bits, 32..52, anything else for 52: bits above are reserved */
+	uint8_t maxphyaddr; /**< physical address width in bits, 32..52 (else 52): bits above are reserved */
 };
 
 /**
- * The root that a CPU is on (SDM vol. 3A 4.1.1). maxphyaddr becomes 0, because the state does not hold it: who knows the
- * width of the CPU sets it afterwards.
+ * The root that a CPU is on (SDM vol. 3A 4.1.1). maxphyaddr becomes 0, because the state does not hold it: who knows
+ * the width of the CPU sets it afterwards.
  */
 void hs_root_of_cpu(const struct hs_cpu_state *cpu, struct hs_root *ret);
 
@@ -60,8 +60,9 @@ enum hs_range_kind {
 };
 
 /**
- * Attributes of a leaf as hs_range.leaf and hs_mapping.leaf show them: where a leaf of 4 KiB has them (SDM vol. 3A table
- * 4-20). The PAT bit of a large leaf, bit 12 of its entry, is shown as HS_LEAF_PAT too. P, W, U, PS and XD are never part.
+ * Attributes of a leaf as hs_range.leaf and hs_mapping.leaf show them: where a leaf of 4 KiB has them (SDM vol. 3A
+ * table 4-20). The PAT bit of a large leaf, bit 12 of its entry, is shown as HS_LEAF_PAT too. P, W, U, PS and XD are
+ * never part.
  */
 #define HS_LEAF_PWT (UINT64_C(1) << 3)
 #define HS_LEAF_PCD (UINT64_C(1) << 4)
@@ -87,8 +88,8 @@ struct hs_range {
 };
 
 /**
- * The range that contains gva: what the one entry covers that decides about it. A hole, an unreadable table and so on are
- * results, not errors. Without paging it is the whole 4 GiB, as one range of 4 KiB pages.
+ * The range that contains gva: what the one entry covers that decides about it. A hole, an unreadable table and so on
+ * are results, not errors. Without paging it is the whole 4 GiB, as one range of 4 KiB pages.
  */
 void hs_translate(const struct hs_phys *phys, const struct hs_root *root, hs_gva gva, struct hs_range *ret);
 
@@ -139,8 +140,8 @@ struct hs_iter {
 };
 
 /**
- * Start a walk over [start, start + length) in ascending order; length 0 and a length beyond the end of the address space
- * mean to its end. The non-canonical gap is skipped. phys is borrowed until the walk is over.
+ * Start a walk over [start, start + length) in ascending order; length 0 and a length beyond the end of the address
+ * space mean to its end. The non-canonical gap is skipped. phys is borrowed until the walk is over.
  */
 void hs_iter_init(struct hs_iter *iter, const struct hs_phys *phys, const struct hs_root *root, hs_gva start,
 		  uint64_t length, struct hs_budget budget);
@@ -156,14 +157,14 @@ HS_MUST_CHECK enum hs_status hs_iter_next(struct hs_iter *iter, struct hs_range 
 /**
  * Read up to length bytes at gva across pages, up to the first byte that is not mapped or not backed.
  *
- * HS_OK: *ret_length is how many were read, 0 only for length 0. HS_ERR_UNREADABLE (err->where is gva): the first byte is
- * not there; *ret_length is untouched.
+ * HS_OK: *ret_length is how many were read, 0 only for length 0. HS_ERR_UNREADABLE (err->where is gva): the first byte
+ * is not there; *ret_length is untouched.
  */
 HS_MUST_CHECK enum hs_status hs_vmem_read(const struct hs_phys *phys, const struct hs_root *root, hs_gva gva,
 					  void *buffer, size_t length, size_t *ret_length, struct hs_error *err);
 /**
- * Write length bytes at gva whatever the W bits: all or nothing. A write across pages first writes back what is there, page
- * by page, which is how it learns that each accepts a write.
+ * Write length bytes at gva whatever the W bits: all or nothing. A write across pages first writes back what is there,
+ * page by page, which is how it learns that each accepts a write.
  *
  * HS_ERR_UNREADABLE (err->where is the gva): a byte of it is not mapped or not backed. HS_ERR_UNSUPPORTED: phys is
  * read-only. Errors of phys->ops->write pass through.
@@ -190,22 +191,23 @@ struct hs_mapping {
 };
 
 /**
- * Add a mapping to the tables of root, making tables as needed. phys must be writable. New tables let everything through
- * (P, W, U, A): their leaves decide.
+ * Add a mapping to the tables of root, making tables as needed. phys must be writable. New tables let everything
+ * through (P, W, U, A): their leaves decide.
  *
  * Nothing was changed: HS_ERR_INVALID for HS_PAGING_NONE, a leaf attribute that the format does not have, or read-only
  * phys; HS_ERR_RANGE for what is not aligned, not canonical, or beyond what the format can address.
- * The pages before err->where, a gva, have been mapped, and tables may have been added: HS_ERR_BUSY, it is mapped already;
- * HS_ERR_STATE, a table that was there forbids what the mapping allows; HS_ERR_FORMAT, an entry on the way to it has
- * reserved bits set; HS_ERR_RANGE, no leaf that fits there can hold the address (PSE-36 above 4 GiB), or the table source
- * gave an unusable page. Errors of the table source and of phys pass through with a `where` of their own.
+ * The pages before err->where, a gva, have been mapped, and tables may have been added: HS_ERR_BUSY, it is mapped
+ * already; HS_ERR_STATE, a table that was there forbids what the mapping allows; HS_ERR_FORMAT, an entry on the way to
+ * it has reserved bits set; HS_ERR_RANGE, no leaf that fits there can hold the address (PSE-36 above 4 GiB), or the
+ * table source gave an unusable page. Errors of the table source and of phys pass through with a `where` of their own.
  */
 HS_MUST_CHECK enum hs_status hs_build_map(const struct hs_phys *phys, const struct hs_root *root,
 					  const struct hs_mapping *mapping, const struct hs_table_source *tables,
 					  struct hs_error *err);
 /**
- * The table pages, the root's own included, that hs_build_map() needs for these mappings in empty tables: exact where they
- * do not overlap, never too few. Mappings that hs_build_map() would refuse count for nothing or too much, never crash.
+ * The table pages, the root's own included, that hs_build_map() needs for these mappings in empty tables: exact where
+ * they do not overlap, never too few. Mappings that hs_build_map() would refuse count for nothing or too much, never
+ * crash.
  */
 uint64_t hs_build_tables_needed(const struct hs_root *root, const struct hs_mapping *mappings, size_t count);
 

@@ -52,15 +52,15 @@ struct hs_vm_config {
 
 /** Why a crash is a crash. */
 enum hs_crash_reason {
-	HS_CRASH_EXCEPTION,      /**< an exception nobody handled: vector, error_code, cr2 */
-	HS_CRASH_TRIPLE_FAULT,   /**< the CPU shut down; AMD hardware resets the registers then */
-	HS_CRASH_ABORT,          /**< the guest called abort: abort_message */
-	HS_CRASH_UNKNOWN_PORT,   /**< in or out on a port that nothing listens on: port */
-	HS_CRASH_UNMAPPED,       /**< access to guest-physical memory that is not there: gpa */
-	HS_CRASH_READ_ONLY,      /**< write to read-only guest-physical memory: gpa */
-	HS_CRASH_BACKEND,        /**< the CPU backend could not go on: an internal error of KVM, an instruction that
+	HS_CRASH_EXCEPTION,    /**< an exception nobody handled: vector, error_code, cr2 */
+	HS_CRASH_TRIPLE_FAULT, /**< the CPU shut down; AMD hardware resets the registers then */
+	HS_CRASH_ABORT,        /**< the guest called abort: abort_message */
+	HS_CRASH_UNKNOWN_PORT, /**< in or out on a port that nothing listens on: port */
+	HS_CRASH_UNMAPPED,     /**< access to guest-physical memory that is not there: gpa */
+	HS_CRASH_READ_ONLY,    /**< write to read-only guest-physical memory: gpa */
+	HS_CRASH_BACKEND,      /**< the CPU backend could not go on: an internal error of KVM, an instruction that
 				  *   it cannot emulate */
-	HS_CRASH_HANG,           /**< the time limit passed; made by the session, never by hs_vm_run() */
+	HS_CRASH_HANG,         /**< the time limit passed; made by the session, never by hs_vm_run() */
 };
 
 /** A crash as plain data. */
@@ -105,7 +105,7 @@ struct hs_vm_image {
 	uint64_t entry;   /**< gva */
 	uint64_t phdr;    /**< gva of the program headers, 0 when they are not in a loaded segment */
 	uint16_t phentsize, phnum;
-	bool native;      /**< has the Hindsight note */
+	bool native; /**< has the Hindsight note */
 	uint64_t features;
 	uint8_t build_id[32];
 	uint32_t build_id_length; /**< bytes, 0 when there is none */
@@ -126,24 +126,24 @@ struct hs_vm_segment {
  * Make a VM, load the image into it and put its CPU at the entry point. Nothing has run.
  *
  * Fails with HS_ERR_NOT_FOUND, HS_ERR_PERMISSION or HS_ERR_IO (the image or /dev/kvm), HS_ERR_FORMAT (not an ELF, or a
- * broken one), HS_ERR_UNSUPPORTED (an image or a paging mode that the chosen backend cannot run on this host; the message
- * says where it would run), HS_ERR_RANGE (segments that overlap or do not fit; the message names the smallest size that
- * would work), HS_ERR_NOMEM, HS_ERR_BACKEND. On failure nothing is left behind.
+ * broken one), HS_ERR_UNSUPPORTED (an image or a paging mode that the chosen backend cannot run on this host; the
+ * message says where it would run), HS_ERR_RANGE (segments that overlap or do not fit; the message names the smallest
+ * size that would work), HS_ERR_NOMEM, HS_ERR_BACKEND. On failure nothing is left behind.
  *
  * @param image_path  path of an ELF64 or ELF32 image; the file is opened and stays open
  * @param config      borrowed for the call; NULL means all defaults
  * @param ret         the VM, owned by the caller until hs_vm_destroy()
  */
-HS_MUST_CHECK enum hs_status hs_vm_create(const char *image_path, const struct hs_vm_config *config,
-					  struct hs_vm **ret, struct hs_error *err);
+HS_MUST_CHECK enum hs_status hs_vm_create(const char *image_path, const struct hs_vm_config *config, struct hs_vm **ret,
+					  struct hs_error *err);
 /** Free a VM and all it holds. NULL is fine. */
 void hs_vm_destroy(struct hs_vm *vm);
 
 /**
  * Run until an event. The guest's console output is delivered during the call.
  *
- * After HS_EVENT_CRASHED the VM stands at the fault: it can be read, dumped and, after its state was changed, run again.
- * Running it unchanged repeats the crash. After HS_EVENT_EXITED only reading is allowed: HS_ERR_STATE.
+ * After HS_EVENT_CRASHED the VM stands at the fault: it can be read, dumped and, after its state was changed, run
+ * again. Running it unchanged repeats the crash. After HS_EVENT_EXITED only reading is allowed: HS_ERR_STATE.
  *
  * @param resume  continue, step or range step; signal is ignored here
  * @param ret     untouched on failure

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a fuzz target gives: one function over bytes, in libFuzzer's form (llvm.org/docs/LibFuzzer.html, "Fuzz Target"). */
+/*
+ * What a fuzz target gives: one function over bytes, in libFuzzer's form (llvm.org/docs/LibFuzzer.html, "Fuzz Target").
+ */
 #ifndef HS_TESTS_FUZZ_DRIVER_H
 #define HS_TESTS_FUZZ_DRIVER_H
 

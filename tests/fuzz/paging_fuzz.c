@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Bytes as page tables. The input makes a small physical memory of two regions, one that can be pointed at and one that
- * cannot, and a root; then every function of paging/ runs over it, and what must hold whatever the tables say is checked:
+ * cannot, and a root; then every function of paging/ runs over it, and what must hold whatever the tables say is
+ * checked:
  *
  *   - a lookup gives a range that contains the address, and the same range for every address in it;
  *   - a walk gives ascending ranges that do not overlap, that lookups agree with, within both budgets;

@@ -3,9 +3,9 @@
  * paging/ against the naive walker. A path of page tables is laid out, one table a level, everything around its entries
  * is ones; then the entries go through the combinations of their bits and both walkers must say the same of an address.
  *
- *   combinations  P, W, U, PS, A, D, XD and the copy-on-write tag at every level, for every NXE, PSE and WP: all of them at
- *                 the level that decides; at the tables above, all of P, W, U, PS, XD, and A, D and the tag (which tables
- *                 ignore) exhaustively one level at a time
+ *   combinations  P, W, U, PS, A, D, XD and the copy-on-write tag at every level, for every NXE, PSE and WP: all of
+ *                 them at the level that decides; at the tables above, all of P, W, U, PS, XD, and A, D and the tag
+ *                 (which tables ignore) exhaustively one level at a time
  *   reserved      every bit, and every pair of bits, of every entry turned over, for many physical-address widths
  *   random        entries of random bits
  *   ranges        hs_iter against steps of the naive walker, over random small tables full of loops

@@ -117,13 +117,13 @@ static bool receive_frame(int connection, struct frame *ret)
 		return false;
 	}
 	bytes[length] = '\0';
-	*ret = (struct frame){.type = (char)head[0], .length = length, .bytes = bytes};
+	*ret = (struct frame){ .type = (char)head[0], .length = length, .bytes = bytes };
 	return true;
 }
 
 static bool send_frame(int connection, char type, const void *bytes, size_t length)
 {
-	uint8_t head[5] = {(uint8_t)type};
+	uint8_t head[5] = { (uint8_t)type };
 	put_u32(head + 1, (uint32_t)length);
 	return write_exactly(connection, head, sizeof(head)) && write_exactly(connection, bytes, length);
 }
@@ -186,7 +186,7 @@ static bool start(const struct command *command, struct child *ret, int *ret_err
 	}
 	ret->pid = fork();
 	if (!ret->pid) {
-		become(command, (const int[]){in[0], out[1], err[1]}, report[1]);
+		become(command, (const int[]){ in[0], out[1], err[1] }, report[1]);
 	}
 	ret->pidfd = ret->pid < 0 ? -1 : pidfd_open(ret->pid, 0);
 	if (ret->pidfd < 0) {
@@ -233,7 +233,7 @@ static void close_input(struct child *child)
 		child->in = -1;
 	}
 	free(child->pending.bytes);
-	child->pending = (struct frame){0};
+	child->pending = (struct frame){ 0 };
 }
 
 static void feed_input(struct child *child)
@@ -244,7 +244,7 @@ static void feed_input(struct child *child)
 		close_input(child); /* it does not read any more; that is its business */
 	} else if (n == (ssize_t)left) {
 		free(child->pending.bytes);
-		child->pending = (struct frame){0};
+		child->pending = (struct frame){ 0 };
 	} else if (n > 0) {
 		child->pending_start += (uint32_t)n;
 	}
@@ -277,11 +277,11 @@ static void relay(struct child *child)
 		/* While the command is slow to read its input no more is taken from the connection. */
 		bool waiting = child->pending.bytes;
 		struct pollfd fds[5] = {
-			{.fd = child->connection, .events = waiting ? POLLRDHUP : POLLIN},
-			{.fd = child->out, .events = POLLIN},
-			{.fd = child->err, .events = POLLIN},
-			{.fd = child->pidfd, .events = POLLIN},
-			{.fd = waiting ? child->in : -1, .events = POLLOUT},
+			{ .fd = child->connection, .events = waiting ? POLLRDHUP : POLLIN },
+			{ .fd = child->out, .events = POLLIN },
+			{ .fd = child->err, .events = POLLIN },
+			{ .fd = child->pidfd, .events = POLLIN },
+			{ .fd = waiting ? child->in : -1, .events = POLLOUT },
 		};
 		if (poll(fds, 5, -1) < 0) {
 			continue;
@@ -308,8 +308,8 @@ static void relay(struct child *child)
 
 static void serve(int connection)
 {
-	struct command command = {0};
-	struct child child = {.connection = connection, .in = -1, .out = -1, .err = -1};
+	struct command command = { 0 };
+	struct child child = { .connection = connection, .in = -1, .out = -1, .err = -1 };
 	int error = 0;
 	uint8_t end[8];
 	if (!receive_command(connection, &command)) {
@@ -333,7 +333,7 @@ static void serve(int connection)
 static int listen_on(uint16_t port)
 {
 	int on = 1;
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
 	    bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 64)) {

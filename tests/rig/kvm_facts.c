@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What this machine's KVM does, one fact a line ("name answer"), by running a few bytes of guest code for each. It uses
- * nothing of the project, so that it can tell whether the rig is the kind of KVM that the tests take it for, and whether
- * the probe of the project tells the truth. tests/rig/test_kvm_facts.py holds the answers that are expected.
+ * nothing of the project, so that it can tell whether the rig is the kind of KVM that the tests take it for, and
+ * whether the probe of the project tells the truth. tests/rig/test_kvm_facts.py holds the answers that are expected.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -81,7 +81,7 @@ static void enter_mode(struct guest *guest, enum mode mode)
 {
 	struct kvm_sregs sregs;
 	control(guest->cpu, KVM_GET_SREGS, &sregs);
-	struct kvm_segment code = {.limit = 0xFFFFFFFF, .selector = 8, .type = 11, .present = 1, .s = 1, .g = 1};
+	struct kvm_segment code = { .limit = 0xFFFFFFFF, .selector = 8, .type = 11, .present = 1, .s = 1, .g = 1 };
 	code.l = mode == PAGING_64;
 	code.db = !code.l;
 	struct kvm_segment data = code;
@@ -97,7 +97,7 @@ static void enter_mode(struct guest *guest, enum mode mode)
 	sregs.cr4 |= mode == PAGING_32 ? CR4_PSE : mode == FLAT ? 0 : CR4_PAE;
 	sregs.efer |= mode == PAGING_64 ? EFER_LME | EFER_LMA : 0;
 	control(guest->cpu, KVM_SET_SREGS, &sregs);
-	struct kvm_regs regs = {.rip = CODE, .rflags = 2, .rsp = DATA};
+	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = DATA };
 	control(guest->cpu, KVM_SET_REGS, &regs);
 }
 
@@ -116,8 +116,8 @@ static void guest_init(struct guest *guest, enum mode mode, const void *code, si
 	if (guest->memory == MAP_FAILED) {
 		die("memory");
 	}
-	struct kvm_userspace_memory_region slot = {.memory_size = MEMORY_BYTES,
-						   .userspace_addr = (uintptr_t)guest->memory};
+	struct kvm_userspace_memory_region slot = { .memory_size = MEMORY_BYTES,
+						    .userspace_addr = (uintptr_t)guest->memory };
 	control(guest->vm, KVM_SET_USER_MEMORY_REGION, &slot);
 	guest->cpu = control(guest->vm, KVM_CREATE_VCPU, NULL);
 	cpuid.head.nent = 256;
@@ -158,7 +158,7 @@ static uint64_t rip_of(struct guest *guest)
 
 static void debug(struct guest *guest, uint32_t bits, uint64_t address, uint64_t dr7)
 {
-	struct kvm_guest_debug request = {.control = KVM_GUESTDBG_ENABLE | bits};
+	struct kvm_guest_debug request = { .control = KVM_GUESTDBG_ENABLE | bits };
 	request.arch.debugreg[0] = address;
 	request.arch.debugreg[7] = dr7;
 	control(guest->cpu, KVM_SET_GUEST_DEBUG, &request);
@@ -188,7 +188,7 @@ static const char *name_of_exit(uint32_t reason)
 static const char *paging(enum mode mode)
 {
 	/* mov byte [0x4000], 0x5a (by edi: no size prefix needed); out 0xe9, al; hlt */
-	static const uint8_t code[] = {0xBF, 0x00, 0x40, 0x00, 0x00, 0xC6, 0x07, 0x5A, 0xE6, 0xE9, 0xF4};
+	static const uint8_t code[] = { 0xBF, 0x00, 0x40, 0x00, 0x00, 0xC6, 0x07, 0x5A, 0xE6, 0xE9, 0xF4 };
 	struct guest guest;
 	guest_init(&guest, mode, code, sizeof(code));
 	uint32_t reason = run(&guest);
@@ -219,7 +219,7 @@ static const char *paging_64(void)
 
 static const char *planted_int3(void)
 {
-	static const uint8_t code[] = {0x90, 0xCC, 0xF4};
+	static const uint8_t code[] = { 0x90, 0xCC, 0xF4 };
 	struct guest guest;
 	guest_init(&guest, PAGING_64, code, sizeof(code));
 	debug(&guest, KVM_GUESTDBG_USE_SW_BP, 0, 0);
@@ -231,7 +231,7 @@ static const char *planted_int3(void)
 /* Where rip is at the exit that a hlt makes. */
 static const char *planted_hlt(void)
 {
-	static const uint8_t code[] = {0x90, 0xF4, 0x90};
+	static const uint8_t code[] = { 0x90, 0xF4, 0x90 };
 	struct guest guest;
 	guest_init(&guest, PAGING_64, code, sizeof(code));
 	uint32_t reason = run(&guest);
@@ -245,7 +245,7 @@ static const char *planted_hlt(void)
 
 static const char *single_step(void)
 {
-	static const uint8_t code[] = {0x90, 0x90, 0x90, 0xF4};
+	static const uint8_t code[] = { 0x90, 0x90, 0x90, 0xF4 };
 	struct guest guest;
 	guest_init(&guest, PAGING_64, code, sizeof(code));
 	debug(&guest, KVM_GUESTDBG_SINGLESTEP, 0, 0);
@@ -274,29 +274,29 @@ static const char *slot(const uint8_t *code, size_t length, uint64_t address, ui
 
 static const char *execute_slot(void)
 {
-	static const uint8_t code[] = {0x90, 0x90, 0xF4};
+	static const uint8_t code[] = { 0x90, 0x90, 0xF4 };
 	return slot(code, sizeof(code), CODE + 1, 0);
 }
 
 static const char *data_slot(void)
 {
 	/* mov edi, 0x4000; mov dword [rdi], 0; nop; hlt, watched for writes of four bytes (R/W0 = 1, LEN0 = 3) */
-	static const uint8_t code[] = {0xBF, 0x00, 0x40, 0x00, 0x00, 0xC7, 0x07, 0, 0, 0, 0, 0x90, 0xF4};
+	static const uint8_t code[] = { 0xBF, 0x00, 0x40, 0x00, 0x00, 0xC7, 0x07, 0, 0, 0, 0, 0x90, 0xF4 };
 	return slot(code, sizeof(code), DATA, 0xD);
 }
 
 static const char *read_only_write(void)
 {
 	/* mov edi, 0x400000; mov byte [rdi], 1; hlt */
-	static const uint8_t code[] = {0xBF, 0x00, 0x00, 0x40, 0x00, 0xC6, 0x07, 0x01, 0xF4};
+	static const uint8_t code[] = { 0xBF, 0x00, 0x00, 0x40, 0x00, 0xC6, 0x07, 0x01, 0xF4 };
 	struct guest guest;
 	guest_init(&guest, PAGING_64, code, sizeof(code));
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct kvm_userspace_memory_region slot_of_page = {.slot = 1,
-							   .flags = KVM_MEM_READONLY,
-							   .guest_phys_addr = READ_ONLY_GPA,
-							   .memory_size = 4096,
-							   .userspace_addr = (uintptr_t)page};
+	struct kvm_userspace_memory_region slot_of_page = { .slot = 1,
+							    .flags = KVM_MEM_READONLY,
+							    .guest_phys_addr = READ_ONLY_GPA,
+							    .memory_size = 4096,
+							    .userspace_addr = (uintptr_t)page };
 	control(guest.vm, KVM_SET_USER_MEMORY_REGION, &slot_of_page);
 	uint32_t reason = run(&guest);
 	guest_deinit(&guest);
@@ -308,7 +308,8 @@ static const char *registers_in_run(void)
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	int bits = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS);
 	close(kvm);
-	return (bits & (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)) == (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS) ? "yes" : "no";
+	return (bits & (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS)) == (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS) ? "yes"
+													     : "no";
 }
 
 int main(void)
@@ -317,12 +318,12 @@ int main(void)
 		const char *name;
 		const char *(*answer)(void);
 	} facts[] = {
-		{"paging-none", paging_none},   {"paging-32", paging_32},
-		{"paging-pae", paging_pae},     {"paging-64", paging_64},
-		{"planted-int3", planted_int3}, {"planted-hlt", planted_hlt},
-		{"single-step", single_step},   {"execute-slot", execute_slot},
-		{"data-slot", data_slot},       {"read-only-write", read_only_write},
-		{"sync-regs", registers_in_run},
+		{ "paging-none", paging_none },    { "paging-32", paging_32 },
+		{ "paging-pae", paging_pae },      { "paging-64", paging_64 },
+		{ "planted-int3", planted_int3 },  { "planted-hlt", planted_hlt },
+		{ "single-step", single_step },    { "execute-slot", execute_slot },
+		{ "data-slot", data_slot },        { "read-only-write", read_only_write },
+		{ "sync-regs", registers_in_run },
 	};
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
 		printf("%s %s\n", facts[i].name, facts[i].answer());

@@ -79,7 +79,8 @@ static void decode_debug(struct hs_backend *backend, struct hs_exit *ret)
 		return;
 	}
 	for (size_t slot = 0; slot < 4; slot++) {
-		if (!(arch->dr6 & DR6_HIT_MASK & (1u << slot)) || !(backend->debug.arch.debugreg[7] & (3u << (2 * slot)))) {
+		if (!(arch->dr6 & DR6_HIT_MASK & (1u << slot)) ||
+		    !(backend->debug.arch.debugreg[7] & (3u << (2 * slot)))) {
 			continue;
 		}
 		if (((backend->debug.arch.debugreg[7] >> (16 + 4 * slot)) & 3) == 0) {

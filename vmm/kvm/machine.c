@@ -33,8 +33,9 @@ static void make_tables(uint8_t *memory, enum hs_paging_format format)
 static void make_state(struct hs_cpu_state *cpu, enum hs_paging_format format)
 {
 	bool is_long = format == HS_PAGING_4LEVEL;
-	const struct hs_segment data = { .limit = 0xFFFFFFFF, .selector = 16, .type = 3, .present = 1, .db = 1, .s = 1,
-					 .g = 1 };
+	const struct hs_segment data = {
+		.limit = 0xFFFFFFFF, .selector = 16, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1
+	};
 
 	for (int i = 0; i < HS_TR; i++) {
 		cpu->seg[i] = data;
@@ -48,9 +49,9 @@ static void make_state(struct hs_cpu_state *cpu, enum hs_paging_format format)
 	cpu->seg[HS_TR] = (struct hs_segment){ .limit = 0x67, .selector = 24, .type = 11, .present = 1 };
 	cpu->seg[HS_LDTR] = (struct hs_segment){ .unusable = 1 };
 	cpu->gdt = cpu->idt = (struct hs_dtable){ 0, 0 };
-	cpu->cr0 = 0x80000031; /* PG, NE, ET, PE */
+	cpu->cr0 = 0x80000031;                                             /* PG, NE, ET, PE */
 	cpu->cr4 = is_long || format == HS_PAGING_PAE ? 1u << 5 : 1u << 4; /* PAE, or PSE */
-	cpu->msr.efer = is_long ? 0x500 : 0;                                /* LMA, LME */
+	cpu->msr.efer = is_long ? 0x500 : 0;                               /* LMA, LME */
 	cpu->cr3 = TOP_TABLE;
 	cpu->rip = HS_MACHINE_CODE;
 	cpu->rflags = 2;

@@ -107,8 +107,7 @@ static void probe_hardware(struct hs_probe *probe)
 
 	if (run_armed(CODE(0x90, 0x90, 0xF4), &(struct hs_debug_request){ .breaks = &execute, .break_count = 1 }, &exit,
 		      &cpu)) {
-		probe->hardware_execute =
-			answer_of(exit.kind == HS_EXIT_BREAK && cpu.rip == HS_MACHINE_CODE + 1);
+		probe->hardware_execute = answer_of(exit.kind == HS_EXIT_BREAK && cpu.rip == HS_MACHINE_CODE + 1);
 	}
 	/* mov %eax, HS_MACHINE_DATA; nop; hlt */
 	if (run_armed(CODE(0x89, 0x04, 0x25, 0x00, 0x90, 0, 0, 0x90, 0xF4),
@@ -125,8 +124,7 @@ static void probe_shutdown(struct hs_probe *probe)
 
 	if (run_armed(CODE(0x90, 0x0F, 0x0B), &(struct hs_debug_request){ .step = false }, &exit, &cpu) &&
 	    exit.kind == HS_EXIT_SHUTDOWN) {
-		probe->keeps_state_at_shutdown =
-			answer_of(!exit.registers_lost && cpu.rip == HS_MACHINE_CODE + 1);
+		probe->keeps_state_at_shutdown = answer_of(!exit.registers_lost && cpu.rip == HS_MACHINE_CODE + 1);
 	}
 }
 
@@ -205,8 +203,10 @@ static void probe_capabilities(int fd, struct hs_probe *probe)
 		int capability;
 		enum hs_answer *answer;
 	} questions[] = {
-		{ KVM_CAP_SYNC_REGS, &probe->sync_regs },       { KVM_CAP_XSAVE, &probe->xsave },
-		{ KVM_CAP_XCRS, &probe->xcrs },                 { KVM_CAP_DEBUGREGS, &probe->debug_registers },
+		{ KVM_CAP_SYNC_REGS, &probe->sync_regs },
+		{ KVM_CAP_XSAVE, &probe->xsave },
+		{ KVM_CAP_XCRS, &probe->xcrs },
+		{ KVM_CAP_DEBUGREGS, &probe->debug_registers },
 		{ KVM_CAP_READONLY_MEM, &probe->read_only_memory },
 		{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, &probe->dirty_log },
 		{ KVM_CAP_X86_MSR_FILTER, &probe->msr_filter },

@@ -9,7 +9,9 @@
 /** As hs_probe(). */
 void hs_kvm_probe(struct hs_probe *ret);
 
-/** What the debugger can use on a KVM that has answered so: the choice that the backend makes, and that doctor shows. */
+/**
+ * What the debugger can use on a KVM that has answered so: the choice that the backend makes, and that doctor shows.
+ */
 void hs_kvm_abilities_of(const struct hs_probe *probe, struct hs_backend_abilities *ret);
 
 #endif

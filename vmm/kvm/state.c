@@ -100,9 +100,18 @@ static void core_from_kvm(struct hs_backend *backend, struct hs_cpu_state *state
 		const struct kvm_segment *from = segment_of(sregs, i);
 
 		state->seg[i] = (struct hs_segment){
-			.base = from->base, .limit = from->limit, .selector = from->selector, .type = from->type,
-			.present = from->present, .dpl = from->dpl, .db = from->db, .s = from->s, .l = from->l,
-			.g = from->g, .avl = from->avl, .unusable = from->unusable,
+			.base = from->base,
+			.limit = from->limit,
+			.selector = from->selector,
+			.type = from->type,
+			.present = from->present,
+			.dpl = from->dpl,
+			.db = from->db,
+			.s = from->s,
+			.l = from->l,
+			.g = from->g,
+			.avl = from->avl,
+			.unusable = from->unusable,
 		};
 	}
 	state->gdt = (struct hs_dtable){ sregs->gdt.base, sregs->gdt.limit };
@@ -124,9 +133,18 @@ static enum hs_status core_to_kvm(struct hs_backend *backend, const struct hs_cp
 		const struct hs_segment *from = &state->seg[i];
 
 		*segment_of(&sregs, i) = (struct kvm_segment){
-			.base = from->base, .limit = from->limit, .selector = from->selector, .type = from->type,
-			.present = from->present, .dpl = from->dpl, .db = from->db, .s = from->s, .l = from->l,
-			.g = from->g, .avl = from->avl, .unusable = from->unusable,
+			.base = from->base,
+			.limit = from->limit,
+			.selector = from->selector,
+			.type = from->type,
+			.present = from->present,
+			.dpl = from->dpl,
+			.db = from->db,
+			.s = from->s,
+			.l = from->l,
+			.g = from->g,
+			.avl = from->avl,
+			.unusable = from->unusable,
 		};
 	}
 	sregs.gdt = (struct kvm_dtable){ .base = state->gdt.base, .limit = state->gdt.limit };

@@ -55,7 +55,9 @@ static bool take_interrupt(struct hs_backend *backend)
 	return atomic_exchange(&backend->interrupt_wanted, 0) != 0;
 }
 
-/* Hand the registers that are newer than the CPU's to KVM with the run itself, or by ioctl where that is not offered. */
+/*
+ * Hand the registers that are newer than the CPU's to KVM with the run itself, or by ioctl where that is not offered.
+ */
 static enum hs_status flush_registers(struct hs_backend *backend, struct hs_error *err)
 {
 	enum hs_status st;

@@ -236,9 +236,9 @@ static void test_regs_amd64_prstatus_offsets_are_those_of_the_system_headers(voi
 #reg, (int)offsetof(struct user_regs_struct, reg)                                                      \
 	}
 	static const struct slot slots[] = {
-		SLOT(rax), SLOT(rbx), SLOT(rcx), SLOT(rdx),     SLOT(rsi),     SLOT(rdi), SLOT(rbp),
-		SLOT(rsp), SLOT(r8),  SLOT(r9),  SLOT(r10),     SLOT(r11),     SLOT(r12), SLOT(r13),
-		SLOT(r14), SLOT(r15), SLOT(rip), SLOT(eflags),  SLOT(cs),      SLOT(ss),  SLOT(ds),
+		SLOT(rax), SLOT(rbx), SLOT(rcx), SLOT(rdx),     SLOT(rsi),     SLOT(rdi),      SLOT(rbp),
+		SLOT(rsp), SLOT(r8),  SLOT(r9),  SLOT(r10),     SLOT(r11),     SLOT(r12),      SLOT(r13),
+		SLOT(r14), SLOT(r15), SLOT(rip), SLOT(eflags),  SLOT(cs),      SLOT(ss),       SLOT(ds),
 		SLOT(es),  SLOT(fs),  SLOT(gs),  SLOT(fs_base), SLOT(gs_base), SLOT(orig_rax),
 	};
 #undef SLOT
@@ -253,8 +253,8 @@ static void test_regs_amd64_prstatus_offsets_are_those_of_the_system_headers(voi
 static void test_regs_i686_prstatus_offsets_are_those_of_the_kernel(void **state)
 {
 	static const struct slot slots[] = {
-		{ "ebx", 0 },  { "ecx", 4 },     { "edx", 8 },  { "esi", 12 }, { "edi", 16 }, { "ebp", 20 },
-		{ "eax", 24 }, { "ds", 28 },     { "es", 32 },  { "fs", 36 },  { "gs", 40 },  { "eip", 48 },
+		{ "ebx", 0 },  { "ecx", 4 },     { "edx", 8 },  { "esi", 12 }, { "edi", 16 },      { "ebp", 20 },
+		{ "eax", 24 }, { "ds", 28 },     { "es", 32 },  { "fs", 36 },  { "gs", 40 },       { "eip", 48 },
 		{ "cs", 52 },  { "eflags", 56 }, { "esp", 60 }, { "ss", 64 },  { "orig_eax", 44 },
 	};
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* base/error: one printable line whatever goes in, the status that belongs to an errno, and NULL for who does not ask. */
+/*
+ * base/error: one printable line whatever goes in, the status that belongs to an errno, and NULL for who does not ask.
+ */
 #include "base/error.h"
 
 #include <errno.h>

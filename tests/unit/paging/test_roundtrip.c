@@ -32,8 +32,8 @@ static uint64_t below(uint64_t *seed, uint64_t limit)
 	return next_random(seed) % limit;
 }
 
-/* A mapping of 1 page to 5 MiB somewhere; close to others, and to where its address and its memory align, more often than
- * by chance. */
+/* A mapping of 1 page to 5 MiB somewhere; close to others, and to where its address and its memory align, more often
+ * than by chance. */
 static struct hs_mapping random_mapping(uint64_t *seed, const struct hs_root *root)
 {
 	static const unsigned int spans[] = { 12, 21, 22, 30, 39 };
@@ -95,8 +95,8 @@ static void check_range(const struct hs_mapping *mapping, const struct hs_root *
 	assert_true(mapping->large || range->page_bytes == HS_PAGE_SIZE);
 }
 
-/* Every byte of every mapping comes out once, and nothing else. A range may hold parts of two mappings, if they continue
- * one another, so it is checked piece by piece. */
+/* Every byte of every mapping comes out once, and nothing else. A range may hold parts of two mappings, if they
+ * continue one another, so it is checked piece by piece. */
 static void check_walk(struct ram *ram, const struct hs_root *root, const struct hs_mapping *mappings, size_t count)
 {
 	struct hs_iter iter;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* hs_translate and hs_root_of_cpu on tables written by hand, entry by entry, from the figures of SDM vol. 3A chapter 4. */
+/*
+ * hs_translate and hs_root_of_cpu on tables written by hand, entry by entry, from the figures of SDM vol. 3A chapter 4.
+ */
 #include "ram.h"
 
 #include <hindsight/cpu.h>
@@ -93,7 +95,9 @@ static void test_translate_32bit_large_page_needs_pse(void **state)
 	assert_int_equal(range.page_bytes, 0x400000);
 	assert_int_equal(range.leaf, HS_LEAF_PAT);
 	assert_false(range.user);
-	/* With a narrower CPU the high bits are reserved; without PSE, bit 7 means nothing and the entry names a table. */
+	/*
+	 * With a narrower CPU the high bits are reserved; without PSE, bit 7 means nothing and the entry names a table.
+	 */
 	root.maxphyaddr = 36;
 	range = at(*state, &root, 0xc0123456);
 	assert_int_equal(range.kind, HS_RANGE_RESERVED);

@@ -147,7 +147,8 @@ static void test_bus_abort_text_is_bounded(void **state)
 	struct scene *scene = *state;
 
 	for (int i = 0; i < 1000; i++) {
-		assert_int_equal(out(scene, HS_PORT_ABORT, 4, 'z' << 24 | 'z' << 16 | 'z' << 8 | 0x83), HS_BUS_CONTINUE);
+		assert_int_equal(out(scene, HS_PORT_ABORT, 4, 'z' << 24 | 'z' << 16 | 'z' << 8 | 0x83),
+				 HS_BUS_CONTINUE);
 	}
 	assert_int_equal(out(scene, HS_PORT_ABORT, 4, 0xFF), HS_BUS_ABORT);
 	assert_int_equal(strlen(scene->bus.abort_text), sizeof(scene->bus.abort_text) - 1);
@@ -184,12 +185,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bus_uart_divisor_latch_is_not_data, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_print_takes_a_whole_string, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_print_of_64_kib_is_the_most, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bus_print_past_the_end_of_memory_names_the_first_missing_byte, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(test_bus_print_past_the_end_of_memory_names_the_first_missing_byte,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_abort_collects_bytes_until_the_mark, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_abort_text_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_exits_carry_their_status, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bus_unknown_ports_are_reported_in_both_directions, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bus_unknown_ports_are_reported_in_both_directions, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

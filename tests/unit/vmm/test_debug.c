@@ -46,8 +46,9 @@ static int teardown(void **state)
 }
 
 /* The three kinds of KVM of docs/hosts.md, and a backend that needs no help. */
-static const struct hs_backend_abilities hardware = { .planted_opcode = 0xCC, .execute_slots = 4, .data_slots = 4, .slots = 4,
-						      .step = true };
+static const struct hs_backend_abilities hardware = {
+	.planted_opcode = 0xCC, .execute_slots = 4, .data_slots = 4, .slots = 4, .step = true
+};
 static const struct hs_backend_abilities pvm = { .planted_opcode = 0xCC, .execute_slots = 4, .slots = 4, .step = true };
 static const struct hs_backend_abilities nested = { .planted_opcode = 0xF4, .slots = 4, .step = true };
 static const struct hs_backend_abilities own = { .own_breakpoints = true };
@@ -251,12 +252,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_debug_planted_byte_is_there_only_while_armed, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_debug_what_the_guest_wrote_over_a_planted_byte_stays, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_debug_two_kinds_at_one_address_plant_once_and_restore, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_debug_hardware_breakpoint_at_address_zero_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_debug_what_the_guest_wrote_over_a_planted_byte_stays, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_debug_two_kinds_at_one_address_plant_once_and_restore, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_debug_hardware_breakpoint_at_address_zero_is_kept, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_debug_each_kind_of_kvm_gets_its_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_debug_fifth_hardware_breakpoint_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_debug_watch_that_no_register_can_hold_needs_steps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_debug_watch_that_no_register_can_hold_needs_steps, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_debug_bad_requests_change_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_debug_touched_tells_reads_from_writes_and_counts_iterations, setup,
 						teardown),

@@ -62,7 +62,8 @@ static struct hs_insn decode(struct scene *scene)
 	return insn;
 }
 
-static void check_access(const struct hs_insn *insn, size_t index, uint64_t address, uint32_t bytes, bool read, bool write)
+static void check_access(const struct hs_insn *insn, size_t index, uint64_t address, uint32_t bytes, bool read,
+			 bool write)
 {
 	assert_true(index < insn->access_count);
 	assert_int_equal(insn->accesses[index].address, address);

@@ -96,7 +96,9 @@ static void test_frame_i686_double_fault_without_nt_is_a_frame_on_the_stack(void
 
 static void test_frame_i686_double_fault_loads_the_ldt_before_what_is_in_it(void **state)
 {
-	/* In the slot of the GDT that amd64 has its user code in: an LDT, which is the GDT itself under another name. */
+	/*
+	 * In the slot of the GDT that amd64 has its user code in: an LDT, which is the GDT itself under another name.
+	 */
 	struct hs_segment ldt = { .type = HS_DESCRIPTOR_LDT, .present = 1, .limit = HS_BOOT_GDT_BYTES - 1 };
 	struct scene scene;
 	uint8_t bytes[8];
