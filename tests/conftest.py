@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Fixtures of the suites that drive the built command from the outside.
 
-`runner` runs a test once for each architecture and each place: amd64-kvm, i686-kvm (this machine), amd64-rig, i686-rig. What a
-machine cannot do is a skip that says why; what --must-run (or HINDSIGHT_MUST_RUN) names, like "rig,amd64-kvm", may not skip.
+`runner` runs a test once for each architecture and each place: amd64-kvm, i686-kvm (this machine), amd64-rig, i686-rig.
+What a machine cannot do is a skip that says why; what --must-run (or HINDSIGHT_MUST_RUN) names, like "rig,amd64-kvm",
+may not skip.
 """
 
 import os

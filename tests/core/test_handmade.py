@@ -18,8 +18,8 @@ from lib.process import run
 FAULTS = ("fault-amd64", "fault-i686")
 NAMES = (*FAULTS, "segments-amd64", "segments-i686", "aliases", "empty")
 
-# binutils 2.40 complains of sh_info in section 0 of every file with PN_XNUM, those that Linux writes included: its check
-# of sh_info (process_section_headers) does not know that use of it.
+# binutils 2.40 complains of sh_info in section 0 of every file with PN_XNUM, those that Linux writes included: its
+# check of sh_info (process_section_headers) does not know that use of it.
 XNUM_WARNING = "readelf: Warning: [ 0]: Unexpected value (70001) in info field.\n"
 
 

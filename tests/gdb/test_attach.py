@@ -15,8 +15,10 @@ def test_attach_with_nothing_but_an_address_finds_symbols_and_source(runner):
         said = gdb_batch([attach(served), "info symbol $pc", "break fill_item", "continue", "backtrace", "info source",
                           "print item->name", "print name", "frame 1", "print order.number", "kill"])
     assert "_start" in said[1]
-    assert re.search(r"Breakpoint 1, fill_item \(item=0x[0-9a-f]+, name=0x[0-9a-f]+ \"rope\", count=2, price=10\)", said[3])
-    assert re.search(r"#0 +fill_item .*debugme\.c:\d+\n#1 .* in run \(name=.*\"lamp\"\) at .*debugme\.c:\d+\n#2 .* in main ",
+    assert re.search(r"Breakpoint 1, fill_item \(item=0x[0-9a-f]+, name=0x[0-9a-f]+ \"rope\", count=2, price=10\)",
+                     said[3])
+    assert re.search(r"#0 +fill_item .*debugme\.c:\d+\n#1 .* in run \(name=.*\"lamp\"\) at .*debugme\.c:\d+\n"
+                     r"#2 .* in main ",
                      said[4])
     assert "debugme.c" in said[5]
     assert '"rope"' in said[7]

@@ -11,7 +11,8 @@ python
 NEW = {
     "eflags": 0x47, "mxcsr": 0x1fa0, "fctrl": 0x27f, "fstat": 0x0, "ftag": 0xffff,
     "cs": None, "ss": None, "ds": None, "es": None, "fs": None, "gs": None, "cr0": None, "cr3": None, "cr4": None,
-    "efer": None, "rip": "+1", "eip": "+1", "cr2": 0x1234000, "cr8": 0x3, "fop": 0x123, "fioff": 0x1122, "fooff": 0x3344,
+    "efer": None, "rip": "+1", "eip": "+1", "cr2": 0x1234000, "cr8": 0x3, "fop": 0x123, "fioff": 0x1122,
+    "fooff": 0x3344,
     "fiseg": None, "foseg": None, "fs_base": 0x12345000, "gs_base": 0x23456000, "k_gs_base": 0x34567000,
 }
 def bits(name):
@@ -40,7 +41,9 @@ def restore(name, old):
     else:
         gdb.execute("set var $%s = (%s)%r" % (name, "long long" if SIZE[name] == 8 else "double"
                                              if isinstance(old, float) else "int", old))
-PSEUDO = re.compile(r"^(al|bl|cl|dl|ah|bh|ch|dh|[abcd]x|[sd]il?|[bs]pl?|r\d+[lwd]|ymm\d+|mm\d+|e[abcd]x|e[sd]i|e[bs]p)$")
+PSEUDO = re.compile(
+    r"^(al|bl|cl|dl|ah|bh|ch|dh|[abcd]x|[sd]il?|[bs]pl?|r\d+[lwd]|ymm\d+|mm\d+|e[abcd]x|e[sd]i|e[bs]p)$"
+)
 names = [r.name for r in gdb.selected_frame().architecture().registers()]
 is_long = "rip" in names
 names = [n for n in names if n and not (is_long and PSEUDO.match(n)) and n != "orig_rax" and n != "orig_eax"]
@@ -92,7 +95,8 @@ def test_every_register_is_read_and_written_by_its_name(runner, tmp_path):
 
 def test_registers_have_the_values_of_the_entry_contract(runner):
     with runner.serve("debugme", options=["--core", "none"]) as served:
-        said = gdb_batch([f"target remote {served.address}", "info registers", "print/x $cr0", "print $mxcsr", "print/x $fctrl",
+        said = gdb_batch([f"target remote {served.address}", "info registers", "print/x $cr0", "print $mxcsr",
+                      "print/x $fctrl",
                           "show architecture", "kill"])
     assert said[2].endswith("0x80050033")
     assert "IM DM ZM OM UM PM" in said[3]

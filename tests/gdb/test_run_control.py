@@ -16,7 +16,8 @@ def session(runner, commands, guest="debugme", words=()):
 
 
 def test_software_breakpoint_hits_each_time_and_only_there(runner):
-    said = session(runner, ["break factorial", *["continue"] * 5, "info breakpoints", "backtrace", "delete", "continue"])
+    said = session(runner, ["break factorial", *["continue"] * 5, "info breakpoints", "backtrace", "delete",
+                            "continue"])
     for n, text in zip((5, 4, 3, 2, 1), said[1:6]):
         assert f"Breakpoint 1, factorial (n={n})" in text
     assert "already hit 5 times" in said[6]
@@ -42,7 +43,8 @@ def test_breakpoint_byte_is_never_visible(runner):
 
 
 def test_conditional_and_temporary_breakpoints(runner):
-    said = session(runner, ["tbreak fill_item if count == 4", "continue", "print count", "info breakpoints", "continue"])
+    said = session(runner, ["tbreak fill_item if count == 4", "continue", "print count", "info breakpoints",
+                            "continue"])
     assert "Temporary breakpoint 1, fill_item" in said[1]
     assert "= 4" in said[2]
     assert "No breakpoints" in said[3]
@@ -60,7 +62,8 @@ def test_watchpoint_on_write_stops_at_each_change(runner):
 
 
 def test_watchpoint_on_access_stops_at_reads_and_writes(runner):
-    said = session(runner, ["tbreak count_up", "continue", "awatch counter", "continue", "continue", "continue", "delete",
+    said = session(runner, ["tbreak count_up", "continue", "awatch counter", "continue", "continue", "continue",
+                            "delete",
                             "continue"])
     assert "Hardware access (read/write) watchpoint" in said[2]
     # counter += i is a read and a write, in one instruction or in two.
@@ -72,7 +75,8 @@ def test_watchpoint_on_access_stops_at_reads_and_writes(runner):
 
 def test_watchpoint_on_read_stops_where_the_value_is_read(runner):
     said = session(runner, ["tbreak total_of", "continue",
-                            "rwatch *(int *)((char *)order + (long)&((struct order *)0)->items[2].price)", "continue", "print i",
+                            "rwatch *(int *)((char *)order + (long)&((struct order *)0)->items[2].price)", "continue",
+                            "print i",
                             "delete", "continue"])
     assert "Hardware read watchpoint" in said[2]
     assert "Value = 3" in said[3] and "total_of" in said[3]
@@ -116,7 +120,8 @@ def test_step_and_next_follow_the_source(runner):
 
 def test_until_leaves_a_loop(runner):
     # In the loop's head for the second time, until goes on to where it ends.
-    said = session(runner, ["tbreak count_up", "continue", *["next"] * 3, *["until"] * 3, "print counter", "backtrace 1"])
+    said = session(runner, ["tbreak count_up", "continue", *["next"] * 3, *["until"] * 3, "print counter",
+                            "backtrace 1"])
     assert "= 10" in said[8]
     assert "count_up" in said[9]
 

@@ -92,8 +92,8 @@ class Gdb:
 
 
 def lldb_batch(commands, program=None, core=None, on_crash=(), timeout=120):
-    """Run lldb over commands and return all that it wrote. It stops at the first command that fails; when the guest crashes
-    it runs `on_crash` instead of what is left."""
+    """Run lldb over commands and return all that it wrote. It stops at the first command that fails; when the guest
+    crashes it runs `on_crash` instead of what is left."""
     words = ["lldb", "--no-lldbinit", "--batch", "--no-use-colors"]
     words += [str(program)] if program else []
     words += ["--core", str(core)] if core else []

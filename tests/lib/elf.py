@@ -15,18 +15,18 @@ PT_LOAD, PT_INTERP, PT_NOTE = 1, 3, 4
 
 # name -> (offset, struct format), for ELFCLASS32 and ELFCLASS64.
 HEADER = {
-    1: {"type": (16, "H"), "machine": (18, "H"), "version": (20, "I"), "entry": (24, "I"), "phoff": (28, "I"), "shoff": (32, "I"),
-        "ehsize": (40, "H"), "phentsize": (42, "H"), "phnum": (44, "H"), "shentsize": (46, "H"), "shnum": (48, "H"),
-        "shstrndx": (50, "H")},
-    2: {"type": (16, "H"), "machine": (18, "H"), "version": (20, "I"), "entry": (24, "Q"), "phoff": (32, "Q"), "shoff": (40, "Q"),
-        "ehsize": (52, "H"), "phentsize": (54, "H"), "phnum": (56, "H"), "shentsize": (58, "H"), "shnum": (60, "H"),
-        "shstrndx": (62, "H")},
+    1: {"type": (16, "H"), "machine": (18, "H"), "version": (20, "I"), "entry": (24, "I"), "phoff": (28, "I"),
+        "shoff": (32, "I"), "ehsize": (40, "H"), "phentsize": (42, "H"), "phnum": (44, "H"), "shentsize": (46, "H"),
+        "shnum": (48, "H"), "shstrndx": (50, "H")},
+    2: {"type": (16, "H"), "machine": (18, "H"), "version": (20, "I"), "entry": (24, "Q"), "phoff": (32, "Q"),
+        "shoff": (40, "Q"), "ehsize": (52, "H"), "phentsize": (54, "H"), "phnum": (56, "H"), "shentsize": (58, "H"),
+        "shnum": (60, "H"), "shstrndx": (62, "H")},
 }
 SEGMENT = {
-    1: {"type": (0, "I"), "offset": (4, "I"), "vaddr": (8, "I"), "paddr": (12, "I"), "filesz": (16, "I"), "memsz": (20, "I"),
-        "flags": (24, "I"), "align": (28, "I")},
-    2: {"type": (0, "I"), "flags": (4, "I"), "offset": (8, "Q"), "vaddr": (16, "Q"), "paddr": (24, "Q"), "filesz": (32, "Q"),
-        "memsz": (40, "Q"), "align": (48, "Q")},
+    1: {"type": (0, "I"), "offset": (4, "I"), "vaddr": (8, "I"), "paddr": (12, "I"), "filesz": (16, "I"),
+        "memsz": (20, "I"), "flags": (24, "I"), "align": (28, "I")},
+    2: {"type": (0, "I"), "flags": (4, "I"), "offset": (8, "Q"), "vaddr": (16, "Q"), "paddr": (24, "Q"),
+        "filesz": (32, "Q"), "memsz": (40, "Q"), "align": (48, "Q")},
 }
 
 

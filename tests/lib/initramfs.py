@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The file system that the rig boots with: busybox, kernel modules, the agent, and the files of the tests.
 
-A file of the tests has the same path inside as outside, and a program brings the shared libraries that it needs, so that
-one command line means the same on both sides.
+A file of the tests has the same path inside as outside, and a program brings the shared libraries that it needs, so
+that one command line means the same on both sides.
 """
 
 import hashlib
@@ -21,7 +21,8 @@ RIG_SOURCES = pathlib.Path(__file__).resolve().parent.parent / "rig"
 def compile_static(source):
     """A C program of tests/rig as a static executable in the cache, built again when its source has changed."""
     source = pathlib.Path(source)
-    command = [os.environ.get("CC", "cc"), "-static", "-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
+    command = [os.environ.get("CC", "cc"), "-static", "-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE"]
+    command += ["-Wall", "-Wextra", "-Werror"]
     digest = hashlib.sha256(source.read_bytes() + " ".join(command).encode()).hexdigest()[:16]
     program = kernel.cache_directory() / f"{source.stem}-{digest}"
     if not program.exists():
@@ -32,7 +33,7 @@ def compile_static(source):
 
 
 def libraries_of(program):
-    """The shared libraries and the loader of a program, as absolute paths; none for a static one or what is no ELF file."""
+    """The shared libraries and the loader of a program, as absolute paths; none for a static one or no ELF file."""
     with open(program, "rb") as file:
         if file.read(4) != b"\x7fELF":
             return []

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """One QEMU process: its serial console as a stream, its monitor as a function, and a certain end.
 
-It dies with the thread that started it (setpriv --pdeathsig), so that a test run killed by force leaves no machine behind.
+It dies with the thread that started it (setpriv --pdeathsig), so that a test run killed by force leaves no machine
+behind.
 """
 
 import json
@@ -17,11 +18,12 @@ from lib.process import Failed, Stream
 PROGRAM = "qemu-system-x86_64"
 # KVM nested in TCG: -cpu max has SVM, and every mode of paging.
 #
-# One processor, on purpose. With two, each in a thread of its own, the translator of QEMU 7.2 may keep the int3 that the
-# kernel plants for a moment when it patches its code, and both processors then take that trap for ever. Making and
-# destroying a VM patches the scheduler each time (KVM's preempt notifiers), so that one test in twenty hung that way; 6,600
-# VMs on one processor showed none of it.
-MACHINE = ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-accel", "tcg", "-cpu", "max", "-smp", "1"]
+# One processor, on purpose. With two, each in a thread of its own, the translator of QEMU 7.2 may keep the int3 that
+# the kernel plants for a moment when it patches its code, and both processors then take that trap for ever. Making and
+# destroying a VM patches the scheduler each time (KVM's preempt notifiers), so that one test in twenty hung that way;
+# 6,600 VMs on one processor showed none of it.
+MACHINE = ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-accel", "tcg", "-cpu", "max",
+           "-smp", "1"]
 
 
 def command(kernel, initramfs, memory_mib, words=""):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The rig: a machine with a real KVM anywhere, and commands run inside it from the outside.
 
-QEMU translates the machine (no /dev/kvm is used here), whose CPU has SVM; Debian's kernel inside it offers /dev/kvm. It is
-up in about three seconds. tests/rig/agent.c is the other end of the commands.
+QEMU translates the machine (no /dev/kvm is used here), whose CPU has SVM; Debian's kernel inside it offers /dev/kvm. It
+is up in about three seconds. tests/rig/agent.c is the other end of the commands.
 """
 
 import io
@@ -92,7 +92,7 @@ class Rig:
             return self._next_port
 
     def forward(self, port):
-        """The port of 127.0.0.1 on this side that leads to a port inside. What listens there must listen on ADDRESS_INSIDE."""
+        """The port of 127.0.0.1 here that leads to a port inside. What listens there must do so on ADDRESS_INSIDE."""
         return self._machine.forward(port)
 
     def put(self, *paths):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Where `hindsight` runs: on this machine or in the rig, with one interface, so that a test does not care.
 
-A Place runs commands, each in a working directory of its own whose files come back with the result. A Runner is a place, a
-CPU backend and the architecture of the guests: what the fixture `runner` gives a test.
+A Place runs commands, each in a working directory of its own whose files come back with the result. A Runner is a
+place, a CPU backend and the architecture of the guests: what the fixture `runner` gives a test.
 """
 
 import itertools

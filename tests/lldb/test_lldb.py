@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""lldb does what gdb does: attach, registers, memory, breakpoint, continue, backtrace; both on a live guest and a core."""
+"""lldb does what gdb does: attach, registers, memory, breakpoint, continue, backtrace; on a live guest and a core."""
 
 import re
 
@@ -25,7 +25,8 @@ def test_lldb_finds_the_program_by_itself(runner):
 
 
 def test_lldb_breakpoint_continue_backtrace_and_variables(runner):
-    said = session(runner, ["breakpoint set --name fill_item --condition 'count == 4'", "continue", "bt", "frame variable count"])
+    said = session(runner, ["breakpoint set --name fill_item --condition 'count == 4'", "continue", "bt",
+                            "frame variable count"])
     assert "stop reason = breakpoint 1" in said
     assert re.search(r"frame #0: .*`fill_item\(.*\n *frame #1: .*`run\(.*\n *frame #2: .*`main", said), said
     assert "(unsigned int) count = 4" in said
@@ -44,7 +45,8 @@ def test_lldb_reads_and_writes_memory_and_registers(runner):
 
 def test_lldb_steps_and_detaches(runner):
     with runner.serve("debugme", options=["--core", "none"]) as served:
-        said = lldb_batch([f"gdb-remote {served.address}", "breakpoint set --name factorial", "continue", "breakpoint disable 1",
+        said = lldb_batch([f"gdb-remote {served.address}", "breakpoint set --name factorial", "continue",
+                       "breakpoint disable 1",
                            "thread step-inst", "thread step-in", "thread step-out", "detach"],
                           program=runner.guest("debugme"))
         result = served.process.wait(60)

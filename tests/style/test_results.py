@@ -48,7 +48,8 @@ def meson_cases(tmp_path_factory):
     source = tmp_path_factory.mktemp("source")
     (source / "meson.build").write_text(MESON_BUILD)
     subprocess.run(["meson", "setup", "build"], cwd=source, check=True, capture_output=True)
-    done = subprocess.run(["meson", "test", "-C", "build", "--logbase", "x"], cwd=source, capture_output=True, check=False)
+    command = ["meson", "test", "-C", "build", "--logbase", "x"]
+    done = subprocess.run(command, cwd=source, capture_output=True, check=False)
     assert done.returncode != 0
     return results.from_meson("c", source / "build" / "meson-logs" / "x")
 
