@@ -9,7 +9,7 @@
 #include <hindsight/error.h>
 
 /** Exit statuses of the command, besides the guest's own and 128 + signal (docs/command.md). */
-enum hs_exit {
+enum hs_exit_status {
 	HS_EXIT_OK = 0,
 	HS_EXIT_USAGE = 2,     /**< the command line is wrong; nothing was done */
 	HS_EXIT_TIMEOUT = 124, /**< --timeout passed: the number timeout(1) uses */
