@@ -226,23 +226,24 @@ static bool output_waits(const struct server *server)
 	return length > 0;
 }
 
-/* Feed and send in turns, as long as sending makes room for more. Closes the connection when it is through. */
+/*
+ * Feed and send in turns, until all input is fed or the machine takes no more. What is left is then fed after the event
+ * that lets it go on: room in the connection, or the stop of the target. Closes the connection when it is through.
+ */
 static void move_bytes(struct server *server)
 {
-	size_t before;
 	enum hs_gdb_phase phase;
 
 	if (!has_client(server)) {
 		return;
 	}
 	do {
-		before = server->input_end - server->input_start;
 		feed(server);
 		if (!send_output(server)) {
 			close_client(server);
 			return;
 		}
-	} while (server->input_end - server->input_start != before);
+	} while (server->input_start < server->input_end && hs_gdb_wants_input(server->gdb));
 	phase = hs_gdb_phase(server->gdb);
 	if (phase == HS_GDB_BROKEN || (phase == HS_GDB_LEAVING && !output_waits(server))) {
 		close_client(server);

@@ -152,6 +152,18 @@ static void test_disconnect_while_running_stops_then_clears(void **state)
 	assert_int_equal(wire->fake.resumes, 1);
 }
 
+static void test_stop_after_a_disconnect_is_not_told_to_a_client_that_has_not_spoken(void **state)
+{
+	struct wire *wire = *state;
+
+	wire_send(wire, "c");
+	hs_gdb_disconnect(wire->gdb);
+	hs_gdb_connect(wire->gdb);
+	wire_event(wire);
+	wire_expect_silence(wire);
+	assert_memory_equal(wire_ask(wire, "?"), "T02", 3);
+}
+
 static void test_client_settings_do_not_reach_the_next_client(void **state)
 {
 	struct wire *wire = *state;
@@ -229,6 +241,7 @@ int main(void)
 		TEST(test_fault_without_a_client_is_delivered_and_guest_goes_on),
 		TEST(test_disconnect_clears_breakpoints_and_guest_stays),
 		TEST(test_disconnect_while_running_stops_then_clears),
+		TEST(test_stop_after_a_disconnect_is_not_told_to_a_client_that_has_not_spoken),
 		TEST(test_client_settings_do_not_reach_the_next_client),
 		TEST(test_detach_in_extended_mode_may_attach_again),
 		TEST(test_kill_ends_the_guest),
