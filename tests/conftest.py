@@ -2,8 +2,7 @@
 """Fixtures of the suites that drive the built command from the outside.
 
 `runner` runs a test once for each architecture and each place: amd64-kvm, i686-kvm (this machine), amd64-rig, i686-rig.
-What a machine cannot do is a skip that says why; what --must-run (or HINDSIGHT_MUST_RUN) names, like "rig,amd64-kvm",
-may not skip.
+What a machine cannot do is a skip that says why; tests/allowed-skips says which of them are right where.
 """
 
 import os
@@ -14,17 +13,14 @@ import pytest
 from lib import facts, initramfs
 from lib.process import Failed
 from lib.rig import Rig
-from lib.runner import LocalPlace, RigPlace, Runner
+from lib.runner import RUNNERS, LocalPlace, RigPlace, Runner
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-RUNNERS = ("amd64-kvm", "i686-kvm", "amd64-rig", "i686-rig")
 
 
 def pytest_addoption(parser):
     parser.addoption("--build", default=os.environ.get("HINDSIGHT_BUILD", "build"), metavar="DIR",
                      help="the build to test (default $HINDSIGHT_BUILD, or build/)")
-    parser.addoption("--must-run", default=os.environ.get("HINDSIGHT_MUST_RUN", ""), metavar="NAMES",
-                     help="comma-separated: these (rig, or runners like amd64-kvm) fail where they would be skipped")
 
 
 def pytest_report_header(config):
@@ -33,13 +29,6 @@ def pytest_report_header(config):
 
 def _build(config):
     return (ROOT / config.getoption("--build")).resolve()
-
-
-def skip_or_fail(config, name, reason):
-    """What is not there is a skip, unless it has to be there."""
-    if name in config.getoption("--must-run").split(","):
-        pytest.fail(f"{name} must run: {reason}", pytrace=False)
-    pytest.skip(f"{name}: {reason}")
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +75,7 @@ def rig(request, _once, tmp_path_factory):
     files = [path for path in (build_path / "hindsight", *sorted(build_path.glob("guest/*/*.elf"))) if path.is_file()]
     machine = _once.get([*files, facts.program()])
     if not machine:
-        skip_or_fail(request.config, "rig", _once.problem)
+        pytest.skip(f"rig: {_once.problem}")
     return RigPlace(machine, tmp_path_factory.mktemp("rig"))
 
 
@@ -103,5 +92,5 @@ def runner(request, build):
         return Runner(request.getfixturevalue("rig"), build, arch, "kvm")
     reason = facts.missing_for(request.getfixturevalue("local_facts"), arch)
     if reason:
-        skip_or_fail(request.config, request.param, reason)
+        pytest.skip(f"{request.param}: {reason}")
     return Runner(request.getfixturevalue("local"), build, arch, "kvm")

@@ -4,6 +4,7 @@
 The tables below are the ELF specification's (System V ABI, chapter 4 and 5), as the tests' own: nothing of the project.
 """
 
+import functools
 import pathlib
 import struct
 
@@ -15,18 +16,14 @@ PT_LOAD, PT_INTERP, PT_NOTE = 1, 3, 4
 
 # name -> (offset, struct format), for ELFCLASS32 and ELFCLASS64.
 HEADER = {
-    1: {"type": (16, "H"), "machine": (18, "H"), "version": (20, "I"), "entry": (24, "I"), "phoff": (28, "I"),
-        "shoff": (32, "I"), "ehsize": (40, "H"), "phentsize": (42, "H"), "phnum": (44, "H"), "shentsize": (46, "H"),
-        "shnum": (48, "H"), "shstrndx": (50, "H")},
-    2: {"type": (16, "H"), "machine": (18, "H"), "version": (20, "I"), "entry": (24, "Q"), "phoff": (32, "Q"),
-        "shoff": (40, "Q"), "ehsize": (52, "H"), "phentsize": (54, "H"), "phnum": (56, "H"), "shentsize": (58, "H"),
-        "shnum": (60, "H"), "shstrndx": (62, "H")},
+    1: {"type": (16, "H"), "machine": (18, "H"), "entry": (24, "I"), "phoff": (28, "I"), "ehsize": (40, "H"),
+        "phentsize": (42, "H"), "phnum": (44, "H")},
+    2: {"type": (16, "H"), "machine": (18, "H"), "entry": (24, "Q"), "phoff": (32, "Q"), "ehsize": (52, "H"),
+        "phentsize": (54, "H"), "phnum": (56, "H")},
 }
 SEGMENT = {
-    1: {"type": (0, "I"), "offset": (4, "I"), "vaddr": (8, "I"), "paddr": (12, "I"), "filesz": (16, "I"),
-        "memsz": (20, "I"), "flags": (24, "I"), "align": (28, "I")},
-    2: {"type": (0, "I"), "flags": (4, "I"), "offset": (8, "Q"), "vaddr": (16, "Q"), "paddr": (24, "Q"),
-        "filesz": (32, "Q"), "memsz": (40, "Q"), "align": (48, "Q")},
+    1: {"type": (0, "I"), "offset": (4, "I"), "vaddr": (8, "I"), "filesz": (16, "I"), "memsz": (20, "I")},
+    2: {"type": (0, "I"), "offset": (8, "Q"), "vaddr": (16, "Q"), "filesz": (32, "Q"), "memsz": (40, "Q")},
 }
 
 
@@ -92,10 +89,29 @@ def eu_readelf(path, *options):
     return result.stdout
 
 
-def symbol(path, name):
-    """The value of a symbol."""
+@functools.lru_cache
+def _symbols(path):
+    found = {}
     for line in readelf(path, "-s").splitlines():
         words = line.split()
-        if len(words) == 8 and words[7] == name:
-            return int(words[1], 16)
-    raise Failed(f"{path} has no symbol {name}")
+        if len(words) == 8 and words[0].rstrip(":").isdigit():
+            found[words[7]] = int(words[1], 16), int(words[2], 0)
+    return found
+
+
+def symbol_range(path, name):
+    """The address and the length of a symbol."""
+    if name not in _symbols(path):
+        raise Failed(f"{path} has no symbol {name}")
+    return _symbols(path)[name]
+
+
+def line_of(path, address):
+    """The source line of an address, as in hello.c:7, by addr2line; None when there is none."""
+    said = run(["addr2line", "-e", path, hex(address)]).check().stdout.split()[0]
+    return None if said.startswith("?") else said.rpartition("/")[2]
+
+
+def symbol(path, name):
+    """The address of a symbol."""
+    return symbol_range(path, name)[0]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the KVM of a place does, as tests/rig/kvm_facts.c finds it, and which guests it can therefore run."""
 
+import functools
+
 from lib import initramfs
 
 NEEDED = {"amd64": "paging-64", "i686": "paging-32"}
@@ -10,8 +12,9 @@ def program():
     return initramfs.compile_static(initramfs.RIG_SOURCES / "kvm_facts.c")
 
 
+@functools.lru_cache
 def of(place):
-    """Fact -> answer; empty when there is no usable KVM."""
+    """Fact -> answer, asked once for each place; empty when there is no usable KVM."""
     result = place.run([program()])
     return {} if result.rc else dict(line.split() for line in result.stdout.splitlines())
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The file system that the rig boots with: busybox, kernel modules, the agent, and the files of the tests.
 
-A file of the tests has the same path inside as outside, and a program brings the shared libraries that it needs, so
-that one command line means the same on both sides.
+A file of the tests has the same path inside as outside, and a program brings the shared libraries that it needs: one
+command line means the same on both sides.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ RIG_SOURCES = pathlib.Path(__file__).resolve().parent.parent / "rig"
 def compile_static(source):
     """A C program of tests/rig as a static executable in the cache, built again when its source has changed."""
     source = pathlib.Path(source)
-    command = [os.environ.get("CC", "cc"), "-static", "-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE"]
-    command += ["-Wall", "-Wextra", "-Werror"]
+    options = ["-static", "-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
+    command = [os.environ.get("CC", "cc"), *options]
     digest = hashlib.sha256(source.read_bytes() + " ".join(command).encode()).hexdigest()[:16]
     program = kernel.cache_directory() / f"{source.stem}-{digest}"
     if not program.exists():
@@ -33,18 +33,22 @@ def compile_static(source):
 
 
 def libraries_of(program):
-    """The shared libraries and the loader of a program, as absolute paths; none for a static one or no ELF file."""
+    """The shared libraries and the loader of a program of this machine, as absolute paths; none for any other file."""
     with open(program, "rb") as file:
-        if file.read(4) != b"\x7fELF":
+        if file.read(4) != b"\x7fELF" or not os.access(program, os.X_OK):
             return []
-    headers = run(["readelf", "-lW", program]).stdout
-    if "INTERP" not in headers:
-        return []
     listed = run(["ldd", program])
     missing = re.findall(r"(\S+) => not found", listed.stdout)
-    if listed.rc or missing:
-        raise Failed(f"{program}: cannot take its libraries into the rig: {' '.join(missing) or listed.stderr}")
-    return re.findall(r"(?:=> |^\s+)(/\S+) \(0x", listed.stdout, re.M)
+    if missing:
+        raise Failed(f"{program}: cannot take its libraries into the rig: {' '.join(missing)} not found")
+    # ldd fails for a static program, a guest, or something broken: none needs anything that could be taken along.
+    return [] if listed.rc else re.findall(r"(?:=> |^\s+)(/\S+) \(0x", listed.stdout, re.M)
+
+
+def with_libraries(files):
+    """Files and all that they need, by absolute path, each once."""
+    paths = [os.path.abspath(file) for file in files]
+    return list(dict.fromkeys(file for path in paths for file in (path, *libraries_of(path))))
 
 
 def _place(staging, inside, source):
@@ -72,11 +76,8 @@ def build(directory, files):
         (staging / name.lstrip("/")).write_bytes(kernel.module_bytes(path))
         names.append(name)
     (staging / "rig" / "modules").write_text("".join(name + "\n" for name in names))
-    for file in files:
-        path = os.path.abspath(file)
+    for path in with_libraries(files):
         _place(staging, path, path)
-        for library in libraries_of(path):
-            _place(staging, library, library)
     archive = pathlib.Path(directory) / "initramfs"
     entries = "".join(f"{path.relative_to(staging)}\0" for path in sorted(staging.rglob("*")))
     with open(archive, "wb") as output:

@@ -46,7 +46,8 @@ def _version_key(name):
 
 
 def _candidates():
-    """Packages to try: what the meta package means on this release, unsigned before signed, then newest first."""
+    """Packages to try: what the meta package means on this release, unsigned before signed, then all others, newest
+    first."""
     depends = run(["apt-cache", "depends", META_PACKAGE]).stdout
     names = re.findall(r"Depends: (linux-image-\S+-cloud-amd64)\s", depends)
     preferred = [name + suffix for name in names for suffix in ("-unsigned", "")]

@@ -42,8 +42,8 @@ class Rig:
                 self.close()
                 raise
         self.boot_seconds = time.monotonic() - began
-        for file in files:
-            self._present[os.path.abspath(file)] = _identity(file)
+        for file in initramfs.with_libraries(files):
+            self._present[file] = _identity(file)
 
     def _wait_ready(self):
         try:
@@ -92,20 +92,18 @@ class Rig:
             return self._next_port
 
     def forward(self, port):
-        """The port of 127.0.0.1 here that leads to a port inside. What listens there must do so on ADDRESS_INSIDE."""
+        """The port of 127.0.0.1 on this side that leads to a port inside, of what listens there on ADDRESS_INSIDE."""
         return self._machine.forward(port)
 
     def put(self, *paths):
         """Copy files in, to the same paths; those that are there unchanged are not sent again."""
-        fresh = [os.path.abspath(path) for path in paths]
-        fresh = [path for path in fresh if self._present.get(path) != _identity(path)]
+        fresh = [path for path in initramfs.with_libraries(paths) if self._present.get(path) != _identity(path)]
         if not fresh:
             return
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w", dereference=True) as tar:
             for path in fresh:
-                for file in [path, *initramfs.libraries_of(path)]:
-                    tar.add(file, arcname=file.lstrip("/"))
+                tar.add(path, arcname=path.lstrip("/"))
         self.run(["tar", "-x", "-C", "/"], stdin=archive.getvalue()).check()
         for path in fresh:
             self._present[path] = _identity(path)

@@ -8,13 +8,15 @@ place, a CPU backend and the architecture of the guests: what the fixture `runne
 import itertools
 import os
 import pathlib
-import socket
 from dataclasses import dataclass
 
 from lib import process
 from lib.process import Failed
+from lib.rig import ADDRESS_INSIDE
 
 RUN_SECONDS = 60
+RUNNERS = ("amd64-kvm", "i686-kvm", "amd64-rig", "i686-rig")
+"""What `runner` can be: the architecture of the guest, and this machine's KVM or the rig."""
 
 
 class LocalPlace:
@@ -42,12 +44,11 @@ class LocalPlace:
         """Start and return at once; the caller ends it (it is a context manager)."""
         return process.LocalProcess(args, cwd or self._new_directory(), env)
 
-    def listen_address(self):
-        """(what to tell a command to listen on, extra options it needs for that, a function to where a client goes)."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
-        return address, [], lambda: address
+    # What a command is told to listen on for a debugger on this machine, and where the debugger finds it.
+    listen_options = ("127.0.0.1:0",)
+
+    def reach(self, port):
+        return f"127.0.0.1:{port}"
 
 
 class RigPlace:
@@ -80,10 +81,10 @@ class RigPlace:
     def spawn(self, args, cwd=None, env=None, inputs=()):
         return self.rig.spawn(args, self._prepare(args, cwd, inputs), env)
 
-    def listen_address(self):
-        from lib.rig import ADDRESS_INSIDE
-        port = self.rig.free_port()
-        return f"{ADDRESS_INSIDE}:{port}", ["--gdb-allow-remote"], lambda: f"127.0.0.1:{self.rig.forward(port)}"
+    listen_options = (f"{ADDRESS_INSIDE}:0", "--gdb-allow-remote")
+
+    def reach(self, port):
+        return f"127.0.0.1:{self.rig.forward(port)}"
 
 
 @dataclass
@@ -105,7 +106,7 @@ class Runner:
     """`hindsight` for guests of one architecture on one backend in one place."""
 
     # What `run --gdb` says once a debugger can connect.
-    READY = r"(?i)\b(waiting|listening|connect)\b"
+    READY = r"waiting for a debugger on \S+:(\d+) "
 
     def __init__(self, place, build, arch, backend):
         self.place, self.arch, self.backend = place, arch, backend
@@ -132,11 +133,10 @@ class Runner:
 
     def serve(self, guest, *words, options=(), flag="--gdb", **kwargs):
         """`hindsight run --gdb` on a free TCP port, once it waits for its debugger."""
-        address, more, connect = self.place.listen_address()
-        running = self.spawn(guest, *words, options=[flag, address, *more, *options], **kwargs)
+        running = self.spawn(guest, *words, options=[flag, *self.place.listen_options, *options], **kwargs)
         try:
-            running.stderr.wait_for(self.READY, RUN_SECONDS)
-            return Served(running, connect())
+            port = running.stderr.wait_for(self.READY, RUN_SECONDS)[1]
+            return Served(running, self.place.reach(int(port)))
         except BaseException:
             running.kill()
             raise

@@ -312,6 +312,18 @@ static const char *registers_in_run(void)
 													     : "no";
 }
 
+/* Whether rip after a triple fault is that of the fault. */
+static const char *state_at_shutdown(void)
+{
+	static const uint8_t code[] = { 0x90, 0x90, 0x0F, 0x0B }; /* nop; nop; ud2 */
+	struct guest guest;
+	guest_init(&guest, PAGING_64, code, sizeof(code));
+	uint32_t reason = run(&guest);
+	uint64_t rip = rip_of(&guest);
+	guest_deinit(&guest);
+	return reason != KVM_EXIT_SHUTDOWN ? name_of_exit(reason) : rip == CODE + 2 ? "kept" : "lost";
+}
+
 int main(void)
 {
 	static const struct {
@@ -323,7 +335,7 @@ int main(void)
 		{ "planted-int3", planted_int3 },  { "planted-hlt", planted_hlt },
 		{ "single-step", single_step },    { "execute-slot", execute_slot },
 		{ "data-slot", data_slot },        { "read-only-write", read_only_write },
-		{ "sync-regs", registers_in_run },
+		{ "sync-regs", registers_in_run }, { "state-at-shutdown", state_at_shutdown },
 	};
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
 		printf("%s %s\n", facts[i].name, facts[i].answer());

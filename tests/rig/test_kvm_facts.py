@@ -15,6 +15,7 @@ EXPECTED = {
     "data-slot": "never",
     "read-only-write": "mmio",
     "sync-regs": "yes",
+    "state-at-shutdown": "lost",
 }
 
 
