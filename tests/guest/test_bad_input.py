@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from lib import elf, report
+from lib import elf, facts, report
 
 MIB = 1 << 20
 IN_RIG = pytest.mark.parametrize("runner", ["amd64-rig"], indirect=True)
@@ -177,6 +177,14 @@ def test_port_in_use_is_refused_before_the_guest_runs(runner):
 
 def test_address_for_other_hosts_needs_permission(runner):
     assert_refused(runner.run("hello", options=["--gdb", "0.0.0.0:0"]), r"0\.0\.0\.0:0: .*--gdb-allow-remote")
+
+
+def test_i686_where_kvm_cannot_is_refused_with_where_it_would_run(local, local_facts, build):
+    reason = facts.missing_for(local_facts, "i686")
+    if not reason or not local_facts:
+        pytest.skip(f"i686-kvm: {reason or 'this KVM does run i686 guests'}")
+    result = local.run([build / "hindsight", "run", "--backend", "kvm", build / "guest/i686/hello.elf"])
+    assert_refused(result, "32-bit paging.*scripts/rig")
 
 
 @IN_RIG

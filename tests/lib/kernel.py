@@ -58,9 +58,19 @@ def _candidates():
 
 def _fetch():
     """Unpack the first candidate that can be fetched; returns its directory. Complete or not there at all."""
-    candidates = _candidates()
+    try:
+        return _fetch_one_of(_candidates()[:6])
+    except Failed:
+        if os.geteuid() != 0:
+            raise
+    # The package lists of a fresh machine are empty, those of an old one name packages that are gone.
+    run(["apt-get", "update", "-q"], timeout=600).check()
+    return _fetch_one_of(_candidates()[:6])
+
+
+def _fetch_one_of(candidates):
     problem = "apt-cache knows none"
-    for package in candidates[:6]:
+    for package in candidates:
         with tempfile.TemporaryDirectory(dir=cache_directory(), prefix=".fetch-") as scratch:
             fetched = run(["apt-get", "-o", "APT::Sandbox::User=root", "download", package], timeout=600, cwd=scratch)
             if fetched.rc:

@@ -145,9 +145,12 @@ class LocalProcess(Process):
         self.args = [str(arg) for arg in args]
         self.stdout, self.stderr = Stream(), Stream()
         environment = dict(os.environ, **(env or {}))
-        self._process = subprocess.Popen(
-            self.args, cwd=cwd, env=environment, start_new_session=True, preexec_fn=preexec, bufsize=0,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            self._process = subprocess.Popen(
+                self.args, cwd=cwd, env=environment, start_new_session=True, preexec_fn=preexec, bufsize=0,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        except OSError as error:
+            raise Failed(f"cannot run {self.args[0]}: {error.strerror}") from None
         for pipe, stream in (self._process.stdout, self.stdout), (self._process.stderr, self.stderr):
             threading.Thread(target=_collect, args=(pipe, stream), daemon=True).start()
 

@@ -16,6 +16,7 @@ EXPECTED = {
     "read-only-write": "mmio",
     "sync-regs": "yes",
     "state-at-shutdown": "lost",
+    "instructions": "executed",
 }
 
 
