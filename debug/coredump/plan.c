@@ -146,15 +146,15 @@ static enum hs_status add_range(struct growth *growth, const struct hs_phys *phy
 	}
 }
 
-/** Step 1. HS_ERR_BUDGET (plan->reached is set) leaves what was found. */
+/** Add a part of the space (length 0: to its end). HS_ERR_BUDGET (plan->reached is set) leaves what was found. */
 static enum hs_status walk(struct growth *growth, const struct hs_phys *phys, const struct hs_root *root,
-			   struct hs_budget budget, struct hs_error *err)
+			   uint64_t start, uint64_t length, struct hs_budget budget, struct hs_error *err)
 {
 	struct hs_core_plan *plan = growth->plan;
 	struct hs_error stop = { 0 };
 	struct hs_iter iter;
 
-	hs_iter_init(&iter, phys, root, hs_gva_of(0), 0, budget);
+	hs_iter_init(&iter, phys, root, hs_gva_of(start), length, budget);
 	for (;;) {
 		struct hs_range range;
 		enum hs_status st = hs_iter_next(&iter, &range, &stop);
@@ -178,6 +178,68 @@ static enum hs_status walk(struct growth *growth, const struct hs_phys *phys, co
 			return st;
 		}
 	}
+}
+
+static int compare_addresses(const void *left, const void *right)
+{
+	const uint64_t *a = left, *b = right;
+
+	return *a < *b ? -1 : *a > *b;
+}
+
+/** Add the surroundings of one anchor, as far as they lie behind all segments, so that these stay ascending. */
+static enum hs_status walk_anchor(struct growth *growth, const struct hs_phys *phys, const struct hs_root *root,
+				  uint64_t anchor, struct hs_error *err)
+{
+	const struct hs_budget budget = { .tables = HS_CORE_ANCHOR_TABLES, .ranges = HS_CORE_ANCHOR_RANGES };
+	const struct hs_core_plan *plan = growth->plan;
+	uint64_t start = anchor - hs_min_u64(anchor, HS_CORE_ANCHOR_BYTES);
+	uint64_t end;
+
+	if (plan->segment_count > 0) {
+		const struct hs_core_segment *last = &plan->segments[plan->segment_count - 1];
+		uint64_t behind;
+
+		if (!hs_add_u64(last->start.v, last->length, &behind)) {
+			return HS_OK; /* that one ends at 2^64 */
+		}
+		start = hs_max_u64(start, behind);
+	}
+	uint64_t length = hs_add_u64(anchor, HS_CORE_ANCHOR_BYTES, &end) ? end - start : 0; /* 0: to the end */
+
+	if (length != 0 && end <= start) {
+		return HS_OK;
+	}
+	growth->segment_max = plan->segment_count + HS_CORE_ANCHOR_RANGES;
+	enum hs_status st = walk(growth, phys, root, start, length, budget, err);
+
+	return st == HS_ERR_BUDGET ? HS_OK : st;
+}
+
+/**
+ * Step 1 after the budget ran out: a guest whose tables have no end (a table that refers to itself) shall still have
+ * its code and its stack in the core.
+ */
+static enum hs_status walk_anchors(struct growth *growth, const struct hs_phys *phys, const struct hs_root *root,
+				   const struct hs_core_plan_limits *limits, struct hs_error *err)
+{
+	uint64_t reached = growth->plan->reached;
+	uint64_t anchors[HS_CORE_ANCHORS_MAX];
+	size_t count = limits->anchor_count < HS_CORE_ANCHORS_MAX ? limits->anchor_count : HS_CORE_ANCHORS_MAX;
+
+	for (size_t i = 0; i < count; i++) {
+		anchors[i] = hs_align_down(limits->anchors[i], HS_PAGE_SIZE);
+	}
+	qsort(anchors, count, sizeof(*anchors), compare_addresses);
+	for (size_t i = 0; i < count; i++) {
+		enum hs_status st = walk_anchor(growth, phys, root, anchors[i], err);
+
+		if (st) {
+			return st;
+		}
+	}
+	growth->plan->reached = reached; /* the walks above may have run out of theirs */
+	return HS_OK;
 }
 
 static int compare_extents(const void *left, const void *right)
@@ -280,11 +342,13 @@ enum hs_status hs_core_plan_init(const struct hs_phys *phys, const struct hs_roo
 	struct growth growth = { .plan = &plan,
 				 .segment_bytes = limits->segment_bytes,
 				 .segment_max = limits->budget.ranges };
-	enum hs_status st = walk(&growth, phys, root, limits->budget, err);
+	enum hs_status st = walk(&growth, phys, root, 0, 0, limits->budget, err);
 
 	if (st == HS_ERR_BUDGET) {
 		plan.partial = true;
-	} else if (st) {
+		st = walk_anchors(&growth, phys, root, limits, err);
+	}
+	if (st) {
 		hs_core_plan_deinit(&plan);
 		return st;
 	}

@@ -19,6 +19,9 @@ struct hs_core_extent {
 /** What the walk may produce and where its segments may point. */
 struct hs_core_plan_limits {
 	struct hs_budget budget;
+	const uint64_t
+		*anchors; /* gvas whose surroundings are wanted even when the budget ends before them; may be NULL */
+	size_t anchor_count;
 	uint64_t data_bytes;    /* largest data area */
 	uint64_t segment_bytes; /* longest segment, a multiple of the page size */
 };
@@ -36,8 +39,17 @@ struct hs_core_plan {
 	bool partial;            /* the budget or data_bytes was used up */
 };
 
+/** What is wanted around an anchor: this much before the page that it is in, and as much from there on. */
+#define HS_CORE_ANCHOR_BYTES UINT64_C(0x10000)
+/** And what the walk of it may cost, for each anchor: five levels, and every page a range of its own. */
+#define HS_CORE_ANCHOR_TABLES 32u
+#define HS_CORE_ANCHOR_RANGES 32u
+/** Anchors beyond these are ignored. */
+#define HS_CORE_ANCHORS_MAX 16u
+
 /**
- * Make the plan. HS_ERR_NOMEM is the only failure; a budget that runs out gives a partial plan.
+ * Make the plan. HS_ERR_NOMEM is the only failure; a budget that runs out gives a partial plan: all that comes before
+ * the address that the walk had reached, and the surroundings of the anchors behind it.
  *
  * @param ret  owned by the caller until hs_core_plan_deinit()
  */

@@ -77,12 +77,29 @@ static struct hs_core_input complete_input(const struct hs_core_input *input)
 	return complete;
 }
 
+/** What must be in the core of a guest whose page tables have no end: where its first CPUs are, and the fault. */
+static size_t choose_anchors(const struct hs_core_input *input, uint64_t ret[HS_CORE_ANCHORS_MAX])
+{
+	size_t count = 0;
+
+	ret[count++] = input->fault_address;
+	for (size_t i = 0; i < input->cpu_count && count + 2 <= HS_CORE_ANCHORS_MAX; i++) {
+		ret[count++] = input->cpus[i].rip;
+		ret[count++] = input->cpus[i].gpr[HS_RSP];
+	}
+	return count;
+}
+
 static enum hs_status make_plan(struct job *job, struct hs_error *err)
 {
+	uint64_t anchors[HS_CORE_ANCHORS_MAX];
+	size_t anchor_count = choose_anchors(&job->input, anchors);
 	bool wide = job->input.arch == HS_ARCH_AMD64;
 	/* ELF32: file offsets have 32 bits, and a segment of 4 GiB would have the length 0. */
 	const struct hs_core_plan_limits limits = {
 		.budget = job->input.budget,
+		.anchors = anchors,
+		.anchor_count = anchor_count,
 		.data_bytes = wide ? (uint64_t)1 << 62 : UINT32_MAX + UINT64_C(1) - HEADERS32_MAX,
 		.segment_bytes = wide ? (uint64_t)1 << 62 : UINT64_C(1) << 31,
 	};

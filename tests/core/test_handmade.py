@@ -211,3 +211,20 @@ def test_core_info_as_text_shows_the_same(build, core):
     assert core.name == "empty" or "SIGSEGV (11), code 1 (SEGV_MAPERR), address 0x10\n" in out
     every = run([str(build / "hindsight"), "core", "info", "--all", str(core.path)]).check().stdout
     assert len(re.findall(r"^  0x\w+ +0x\w+ +[r-][w-][x-]  0x", every, re.M)) == core.numbers["segments"]
+
+
+def test_core_info_reads_the_core_of_a_process(build, tmp_path):
+    """Cores of other programs are no stranger: gdb writes one, of a program that stands at main()."""
+    need("gdb")
+    program, core = build / "tests/unit/symbols/print_lines", tmp_path / "process.core"
+    commands = ["break main", "run", f"generate-core-file {core}", "p/x $rip", "p/x $rsp", "p/x $xmm1.uint128"]
+    answers = gdb_batch(commands, program)
+    if not core.exists():
+        pytest.skip(f"gdb cannot run a process here: {' '.join(answers[1].split())[:80]}")
+    info = json.loads(run([str(build / "hindsight"), "core", "info", "--json", str(core)]).check().stdout)
+    registers = info["cpus"][0]
+    assert [registers[name] for name in ("rip", "rsp", "xmm1")] == [answer.split(" = ")[1] for answer in answers[3:]]
+    assert (info["arch"], info["producer"], info["space"], info["missing_bytes"]) == ("amd64", "", None, 0)
+    assert info["guest"] == "print_lines" and info["command_line"].startswith(str(program)[:79])
+    assert info["signal"]["name"] == "SIGTRAP"
+    assert str(program) in [file["path"] for file in info["files"]]

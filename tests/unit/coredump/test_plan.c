@@ -247,6 +247,33 @@ static void test_plan_self_reference_ends_in_a_partial_plan(void **state)
 	assert_int_equal(plan->data_bytes, PAGE);
 }
 
+static void test_plan_self_reference_still_has_what_is_around_anchors(void **state)
+{
+	struct fixture *fixture = *state;
+	const uint64_t code = UINT64_C(0xFFFFFFFF80000000), top = UINT64_MAX - PAGE + 1;
+	const uint64_t anchors[] = { top + 8, code + 0x1234, 0, code + 0x5000, UINT64_C(0x900000000000) };
+
+	guest_map(&fixture->guest, code, RAM, 8 * PAGE, GUEST_RX);
+	guest_map(&fixture->guest, code + 0x100000, RAM + 8 * PAGE, PAGE, GUEST_RW); /* too far away */
+	guest_map(&fixture->guest, top, RAM + 9 * PAGE, PAGE, GUEST_RW);
+	for (uint64_t i = 0; i < 256; i++) {
+		ram_put(&fixture->guest.ram, GUEST_TABLES_GPA + 8 * i, 8, GUEST_TABLES_GPA | 7);
+	}
+	fixture->limits.budget.ranges = 100;
+	fixture->limits.anchors = anchors;
+	fixture->limits.anchor_count = sizeof(anchors) / sizeof(anchors[0]);
+	struct hs_core_plan *plan = make(fixture);
+	size_t count = plan->segment_count;
+
+	assert_true(plan->partial);
+	assert_in_range(plan->reached, 1, UINT64_C(0x800000000000));
+	check_segment(plan, count - 2, code, RAM, 8 * PAGE, 0, GUEST_RX);
+	check_segment(plan, count - 1, top, RAM + 9 * PAGE, PAGE, 8 * PAGE, GUEST_RW);
+	for (size_t i = 1; i < count; i++) {
+		assert_true(plan->segments[i].start.v >= plan->segments[i - 1].start.v + plan->segments[i - 1].length);
+	}
+}
+
 static void test_plan_data_beyond_the_limit_is_left_out(void **state)
 {
 	struct fixture *fixture = *state;
@@ -349,6 +376,7 @@ int main(void)
 		TEST(test_plan_memory_that_ends_within_a_page_is_stored_to_the_pages_end),
 		TEST(test_plan_table_outside_of_memory_is_counted),
 		TEST(test_plan_self_reference_ends_in_a_partial_plan),
+		TEST(test_plan_self_reference_still_has_what_is_around_anchors),
 		TEST(test_plan_data_beyond_the_limit_is_left_out),
 		TEST(test_plan_long_segments_are_split),
 		TEST(test_plan_large_pages_and_small_ones_join),
