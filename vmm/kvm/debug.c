@@ -54,10 +54,11 @@ enum hs_status hs_kvm_set_debug(struct hs_backend *backend, const struct hs_debu
 		debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
 	}
 	backend->step = request->step;
-	if (memcmp(&debug, &backend->debug, sizeof(debug)) == 0) {
+	/* A step is armed by TF in the CPU's flags, which popf, iret and KVM's own emulator load without it. */
+	if (!request->step && memcmp(&debug, &backend->debug, sizeof(debug)) == 0) {
 		return HS_OK;
 	}
-	/* KVM notes the rip at which it armed TF, so the CPU must have its registers first. */
+	/* KVM keeps TF only at the rip that it saw here, so the CPU must have its registers first. */
 	st = hs_kvm_push_registers(backend, err);
 	if (st) {
 		return st;
