@@ -3,6 +3,8 @@
 
 import os
 import pathlib
+import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -10,7 +12,8 @@ import sys
 
 import pytest
 
-from lib import kernel
+from lib import kernel, qemu
+from lib.debuggers import gdb_batch
 from lib.process import Failed, TimedOut, run
 from lib.qemu import Machine
 from lib.rig import Rig
@@ -120,7 +123,6 @@ def test_two_rigs_do_not_collide(rig):
 def test_machine_that_panics_is_reported_with_its_console(tmp_path):
     empty = tmp_path / "initramfs"
     empty.write_bytes(b"")
-    from lib import qemu
     machine = Machine(qemu.command(kernel.get().image, empty, 512))
     try:
         with pytest.raises(Failed, match="(?s)no /ready/ in what was written: .*panic"):
@@ -152,6 +154,14 @@ def test_script_that_is_killed_leaves_no_machine():
         assert len(children) == 1
         machine = os.pidfd_open(int(children[0]))
         process.kill()
-    import select
     assert select.select([machine], [], [], 10)[0], "the machine still runs"
     os.close(machine)
+
+
+def test_gdb_talks_through_the_script_to_a_guest_inside(build):
+    """The protocol on standard input and output, with no port at all."""
+    command = [SCRIPT, "run", "--", build / "hindsight", "run", "--core", "none", "--gdb", "stdio",
+               build / "guest" / "i686" / "debugme.elf"]
+    connect = "target remote | " + " ".join(shlex.quote(str(word)) for word in command)
+    said = gdb_batch(["set remotetimeout 120", connect, "break factorial", "continue", "backtrace", "kill"])
+    assert "factorial (n=5)" in said[4] and "main (argc=1" in said[4], said.text
