@@ -44,6 +44,10 @@ class LocalPlace:
         """Start and return at once; the caller ends it (it is a context manager)."""
         return process.LocalProcess(args, cwd or self._new_directory(), env)
 
+    def collect(self, cwd):
+        """What a command that was spawned has left in its working directory: relative name -> path."""
+        return process.files_in(cwd)
+
     # What a command is told to listen on for a debugger on this machine, and where the debugger finds it.
     listen_options = ("127.0.0.1:0",)
 
@@ -80,6 +84,9 @@ class RigPlace:
 
     def spawn(self, args, cwd=None, env=None, inputs=()):
         return self.rig.spawn(args, self._prepare(args, cwd, inputs), env)
+
+    def collect(self, cwd):
+        return self.rig.take_directory(cwd)
 
     listen_options = (f"{ADDRESS_INSIDE}:0", "--gdb-allow-remote")
 
