@@ -23,7 +23,8 @@ struct server {
 	int fd;
 	uint64_t address, length;
 	uint64_t chunk; /* bytes of memory in one packet */
-	char *reply;
+	char *reply;    /* as it comes */
+	char *text;     /* its body, expanded, with a NUL */
 };
 
 static bool send_packet(struct server *server, const char *body)
@@ -39,8 +40,34 @@ static bool send_packet(struct server *server, const char *body)
 	return write(server->fd, packet, (size_t)length) == length;
 }
 
-/* Read up to the end of one reply; returns the length of its body, before run-length expansion, or -1. */
-static long receive(struct server *server)
+/* Expand the runs of a body, as every client has to (gdb manual, Overview, "run-length encoding"): X*N is N - 29 more X. */
+static bool expand(struct server *server, const char *body, const char *end)
+{
+	size_t length = 0;
+
+	for (; body < end; body++) {
+		size_t more = 1;
+		char byte = *body;
+
+		if (byte == '*') {
+			if (length == 0 || ++body == end || *body < ' ') {
+				return false;
+			}
+			byte = server->text[length - 1];
+			more = (size_t)(*body - 29);
+		}
+		if (length + more > REPLY_MAX) {
+			return false;
+		}
+		memset(server->text + length, byte, more);
+		length += more;
+	}
+	server->text[length] = '\0';
+	return true;
+}
+
+/* Read up to the end of one reply and expand its body. */
+static bool receive(struct server *server)
 {
 	size_t used = 0;
 
@@ -50,23 +77,21 @@ static long receive(struct server *server)
 		char *end;
 
 		if (got <= 0) {
-			return -1;
+			return false;
 		}
 		used += (size_t)got;
 		start = memchr(server->reply, '$', used);
 		end = start && used >= 3 && server->reply[used - 3] == '#' ? server->reply + used - 3 : NULL;
 		if (end && end > start) {
-			*end = '\0';
-			memmove(server->reply, start + 1, (size_t)(end - start));
-			return end - start - 1;
+			return expand(server, start + 1, end);
 		}
 	}
-	return -1;
+	return false;
 }
 
 static bool ask(struct server *server, const char *body)
 {
-	return send_packet(server, body) && receive(server) >= 0;
+	return send_packet(server, body) && receive(server);
 }
 
 static bool greet(struct server *server)
@@ -79,13 +104,17 @@ static bool greet(struct server *server)
 	if (write(server->fd, "+", 1) != 1) {
 		return false;
 	}
-	size = strstr(server->reply, "PacketSize=");
+	size = strstr(server->text, "PacketSize=");
 	/* Two digits a byte, and room for the frame. */
 	server->chunk = size ? (strtoull(size + 11, NULL, 16) - 16) / 2 : 200;
 	if (server->chunk > server->length) {
 		server->chunk = server->length;
 	}
-	return ask(server, "QStartNoAckMode") && write(server->fd, "+", 1) == 1;
+	if (!ask(server, "QStartNoAckMode") || write(server->fd, "+", 1) != 1) {
+		return false;
+	}
+	/* gdbserver 13 has no current thread, and so no memory, before it was asked why it stands. */
+	return ask(server, "?");
 }
 
 static bool connect_to(struct server *server, const char *port)
@@ -95,8 +124,10 @@ static bool connect_to(struct server *server, const char *port)
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	server->reply = malloc(REPLY_MAX + 1);
+	server->text = malloc(REPLY_MAX + 1);
 	server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (!server->reply || server->fd < 0 || connect(server->fd, (struct sockaddr *)&address, sizeof(address))) {
+	if (!server->reply || !server->text || server->fd < 0 ||
+	    connect(server->fd, (struct sockaddr *)&address, sizeof(address))) {
 		perror(server->name);
 		return false;
 	}
@@ -117,7 +148,7 @@ static bool read_memory(void *ctx, double *ret_ns)
 
 		snprintf(body, sizeof(body), "m%llx,%llx", (unsigned long long)(server->address + at),
 			 (unsigned long long)want);
-		if (!ask(server, body) || server->reply[0] == 'E') {
+		if (!ask(server, body) || strlen(server->text) != 2 * want) {
 			fprintf(stderr, "gdb_read: %s refused %s\n", server->name, body);
 			return false;
 		}

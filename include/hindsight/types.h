@@ -23,12 +23,16 @@ typedef struct {
 
 static inline hs_gva hs_gva_of(uint64_t address)
 {
-	return (hs_gva){ address };
+	hs_gva made = { address };
+
+	return made;
 }
 
 static inline hs_gpa hs_gpa_of(uint64_t address)
 {
-	return (hs_gpa){ address };
+	hs_gpa made = { address };
+
+	return made;
 }
 
 /** The architecture of a guest image: its register set, its ELF class and machine, its paging formats. */

@@ -133,7 +133,7 @@ static inline uintptr_t hs_read_cr2(void)
 }
 
 /* The C library's, as far as a guest needs them; a compiler may call the first four on its own. */
-void *memcpy(void *restrict to, const void *restrict from, size_t length);
+void *memcpy(void *__restrict to, const void *__restrict from, size_t length);
 void *memmove(void *to, const void *from, size_t length);
 void *memset(void *to, int byte, size_t length);
 int memcmp(const void *a, const void *b, size_t length);
@@ -145,7 +145,7 @@ int strncmp(const char *a, const char *b, size_t limit);
 char *strchr(const char *string, int character);
 char *strrchr(const char *string, int character);
 char *strstr(const char *string, const char *part);
-char *strcpy(char *restrict to, const char *restrict from);
+char *strcpy(char *__restrict to, const char *__restrict from);
 unsigned long strtoul(const char *string, char **end, int base);
 
 #endif
