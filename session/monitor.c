@@ -34,7 +34,8 @@ static enum hs_status run_help(struct hs_live *live, const char *argument, struc
 	(void)live;
 	(void)argument;
 	(void)err;
-	for (const struct command *c = commands; c->name; c++) {
+	/* The stub lists help itself, in this form: the first row. */
+	for (const struct command *c = commands + 1; c->name; c++) {
 		char left[32];
 
 		snprintf(left, sizeof(left), "%s %s", c->name, c->argument ? c->argument : "");

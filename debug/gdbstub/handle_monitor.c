@@ -37,7 +37,7 @@ static enum hs_status ask_target(struct hs_gdb *gdb, const char *line, char **re
 
 static enum hs_reply help(struct hs_gdb *gdb)
 {
-	static const char own[] = "monitor commands:\nhelp -- this list\n";
+	static const char own[] = "help           this list\n";
 	char *text = NULL;
 
 	hs_buf_append_hex(&gdb->payload, own, sizeof(own) - 1);

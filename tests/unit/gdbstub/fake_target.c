@@ -305,7 +305,7 @@ static enum hs_status fake_monitor(void *ctx, const char *line, char **ret_text,
 	unsigned long long number;
 
 	if (strcmp(line, "help") == 0) {
-		*ret_text = strdup("echo TEXT -- say it\n");
+		*ret_text = strdup("echo TEXT      say it\n");
 		return HS_OK;
 	}
 	if (strncmp(line, "echo ", 5) == 0) {

@@ -15,6 +15,16 @@ DESTDIR=$scratch/root meson install -C "$build" --no-rebuild --quiet --tags gues
 libraries=$(find root -name pkgconfig)
 export PKG_CONFIG_LIBDIR="$libraries"
 prefix=$scratch/root$(pkg-config --variable=prefix hindsight-guest-amd64)
+# On i686 this needs libgcc, which must come behind it.
+cat >divide.c <<'END'
+#include <hindsight/guest.h>
+
+int main(int argc, char **argv)
+{
+	hs_printf("%s %llu\n", argv[0], 10000000000000ull / (unsigned int)argc);
+	return 0;
+}
+END
 for arch in amd64 i686; do
 	mkdir $arch
 	flags=$(pkg-config --define-variable=prefix="$prefix" --cflags --libs hindsight-guest-$arch)
@@ -23,5 +33,7 @@ for arch in amd64 i686; do
 	"$@" -g -o $arch/hello.elf "$source/guest/programs/hello.c" $flags
 	# shellcheck disable=SC2086
 	"$@" -g $flags -o $arch/args.elf "$source/guest/programs/args.c"
+	# shellcheck disable=SC2086
+	"$@" -g $flags -o $arch/divide.elf divide.c
 done
 "$folder/test_images.py" */*.elf
