@@ -192,8 +192,13 @@ static void put_rows(struct hs_buf *out, const struct hs_probe *probe, bool colo
 			hs_buf_printf(out, "\n%s\n", rows[i].section);
 		}
 		if (i == 0) {
-			snprintf(speed, sizeof(speed), "%.*f ns/instruction", probe->ns_per_instruction < 10,
-				 probe->ns_per_instruction);
+			/* Less than that is mostly the noise of the measurement. */
+			if (probe->ns_per_instruction < 1) {
+				snprintf(speed, sizeof(speed), "below 1 ns/instruction");
+			} else {
+				snprintf(speed, sizeof(speed), "%.*f ns/instruction", probe->ns_per_instruction < 10,
+					 probe->ns_per_instruction);
+			}
 			put_line(out, "speed at CPL 0", probe->ns_per_instruction > 0 ? speed : "unknown", "",
 				 speed_meaning(probe));
 		}

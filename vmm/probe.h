@@ -36,7 +36,7 @@ struct hs_probe {
 	enum hs_answer single_step;
 	enum hs_answer keeps_state_at_shutdown; /* the registers after a triple fault are those of the fault */
 	enum hs_answer sync_regs, xsave, xcrs, debug_registers, read_only_memory, dirty_log, msr_filter;
-	double ns_per_instruction; /* at CPL 0, of a loop of dec and jnz; 0 when unknown */
+	double ns_per_instruction; /* at CPL 0, of a loop of dec and jnz; 0 when unknown, 0.1 when too quick to tell */
 };
 
 /**

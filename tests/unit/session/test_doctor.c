@@ -79,6 +79,7 @@ static void test_doctor_hardware_needs_no_advice(void **state)
 	expect(&probe, false, "  watchpoints               debug registers\n", true);
 	expect(&probe, true, "\"advice\": []", true);
 	expect(&probe, true, "\"speed\": \"native\"", true);
+	expect(&probe, false, "  speed at CPL 0            below 1 ns/instruction\n", true);
 }
 
 static void test_doctor_pvm_steps_for_watchpoints_and_sends_i686_to_the_rig(void **state)
