@@ -50,10 +50,13 @@ struct hs_exit {
 	uint16_t port;
 	uint8_t size; /* bytes of one access */
 	uint32_t data;
+	uint32_t left; /* for ports: accesses of the same instruction that the next runs hand out, executing nothing */
 	uint64_t gpa;
 	bool is_write;
+	uint64_t written; /* for is_write: the bytes that were to be written, as far as they fit */
 	bool registers_lost;
-	size_t watch; /* index into the request's watch list */
+	size_t watch;        /* index into the request's watch list */
+	const char *failure; /* for HS_EXIT_INTERNAL: what has failed; static, may be NULL */
 	uint32_t code;
 	uint64_t detail;
 };
@@ -111,7 +114,10 @@ struct hs_backend_ops {
 	enum hs_status (*run)(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err);
 	/** The value for the HS_EXIT_PORT_IN that came last. */
 	void (*port_in)(struct hs_backend *backend, uint32_t value);
-	/** Finish a port access that the CPU has not retired yet, without executing anything further. */
+	/**
+	 * Finish the instruction of a port or memory access that the CPU has not retired yet, without executing
+	 * anything further. What it still wants to read has any value.
+	 */
 	enum hs_status (*complete)(struct hs_backend *backend, struct hs_error *err);
 	/** Give the guest the #BP of its own int3: rip moves behind it and the exception is pending. */
 	enum hs_status (*inject_int3)(struct hs_backend *backend, struct hs_error *err);

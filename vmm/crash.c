@@ -3,6 +3,7 @@
 
 #include "arch/exception.h"
 #include "base/arith.h"
+#include "base/bytes.h"
 #include "vmm/insn.h"
 
 #include <hindsight/paging.h>
@@ -10,6 +11,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+#define EFER_LMA 0x400u
 
 static void start(const struct hs_crash_scene *scene, enum hs_crash_reason reason, int signal, int code,
 		  struct hs_crash *ret)
@@ -69,31 +72,78 @@ static void describe_page_fault(const struct hs_crash_scene *scene, uint32_t err
 		 overflow ? ": stack overflow" : "");
 }
 
-/* A #GP without an error code is most often an address that is not canonical; the CPU does not say which. */
-static void describe_protection(const struct hs_crash_scene *scene, struct hs_crash *crash)
+/* Where a jump, call or return goes: for an indirect one that is in a register or in memory. */
+static bool find_target(const struct hs_crash_scene *scene, const struct hs_insn *insn, uint64_t *ret)
+{
+	struct hs_root root;
+	uint8_t bytes[8];
+	size_t length;
+
+	if (insn->target_known) {
+		*ret = insn->target;
+		return true;
+	}
+	if (!insn->branches) {
+		return false;
+	}
+	hs_root_of_cpu(scene->cpu, &root);
+	for (size_t i = 0; i < insn->access_count; i++) {
+		const struct hs_insn_access *access = &insn->accesses[i];
+
+		if (access->read && access->bytes == sizeof(bytes) &&
+		    hs_vmem_read(scene->phys, &root, hs_gva_of(access->address), bytes, sizeof(bytes), &length, NULL) ==
+			    HS_OK &&
+		    length == sizeof(bytes)) {
+			*ret = hs_get_le64(bytes);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The address that is not canonical and the word for what was tried there; NULL when there is none. */
+static const char *find_non_canonical(const struct hs_crash_scene *scene, uint64_t *ret)
 {
 	struct hs_insn insn;
 
-	if (crash->error_code) {
-		snprintf(crash->text, sizeof(crash->text), "general protection fault (#GP): selector 0x%x",
-			 crash->error_code & 0xFFF8u);
-		return;
+	if (!(scene->cpu->msr.efer & EFER_LMA)) {
+		return NULL;
 	}
-	snprintf(crash->text, sizeof(crash->text), "general protection fault (#GP)");
-	if (!(scene->cpu->msr.efer & (1u << 10)) ||
-	    hs_insn_decode(scene->phys, scene->cpu, hs_gva_of(scene->cpu->rip), &insn, NULL)) {
-		return;
+	/* Some CPUs fault at the jump, some at where it goes. */
+	if (!hs_insn_canonical(scene->cpu->rip)) {
+		*ret = scene->cpu->rip;
+		return "jump to";
+	}
+	if (hs_insn_decode(scene->phys, scene->cpu, hs_gva_of(scene->cpu->rip), &insn, NULL)) {
+		return NULL;
 	}
 	for (size_t i = 0; i < insn.access_count; i++) {
 		if (!hs_insn_canonical(insn.accesses[i].address)) {
-			crash->fault_address = insn.accesses[i].address;
-			snprintf(crash->text, sizeof(crash->text),
-				 "general protection fault (#GP): %s 0x%llx, not a canonical address",
-				 insn.accesses[i].write ? "write to" : "read of",
-				 (unsigned long long)insn.accesses[i].address);
-			return;
+			*ret = insn.accesses[i].address;
+			return insn.accesses[i].write ? "write to" : "read of";
 		}
 	}
+	return find_target(scene, &insn, ret) && !hs_insn_canonical(*ret) ? "jump to" : NULL;
+}
+
+/* A #GP or #SS without an error code is most often an address that is not canonical; the CPU does not say which. */
+static void describe_protection(const struct hs_crash_scene *scene, const char *name, struct hs_crash *crash)
+{
+	uint64_t address;
+	const char *access;
+
+	if (crash->error_code) {
+		snprintf(crash->text, sizeof(crash->text), "%s: selector 0x%x", name, crash->error_code & 0xFFF8u);
+		return;
+	}
+	access = find_non_canonical(scene, &address);
+	if (!access) {
+		snprintf(crash->text, sizeof(crash->text), "%s", name);
+		return;
+	}
+	crash->fault_address = address;
+	snprintf(crash->text, sizeof(crash->text), "%s: %s 0x%llx, not a canonical address", name, access,
+		 (unsigned long long)address);
 }
 
 void hs_crash_of_exception(const struct hs_crash_scene *scene, const struct hs_exception_frame *frame,
@@ -101,6 +151,7 @@ void hs_crash_of_exception(const struct hs_crash_scene *scene, const struct hs_e
 {
 	const struct hs_exception *exception = hs_exception_of(frame->vector);
 	struct hs_crash crash;
+	char name[64];
 
 	start(scene, HS_CRASH_EXCEPTION, exception->signal, exception->code, &crash);
 	crash.vector = frame->vector;
@@ -108,8 +159,9 @@ void hs_crash_of_exception(const struct hs_crash_scene *scene, const struct hs_e
 	crash.error_code = frame->error_code;
 	if (frame->vector == HS_VECTOR_PF) {
 		describe_page_fault(scene, frame->error_code, &crash);
-	} else if (frame->vector == HS_VECTOR_GP) {
-		describe_protection(scene, &crash);
+	} else if (frame->vector == HS_VECTOR_GP || frame->vector == HS_VECTOR_SS) {
+		snprintf(name, sizeof(name), "%s (%s)", exception->name, exception->mnemonic);
+		describe_protection(scene, name, &crash);
 	} else if (frame->vector == HS_VECTOR_DF && is_stack_overflow(scene, scene->cpu->cr2)) {
 		crash.fault_address = scene->cpu->cr2;
 		snprintf(crash.text, sizeof(crash.text),
@@ -165,6 +217,51 @@ static void describe_memory(const struct hs_crash_scene *scene, const struct hs_
 	}
 }
 
+/* Whether a mapped address leads to physical memory that is not there. */
+static bool leads_nowhere(const struct hs_crash_scene *scene, uint64_t address, uint64_t *ret_gpa)
+{
+	struct hs_root root;
+	struct hs_range range;
+	uint64_t length;
+
+	hs_root_of_cpu(scene->cpu, &root);
+	hs_translate(scene->phys, &root, hs_gva_of(address), &range);
+	if (range.kind != HS_RANGE_MAPPED) {
+		return false;
+	}
+	*ret_gpa = range.gpa.v + (address - range.start.v);
+	return !scene->phys->ops->pointer(scene->phys->ctx, hs_gpa_of(*ret_gpa), &length);
+}
+
+/*
+ * KVM's emulator is also where an instruction ends up that cannot be fetched, or an exception that cannot be pushed.
+ */
+static void describe_emulation(const struct hs_crash_scene *scene, struct hs_crash *crash)
+{
+	uint64_t rip = scene->cpu->rip;
+	uint64_t stack = scene->cpu->gpr[HS_RSP] - 1;
+	uint64_t gpa;
+
+	if (leads_nowhere(scene, rip, &gpa)) {
+		start(scene, HS_CRASH_UNMAPPED, SIGBUS, BUS_ADRERR, crash);
+		crash->gpa = gpa;
+		snprintf(crash->text, sizeof(crash->text),
+			 "bus error: fetch from 0x%llx, which is guest-physical 0x%llx: no memory is there",
+			 (unsigned long long)rip, (unsigned long long)gpa);
+		return;
+	}
+	start(scene, HS_CRASH_BACKEND, SIGILL, ILL_ILLOPC, crash);
+	if (leads_nowhere(scene, stack, &gpa)) {
+		snprintf(crash->text, sizeof(crash->text),
+			 "this host's KVM cannot execute the instruction; the stack is at guest-physical 0x%llx, where "
+			 "no memory is",
+			 (unsigned long long)gpa + 1);
+		return;
+	}
+	snprintf(crash->text, sizeof(crash->text),
+		 "this host's KVM cannot execute the instruction (hindsight doctor says what it can)");
+}
+
 void hs_crash_of_exit(const struct hs_crash_scene *scene, const struct hs_exit *exit, struct hs_crash *ret)
 {
 	struct hs_crash crash;
@@ -190,13 +287,12 @@ void hs_crash_of_exit(const struct hs_crash_scene *scene, const struct hs_exit *
 		describe_memory(scene, exit, &crash);
 		break;
 	case HS_EXIT_EMULATION:
-		start(scene, HS_CRASH_BACKEND, SIGILL, ILL_ILLOPC, &crash);
-		snprintf(crash.text, sizeof(crash.text),
-			 "this host's KVM cannot execute the instruction (hindsight doctor says what it can)");
+		describe_emulation(scene, &crash);
 		break;
 	default:
 		start(scene, HS_CRASH_BACKEND, SIGABRT, SI_KERNEL, &crash);
-		snprintf(crash.text, sizeof(crash.text), "the CPU backend failed: code %u, detail 0x%llx", exit->code,
+		snprintf(crash.text, sizeof(crash.text), "the CPU backend failed: %s (code %u, detail 0x%llx)",
+			 exit->failure ? exit->failure : "no reason known", exit->code,
 			 (unsigned long long)exit->detail);
 		break;
 	}

@@ -167,15 +167,18 @@ static enum hs_status plant(struct hs_debug *debug, const struct hs_phys *phys, 
 }
 
 enum hs_status hs_debug_arm(struct hs_debug *debug, const struct hs_phys *phys, const struct hs_cpu_state *cpu,
-			    struct hs_debug_request *ret, struct hs_error *err)
+			    bool step, struct hs_debug_request *ret, struct hs_error *err)
 {
-	struct hs_debug_request request = { .breaks = debug->breaks, .watches = debug->watches };
+	struct hs_debug_request request = { .step = step, .breaks = debug->breaks, .watches = debug->watches };
 
 	debug->planted_count = 0;
 	for (size_t i = 0; i < debug->count; i++) {
 		const struct hs_breakpoint *breakpoint = &debug->list[i];
 		bool to_backend = debug->abilities.own_breakpoints || uses_register(debug, breakpoint);
 
+		if (step && (is_watch(breakpoint) || breakpoint->gva.v == cpu->rip)) {
+			continue;
+		}
 		if (to_backend && is_watch(breakpoint)) {
 			debug->watches[request.watch_count++] = *breakpoint;
 		} else if (to_backend) {

@@ -54,9 +54,15 @@ bool hs_debug_needs_steps(const struct hs_debug *debug);
 /** The execute breakpoint at gva, or NULL. */
 const struct hs_breakpoint *hs_debug_at(const struct hs_debug *debug, hs_gva gva);
 
-/** Arm everything for a run without steps: plant and fill *ret, which borrows from debug until disarm. */
+/**
+ * Arm for a run: plant and fill *ret, which borrows from debug until disarm.
+ *
+ * @param step  of one instruction: the breakpoint at rip is left out, so that it is not hit again, and so are
+ *              watchpoints, for which hs_debug_touched() is to be asked. The others count when the step takes an
+ *              exception, whose handler some CPUs execute as part of it.
+ */
 HS_MUST_CHECK enum hs_status hs_debug_arm(struct hs_debug *debug, const struct hs_phys *phys,
-					  const struct hs_cpu_state *cpu, struct hs_debug_request *ret,
+					  const struct hs_cpu_state *cpu, bool step, struct hs_debug_request *ret,
 					  struct hs_error *err);
 /** Take planted bytes out again; what the guest has written over them meanwhile stays. */
 void hs_debug_disarm(struct hs_debug *debug, const struct hs_phys *phys);

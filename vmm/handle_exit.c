@@ -4,7 +4,7 @@
 
 #include "vmm/crash.h"
 #include "vmm/exception_frame.h"
-#include "vmm/insn.h"
+#include "vmm/rewind.h"
 #include "vmm/vm_private.h"
 
 #define RFLAGS_TF (1ull << 8)
@@ -22,70 +22,6 @@ static enum hs_status write_rip(struct hs_vm *vm, uint64_t rip, struct hs_error 
 	return hs_vm_flush(vm, err);
 }
 
-enum hs_status hs_vm_retire(struct hs_vm *vm, struct hs_error *err)
-{
-	enum hs_status st = vm->ops->complete(vm->backend, err);
-
-	vm->have = 0;
-	return st ? st : hs_vm_fetch(vm, HS_STATE_CORE, err);
-}
-
-struct culprit {
-	struct hs_vm *vm;
-	const struct hs_exit *exit;
-};
-
-static bool is_culprit(void *ctx, const struct hs_insn *insn)
-{
-	const struct culprit *culprit = ctx;
-	struct hs_phys phys = hs_ram_phys(&culprit->vm->ram);
-	struct hs_root root;
-
-	if (culprit->exit->kind == HS_EXIT_PORT_OUT) {
-		return insn->is_out && insn->port == culprit->exit->port;
-	}
-	hs_root_of_cpu(&culprit->vm->cpu, &root);
-	for (size_t i = 0; i < insn->access_count; i++) {
-		struct hs_range range;
-		uint64_t address = insn->accesses[i].address;
-
-		hs_translate(&phys, &root, hs_gva_of(address), &range);
-		if (range.kind == HS_RANGE_MAPPED && range.gpa.v + (address - range.start.v) == culprit->exit->gpa) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Put the CPU back to the instruction behind a port or memory exit, with the registers that it found. */
-static enum hs_status rewind_access(struct hs_vm *vm, const struct hs_exit *exit, struct hs_error *err)
-{
-	struct hs_phys phys = hs_ram_phys(&vm->ram);
-	struct culprit culprit = { vm, exit };
-	struct hs_cpu_state before;
-	struct hs_insn insn;
-	enum hs_status st;
-	hs_gva start;
-
-	st = hs_vm_fetch(vm, HS_STATE_CORE, err);
-	if (st) {
-		return st;
-	}
-	before = vm->cpu;
-	st = hs_vm_retire(vm, err);
-	if (st) {
-		return st;
-	}
-	if (exit->insn_rip_known) {
-		vm->cpu = before;
-		return write_rip(vm, exit->insn_rip, err);
-	}
-	if (hs_insn_before(&phys, &vm->cpu, hs_gva_of(vm->cpu.rip), is_culprit, &culprit, &start, &insn)) {
-		return write_rip(vm, start.v, err);
-	}
-	return HS_OK;
-}
-
 static enum hs_status crash_of_exit(struct hs_vm *vm, const struct hs_exit *exit, struct hs_event *event,
 				    struct hs_error *err)
 {
@@ -95,7 +31,7 @@ static enum hs_status crash_of_exit(struct hs_vm *vm, const struct hs_exit *exit
 
 	if (!st && (exit->kind == HS_EXIT_PORT_IN || exit->kind == HS_EXIT_PORT_OUT || exit->kind == HS_EXIT_UNMAPPED ||
 		    exit->kind == HS_EXIT_READ_ONLY)) {
-		st = rewind_access(vm, exit, err);
+		st = hs_vm_rewind_access(vm, exit, err);
 	}
 	if (!st) {
 		event->kind = HS_EVENT_CRASHED;
@@ -105,16 +41,19 @@ static enum hs_status crash_of_exit(struct hs_vm *vm, const struct hs_exit *exit
 }
 
 /* The frame that the guest's stub has pushed becomes the state of the fault. */
-static enum hs_status crash_of_exception(struct hs_vm *vm, struct hs_event *event, struct hs_error *err)
+static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit *exit, struct hs_event *event,
+					 struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	struct hs_crash_scene scene = scene_of(vm, &phys);
 	struct hs_exception_frame frame;
-	enum hs_status st = hs_vm_retire(vm, err);
+	struct hs_cpu_state at_call;
+	enum hs_status st = hs_vm_rewind_access(vm, exit, err);
 
 	if (st) {
 		return st;
 	}
+	at_call = vm->cpu;
 	event->kind = HS_EVENT_CRASHED;
 	if (hs_exception_frame_rewind(&phys, &vm->cpu, &frame, NULL)) {
 		hs_crash_of_bad_call(&scene, HS_PORT_EXCEPTION, vm->cpu.gpr[HS_RSP], "no exception frame",
@@ -124,9 +63,15 @@ static enum hs_status crash_of_exception(struct hs_vm *vm, struct hs_event *even
 	/* A step in progress had TF set in the CPU, never in the guest: what the CPU pushed is not the guest's. */
 	vm->cpu.rflags &= ~RFLAGS_TF;
 	vm->dirty |= HS_STATE_CORE;
-	st = hs_vm_flush(vm, err);
+	if (hs_vm_flush(vm, NULL)) {
+		/* The guest may have made the frame up of what no CPU accepts. */
+		vm->cpu = at_call;
+		hs_crash_of_bad_call(&scene, HS_PORT_EXCEPTION, vm->cpu.gpr[HS_RSP], "an impossible exception frame",
+				     &event->crash);
+		return HS_OK;
+	}
 	hs_crash_of_exception(&scene, &frame, &event->crash);
-	return st;
+	return HS_OK;
 }
 
 static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, enum hs_bus_action action,
@@ -143,16 +88,16 @@ static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, e
 		event->exit_status = (int)value;
 		return hs_vm_retire(vm, err);
 	case HS_BUS_EXCEPTION:
-		return crash_of_exception(vm, event, err);
+		return crash_of_exception(vm, exit, event, err);
 	case HS_BUS_ABORT:
-		st = rewind_access(vm, exit, err);
+		st = hs_vm_rewind_access(vm, exit, err);
 		event->kind = HS_EVENT_CRASHED;
 		hs_crash_of_abort(&scene, vm->bus.abort_text, &event->crash);
 		vm->bus.abort_length = 0;
 		vm->bus.abort_text[0] = '\0';
 		return st;
 	case HS_BUS_BAD_PRINT:
-		st = rewind_access(vm, exit, err);
+		st = hs_vm_rewind_access(vm, exit, err);
 		event->kind = HS_EVENT_CRASHED;
 		hs_crash_of_bad_call(&scene, exit->port, value, "no readable text of at most 64 KiB", &event->crash);
 		return st;

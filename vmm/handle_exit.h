@@ -23,8 +23,6 @@ enum hs_turn {
 HS_MUST_CHECK enum hs_status hs_vm_handle_exit(struct hs_vm *vm, const struct hs_exit *exit,
 					       const struct hs_debug_request *armed, enum hs_turn *ret,
 					       struct hs_event *event, struct hs_error *err);
-/** Retire the access that the CPU is in the middle of, so that its registers are those after the instruction. */
-HS_MUST_CHECK enum hs_status hs_vm_retire(struct hs_vm *vm, struct hs_error *err);
 /** Make *event a stop at a breakpoint that rip is at. */
 void hs_vm_breakpoint_event(struct hs_vm *vm, const struct hs_breakpoint *breakpoint, struct hs_event *event);
 

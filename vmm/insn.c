@@ -9,6 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#define RFLAGS_DF (1ull << 10)
+
+/* How far back decoding starts to find an instruction by its end: some 16 instructions, of which few disagree. */
+#define SWEEP_BYTES 64u
+
 struct decoded {
 	ZydisDecodedInstruction insn;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
@@ -78,6 +83,14 @@ static uint64_t segment_base(const struct hs_cpu_state *cpu, ZydisRegister reg)
 	return 0;
 }
 
+/* A push writes below the stack pointer that it finds. */
+static bool is_push(const ZydisDecodedOperand *operand)
+{
+	return operand->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+	       (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
+	       ZydisRegisterGetId(operand->mem.base) == ZydisRegisterGetId(ZYDIS_REGISTER_RSP);
+}
+
 /* The linear address of a memory operand, before the instruction executes (SDM vol. 1 3.7.5). */
 static uint64_t operand_address(const struct hs_cpu_state *cpu, const struct decoded *decoded,
 				const ZydisDecodedOperand *operand, uint64_t gva)
@@ -93,10 +106,7 @@ static uint64_t operand_address(const struct hs_cpu_state *cpu, const struct dec
 	if (operand->mem.index != ZYDIS_REGISTER_NONE) {
 		address += general_register(cpu, operand->mem.index) * operand->mem.scale;
 	}
-	/* A push writes below the stack pointer that it finds. */
-	if (operand->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
-	    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
-	    ZydisRegisterGetId(operand->mem.base) == ZydisRegisterGetId(ZYDIS_REGISTER_RSP)) {
+	if (is_push(operand)) {
 		address -= operand->size / 8;
 		bits = decoded->insn.stack_width;
 	}
@@ -153,6 +163,67 @@ static void find_port(const struct hs_cpu_state *cpu, const struct decoded *deco
 	if (decoded->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
 		insn->port = (uint16_t)decoded->operands[0].imm.value.u;
 	}
+	insn->port_bytes = (uint8_t)(decoded->operands[1].size / 8);
+}
+
+/* Pointers that the instruction moves besides reading or writing through them. */
+static void find_pointers(const struct decoded *decoded, struct hs_insn *insn)
+{
+	bool string = decoded->insn.meta.category == ZYDIS_CATEGORY_STRINGOP ||
+		      decoded->insn.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+
+	for (ZyanU8 i = 0; i < decoded->insn.operand_count; i++) {
+		const ZydisDecodedOperand *operand = &decoded->operands[i];
+		ZyanI8 base;
+
+		if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY) {
+			continue;
+		}
+		base = ZydisRegisterGetId(operand->mem.base);
+		if (string && (base == HS_RSI || base == HS_RDI)) {
+			insn->moves_si |= base == HS_RSI;
+			insn->moves_di |= base == HS_RDI;
+			insn->string_bytes = (uint8_t)(operand->size / 8);
+		}
+		if (is_push(operand)) {
+			insn->push_bytes = (uint8_t)(operand->size / 8);
+		}
+	}
+}
+
+static bool may_branch(ZydisInstructionCategory category)
+{
+	switch (category) {
+	case ZYDIS_CATEGORY_CALL:
+	case ZYDIS_CATEGORY_COND_BR:
+	case ZYDIS_CATEGORY_UNCOND_BR:
+	case ZYDIS_CATEGORY_RET:
+	case ZYDIS_CATEGORY_INTERRUPT:
+	case ZYDIS_CATEGORY_SYSCALL:
+	case ZYDIS_CATEGORY_SYSRET:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void find_target(const struct hs_cpu_state *cpu, const struct decoded *decoded, uint64_t gva,
+			struct hs_insn *insn)
+{
+	const ZydisDecodedOperand *operand = &decoded->operands[0];
+	ZyanU64 target;
+
+	if (!insn->branches || decoded->insn.operand_count == 0) {
+		return;
+	}
+	if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER) {
+		insn->target_known = true;
+		insn->target = general_register(cpu, operand->reg.value);
+	} else if (operand->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && operand->imm.is_relative &&
+		   ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(&decoded->insn, operand, gva, &target))) {
+		insn->target_known = true;
+		insn->target = target;
+	}
 }
 
 static bool decode_bytes(const struct hs_cpu_state *cpu, const uint8_t *bytes, size_t length, uint64_t gva,
@@ -171,7 +242,11 @@ static bool decode_bytes(const struct hs_cpu_state *cpu, const uint8_t *bytes, s
 	ret->is_pushf = decoded.insn.mnemonic == ZYDIS_MNEMONIC_PUSHF ||
 			decoded.insn.mnemonic == ZYDIS_MNEMONIC_PUSHFD ||
 			decoded.insn.mnemonic == ZYDIS_MNEMONIC_PUSHFQ;
+	ret->is_syscall = decoded.insn.mnemonic == ZYDIS_MNEMONIC_SYSCALL;
+	ret->branches = may_branch(decoded.insn.meta.category);
 	find_port(cpu, &decoded, ret);
+	find_pointers(&decoded, ret);
+	find_target(cpu, &decoded, gva, ret);
 	find_accesses(cpu, &decoded, gva, ret);
 	return true;
 }
@@ -216,22 +291,70 @@ void hs_insn_text(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs
 	}
 }
 
-bool hs_insn_before(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
-		    bool (*wanted)(void *ctx, const struct hs_insn *insn), void *ctx, hs_gva *ret_start,
-		    struct hs_insn *ret)
+static void add_to(struct hs_cpu_state *cpu, enum hs_gpr reg, uint64_t amount)
 {
-	for (uint64_t length = 1; length <= HS_INSN_BYTES_MAX && length <= gva.v; length++) {
-		hs_gva start = hs_gva_of(gva.v - length);
-		struct hs_insn insn;
+	cpu->gpr[reg] += amount;
+	if (!is_64bit(cpu)) {
+		cpu->gpr[reg] &= UINT32_MAX;
+	}
+}
 
-		if (hs_insn_decode(phys, cpu, start, &insn, NULL) == HS_OK && insn.length == length &&
-		    wanted(ctx, &insn)) {
-			*ret_start = start;
-			*ret = insn;
-			return true;
+void hs_insn_undo(const struct hs_insn *insn, struct hs_cpu_state *cpu)
+{
+	uint64_t back = cpu->rflags & RFLAGS_DF ? insn->string_bytes : -(uint64_t)insn->string_bytes;
+
+	add_to(cpu, HS_RSP, insn->push_bytes);
+	if (insn->moves_si) {
+		add_to(cpu, HS_RSI, back);
+	}
+	if (insn->moves_di) {
+		add_to(cpu, HS_RDI, back);
+	}
+	if (insn->repeats) {
+		add_to(cpu, HS_RCX, 1);
+	}
+}
+
+/* For each length of an instruction that ends before gva: how many starts before it lead to it. */
+static void count_starts(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva, unsigned int *ret)
+{
+	for (uint64_t back = 1; back <= SWEEP_BYTES && back <= gva.v; back++) {
+		uint64_t at = gva.v - back;
+		struct hs_insn insn = { .length = 0 };
+
+		while (at < gva.v && hs_insn_decode(phys, cpu, hs_gva_of(at), &insn, NULL) == HS_OK) {
+			at += insn.length;
+		}
+		if (at == gva.v) {
+			ret[insn.length]++;
 		}
 	}
-	return false;
+}
+
+bool hs_insn_before(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
+		    bool (*wanted)(void *ctx, const struct hs_insn *insn), void *ctx, struct hs_cpu_state *ret)
+{
+	unsigned int starts[HS_INSN_BYTES_MAX + 1] = { 0 };
+	unsigned int most = 0;
+
+	count_starts(phys, cpu, gva, starts);
+	for (uint64_t length = 1; length <= HS_INSN_BYTES_MAX && length <= gva.v; length++) {
+		struct hs_cpu_state before = *cpu;
+		struct hs_insn insn;
+
+		before.rip = gva.v - length;
+		/* Of two that are as good the longer: the other one is it without its prefix. */
+		if (starts[length] < most || hs_insn_decode(phys, cpu, hs_gva_of(before.rip), &insn, NULL) ||
+		    insn.length != length) {
+			continue;
+		}
+		hs_insn_undo(&insn, &before);
+		if (hs_insn_decode(phys, &before, hs_gva_of(before.rip), &insn, NULL) == HS_OK && wanted(ctx, &insn)) {
+			most = starts[length];
+			*ret = before;
+		}
+	}
+	return most > 0;
 }
 
 bool hs_insn_canonical(uint64_t address)

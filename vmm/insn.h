@@ -30,10 +30,18 @@ struct hs_insn_access {
 
 struct hs_insn {
 	uint8_t length;
-	bool repeats; /* a string instruction with a rep prefix: each iteration advances by one element */
+	bool repeats;      /* a string instruction with a rep prefix: each iteration advances by one element */
+	bool branches;     /* it may go elsewhere than to the next instruction without an exception */
+	bool target_known; /* of branches: to target, rather than to what lies in memory */
+	uint64_t target;
 	bool is_pushf;
-	bool is_out;   /* out or outs */
-	uint16_t port; /* of is_out: the immediate or DX */
+	bool is_syscall;
+	bool is_out;             /* out or outs */
+	uint16_t port;           /* of is_out: the immediate or DX */
+	uint8_t port_bytes;      /* of is_out */
+	bool moves_si, moves_di; /* a string instruction: by string_bytes an iteration, as RFLAGS.DF says */
+	uint8_t string_bytes;
+	uint8_t push_bytes; /* by which it moves the stack pointer down */
 	size_t access_count;
 	struct hs_insn_access accesses[HS_INSN_ACCESSES_MAX];
 };
@@ -48,12 +56,24 @@ HS_MUST_CHECK enum hs_status hs_insn_decode(const struct hs_phys *phys, const st
 void hs_insn_text(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva, char *ret, size_t size);
 
 /**
- * The shortest instruction that ends right before gva and satisfies wanted(): for exits that come after the
- * instruction. False when none does; *ret_start and *ret are filled only on success.
+ * The general registers before an instruction, from those after it, as far as it has moved the stack pointer or, by
+ * one iteration, the pointers of a string instruction.
+ */
+void hs_insn_undo(const struct hs_insn *insn, struct hs_cpu_state *cpu);
+
+/**
+ * The instruction that ends right before gva and satisfies wanted(): for exits that come after the instruction.
+ *
+ * x86 code cannot be read backwards; but decoded forwards from anywhere it soon falls into step with the real
+ * instructions. So of several candidates, that one is taken which most starts before it lead to.
+ *
+ * @param cpu     the registers after it
+ * @param wanted  is given each candidate, as decoded with the registers before it (hs_insn_undo())
+ * @param ret     the registers before it, rip included; filled only on success
+ * @return false when there is none
  */
 bool hs_insn_before(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
-		    bool (*wanted)(void *ctx, const struct hs_insn *insn), void *ctx, hs_gva *ret_start,
-		    struct hs_insn *ret);
+		    bool (*wanted)(void *ctx, const struct hs_insn *insn), void *ctx, struct hs_cpu_state *ret);
 
 /** True when [address, address + bytes) is canonical for a 48-bit guest-virtual address space. */
 bool hs_insn_canonical(uint64_t address);

@@ -6,11 +6,12 @@
 #include "base/error.h"
 #include "vmm/handle_exit.h"
 #include "vmm/insn.h"
+#include "vmm/rewind.h"
+#include "vmm/trap_flag.h"
 #include "vmm/vm_private.h"
 
 #include <hindsight/paging.h>
 
-#define RFLAGS_TF (1ull << 8)
 #define RFLAGS_DF (1ull << 10)
 
 /* Run once with the given request. */
@@ -44,7 +45,7 @@ static enum hs_status turn_free(struct hs_vm *vm, enum hs_turn *ret, struct hs_e
 		st = hs_vm_fetch(vm, HS_STATE_CORE, err);
 	}
 	if (!st) {
-		st = hs_debug_arm(&vm->debug, &phys, &vm->cpu, &request, err);
+		st = hs_debug_arm(&vm->debug, &phys, &vm->cpu, false, &request, err);
 	}
 	if (st) {
 		return st;
@@ -54,77 +55,109 @@ static enum hs_status turn_free(struct hs_vm *vm, enum hs_turn *ret, struct hs_e
 	return st ? st : hs_vm_handle_exit(vm, &exit, &request, ret, event, err);
 }
 
-/* After a step: take TF out of what a pushf has pushed, and see which watchpoint the instruction touched. */
-static enum hs_status after_step(struct hs_vm *vm, const struct hs_insn *insn, const struct hs_cpu_state *before,
-				 enum hs_turn *ret, struct hs_event *event, struct hs_error *err)
+/* One instruction that is executed alone. */
+struct step {
+	struct hs_insn insn; /* length 0: it does not decode, so it faults and touches nothing */
+	struct hs_cpu_state before;
+};
+
+static void hide_trap_flag(struct hs_vm *vm, const struct step *step)
 {
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+
+	if (hs_trap_flag_hide(&phys, &step->insn, &step->before, &vm->cpu)) {
+		vm->dirty |= HS_STATE_CORE;
+	}
+}
+
+/* See which watchpoint the instruction has touched. */
+static void after_step(struct hs_vm *vm, const struct step *step, enum hs_turn *ret, struct hs_event *event)
+{
+	const struct hs_cpu_state *before = &step->before;
+	const struct hs_insn *insn = &step->insn;
+	uint64_t iterations = before->gpr[HS_RCX] - vm->cpu.gpr[HS_RCX];
 	const struct hs_breakpoint *watch;
-	uint64_t iterations;
-	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
 
-	if (st) {
-		return st;
+	if (!insn->repeats && !insn->branches && vm->cpu.rip != before->rip + insn->length) {
+		return; /* an exception came instead */
 	}
-	if (insn->is_pushf && !(before->rflags & RFLAGS_TF)) {
-		hs_gva high_byte = hs_gva_of(vm->cpu.gpr[HS_RSP] + vm->cpu.seg[HS_SS].base + 1);
-		uint8_t flags;
-		size_t length;
-
-		if (hs_vm_mem_read(vm, high_byte, &flags, 1, &length, NULL) == HS_OK && (flags & 1)) {
-			flags &= (uint8_t)~1u;
-			(void)!hs_vm_mem_write(vm, high_byte, &flags, 1, NULL);
-		}
-	}
-	iterations = before->gpr[HS_RCX] - vm->cpu.gpr[HS_RCX];
 	watch = hs_debug_touched(&vm->debug, insn, iterations, before->rflags & RFLAGS_DF);
 	if (watch) {
 		*ret = HS_TURN_EVENT;
 		event->kind = HS_EVENT_WATCHPOINT;
 		event->breakpoint = *watch;
 	}
-	return HS_OK;
+}
+
+/* Run the backend for a step. A string instruction's port accesses are one step all together. */
+static enum hs_status run_step(struct hs_vm *vm, struct hs_exit *exit, enum hs_turn *ret, struct hs_event *event,
+			       struct hs_error *err)
+{
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+	struct hs_debug_request request;
+	enum hs_status st = hs_debug_arm(&vm->debug, &phys, &vm->cpu, true, &request, err);
+
+	if (st) {
+		return st;
+	}
+	st = run_backend(vm, &request, exit, err);
+	hs_debug_disarm(&vm->debug, &phys);
+	if (!st) {
+		st = hs_vm_handle_exit(vm, exit, &request, ret, event, err);
+	}
+	while (!st && *ret == HS_TURN_STEP && exit->left > 0) {
+		st = run_backend(vm, &request, exit, err);
+		if (!st) {
+			st = hs_vm_handle_exit(vm, exit, &request, ret, event, err);
+		}
+	}
+	return st;
 }
 
 /* Execute one instruction. */
 static enum hs_status turn_step(struct hs_vm *vm, enum hs_turn *ret, struct hs_event *event, struct hs_error *err)
 {
-	const struct hs_debug_request request = { .step = true };
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
-	struct hs_insn insn = { .length = 0 };
-	struct hs_cpu_state before;
+	struct step step = { .insn = { .length = 0 } };
 	struct hs_exit exit;
 	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
 
 	if (st) {
 		return st;
 	}
-	before = vm->cpu;
-	vm->debug.planted_count = 0;
-	/* What does not decode faults, and touches nothing. */
-	(void)!hs_insn_decode(&phys, &before, hs_gva_of(before.rip), &insn, NULL);
-	st = run_backend(vm, &request, &exit, err);
-	if (!st) {
-		st = hs_vm_handle_exit(vm, &exit, &request, ret, event, err);
-	}
-	if (st || *ret != HS_TURN_STEP) {
-		return st;
-	}
-	if (exit.kind != HS_EXIT_STEPPED) {
+	step.before = vm->cpu;
+	(void)!hs_insn_decode(&phys, &step.before, hs_gva_of(step.before.rip), &step.insn, NULL);
+	st = run_step(vm, &exit, ret, event, err);
+	if (!st && *ret == HS_TURN_STEP && exit.kind != HS_EXIT_STEPPED) {
 		st = hs_vm_retire(vm, err);
 	}
-	return st ? st : after_step(vm, &insn, &before, ret, event, err);
+	if (!st) {
+		st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+	}
+	if (st) {
+		return st;
+	}
+	hide_trap_flag(vm, &step);
+	if (*ret == HS_TURN_STEP) {
+		after_step(vm, &step, ret, event);
+	}
+	return HS_OK;
 }
 
 /* One instruction for sure: an int3 that was handed to the guest is not one yet. */
 static enum hs_status step(struct hs_vm *vm, enum hs_turn *ret, struct hs_event *event, struct hs_error *err)
 {
+	bool was_at_breakpoint = vm->at_breakpoint;
 	enum hs_status st;
 
+	vm->at_breakpoint = false;
 	do {
 		st = turn_step(vm, ret, event, err);
 	} while (!st && *ret == HS_TURN_AGAIN);
-	vm->at_breakpoint = vm->at_breakpoint && st == HS_OK && *ret == HS_TURN_EVENT &&
-			    event->kind == HS_EVENT_INTERRUPTED;
+	/* Interrupted before it was executed. */
+	if (!st && *ret == HS_TURN_EVENT && event->kind == HS_EVENT_INTERRUPTED) {
+		vm->at_breakpoint = was_at_breakpoint;
+	}
 	return st;
 }
 

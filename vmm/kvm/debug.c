@@ -53,7 +53,6 @@ enum hs_status hs_kvm_set_debug(struct hs_backend *backend, const struct hs_debu
 	if (request->step) {
 		debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
 	}
-	backend->step = request->step;
 	/* A step is armed by TF in the CPU's flags, which popf, iret and KVM's own emulator load without it. */
 	if (!request->step && memcmp(&debug, &backend->debug, sizeof(debug)) == 0) {
 		return HS_OK;
@@ -78,8 +77,12 @@ enum hs_status hs_kvm_inject_int3(struct hs_backend *backend, struct hs_error *e
 	if (st) {
 		return st;
 	}
-	backend->regs.rip += 1; /* int3 is one byte, and #BP is a trap */
-	backend->regs_dirty = true;
+	/* int3 is one byte, and #BP is a trap. A CPU whose int3 KVM has intercepted moves rip itself when it injects the
+	 * exception (svm.c and vmx.c, *_inject_exception(): soft exceptions come with the length of their instruction). */
+	if (backend->run->exit_reason != KVM_EXIT_DEBUG) {
+		backend->regs.rip += 1;
+		backend->regs_dirty = true;
+	}
 	st = hs_kvm_push_registers(backend, err);
 	if (st) {
 		return st;

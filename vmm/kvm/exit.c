@@ -35,6 +35,7 @@ static void decode_io(struct hs_backend *backend, struct hs_exit *ret)
 	}
 	backend->io_index++;
 	backend->io_left--;
+	ret->left = backend->io_left;
 }
 
 void hs_kvm_port_in(struct hs_backend *backend, uint32_t value)
@@ -56,6 +57,7 @@ static void decode_mmio(struct hs_backend *backend, struct hs_exit *ret)
 	ret->gpa = run->mmio.phys_addr;
 	ret->size = (uint8_t)run->mmio.len;
 	ret->is_write = run->mmio.is_write;
+	ret->written = hs_get_le64(run->mmio.data);
 	backend->io_pending = true;
 	for (size_t i = 0; i < backend->slot_count; i++) {
 		const struct hs_kvm_slot *slot = &backend->slots[i];
@@ -94,11 +96,29 @@ static void decode_debug(struct hs_backend *backend, struct hs_exit *ret)
 	ret->kind = HS_EXIT_STEPPED;
 }
 
+/* What KVM means by its internal errors (api.rst 5, kvm_run.internal). */
+static const char *failure_of(uint32_t suberror)
+{
+	switch (suberror) {
+	case KVM_INTERNAL_ERROR_EMULATION:
+		return "KVM cannot execute an instruction";
+	case KVM_INTERNAL_ERROR_SIMUL_EX:
+		return "two exceptions came at once";
+	case KVM_INTERNAL_ERROR_DELIVERY_EV:
+		return "an exception could not be delivered to the guest";
+	case KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON:
+		return "the CPU left the guest for a reason that KVM does not know";
+	default:
+		return "an internal error of KVM";
+	}
+}
+
 static void decode_internal(struct hs_backend *backend, struct hs_exit *ret)
 {
 	const struct kvm_run *run = backend->run;
 
 	ret->kind = HS_EXIT_INTERNAL;
+	ret->failure = failure_of(run->internal.suberror);
 	ret->code = run->internal.suberror;
 	ret->detail = run->internal.ndata > 0 ? run->internal.data[0] : 0;
 	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
@@ -140,10 +160,12 @@ enum hs_status hs_kvm_decode_exit(struct hs_backend *backend, struct hs_exit *re
 		decode_internal(backend, &exit);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
+		exit.failure = "the CPU does not take the guest's state";
 		exit.code = KVM_EXIT_FAIL_ENTRY;
 		exit.detail = run->fail_entry.hardware_entry_failure_reason;
 		break;
 	default:
+		exit.failure = "KVM gave the guest up";
 		exit.code = run->exit_reason;
 		break;
 	}

@@ -33,7 +33,6 @@ struct hs_backend {
 
 	struct kvm_guest_debug debug; /* as last given to KVM */
 	size_t watch_of_slot[4];      /* index of the watchpoint in each debug register */
-	bool step;
 
 	/* A string in or out is one KVM exit and count port accesses. */
 	uint32_t io_left;

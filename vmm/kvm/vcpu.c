@@ -12,6 +12,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Runs that one instruction may need to be completed: two pages for each of 1024 iterations. */
+#define COMPLETE_RUNS_MAX 4096u
+
 /*
  * KVM_RUN is left early only by a signal. immediate_exit closes the window in which the signal arrives before the ioctl
  * (api.rst 5, kvm_run.immediate_exit), and the handler has nothing to do: that there is one makes the ioctl return.
@@ -60,24 +63,15 @@ static bool take_interrupt(struct hs_backend *backend)
  */
 static enum hs_status flush_registers(struct hs_backend *backend, struct hs_error *err)
 {
-	enum hs_status st;
-
-	if (!backend->regs_dirty) {
-		return HS_OK;
+	if (!backend->sync_regs) {
+		return hs_kvm_push_registers(backend, err);
 	}
-	if (backend->sync_regs && !backend->step) {
+	if (backend->regs_dirty) {
 		backend->run->s.regs.regs = backend->regs;
 		backend->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
 		backend->regs_dirty = false;
-		return HS_OK;
 	}
-	st = hs_kvm_push_registers(backend, err);
-	/* KVM arms TF for the rip it saw at KVM_SET_GUEST_DEBUG; a write of rflags elsewhere drops it (x86.c,
-	 * __kvm_set_rflags), so a changed rip needs the request again. */
-	if (!st && backend->step && ioctl(backend->vcpu_fd, KVM_SET_GUEST_DEBUG, &backend->debug)) {
-		return hs_error_os(err, errno, "KVM refused to single-step");
-	}
-	return st;
+	return HS_OK;
 }
 
 /* One KVM_RUN: 0 after an exit, EINTR, or another errno. Registers are in the cache or stale afterwards. */
@@ -104,6 +98,7 @@ enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struc
 	static pthread_once_t kick_once = PTHREAD_ONCE_INIT;
 	enum hs_status st;
 	int failure;
+	bool again;
 
 	pthread_once(&kick_once, install_kick);
 	if (backend->io_left > 0) {
@@ -116,21 +111,32 @@ enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struc
 	/* Signals that are not ours (a terminal's size, a child) end KVM_RUN as well, and mean nothing here. */
 	do {
 		failure = run_once(backend);
-		if (failure == EINTR && take_interrupt(backend)) {
+		again = failure == EINTR || failure == EAGAIN;
+		if (again && take_interrupt(backend)) {
 			*ret = (struct hs_exit){ .kind = HS_EXIT_INTERRUPTED };
 			return HS_OK;
 		}
-	} while (failure == EINTR || failure == EAGAIN);
+	} while (again);
 	if (failure) {
 		return hs_error_set(err, HS_ERR_BACKEND, failure, 0, "KVM cannot run the CPU: %s", strerror(failure));
 	}
 	return hs_kvm_decode_exit(backend, ret, err);
 }
 
+/* Leave immediate_exit as an interrupt wants it. In this order, or one that comes right now would be lost. */
+static void clear_immediate_exit(struct hs_backend *backend)
+{
+	((volatile struct kvm_run *)backend->run)->immediate_exit = 0;
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&backend->interrupt_wanted)) {
+		((volatile struct kvm_run *)backend->run)->immediate_exit = 1;
+	}
+}
+
 enum hs_status hs_kvm_complete(struct hs_backend *backend, struct hs_error *err)
 {
 	enum hs_status st;
-	int failure;
+	int failure = 0;
 
 	backend->io_left = 0;
 	if (!backend->io_pending) {
@@ -140,11 +146,15 @@ enum hs_status hs_kvm_complete(struct hs_backend *backend, struct hs_error *err)
 	if (st) {
 		return st;
 	}
-	backend->run->immediate_exit = 1;
-	failure = run_once(backend);
-	if (!atomic_load(&backend->interrupt_wanted)) {
-		backend->run->immediate_exit = 0;
+	/* An access to two pages, of 16 bytes, or to read and then write, is several exits, and so is each iteration of
+	 * a repeated read until KVM's emulator comes up for air, which it does after 1024. */
+	for (unsigned int i = 0; backend->io_pending && i < COMPLETE_RUNS_MAX; i++) {
+		((volatile struct kvm_run *)backend->run)->immediate_exit = 1;
+		failure = run_once(backend);
+		backend->io_pending = failure == 0 && (backend->run->exit_reason == KVM_EXIT_MMIO ||
+						       backend->run->exit_reason == KVM_EXIT_IO);
 	}
+	clear_immediate_exit(backend);
 	if (failure && failure != EINTR) {
 		return hs_error_set(err, HS_ERR_BACKEND, failure, 0, "KVM cannot complete a port access: %s",
 				    strerror(failure));

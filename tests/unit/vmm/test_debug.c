@@ -82,7 +82,7 @@ static void put_byte(struct scene *scene, uint64_t gpa, uint8_t byte)
 
 static void arm(struct scene *scene)
 {
-	assert_int_equal(hs_debug_arm(&scene->debug, &scene->phys, &scene->cpu, &scene->request, NULL), HS_OK);
+	assert_int_equal(hs_debug_arm(&scene->debug, &scene->phys, &scene->cpu, false, &scene->request, NULL), HS_OK);
 }
 
 static void test_debug_planted_byte_is_there_only_while_armed(void **state)
@@ -100,6 +100,27 @@ static void test_debug_planted_byte_is_there_only_while_armed(void **state)
 	assert_int_equal(byte_at(scene, MEMORY + 16), 0x55);
 	assert_true(hs_debug_was_planted(&scene->debug, hs_gva_of(MEMORY + 16)));
 	assert_false(hs_debug_was_planted(&scene->debug, hs_gva_of(MEMORY + 17)));
+}
+
+static void test_debug_step_is_armed_but_for_its_own_address_and_watchpoints(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->debug.abilities = pvm;
+	put_byte(scene, MEMORY, 0x55);
+	put_byte(scene, MEMORY + 16, 0x66);
+	assert_int_equal(insert(scene, HS_BREAK_SOFTWARE, MEMORY, 1), HS_OK);
+	assert_int_equal(insert(scene, HS_BREAK_SOFTWARE, MEMORY + 16, 1), HS_OK);
+	assert_int_equal(insert(scene, HS_WATCH_WRITE, MEMORY + 32, 4), HS_OK);
+	scene->cpu.rip = MEMORY;
+	assert_int_equal(hs_debug_arm(&scene->debug, &scene->phys, &scene->cpu, true, &scene->request, NULL), HS_OK);
+	scene->cpu.rip = 0;
+	assert_true(scene->request.step);
+	assert_int_equal(scene->request.watch_count, 0);
+	assert_int_equal(byte_at(scene, MEMORY), 0x55);
+	assert_int_equal(byte_at(scene, MEMORY + 16), 0xCC);
+	hs_debug_disarm(&scene->debug, &scene->phys);
+	assert_int_equal(byte_at(scene, MEMORY + 16), 0x66);
 }
 
 static void test_debug_what_the_guest_wrote_over_a_planted_byte_stays(void **state)
@@ -252,6 +273,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_debug_planted_byte_is_there_only_while_armed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_debug_step_is_armed_but_for_its_own_address_and_watchpoints, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_debug_what_the_guest_wrote_over_a_planted_byte_stays, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_debug_two_kinds_at_one_address_plant_once_and_restore, setup,

@@ -241,17 +241,69 @@ static bool is_out_to_69(void *ctx, const struct hs_insn *insn)
 static void test_insn_before_finds_the_instruction_that_fits(void **state)
 {
 	struct scene *scene = *state;
-	struct hs_insn insn;
-	hs_gva start;
+	struct hs_cpu_state before;
 
 	set_mode(scene, true);
 	scene->cpu.gpr[HS_RDX] = 0x42;
 	/* out %eax, $0x69 ends in a byte that could be read as something else, with an out to DX before it. */
 	put(scene, "\xef\x90\xe7\x69\xff\xff", 6);
-	assert_true(hs_insn_before(&scene->phys, &scene->cpu, hs_gva_of(CODE + 4), is_out_to_69, NULL, &start, &insn));
-	assert_int_equal(start.v, CODE + 2);
-	assert_int_equal(insn.length, 2);
-	assert_false(hs_insn_before(&scene->phys, &scene->cpu, hs_gva_of(CODE + 1), is_out_to_69, NULL, &start, &insn));
+	assert_true(hs_insn_before(&scene->phys, &scene->cpu, hs_gva_of(CODE + 4), is_out_to_69, NULL, &before));
+	assert_int_equal(before.rip, CODE + 2);
+	assert_false(hs_insn_before(&scene->phys, &scene->cpu, hs_gva_of(CODE + 1), is_out_to_69, NULL, &before));
+}
+
+static bool writes_8000(void *ctx, const struct hs_insn *insn)
+{
+	(void)ctx;
+	return insn->access_count > 0 && insn->accesses[0].write && insn->accesses[0].address == 0x8000;
+}
+
+/* Put code there and look for what has written 0x8000 right before its end. */
+static uint64_t find_writer(struct scene *scene, const char *code, size_t length, struct hs_cpu_state *before)
+{
+	put(scene, code, length);
+	assert_true(hs_insn_before(&scene->phys, &scene->cpu, hs_gva_of(CODE + length), writes_8000, NULL, before));
+	return before->rip - CODE;
+}
+
+static void test_insn_before_sees_prefixes_and_long_opcodes(void **state)
+{
+	struct scene *scene = *state;
+	struct hs_cpu_state before;
+
+	set_mode(scene, true);
+	scene->cpu.gpr[HS_RBX] = 0x7ff0;
+	/* mov %rax, 16(%rbx): without its first byte it is mov %eax, 16(%rbx). */
+	assert_int_equal(find_writer(scene, "\x90\x90\x48\x89\x43\x10", 6, &before), 2);
+	/* movups %xmm0, 16(%rbx): without its first byte it is adc %eax, 16(%rbx). */
+	assert_int_equal(find_writer(scene, "\x31\xc0\x0f\x11\x43\x10", 6, &before), 2);
+	/* xor %ecx, %ecx; inc %ecx; mov %eax, 16(%rbx): what could be a prefix of it is the end of another one. */
+	assert_int_equal(find_writer(scene, "\x31\xc9\xff\xc1\x89\x43\x10", 7, &before), 4);
+}
+
+static void test_insn_before_takes_back_what_a_push_or_a_string_instruction_moved(void **state)
+{
+	struct scene *scene = *state;
+	struct hs_cpu_state before;
+
+	set_mode(scene, true);
+	scene->cpu.gpr[HS_RSP] = 0x8000;
+	assert_int_equal(find_writer(scene, "\x90\x50", 2, &before), 1); /* push %rax */
+	assert_int_equal(before.gpr[HS_RSP], 0x8008);
+	scene->cpu.gpr[HS_RDI] = 0x8004;
+	scene->cpu.gpr[HS_RSI] = 0x7004;
+	scene->cpu.gpr[HS_RCX] = 0;
+	assert_int_equal(find_writer(scene, "\x90\xf3\xa5", 3, &before), 1); /* rep movsl */
+	assert_int_equal(before.gpr[HS_RDI], 0x8000);
+	assert_int_equal(before.gpr[HS_RSI], 0x7000);
+	assert_int_equal(before.gpr[HS_RCX], 1);
+	scene->cpu.rflags |= 0x400; /* DF */
+	scene->cpu.gpr[HS_RDI] = 0x7ff8;
+	assert_int_equal(find_writer(scene, "\x90\x48\xab", 3, &before), 1); /* stosq */
+	assert_int_equal(before.gpr[HS_RDI], 0x8000);
+	assert_int_equal(before.gpr[HS_RSI], 0x7004);
+	assert_int_equal(before.gpr[HS_RCX], 0);
+	scene->cpu.rflags &= ~0x400ull;
 }
 
 static void test_insn_at_the_end_of_memory_decodes_what_is_there(void **state)
@@ -282,6 +334,8 @@ int main(void)
 		cmocka_unit_test(test_insn_out_names_its_port),
 		cmocka_unit_test(test_insn_text_is_intel_syntax_and_total),
 		cmocka_unit_test(test_insn_before_finds_the_instruction_that_fits),
+		cmocka_unit_test(test_insn_before_sees_prefixes_and_long_opcodes),
+		cmocka_unit_test(test_insn_before_takes_back_what_a_push_or_a_string_instruction_moved),
 		cmocka_unit_test(test_insn_at_the_end_of_memory_decodes_what_is_there),
 	};
 
