@@ -40,7 +40,8 @@ static bool send_packet(struct server *server, const char *body)
 	return write(server->fd, packet, (size_t)length) == length;
 }
 
-/* Expand the runs of a body, as every client has to (gdb manual, Overview, "run-length encoding"): X*N is N - 29 more X. */
+/* Expand the runs of a body, as every client has to (gdb manual, Overview of the protocol, "run-length encoding"): X*N
+ * is an X and N - 29 more. */
 static bool expand(struct server *server, const char *body, const char *end)
 {
 	size_t length = 0;

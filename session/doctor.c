@@ -144,11 +144,11 @@ static unsigned int advise(const struct hs_probe *probe, const char **ret)
 				"/dev/kvm: load the module: sudo modprobe kvm_intel or kvm_amd; inside a VM, its host "
 				"must offer nested virtualisation";
 		}
-		ret[count++] = "without KVM: scripts/rig run COMMAND runs it on a KVM of its own, in QEMU";
+		ret[count++] = "without KVM: scripts/rig run -- COMMAND runs it on a KVM of its own, in QEMU";
 		return count;
 	}
 	if (probe->paging_32bit == HS_ANSWER_NO) {
-		ret[count++] = "i686 guests: scripts/rig run COMMAND runs them on a KVM of its own, in QEMU";
+		ret[count++] = "i686 guests: scripts/rig run -- COMMAND runs them on a KVM of its own, in QEMU";
 	}
 	if (probe->ns_per_instruction >= EMULATED_NS) {
 		ret[count++] =

@@ -115,8 +115,8 @@ struct hs_target_ops {
 	/** End the guest for good (k, vKill). */
 	void (*kill)(void *ctx);
 	/** Optional (may be NULL): answer a "monitor" command line with text. *ret_text is heap-allocated and
-	 *  transferred. HS_ERR_NOT_FOUND for an unknown command. "help" lists the commands but itself, a line each: name and
-	 *  arguments in 15 columns, then what it does. */
+	 *  transferred. HS_ERR_NOT_FOUND for an unknown command. "help" lists the commands but itself, a line each:
+	 *  name and arguments in 15 columns, then what it does. */
 	enum hs_status (*monitor)(void *ctx, const char *line, char **ret_text, struct hs_error *err);
 };
 
