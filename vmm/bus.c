@@ -5,6 +5,9 @@
 
 #include <hindsight/paging.h>
 
+#include <stdio.h>
+#include <string.h>
+
 /* Registers of the 16550 (National Semiconductor PC16550D, table II), as offsets from HS_PORT_UART. */
 enum { UART_DATA = 0, UART_LCR = 3, UART_LSR = 5, UART_SCRATCH = 7, UART_PORTS = 8 };
 #define UART_LCR_DLAB 0x80u
@@ -53,11 +56,22 @@ static enum hs_bus_action print_string(struct hs_bus *bus, const struct hs_phys 
 	return HS_BUS_CONTINUE;
 }
 
+/* As C writes it: a message goes to a terminal, which would obey what is not text. What does not fit is left out whole. */
 static void append_escaped(struct hs_bus *bus, uint8_t byte)
 {
-	if (bus->abort_length + 1 < sizeof(bus->abort_text)) {
-		bus->abort_text[bus->abort_length++] = byte >= 0x20 && byte < 0x7f ? (char)byte : '?';
-		bus->abort_text[bus->abort_length] = '\0';
+	char text[8];
+	size_t length;
+
+	if (byte >= 0x20 && byte < 0x7f) {
+		length = (size_t)snprintf(text, sizeof(text), "%c", byte);
+	} else if (byte == '\n') {
+		length = (size_t)snprintf(text, sizeof(text), "\\n");
+	} else {
+		length = (size_t)snprintf(text, sizeof(text), "\\x%02x", byte);
+	}
+	if (length < sizeof(bus->abort_text) - bus->abort_length) {
+		memcpy(bus->abort_text + bus->abort_length, text, length + 1);
+		bus->abort_length += length;
 	}
 }
 

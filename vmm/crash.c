@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define EFER_LMA 0x400u
+#define ERROR_CODE_IDT 2u
 
 static void start(const struct hs_crash_scene *scene, enum hs_crash_reason reason, int signal, int code,
 		  struct hs_crash *ret)
@@ -132,6 +133,12 @@ static void describe_protection(const struct hs_crash_scene *scene, const char *
 	uint64_t address;
 	const char *access;
 
+	/* The format of an error code: SDM vol. 3A 6.13. */
+	if (crash->error_code & ERROR_CODE_IDT) {
+		snprintf(crash->text, sizeof(crash->text), "%s: the gate of interrupt 0x%x", name,
+			 (crash->error_code & 0xFFF8u) >> 3);
+		return;
+	}
 	if (crash->error_code) {
 		snprintf(crash->text, sizeof(crash->text), "%s: selector 0x%x", name, crash->error_code & 0xFFF8u);
 		return;

@@ -2,6 +2,7 @@
 /* From one exit of the CPU to what the VM makes of it: nothing, a finished step, or an event. */
 #include "vmm/handle_exit.h"
 
+#include "arch/exception.h"
 #include "vmm/crash.h"
 #include "vmm/exception_frame.h"
 #include "vmm/rewind.h"
@@ -40,12 +41,25 @@ static enum hs_status crash_of_exit(struct hs_vm *vm, const struct hs_exit *exit
 	return st;
 }
 
+/* Where KVM does not intercept the planted byte at CPL 3, the guest gets its exception: #BP behind an int3, #GP at a hlt. */
+static const struct hs_breakpoint *planted_of_exception(struct hs_vm *vm, const struct hs_exception_frame *frame)
+{
+	bool is_int3 = vm->debug.abilities.planted_opcode == OPCODE_INT3;
+	hs_gva at = hs_gva_of(is_int3 ? vm->cpu.rip - 1 : vm->cpu.rip);
+
+	if (frame->vector != (is_int3 ? HS_VECTOR_BP : HS_VECTOR_GP) || !hs_debug_was_planted(&vm->debug, at)) {
+		return NULL;
+	}
+	return hs_debug_at(&vm->debug, at);
+}
+
 /* The frame that the guest's stub has pushed becomes the state of the fault. */
 static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit *exit, struct hs_event *event,
 					 struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	struct hs_crash_scene scene = scene_of(vm, &phys);
+	const struct hs_breakpoint *breakpoint;
 	struct hs_exception_frame frame;
 	struct hs_cpu_state at_call;
 	enum hs_status st = hs_vm_rewind_access(vm, exit, err);
@@ -60,6 +74,10 @@ static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit 
 				     &event->crash);
 		return HS_OK;
 	}
+	breakpoint = planted_of_exception(vm, &frame);
+	if (breakpoint) {
+		vm->cpu.rip = breakpoint->gva.v;
+	}
 	/* A step in progress had TF set in the CPU, never in the guest: what the CPU pushed is not the guest's. */
 	vm->cpu.rflags &= ~RFLAGS_TF;
 	vm->dirty |= HS_STATE_CORE;
@@ -70,7 +88,11 @@ static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit 
 				     &event->crash);
 		return HS_OK;
 	}
-	hs_crash_of_exception(&scene, &frame, &event->crash);
+	if (breakpoint) {
+		hs_vm_breakpoint_event(vm, breakpoint, event);
+	} else {
+		hs_crash_of_exception(&scene, &frame, &event->crash);
+	}
 	return HS_OK;
 }
 

@@ -68,7 +68,7 @@ PRELUDE = r"""
 	out HS_PORT_PRINT, eax
 .endm
 
-/* Map the page at VIRT (2 MiB on amd64, 4 KiB on i686) to a physical address, for ring 3 as well. */
+/* Map the page at VIRT to a physical address, for ring 3 as well. */
 .macro MAP gpa
 	mov AX, \gpa
 	call map_virt
@@ -86,34 +86,35 @@ _start:
 #endif
 	jmp test
 
-/* CX: what to add to a gpa of the scratch region for its gva. DX: the gpa of two free pages of it. */
+/* DX: the gpa of free pages of the scratch region, of which four are taken. CX: what to add to a gpa of it for its gva. */
 take_pages:
 	mov BX, [boot]
 	mov CX, [BX + BOOT_SCRATCH_START]
 	mov SI, CX
 	add SI, [BX + BOOT_SCRATCH_LENGTH]
 	mov DX, [SI - HS_SCRATCH_NEXT_FREE_OFFSET]
-	add dword ptr [SI - HS_SCRATCH_NEXT_FREE_OFFSET], 0x2000
+	add dword ptr [SI - HS_SCRATCH_NEXT_FREE_OFFSET], 0x4000
 	sub CX, [BX + BOOT_SCRATCH_GPA]
 	ret
 
 map_virt:
 	call take_pages
-	lea DI, [CX + DX]
+	mov DI, [BX + BOOT_TABLES_GPA]
+	add DI, CX
+	add CX, DX
+	or AX, 7
 #ifdef __x86_64__
-	or rax, 0x87
-	mov [rdi + 0x1000], rax
+	mov [rcx + 0x2000], rax
+	lea rax, [rdx + 0x2007]
+	mov [rcx + 0x1000], rax
 	lea rax, [rdx + 0x1007]
-	mov [rdi], rax
-	mov rdi, [rbx + BOOT_TABLES_GPA]
+	mov [rcx], rax
 	lea rax, [rdx + 7]
-	mov [rdi + rcx + (VIRT >> 39) * 8], rax
+	mov [rdi + (VIRT >> 39) * 8], rax
 #else
-	or eax, 7
-	mov [edi], eax
-	mov edi, [ebx + BOOT_TABLES_GPA]
+	mov [ecx], eax
 	lea eax, [edx + 7]
-	mov [edi + ecx + (VIRT >> 22) * 4], eax
+	mov [edi + (VIRT >> 22) * 4], eax
 #endif
 	ret
 

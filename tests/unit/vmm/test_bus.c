@@ -139,7 +139,7 @@ static void test_bus_abort_collects_bytes_until_the_mark(void **state)
 	assert_int_equal(out(scene, HS_PORT_ABORT, 4, 'c' << 24 | 'b' << 16 | 'a' << 8 | 3), HS_BUS_CONTINUE);
 	assert_int_equal(out(scene, HS_PORT_ABORT, 4, 'x' << 24 | 'x' << 16 | '\n' << 8 | 1), HS_BUS_CONTINUE);
 	assert_int_equal(out(scene, HS_PORT_ABORT, 4, 0xFF << 16 | 'd' << 8 | 2), HS_BUS_ABORT);
-	assert_string_equal(scene->bus.abort_text, "abc?d");
+	assert_string_equal(scene->bus.abort_text, "abc\\nd");
 }
 
 static void test_bus_abort_text_is_bounded(void **state)
@@ -152,6 +152,21 @@ static void test_bus_abort_text_is_bounded(void **state)
 	}
 	assert_int_equal(out(scene, HS_PORT_ABORT, 4, 0xFF), HS_BUS_ABORT);
 	assert_int_equal(strlen(scene->bus.abort_text), sizeof(scene->bus.abort_text) - 1);
+}
+
+static void test_bus_abort_text_obeys_no_terminal(void **state)
+{
+	struct scene *scene = *state;
+
+	assert_int_equal(out(scene, HS_PORT_ABORT, 4, '[' << 16 | 0x1b << 8 | 2), HS_BUS_CONTINUE);
+	assert_int_equal(out(scene, HS_PORT_ABORT, 4, 0x80u << 24 | 0x7f << 16 | '\r' << 8 | 3), HS_BUS_CONTINUE);
+	assert_int_equal(out(scene, HS_PORT_ABORT, 4, 0xFF), HS_BUS_ABORT);
+	assert_string_equal(scene->bus.abort_text, "\\x1b[\\x0d\\x7f\\x80");
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(out(scene, HS_PORT_ABORT, 4, 1), HS_BUS_CONTINUE);
+	}
+	assert_true(strlen(scene->bus.abort_text) < sizeof(scene->bus.abort_text));
+	assert_null(strchr(scene->bus.abort_text, '?'));
 }
 
 static void test_bus_exits_carry_their_status(void **state)
@@ -189,6 +204,7 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_abort_collects_bytes_until_the_mark, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_abort_text_is_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bus_abort_text_obeys_no_terminal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_exits_carry_their_status, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_unknown_ports_are_reported_in_both_directions, setup,
 						teardown),
