@@ -77,8 +77,9 @@ enum hs_status hs_kvm_inject_int3(struct hs_backend *backend, struct hs_error *e
 	if (st) {
 		return st;
 	}
-	/* int3 is one byte, and #BP is a trap. A CPU whose int3 KVM has intercepted moves rip itself when it injects the
-	 * exception (svm.c and vmx.c, *_inject_exception(): soft exceptions come with the length of their instruction). */
+	/* int3 is one byte, and #BP is a trap. A CPU whose int3 KVM has intercepted moves rip itself when it injects
+	 * the exception (svm.c and vmx.c, *_inject_exception(): soft exceptions come with the length of their
+	 * instruction). */
 	if (backend->run->exit_reason != KVM_EXIT_DEBUG) {
 		backend->regs.rip += 1;
 		backend->regs_dirty = true;
