@@ -56,7 +56,8 @@ static enum hs_bus_action print_string(struct hs_bus *bus, const struct hs_phys 
 	return HS_BUS_CONTINUE;
 }
 
-/* As C writes it: a message goes to a terminal, which would obey what is not text. What does not fit is left out whole. */
+/* As C writes it: a message goes to a terminal, which would obey what is not text. What does not fit is left out
+ * whole. */
 static void append_escaped(struct hs_bus *bus, uint8_t byte)
 {
 	char text[8];

@@ -41,7 +41,8 @@ static enum hs_status crash_of_exit(struct hs_vm *vm, const struct hs_exit *exit
 	return st;
 }
 
-/* Where KVM does not intercept the planted byte at CPL 3, the guest gets its exception: #BP behind an int3, #GP at a hlt. */
+/* Where KVM does not intercept the planted byte at CPL 3, the guest gets its exception: #BP behind an int3, #GP at
+ * a hlt. */
 static const struct hs_breakpoint *planted_of_exception(struct hs_vm *vm, const struct hs_exception_frame *frame)
 {
 	bool is_int3 = vm->debug.abilities.planted_opcode == OPCODE_INT3;

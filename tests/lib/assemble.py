@@ -86,7 +86,8 @@ _start:
 #endif
 	jmp test
 
-/* DX: the gpa of free pages of the scratch region, of which four are taken. CX: what to add to a gpa of it for its gva. */
+/* DX: the gpa of free pages of the scratch region, of which four are taken. CX: what to add to a gpa of it for its
+ * gva. */
 take_pages:
 	mov BX, [boot]
 	mov CX, [BX + BOOT_SCRATCH_START]
