@@ -19,6 +19,10 @@
 /** The program. Returning ends the guest with that exit status (its low byte). argv[argc] is NULL. */
 int main(int argc, char **argv);
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /** The boot information the host passed at entry; valid for the life of the guest. */
 const struct hs_abi_boot *hs_boot_info(void);
 
@@ -148,4 +152,7 @@ char *strstr(const char *string, const char *part);
 char *strcpy(char *__restrict to, const char *__restrict from);
 unsigned long strtoul(const char *string, char **end, int base);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
