@@ -16,6 +16,9 @@
 #define RUN_LEAST 3
 #define RUN_MOST 97
 
+/* Bytes that the encoder looks at together. */
+#define BLOCK 64u
+
 void hs_packet_framer_init(struct hs_packet_framer *framer, size_t limit)
 {
 	*framer = (struct hs_packet_framer){ .state = HS_PACKET_OUTSIDE };
@@ -147,13 +150,39 @@ static size_t run_length(size_t repeats)
 	return run;
 }
 
-/* Encode into at, which has room for 2 * length bytes; returns the bytes used. */
-static size_t encode_payload(uint8_t *at, const uint8_t *payload, size_t length)
+/* Whether the next BLOCK bytes stand for themselves; RUN_LEAST more are looked at. A loop that compilers vectorize. */
+static bool is_plain_block(const uint8_t *bytes)
+{
+	uint8_t special = 0;
+
+	for (size_t i = 0; i < BLOCK; i++) {
+		uint8_t byte = bytes[i];
+
+		special |= (byte == '#') | (byte == '$') | (byte == '*') | (byte == ESCAPE);
+		special |= (byte == bytes[i + 1]) & (byte == bytes[i + 2]) & (byte == bytes[i + RUN_LEAST]);
+	}
+	return !special;
+}
+
+/* Copy blocks that stand for themselves, which is most of the memory that a debugger reads; returns their length. */
+static size_t copy_plain_blocks(uint8_t *at, const uint8_t *payload, size_t length)
+{
+	size_t done = 0;
+
+	while (length - done >= BLOCK + RUN_LEAST && is_plain_block(payload + done)) {
+		memcpy(at + done, payload + done, BLOCK);
+		done += BLOCK;
+	}
+	return done;
+}
+
+/* Encode at most to the end of a run that begins within the first BLOCK bytes; returns the bytes used of at. */
+static size_t encode_block(uint8_t *at, const uint8_t *payload, size_t length, size_t *ret_done)
 {
 	size_t used = 0;
 	size_t i = 0;
 
-	while (i < length) {
+	while (i < length && i < BLOCK) {
 		uint8_t byte = payload[i];
 		size_t repeats = 0;
 
@@ -175,14 +204,49 @@ static size_t encode_payload(uint8_t *at, const uint8_t *payload, size_t length)
 			i += repeats;
 		}
 	}
+	*ret_done = i;
 	return used;
+}
+
+/* Encode into at, which has room for 2 * length bytes; returns the bytes used. */
+static size_t encode_payload(uint8_t *at, const uint8_t *payload, size_t length)
+{
+	size_t used = 0;
+	size_t i = 0;
+
+	while (i < length) {
+		size_t plain = copy_plain_blocks(at + used, payload + i, length - i);
+		size_t done;
+
+		used += plain;
+		i += plain;
+		used += encode_block(at + used, payload + i, length - i, &done);
+		i += done;
+	}
+	return used;
+}
+
+static uint8_t checksum(const uint8_t *bytes, size_t length)
+{
+	uint8_t sum = 0;
+	size_t done = 0;
+
+	for (; length - done >= BLOCK; done += BLOCK) {
+		for (size_t i = 0; i < BLOCK; i++) {
+			sum = (uint8_t)(sum + bytes[done + i]);
+		}
+	}
+	for (; done < length; done++) {
+		sum = (uint8_t)(sum + bytes[done]);
+	}
+	return sum;
 }
 
 bool hs_packet_encode(struct hs_buf *out, const uint8_t *payload, size_t length)
 {
 	size_t room = 2 * length + 4;
 	uint8_t *at = hs_buf_extend(out, room);
-	uint8_t sum = 0;
+	uint8_t sum;
 	size_t used;
 
 	if (!at) {
@@ -190,9 +254,7 @@ bool hs_packet_encode(struct hs_buf *out, const uint8_t *payload, size_t length)
 	}
 	at[0] = '$';
 	used = encode_payload(at + 1, payload, length);
-	for (size_t i = 1; i <= used; i++) {
-		sum = (uint8_t)(sum + at[i]);
-	}
+	sum = checksum(at + 1, used);
 	at[1 + used] = '#';
 	hs_hex_encode(&sum, 1, (char *)at + used + 2);
 	out->length -= room - (used + 4);

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -188,6 +189,45 @@ static void test_encode_every_run_length_decodes_to_itself(void **state)
 	}
 }
 
+/* Put a run of one byte at a place among others, encode it and see that it comes back, short if it can be. */
+static void expect_run_comes_back(size_t place, size_t run, uint8_t byte)
+{
+	uint8_t payload[300];
+	uint8_t decoded[300];
+	uint8_t sum = 0;
+	char digits[3];
+	struct hs_buf out;
+
+	for (size_t i = 0; i < sizeof(payload); i++) {
+		payload[i] = (uint8_t)('A' + i % 23);
+	}
+	memset(payload + place, byte, run);
+	hs_buf_init(&out, 1024);
+	assert_true(hs_packet_encode(&out, payload, sizeof(payload)));
+	assert_int_equal(decode(out.data + 1, out.data + out.length - 3, decoded), sizeof(payload));
+	assert_memory_equal(decoded, payload, sizeof(payload));
+	for (size_t i = 1; i < out.length - 3; i++) {
+		sum = (uint8_t)(sum + out.data[i]);
+	}
+	snprintf(digits, sizeof(digits), "%02x", sum);
+	assert_memory_equal(out.data + out.length - 2, digits, 2);
+	if (byte == '0') {
+		assert_int_equal(memchr(out.data, '*', out.length) != NULL, run >= 4);
+	}
+	hs_buf_deinit(&out);
+}
+
+static void test_encode_run_or_escape_comes_back_from_any_place(void **state)
+{
+	(void)state;
+	for (size_t place = 0; place < 290; place++) {
+		for (size_t run = 1; run <= 6; run++) {
+			expect_run_comes_back(place, run, '0');
+			expect_run_comes_back(place, run, '#');
+		}
+	}
+}
+
 static void test_encode_over_limit_fails_and_leaves_buffer(void **state)
 {
 	struct hs_buf out;
@@ -213,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_unescape_brace_is_plain_and_half_escape_fails),
 		cmocka_unit_test(test_encode_known_packets),
 		cmocka_unit_test(test_encode_every_run_length_decodes_to_itself),
+		cmocka_unit_test(test_encode_run_or_escape_comes_back_from_any_place),
 		cmocka_unit_test(test_encode_over_limit_fails_and_leaves_buffer),
 	};
 
