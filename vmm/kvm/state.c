@@ -29,16 +29,13 @@ static const struct {
 };
 #define MSR_COUNT (sizeof(msr_table) / sizeof(msr_table[0]))
 
-/*
- * struct kvm_msrs, which ends in an array without a length, with one entry: a CPU that lacks one MSR (tsc_aux) must not
- * hide the others.
- */
-struct one_msr {
+/* struct kvm_msrs, which ends in an array without a length. */
+struct msr_list {
 	uint32_t nmsrs;
 	uint32_t pad;
-	struct kvm_msr_entry entry;
+	struct kvm_msr_entry entries[MSR_COUNT];
 };
-_Static_assert(offsetof(struct one_msr, entry) == sizeof(struct kvm_msrs), "laid out as struct kvm_msrs");
+_Static_assert(offsetof(struct msr_list, entries) == sizeof(struct kvm_msrs), "laid out as struct kvm_msrs");
 
 /* kvm_regs has the general registers in an order of its own. */
 static const size_t gpr_offset[HS_GPR_COUNT] = {
@@ -206,14 +203,27 @@ static enum hs_status set_fpu(struct hs_backend *backend, const struct hs_cpu_st
 	return HS_OK;
 }
 
+/* KVM reads up to the first MSR that the CPU lacks (tsc_aux may be one), which must not hide the others. */
 static void get_msrs(struct hs_backend *backend, struct hs_cpu_state *state)
 {
-	for (size_t i = 0; i < MSR_COUNT; i++) {
-		struct one_msr msr = { .nmsrs = 1, .entry.index = msr_table[i].index };
+	size_t next = 0;
 
-		if (ioctl(backend->vcpu_fd, KVM_GET_MSRS, &msr) == 1) {
-			memcpy((char *)&state->msr + msr_table[i].offset, &msr.entry.data, sizeof(msr.entry.data));
+	while (next < MSR_COUNT) {
+		struct msr_list list = { .nmsrs = (uint32_t)(MSR_COUNT - next) };
+		int got;
+
+		for (size_t i = 0; next + i < MSR_COUNT; i++) {
+			list.entries[i].index = msr_table[next + i].index;
 		}
+		got = ioctl(backend->vcpu_fd, KVM_GET_MSRS, &list);
+		if (got < 0) {
+			return;
+		}
+		for (int i = 0; i < got; i++) {
+			memcpy((char *)&state->msr + msr_table[next + (size_t)i].offset, &list.entries[i].data,
+			       sizeof(list.entries[i].data));
+		}
+		next += (size_t)got + 1;
 	}
 }
 
@@ -223,14 +233,16 @@ static enum hs_status set_msrs(struct hs_backend *backend, const struct hs_cpu_s
 
 	get_msrs(backend, &now);
 	for (size_t i = 0; i < MSR_COUNT; i++) {
-		struct one_msr msr = { .nmsrs = 1, .entry.index = msr_table[i].index };
+		struct msr_list list = { .nmsrs = 1, .entries[0].index = msr_table[i].index };
+		uint64_t value;
 		uint64_t old;
 
-		memcpy(&msr.entry.data, (const char *)&state->msr + msr_table[i].offset, sizeof(msr.entry.data));
+		memcpy(&value, (const char *)&state->msr + msr_table[i].offset, sizeof(value));
 		memcpy(&old, (const char *)&now.msr + msr_table[i].offset, sizeof(old));
-		if (msr.entry.data != old && ioctl(backend->vcpu_fd, KVM_SET_MSRS, &msr) != 1) {
-			return hs_error_set(err, HS_ERR_BACKEND, 0, msr.entry.data, "KVM refused MSR 0x%x = 0x%llx",
-					    msr.entry.index, (unsigned long long)msr.entry.data);
+		list.entries[0].data = value;
+		if (value != old && ioctl(backend->vcpu_fd, KVM_SET_MSRS, &list) != 1) {
+			return hs_error_set(err, HS_ERR_BACKEND, 0, value, "KVM refused MSR 0x%x = 0x%llx",
+					    msr_table[i].index, (unsigned long long)value);
 		}
 	}
 	return HS_OK;
