@@ -41,6 +41,29 @@ static void print_row(const char *name, const char *unit, double *values, unsign
 	printf("  %-44s %10.2f %10.2f %10.2f  %s\n", name, values[0], values[count / 2], values[count - 1], unit);
 }
 
+unsigned int hs_bench_rounds(const char *text, unsigned int otherwise)
+{
+	unsigned long rounds = otherwise;
+	char *end;
+
+	if (text) {
+		rounds = strtoul(text, &end, 10);
+		if (*text < '0' || *text > '9' || *end) {
+			return 0;
+		}
+	}
+	return rounds < ROUNDS_MAX ? (unsigned int)rounds : ROUNDS_MAX;
+}
+
+/* One turn of each. */
+static bool take_turns(const struct hs_bench *bench, bool peer_first, double *ret_ours, double *ret_peer)
+{
+	if (peer_first) {
+		return bench->peer.run(bench->peer.ctx, ret_peer) && bench->ours.run(bench->ours.ctx, ret_ours);
+	}
+	return bench->ours.run(bench->ours.ctx, ret_ours) && bench->peer.run(bench->peer.ctx, ret_peer);
+}
+
 bool hs_bench_run(const struct hs_bench *bench)
 {
 	double ours[ROUNDS_MAX];
@@ -48,13 +71,17 @@ bool hs_bench_run(const struct hs_bench *bench)
 	double ratio[ROUNDS_MAX];
 	unsigned int rounds = bench->rounds < ROUNDS_MAX ? bench->rounds : ROUNDS_MAX;
 
-	printf("%s\n  %-44s %10s %10s %10s\n", bench->title, "", "min", "median", "max");
+	if (rounds == 0) {
+		fprintf(stderr, "the number of rounds is none\n");
+		return false;
+	}
+	printf("%s; %u rounds\n  %-44s %10s %10s %10s\n", bench->title, rounds, "", "min", "median", "max");
 	/* The first turn of each warms caches and is not counted. */
 	for (unsigned int i = 0; i <= rounds; i++) {
 		double a;
 		double b;
 
-		if (!bench->ours.run(bench->ours.ctx, &a) || !bench->peer.run(bench->peer.ctx, &b)) {
+		if (!take_turns(bench, i % 2, &a, &b)) {
 			return false;
 		}
 		if (i > 0) {
@@ -65,6 +92,6 @@ bool hs_bench_run(const struct hs_bench *bench)
 	}
 	print_row(bench->ours.name, bench->unit, ours, rounds);
 	print_row(bench->peer.name, bench->unit, peer, rounds);
-	print_row("ratio", "x", ratio, rounds);
+	print_row("ratio", strchr(bench->unit, '/') ? "x (more is better)" : "x (less is better)", ratio, rounds);
 	return true;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Measuring two ways of doing one thing in the same run. They take turns (A B A B ...), so that a machine that slows
- * down slows both; what counts is the ratio of neighbouring runs, of which the median is quoted.
+ * Measuring two ways of doing one thing in the same run. They take turns, and turns at being first (A B, B A, ...): a
+ * machine that slows down slows both, and neither always has the other's litter. What counts is the ratio of
+ * neighbouring runs, of which the median is quoted.
  */
 #ifndef HS_BENCH_HARNESS_H
 #define HS_BENCH_HARNESS_H
@@ -17,14 +18,17 @@ struct hs_bench_side {
 
 struct hs_bench {
 	const char *title;
-	const char *unit; /* of the printed figures: "us", "ms" or "MiB/s" */
-	double work;      /* MiB that one run moves; for "MiB/s" only */
-	unsigned int rounds;
+	const char *unit;    /* of the printed figures: "us", "ms" or "MiB/s" */
+	double work;         /* MiB that one run moves; for "MiB/s" only */
+	unsigned int rounds; /* an odd number has a median that was measured */
 	struct hs_bench_side ours, peer;
 };
 
 /** Run and print: a row each with minimum, median and maximum, and the ratio ours/peer. False when a side failed. */
 bool hs_bench_run(const struct hs_bench *bench);
+
+/** A number of rounds from the command line, or the default when text is NULL. 0 when it is none. */
+unsigned int hs_bench_rounds(const char *text, unsigned int otherwise);
 
 /** The monotonic clock in nanoseconds. */
 double hs_bench_now(void);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From a path to the first instruction executed, against the raw ioctls that cannot be avoided. Usage: GUEST.elf */
+/*
+ * From a path to the first instruction executed, against the raw ioctls that cannot be avoided.
+ * Usage: GUEST.elf [ROUNDS]
+ */
 #include "harness.h"
 #include "raw_kvm.h"
 
@@ -31,13 +34,13 @@ int main(int argc, char **argv)
 	struct hs_bench bench = {
 		.title = "VM: from the image's path to its first instruction",
 		.unit = "us",
-		.rounds = 200,
+		.rounds = hs_bench_rounds(argc == 3 ? argv[2] : NULL, 301),
 		.ours = { "hs_vm_create + one step", create_and_step, argv[1] },
 		.peer = { "raw ioctls + one hlt", hs_bench_raw_kvm, NULL },
 	};
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: vm_create GUEST.elf\n");
+	if (argc < 2 || argc > 3) {
+		fprintf(stderr, "usage: vm_create GUEST.elf [ROUNDS]\n");
 		return 2;
 	}
 	return hs_bench_run(&bench) ? 0 : 1;
