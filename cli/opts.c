@@ -80,6 +80,17 @@ bool hs_opts_size(const char *text, uint64_t *ret)
 	return true;
 }
 
+static bool size_above_zero(const char *text, uint64_t *ret)
+{
+	uint64_t value;
+
+	if (!hs_opts_size(text, &value) || value == 0) {
+		return false;
+	}
+	*ret = value;
+	return true;
+}
+
 bool hs_opts_seconds(const char *text, uint64_t *ret_ns)
 {
 	uint64_t unit = NS_PER_SECOND;
@@ -174,8 +185,10 @@ static enum hs_status store(const struct hs_opt *row, const char *text, void *va
 		*(const char **)field = text;
 		return HS_OK;
 	case HS_OPT_SIZE:
-		return hs_opts_size(text, field) ? HS_OK
-						 : bad_value(row, text, "a size (bytes, or with K, M or G)", err);
+		/* 0 would stand for the default further down. */
+		return size_above_zero(text, field)
+			       ? HS_OK
+			       : bad_value(row, text, "a size above 0 (bytes, or with K, M or G)", err);
 	case HS_OPT_SECONDS:
 		return hs_opts_seconds(text, field) ? HS_OK : bad_value(row, text, "a number of seconds above 0", err);
 	case HS_OPT_NUMBER:

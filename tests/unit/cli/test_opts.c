@@ -152,7 +152,9 @@ static void test_opts_bad_command_line_names_the_option(void **state)
 	REFUSED("--heap needs a value", "guest", "--heap");
 	REFUSED("--heap needs a value", "--heap", "--", "guest");
 	REFUSED("--core: '' is not a value", "--core=");
-	REFUSED("--heap: '2Q' is not a size (bytes, or with K, M or G)", "--heap", "2Q");
+	REFUSED("--heap: '2Q' is not a size above 0 (bytes, or with K, M or G)", "--heap", "2Q");
+	REFUSED("--heap: '0' is not a size above 0 (bytes, or with K, M or G)", "--heap", "0");
+	REFUSED("--heap: '0K' is not a size above 0 (bytes, or with K, M or G)", "--heap", "0K");
 	REFUSED("--timeout: '0' is not a number of seconds above 0", "--timeout", "0");
 	REFUSED("--level: '-1' is not a number", "--level", "-1");
 	REFUSED("--backend: 'xen' is not auto, kvm or soft", "--backend", "xen");
