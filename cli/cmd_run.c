@@ -82,6 +82,7 @@ struct run {
 	struct hs_gdb_listener *listener;
 	struct hs_crash reported_crash; /* the one that has been printed last, if any has */
 	bool reported;
+	bool in_a_hurry; /* a signal or the time limit has asked for the end */
 };
 
 static bool wants_core(const struct run *run)
@@ -102,12 +103,23 @@ static void report(struct run *run, const struct hs_crash *crash)
 	hs_report_crash(run->session, crash);
 }
 
+/* The guest's last words. Who has asked for the end need not wait for a reader. */
+static void end_output(struct run *run, bool in_a_hurry)
+{
+	run->in_a_hurry |= in_a_hurry;
+	if (run->in_a_hurry) {
+		hs_console_flush_now(&run->console);
+	} else {
+		hs_console_flush(&run->console, run->signals.stop_fd);
+	}
+}
+
 /* A crash is final. */
 static void on_crash(void *ctx, const struct hs_crash *crash)
 {
 	struct run *run = ctx;
 
-	hs_console_flush(&run->console, run->signals.stop_fd);
+	end_output(run, crash->reason == HS_CRASH_HANG);
 	report(run, crash);
 	if (wants_core(run)) {
 		hs_report_core(run->session, crash, run->options.core);
@@ -161,9 +173,9 @@ static int settle_debugged(struct run *run, struct hs_live *live, enum hs_gdb_en
 	struct hs_session_result result;
 	enum hs_live_end how = hs_live_end(live, &result);
 
-	hs_console_flush(&run->console, run->signals.stop_fd);
+	end_output(run, end == HS_GDB_END_STOPPED);
 	if (how == HS_LIVE_NOT_ENDED && end == HS_GDB_END_STOPPED) {
-		return HS_EXIT_SIGNAL + hs_signals_take(&run->signals);
+		return HS_EXIT_SIGNAL + hs_signals_take_stop(&run->signals);
 	}
 	if (how == HS_LIVE_NOT_ENDED && end == HS_GDB_END_CLOSED) {
 		hs_cli_say("the debugger has gone without a detach");
@@ -249,6 +261,7 @@ static bool handle_signal(struct run *run, struct hs_session_result *result, int
 		return false;
 	}
 	*ret_status = -1;
+	run->in_a_hurry = signal != SIGQUIT;
 	hs_session_interrupt(run->session);
 	if (hs_session_wait(run->session, -1, result, err)) {
 		*ret_status = hs_cli_failed(err);
@@ -257,7 +270,7 @@ static bool handle_signal(struct run *run, struct hs_session_result *result, int
 	if (result->status || result->event.kind != HS_EVENT_INTERRUPTED) {
 		return true;
 	}
-	hs_console_flush(&run->console, run->signals.stop_fd);
+	hs_console_flush_now(&run->console);
 	if (signal != SIGQUIT) {
 		*ret_status = HS_EXIT_SIGNAL + signal;
 		return true;
@@ -273,7 +286,8 @@ static bool handle_signal(struct run *run, struct hs_session_result *result, int
 
 static int settle(struct run *run, const struct hs_session_result *result)
 {
-	hs_console_flush(&run->console, run->signals.stop_fd);
+	end_output(run, !result->status && result->event.kind == HS_EVENT_CRASHED &&
+				result->event.crash.reason == HS_CRASH_HANG);
 	if (result->status) {
 		return hs_cli_failed(&result->error);
 	}

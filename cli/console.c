@@ -14,17 +14,24 @@ void hs_console_init(struct hs_console *console, int fd)
 	console->at_once = isatty(fd);
 }
 
-/* Wait until fd takes bytes; false when cancel_fd was first. */
-static bool wait_writable(int fd, int cancel_fd)
+#define FOR_EVER (-1)
+
+/* Wait until fd takes bytes; false when cancel_fd or the time limit, which is 0 or FOR_EVER, was first. */
+static bool wait_writable(int fd, int cancel_fd, int timeout_ms)
 {
 	struct pollfd fds[2] = { { .fd = fd, .events = POLLOUT }, { .fd = cancel_fd, .events = POLLIN } };
 
 	for (;;) {
-		if (poll(fds, 2, -1) < 0) {
+		int ready = poll(fds, 2, timeout_ms);
+
+		if (ready < 0) {
 			if (errno == EINTR || errno == EAGAIN) {
 				continue;
 			}
 			return true; /* write() will say what is wrong */
+		}
+		if (ready == 0) {
+			return false;
 		}
 		if (fds[0].revents) {
 			return true;
@@ -35,26 +42,36 @@ static bool wait_writable(int fd, int cancel_fd)
 	}
 }
 
-/* At most HS_CONSOLE_BYTES. */
-static void put(struct hs_console *console, const char *bytes, size_t length, int cancel_fd)
+/* Write what is held back, as far as the reader takes it in time. How much that was. */
+static size_t put(struct hs_console *console, int cancel_fd, int timeout_ms)
 {
-	while (length > 0 && !console->failed && wait_writable(console->fd, cancel_fd)) {
-		ssize_t done = write(console->fd, bytes, length);
+	size_t done = 0;
 
-		if (done < 0 && errno != EINTR && errno != EAGAIN) {
+	while (done < console->used && !console->failed && wait_writable(console->fd, cancel_fd, timeout_ms)) {
+		ssize_t now = write(console->fd, console->bytes + done, console->used - done);
+
+		if (now < 0 && errno != EINTR && errno != EAGAIN) {
 			console->failed = errno;
 		}
-		if (done > 0) {
-			bytes += done;
-			length -= (size_t)done;
+		if (now > 0) {
+			done += (size_t)now;
 		}
 	}
+	return done;
 }
 
 void hs_console_flush(struct hs_console *console, int cancel_fd)
 {
-	put(console, console->bytes, console->used, cancel_fd);
+	(void)put(console, cancel_fd, FOR_EVER);
 	console->used = 0;
+}
+
+void hs_console_flush_now(struct hs_console *console)
+{
+	size_t done = put(console, -1, 0);
+
+	console->used -= done;
+	memmove(console->bytes, console->bytes + done, console->used);
 }
 
 void hs_console_write(void *ctx, const void *bytes, size_t length)

@@ -33,5 +33,7 @@ void hs_console_write(void *ctx, const void *bytes, size_t length);
 
 /** Write what is held back. cancel_fd: as in the struct, for this call. */
 void hs_console_flush(struct hs_console *console, int cancel_fd);
+/** Write what the reader takes without being waited for; the rest stays held back. */
+void hs_console_flush_now(struct hs_console *console);
 
 #endif

@@ -2,8 +2,11 @@
 /* The command: finds the command word in a table and hands over. What a command does is in its own cmd_NAME.c. */
 #include "cli/cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct command {
 	const char *name;
@@ -61,10 +64,25 @@ static int finish(int status)
 	return status;
 }
 
+/*
+ * A standard descriptor that is closed would be given to the next file opened, and what is meant for a terminal would
+ * go there. What takes its place fails as it would: it is open for the other direction only.
+ */
+static void fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+			/* The lowest that is free, which is this one. */
+			(void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : NULL;
 
+	fill_standard_descriptors();
 	if (!word) {
 		return misused("no command given", NULL);
 	}

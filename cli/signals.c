@@ -54,12 +54,22 @@ void hs_signals_deinit(struct hs_signals *signals)
 	signals->stop_fd = -1;
 }
 
-int hs_signals_take(struct hs_signals *signals)
+static int take(int fd)
 {
 	struct signalfd_siginfo info;
 
-	if (read(signals->all_fd, &info, sizeof(info)) != (ssize_t)sizeof(info)) {
+	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info)) {
 		return 0;
 	}
 	return (int)info.ssi_signo;
+}
+
+int hs_signals_take(struct hs_signals *signals)
+{
+	return take(signals->all_fd);
+}
+
+int hs_signals_take_stop(struct hs_signals *signals)
+{
+	return take(signals->stop_fd);
 }

@@ -22,5 +22,7 @@ void hs_signals_deinit(struct hs_signals *signals);
 
 /** The number of one signal that has arrived, 0 when there is none. */
 int hs_signals_take(struct hs_signals *signals);
+/** The same, of those that ask it to end. */
+int hs_signals_take_stop(struct hs_signals *signals);
 
 #endif

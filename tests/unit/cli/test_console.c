@@ -133,6 +133,26 @@ static void test_console_cancel_gives_up_on_a_full_pipe(void **state)
 	close(cancel);
 }
 
+static void test_console_flush_now_waits_for_no_reader_and_keeps_the_rest(void **state)
+{
+	static char line[HS_CONSOLE_BYTES - 1];
+	struct fixture *f = *state;
+	char bytes[HS_CONSOLE_BYTES];
+
+	memset(line, 'x', sizeof(line));
+	fcntl(f->write_fd, F_SETFL, O_NONBLOCK);
+	while (write(f->write_fd, line, sizeof(line)) > 0) {
+	}
+	hs_console_write(&f->console, "rest", 4);
+	hs_console_flush_now(&f->console);
+	assert_int_equal(f->console.used, 4);
+	while (read(f->read_fd, bytes, sizeof(bytes)) > 0) {
+	}
+	hs_console_flush_now(&f->console);
+	assert_int_equal(f->console.used, 0);
+	assert_arrives(f, "rest");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +162,8 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_console_reader_that_left_ends_the_output, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_console_cancel_gives_up_on_a_full_pipe, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_console_flush_now_waits_for_no_reader_and_keeps_the_rest, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
