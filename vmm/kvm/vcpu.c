@@ -39,13 +39,19 @@ static void install_kick(void)
 	sigaction(kick_signal(), &action, NULL);
 }
 
+/* Read by the kernel and written by every thread, and its order against interrupt_wanted counts. */
+static void set_immediate_exit(struct hs_backend *backend, uint8_t value)
+{
+	__atomic_store_n(&backend->run->immediate_exit, value, __ATOMIC_SEQ_CST);
+}
+
 void hs_kvm_interrupt(struct hs_backend *backend)
 {
 	int tid;
 
 	/* In this order: run() clears them in the opposite one, so at worst it is asked once too often. */
 	atomic_store(&backend->interrupt_wanted, 1);
-	((volatile struct kvm_run *)backend->run)->immediate_exit = 1;
+	set_immediate_exit(backend, 1);
 	tid = atomic_load(&backend->running_tid);
 	if (tid) {
 		(void)syscall(SYS_tgkill, getpid(), tid, kick_signal());
@@ -54,7 +60,7 @@ void hs_kvm_interrupt(struct hs_backend *backend)
 
 static bool take_interrupt(struct hs_backend *backend)
 {
-	((volatile struct kvm_run *)backend->run)->immediate_exit = 0;
+	set_immediate_exit(backend, 0);
 	return atomic_exchange(&backend->interrupt_wanted, 0) != 0;
 }
 
@@ -126,10 +132,9 @@ enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struc
 /* Leave immediate_exit as an interrupt wants it. In this order, or one that comes right now would be lost. */
 static void clear_immediate_exit(struct hs_backend *backend)
 {
-	((volatile struct kvm_run *)backend->run)->immediate_exit = 0;
-	atomic_thread_fence(memory_order_seq_cst);
+	set_immediate_exit(backend, 0);
 	if (atomic_load(&backend->interrupt_wanted)) {
-		((volatile struct kvm_run *)backend->run)->immediate_exit = 1;
+		set_immediate_exit(backend, 1);
 	}
 }
 
@@ -149,7 +154,7 @@ enum hs_status hs_kvm_complete(struct hs_backend *backend, struct hs_error *err)
 	/* An access to two pages, of 16 bytes, or to read and then write, is several exits, and so is each iteration of
 	 * a repeated read until KVM's emulator comes up for air, which it does after 1024. */
 	for (unsigned int i = 0; backend->io_pending && i < COMPLETE_RUNS_MAX; i++) {
-		((volatile struct kvm_run *)backend->run)->immediate_exit = 1;
+		set_immediate_exit(backend, 1);
 		failure = run_once(backend);
 		backend->io_pending = failure == 0 && (backend->run->exit_reason == KVM_EXIT_MMIO ||
 						       backend->run->exit_reason == KVM_EXIT_IO);
