@@ -47,7 +47,8 @@ def test_write_to_the_read_only_counter_is_a_page_fault(run):
 
 def test_string_output_reaches_the_console_and_then_its_unknown_port_is_named(run):
     result = run("test: lea SI, [text]\nmov ecx, 5\nmov dx, HS_PORT_DEBUGCON\ncld\nrep outsb\n"
-                 "lea SI, [text]\nmov ecx, 5\nmov dx, 0x4242\nfault: rep outsb\n.section .data\ntext: .ascii \"hello\"\n")
+                 "lea SI, [text]\nmov ecx, 5\nmov dx, 0x4242\nfault: rep outsb\n"
+                 ".section .data\ntext: .ascii \"hello\"\n")
     assert result.stdout == "hello"
     found = crash(result)
     assert found.signal_name == "SIGSYS"
