@@ -138,8 +138,8 @@ void machine_read(struct machine *machine, struct hs_cpu_state *ret);
 /** A copy of all memory. The caller frees it. */
 uint8_t *machine_copy_memory(const struct machine *machine);
 /**
- * Where two copies of memory differ first, or MACHINE_BYTES: without the stacks of exceptions, TSSs, the A and D bits of
- * page tables and [except, except + except_length).
+ * Where two copies of memory differ first, or MACHINE_BYTES: without the stacks of exceptions, TSSs, the A and D bits
+ * of page tables and [except, except + except_length).
  */
 uint64_t machine_compare_memory(const struct machine *machine, const uint8_t *a, const uint8_t *b, uint64_t except,
 				uint64_t except_length);
