@@ -69,11 +69,13 @@ struct hs_backend_abilities {
 	unsigned int execute_slots, data_slots; /* debug registers that work, out of slots in all */
 	unsigned int slots;
 	bool step;
+	bool counts; /* a request may ask for more than one instruction */
 };
 
 /** What is armed during the next run. Lists are borrowed for the call. */
 struct hs_debug_request {
 	bool step;
+	uint64_t instructions; /* with step: how many; 0 means 1. HS_EXIT_STEPPED comes behind the last of them */
 	bool planted; /* planted opcodes are in memory */
 	const struct hs_breakpoint *breaks;
 	size_t break_count;
@@ -126,5 +128,6 @@ struct hs_backend_ops {
 };
 
 extern const struct hs_backend_ops hs_kvm_backend_ops;
+extern const struct hs_backend_ops hs_soft_backend_ops;
 
 #endif

@@ -10,18 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What runs guests of arch on this host: the one that was asked for or, by default, KVM where it can. */
 static enum hs_status choose_backend(enum hs_backend_choice choice, enum hs_arch arch,
 				     const struct hs_backend_ops **ret, struct hs_error *err)
 {
-	enum hs_status st;
+	const struct hs_backend_ops *ops = choice == HS_BACKEND_SOFT ? &hs_soft_backend_ops : &hs_kvm_backend_ops;
+	enum hs_status st = ops->check(arch, err);
 
-	if (choice == HS_BACKEND_SOFT) {
-		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
-				    "backend soft: this version has no software CPU yet (use --backend kvm)");
-	}
-	st = hs_kvm_backend_ops.check(arch, err);
 	if (!st) {
-		*ret = &hs_kvm_backend_ops;
+		*ret = ops;
 	}
 	return st;
 }

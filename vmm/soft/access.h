@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The guest's memory, as instructions reach it.
+ *
+ * Every function that returns bool returns false when the access faults: then nothing has been read or written, and
+ * cpu->fault (#GP, #SS, #PF, #AC) or cpu->exit (no memory there, read-only memory) is set; the handler returns
+ * HS_SOFT_FAULT. An access across two pages checks both before it touches either. A store that a check or a load for
+ * writing has announced cannot fail.
+ *
+ * Offsets are within a segment, linear addresses behind its base. `bytes` of the fast ones is 1, 2, 4 or 8 and a
+ * constant where speed matters.
+ */
+#ifndef HS_SOFT_ACCESS_H
+#define HS_SOFT_ACCESS_H
+
+#include "vmm/soft/cpu.h"
+
+#include <hindsight/types.h>
+
+#include <string.h>
+
+/* ---- Any length, by segment and offset (access.c): explicit accesses of the present CPL ---- */
+
+bool hs_soft_load_bytes(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length, void *ret);
+bool hs_soft_store_bytes(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length,
+			 const void *bytes);
+/** Whether a store there would succeed; needed before the first of several. */
+bool hs_soft_check_store(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length);
+/** What a far branch, a locked or an aligned access checks itself: the linear address, after the segment's checks. */
+bool hs_soft_linear(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length, int prot,
+		    uint64_t *ret);
+
+/* ---- Linear addresses: descriptor tables, TSS (SUPERVISOR, whatever the CPL), stacks of another level ---- */
+
+bool hs_soft_linear_load(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, unsigned int length,
+			 void *ret);
+bool hs_soft_linear_store(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, unsigned int length,
+			  const void *bytes);
+/** prot: HS_PROT_READ, HS_PROT_WRITE or both. */
+bool hs_soft_linear_check(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, unsigned int length,
+			  int prot);
+
+/* ---- The fast ones ---- */
+
+bool hs_soft_load_slowly(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int bytes, bool rw,
+			 uint64_t *ret);
+bool hs_soft_store_slowly(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int bytes,
+			  uint64_t value);
+
+static inline const struct hs_soft_tlb_entry *hs_soft_tlb_of(const struct hs_soft_cpu *cpu, uint64_t gva)
+{
+	return &cpu->tlb[cpu->space][gva / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
+}
+
+/** Whether [gva, gva + bytes) lies in the page that tag names. */
+static inline bool hs_soft_in_page(uint64_t gva, unsigned int bytes, uint64_t tag)
+{
+	return (gva & ~(uint64_t)(HS_PAGE_SIZE - 1)) == tag && gva % HS_PAGE_SIZE <= HS_PAGE_SIZE - bytes;
+}
+
+/* Little-endian host: the product runs on x86-64 only. */
+static inline uint64_t hs_soft_get_bytes(const void *from, unsigned int bytes)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, from, bytes);
+	return value;
+}
+
+static inline uint64_t hs_soft_gva(const struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset)
+{
+	return (cpu->seg_base[seg] + offset) & cpu->linear_mask;
+}
+
+/** Read 1, 2, 4 or 8 bytes, extended with zeroes. */
+static inline bool hs_soft_load(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int bytes,
+				uint64_t *ret)
+{
+	uint64_t gva = hs_soft_gva(cpu, seg, offset);
+	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+
+	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, bytes, entry->read) && (cpu->seg_flat[seg] & HS_PROT_READ))) {
+		*ret = hs_soft_get_bytes((const void *)(gva + entry->addend), bytes);
+		return true;
+	}
+	return hs_soft_load_slowly(cpu, seg, offset, bytes, false, ret);
+}
+
+/** The same for an instruction that writes the operand back: faults as a write does, and the store cannot fail. */
+static inline bool hs_soft_load_rw(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int bytes,
+				   uint64_t *ret)
+{
+	uint64_t gva = hs_soft_gva(cpu, seg, offset);
+	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+
+	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, bytes, entry->write) && (cpu->seg_flat[seg] & HS_PROT_WRITE))) {
+		*ret = hs_soft_get_bytes((const void *)(gva + entry->addend), bytes);
+		return true;
+	}
+	return hs_soft_load_slowly(cpu, seg, offset, bytes, true, ret);
+}
+
+static inline bool hs_soft_store(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int bytes,
+				 uint64_t value)
+{
+	uint64_t gva = hs_soft_gva(cpu, seg, offset);
+	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+
+	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, bytes, entry->write) && (cpu->seg_flat[seg] & HS_PROT_WRITE))) {
+		memcpy((void *)(gva + entry->addend), &value, bytes);
+		return true;
+	}
+	return hs_soft_store_slowly(cpu, seg, offset, bytes, value);
+}
+
+#endif

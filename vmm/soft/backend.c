@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The software CPU as a backend: making and unmaking it, its memory, and the table of operations. */
+#include "vmm/soft/cpu.h"
+
+#include "base/error.h"
+
+#include <hindsight/types.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+static enum hs_status check(enum hs_arch arch, struct hs_error *err)
+{
+	(void)arch;
+	(void)err;
+	return HS_OK; /* everywhere: that is its point */
+}
+
+static void destroy(struct hs_backend *backend)
+{
+	if (!backend) {
+		return;
+	}
+	hs_soft_free_code(&backend->cpu);
+	for (size_t i = 0; i < backend->cpu.region_count; i++) {
+		free(backend->cpu.regions[i].code);
+	}
+	free(backend);
+}
+
+static enum hs_status create(struct hs_backend **ret, struct hs_error *err)
+{
+	struct hs_backend *backend = aligned_alloc(64, (sizeof(*backend) + 63) / 64 * 64);
+
+	if (!backend) {
+		return hs_error_os(err, ENOMEM, "cannot allocate the CPU");
+	}
+	*backend = (struct hs_backend){ 0 };
+	hs_soft_reset(&backend->cpu);
+	*ret = backend;
+	return HS_OK;
+}
+
+static enum hs_status map(struct hs_backend *backend, hs_gpa gpa, uint64_t length, void *host, bool read_only,
+			  struct hs_error *err)
+{
+	struct hs_soft_cpu *cpu = &backend->cpu;
+	struct hs_soft_region *region = &cpu->regions[cpu->region_count];
+
+	if (cpu->region_count == HS_SOFT_REGIONS_MAX) {
+		return hs_error_set(err, HS_ERR_EXHAUSTED, 0, gpa.v, "no more than %d memory regions",
+				    HS_SOFT_REGIONS_MAX);
+	}
+	*region = (struct hs_soft_region){ .gpa = gpa.v, .length = length, .host = host, .read_only = read_only };
+	region->code = calloc(length / HS_PAGE_SIZE, sizeof(struct hs_soft_code_page *));
+	if (!region->code) {
+		return hs_error_os(err, ENOMEM, "cannot allocate the table of code pages");
+	}
+	cpu->region_count++;
+	hs_soft_flush(cpu);
+	return HS_OK;
+}
+
+static void memory_written(struct hs_backend *backend, hs_gpa gpa, uint64_t length)
+{
+	hs_soft_code_written(&backend->cpu, gpa.v, length);
+	/* It may have been a page table. */
+	hs_soft_flush(&backend->cpu);
+}
+
+static enum hs_status abilities(struct hs_backend *backend, struct hs_backend_abilities *ret, struct hs_error *err)
+{
+	(void)backend;
+	(void)err;
+	*ret = (struct hs_backend_abilities){ .own_breakpoints = true, .step = true, .counts = true };
+	return HS_OK;
+}
+
+static void port_in(struct hs_backend *backend, uint32_t value)
+{
+	backend->cpu.pending_in.value = value;
+}
+
+static enum hs_status complete(struct hs_backend *backend, struct hs_error *err)
+{
+	(void)err;
+	hs_soft_finish_in(&backend->cpu);
+	return HS_OK;
+}
+
+static void interrupt(struct hs_backend *backend)
+{
+	hs_soft_attend(&backend->cpu, HS_SOFT_INTERRUPT);
+}
+
+const struct hs_backend_ops hs_soft_backend_ops = {
+	.name = "soft",
+	.check = check,
+	.create = create,
+	.destroy = destroy,
+	.map = map,
+	.memory_written = memory_written,
+	.get_state = hs_soft_get_state,
+	.set_state = hs_soft_set_state,
+	.abilities = abilities,
+	.set_debug = hs_soft_set_debug,
+	.run = hs_soft_run,
+	.port_in = port_in,
+	.complete = complete,
+	.inject_int3 = hs_soft_inject_int3,
+	.interrupt = interrupt,
+};

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The state of the software CPU, and what its files share.
+ *
+ * An instruction is done wholly or not at all: a handler makes every access that can fail before it changes anything.
+ * Whoever fails says why with hs_soft_raise() (an exception of the guest's) or hs_soft_leave() (an exit to the VM) and
+ * returns HS_SOFT_FAULT; the loop in run.c does the rest.
+ *
+ * Registers are architectural at every instruction boundary, but for the status flags, which are kept as the last
+ * result (flags.h). What follows from control registers, segments and the privilege level is cached in the fields
+ * under "derived"; whoever changes one of those calls hs_soft_refresh().
+ */
+#ifndef HS_SOFT_CPU_H
+#define HS_SOFT_CPU_H
+
+#include "vmm/backend.h"
+#include "vmm/soft/op.h"
+
+#include <hindsight/cpu.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Longest instruction (SDM vol. 2A 2.3.11). */
+#define HS_SOFT_INSN_MAX 15
+
+#define HS_SOFT_LIKELY(x) __builtin_expect(!!(x), 1)
+#define HS_SOFT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* ---- Bits (SDM vol. 3A 2.3, 2.5; vol. 1 3.4.3) ---- */
+#define HS_FLAG_CF (1u << 0)
+#define HS_FLAG_PF (1u << 2)
+#define HS_FLAG_AF (1u << 4)
+#define HS_FLAG_ZF (1u << 6)
+#define HS_FLAG_SF (1u << 7)
+#define HS_FLAG_TF (1u << 8)
+#define HS_FLAG_IF (1u << 9)
+#define HS_FLAG_DF (1u << 10)
+#define HS_FLAG_OF (1u << 11)
+#define HS_FLAG_IOPL (3u << 12)
+#define HS_FLAG_NT (1u << 14)
+#define HS_FLAG_RF (1u << 16)
+#define HS_FLAG_VM (1u << 17)
+#define HS_FLAG_AC (1u << 18)
+#define HS_FLAG_VIF (1u << 19)
+#define HS_FLAG_VIP (1u << 20)
+#define HS_FLAG_ID (1u << 21)
+#define HS_FLAG_STATUS (HS_FLAG_CF | HS_FLAG_PF | HS_FLAG_AF | HS_FLAG_ZF | HS_FLAG_SF | HS_FLAG_OF)
+
+#define HS_CR0_PE (1u << 0)
+#define HS_CR0_MP (1u << 1)
+#define HS_CR0_EM (1u << 2)
+#define HS_CR0_TS (1u << 3)
+#define HS_CR0_ET (1u << 4)
+#define HS_CR0_NE (1u << 5)
+#define HS_CR0_WP (1u << 16)
+#define HS_CR0_AM (1u << 18)
+#define HS_CR0_NW (1u << 29)
+#define HS_CR0_CD (1u << 30)
+#define HS_CR0_PG (1u << 31)
+#define HS_CR4_TSD (1u << 2)
+#define HS_CR4_DE (1u << 3)
+#define HS_CR4_PSE (1u << 4)
+#define HS_CR4_PAE (1u << 5)
+#define HS_CR4_PGE (1u << 7)
+#define HS_CR4_PCE (1u << 8)
+#define HS_CR4_OSFXSR (1u << 9)
+#define HS_CR4_OSXMMEXCPT (1u << 10)
+#define HS_CR4_UMIP (1u << 11)
+#define HS_CR4_LA57 (1u << 12)
+#define HS_CR4_FSGSBASE (1u << 16)
+#define HS_CR4_OSXSAVE (1u << 18)
+#define HS_CR4_SMEP (1u << 20)
+#define HS_CR4_SMAP (1u << 21)
+#define HS_EFER_SCE (1u << 0)
+#define HS_EFER_LME (1u << 8)
+#define HS_EFER_LMA (1u << 10)
+#define HS_EFER_NXE (1u << 11)
+#define HS_DR6_BS (1u << 14)
+
+/* ---- Physical memory and decoded code ---- */
+
+struct hs_soft_code_page;
+
+struct hs_soft_region {
+	uint64_t gpa, length;
+	uint8_t *host;
+	bool read_only;
+	struct hs_soft_code_page **code; /* one a page, NULL where nothing is decoded */
+};
+
+/** As many as KVM offers everywhere and some. */
+#define HS_SOFT_REGIONS_MAX 40
+
+/* ---- TLB (mmu.c fills it, access.h uses it) ---- */
+
+/** Whose access it is. SMAP makes a difference between the supervisor with and without RFLAGS.AC. */
+enum hs_soft_space { HS_SOFT_SUPERVISOR, HS_SOFT_SUPERVISOR_AC, HS_SOFT_USER, HS_SOFT_SPACES };
+
+#define HS_SOFT_TLB_ENTRIES 256u
+/** A tag that no page has. */
+#define HS_SOFT_NO_PAGE 1u
+
+/** One page. A tag is the page's gva where that access may go straight to memory, else HS_SOFT_NO_PAGE. */
+struct hs_soft_tlb_entry {
+	uint64_t read, write;
+	uint64_t gpa;     /* of the page */
+	uintptr_t addend; /* host address minus gva */
+};
+
+struct hs_soft_fetch_entry {
+	uint64_t page; /* gva, or HS_SOFT_NO_PAGE */
+	uint64_t gpa;
+};
+
+#define HS_SOFT_FETCH_ENTRIES 64u
+
+/** A place to go on from without asking the TLB: rip ^ cpu->jump_key and the operation there. */
+struct hs_soft_jump {
+	uint64_t key;
+	const struct hs_soft_op *op;
+};
+
+#define HS_SOFT_JUMPS 1024u
+
+/** An instruction across two pages: kept with its bytes, since no single page's store can announce a change. */
+struct hs_soft_straddler {
+	uint8_t bytes[HS_SOFT_INSN_MAX];
+	uint8_t mode;
+	struct hs_soft_op op[2]; /* and the end */
+};
+
+#define HS_SOFT_STRADDLERS 16u
+
+/* ---- Events ---- */
+
+/** An exception on its way to the guest. */
+struct hs_soft_fault {
+	uint8_t vector;
+	bool has_error_code;
+	uint32_t error_code;
+	uint64_t cr2; /* for #PF: what CR2 becomes on delivery */
+};
+
+/** What HS_SOFT_FAULT means. */
+enum hs_soft_why { HS_SOFT_WHY_EXCEPTION, HS_SOFT_WHY_EXIT };
+
+/** Bits of cpu->attention: what the loop has to look at behind the present instruction. */
+enum hs_soft_attention {
+	HS_SOFT_INTERRUPT = 1, /* the only one that another thread sets */
+	HS_SOFT_LOOK_UP = 2, /* code, the mode or a translation has changed: do not run on in the operations at hand */
+	HS_SOFT_TRAP = 4,    /* watch_hit or trap_dr6 is set */
+};
+
+/** Execution modes: how code is decoded. */
+enum hs_soft_mode { HS_SOFT_MODE_16, HS_SOFT_MODE_32, HS_SOFT_MODE_64, HS_SOFT_MODES };
+
+/** "in" that waits for its value. */
+struct hs_soft_pending_in {
+	bool active;
+	uint8_t bytes;
+	uint32_t value;
+	uint64_t rip; /* where it goes on */
+	/* Of ins: the memory operand, checked for writing already; else r[HS_RAX]. */
+	bool to_memory;
+	bool repeats;      /* rip stays: more iterations follow */
+	uint64_t linear;   /* where the value goes */
+	uint64_t rdi, rcx; /* the registers afterwards */
+};
+
+struct hs_soft_cpu {
+	/* Architectural. r[HS_SOFT_RIP] is the present instruction's address until its handler returns. */
+	uint64_t r[HS_SOFT_REGS];
+	uint64_t rflags; /* status flags only when !flags_lazy: use hs_soft_rflags() */
+	bool flags_lazy;
+	uint64_t flags_result, flags_carries; /* flags.h */
+
+	/* Derived, by hs_soft_refresh(). */
+	uint64_t linear_mask; /* 2^32 - 1 outside 64-bit mode */
+	uint64_t stack_mask;  /* of rsp: 2^16 - 1, 2^32 - 1, all */
+	uint64_t seg_base[6]; /* as an address uses it: 0 for ES, CS, SS, DS in 64-bit mode */
+	uint8_t seg_flat[6];  /* HS_PROT_*: accesses that need no look at limit, type or alignment */
+	uint8_t cpl;          /* architectural: SS.DPL; here because everything asks */
+	uint8_t mode;         /* enum hs_soft_mode */
+	uint8_t space;        /* enum hs_soft_space of explicit accesses */
+	bool careful;         /* look before and behind each instruction: TF, RF, a shadow, DR7, a step */
+	bool paging;
+	bool long_mode; /* EFER.LMA */
+	uint64_t jump_key;
+
+	atomic_uint attention;
+	uint64_t executed; /* instructions since the CPU was made; each iteration of a rep counts */
+	uint64_t limit;    /* stop when executed reaches it */
+
+	struct hs_soft_fault fault;
+	enum hs_soft_why why;
+	struct hs_exit exit;
+	struct hs_soft_pending_in pending_in;
+
+	/* Architectural, seldom used. */
+	struct hs_segment seg[HS_SEG_COUNT];
+	struct hs_dtable gdt, idt;
+	uint64_t cr0, cr2, cr3, cr4, cr8;
+	uint64_t dr[8];
+	uint64_t xcr0;
+	struct hs_msrs msr; /* tsc: at executed == 0, modulo 2^64 */
+	bool shadow;        /* mov ss, pop ss or sti came right before: no trap behind this instruction */
+	uint64_t trap_dr6;  /* DR6 bits of a #DB that waits for the instruction's end; 0: none */
+
+	/* Debugger. Lists borrowed from the request until the next set_debug(). */
+	struct hs_debug_request request;
+	bool watch_hit;
+	size_t watch_index;
+
+	struct hs_soft_region regions[HS_SOFT_REGIONS_MAX];
+	size_t region_count;
+	size_t code_pages;
+	struct hs_soft_straddler straddlers[HS_SOFT_STRADDLERS];
+
+	struct hs_soft_jump jumps[HS_SOFT_JUMPS];
+	struct hs_soft_tlb_entry tlb[HS_SOFT_SPACES][HS_SOFT_TLB_ENTRIES];
+	struct hs_soft_fetch_entry fetch[HS_SOFT_SPACES][HS_SOFT_FETCH_ENTRIES];
+	uint8_t xsave[HS_XSAVE_SIZE] __attribute__((aligned(64)));
+};
+
+struct hs_backend {
+	struct hs_soft_cpu cpu;
+};
+
+/* ---- refresh.c ---- */
+/** Work the derived fields out again, after CR0, CR4, EFER, RFLAGS (TF, RF, AC), CPL, a segment, DR7 or the debugger's
+ *  request has changed. Asks for a new look-up of the code. Does not flush the TLB. */
+void hs_soft_refresh(struct hs_soft_cpu *cpu);
+
+/* ---- exception.c ---- */
+/** Note an exception; which vectors push an error code is known. Returns HS_SOFT_FAULT for `return hs_soft_raise()`. */
+enum hs_soft_flow hs_soft_raise(struct hs_soft_cpu *cpu, uint8_t vector, uint32_t error_code);
+/** Note a #PF. Returns false, for access functions. */
+bool hs_soft_raise_pf(struct hs_soft_cpu *cpu, uint64_t cr2, uint32_t error_code);
+/**
+ * Bring cpu->fault to the guest through its IDT, rip being that of the instruction that faulted (or, for traps, where
+ * it goes on). A fault on the way becomes #DF or a shutdown (SDM vol. 3A 6.15, "Interrupt 8"): then registers are as
+ * before the first one and cpu->exit is HS_EXIT_SHUTDOWN.
+ *
+ * @return false when cpu->exit is to be returned
+ */
+bool hs_soft_deliver(struct hs_soft_cpu *cpu);
+/** int n, int3, into, int1: go through the IDT with DPL checks and rip behind the instruction. */
+enum hs_soft_flow hs_soft_software_interrupt(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, uint8_t vector);
+
+/* ---- run.c ---- */
+/** Note cpu->exit of this kind, everything else zero, for the caller to complete; nothing has been executed. */
+enum hs_soft_flow hs_soft_leave(struct hs_soft_cpu *cpu, enum hs_exit_kind kind);
+enum hs_status hs_soft_run(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err);
+/** Finish an `in` whose exit was given out, with pending_in.value. */
+void hs_soft_finish_in(struct hs_soft_cpu *cpu);
+
+static inline void hs_soft_attend(struct hs_soft_cpu *cpu, unsigned int bits)
+{
+	atomic_fetch_or_explicit(&cpu->attention, bits, memory_order_relaxed);
+}
+
+/* ---- memory.c ---- */
+/** The region that backs gpa, or NULL. */
+struct hs_soft_region *hs_soft_region_of(struct hs_soft_cpu *cpu, uint64_t gpa);
+/** Guest-physical memory for paging/'s walker. */
+struct hs_phys hs_soft_phys(struct hs_soft_cpu *cpu);
+
+/* ---- code.c ---- */
+/** The operation at rip, decoded if need be. NULL when the fetch faults: cpu->fault or cpu->exit is set. */
+const struct hs_soft_op *hs_soft_look_up(struct hs_soft_cpu *cpu);
+/** Whether it lies across two pages: then it is good for one execution only. */
+bool hs_soft_is_straddler(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op);
+/** Somebody wrote to physical memory: forget what was decoded from these bytes. */
+void hs_soft_code_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length);
+/** Whether writes to this page have to be told to hs_soft_code_written(). */
+bool hs_soft_has_code(struct hs_soft_cpu *cpu, uint64_t gpa);
+/** Forget all jumps: translations, the mode or code have changed. */
+void hs_soft_forget_jumps(struct hs_soft_cpu *cpu);
+void hs_soft_free_code(struct hs_soft_cpu *cpu);
+
+/* ---- decode.c ---- */
+/**
+ * Decode one instruction.
+ *
+ * @param length  bytes that are there, at most 15
+ * @return false when more bytes are needed. Otherwise *ret is filled; what is no instruction here raises #UD (or #GP:
+ *         longer than 15 bytes) when executed.
+ */
+bool hs_soft_decode(enum hs_soft_mode mode, const uint8_t *bytes, size_t length, struct hs_soft_op *ret);
+
+/* ---- mmu.c ---- */
+/** Drop all translations: CR3, CR0.PG/WP, CR4, EFER were written, or tables by the host. */
+void hs_soft_flush(struct hs_soft_cpu *cpu);
+/** Physical address bits, as CPUID leaf 0x80000008 says; those above are reserved in page-table entries. */
+#define HS_SOFT_PHYSICAL_BITS 48u
+/** Linear address bits of 64-bit mode now: 48, or 57 with CR4.LA57. */
+static inline unsigned int hs_soft_linear_bits(const struct hs_soft_cpu *cpu)
+{
+	return cpu->cr4 & HS_CR4_LA57 ? 57 : 48;
+}
+
+static inline bool hs_soft_canonical(const struct hs_soft_cpu *cpu, uint64_t gva)
+{
+	unsigned int unused = 64 - hs_soft_linear_bits(cpu);
+
+	return (uint64_t)((int64_t)(gva << unused) >> unused) == gva;
+}
+
+/** Where one page of the guest's is. */
+struct hs_soft_page {
+	uint8_t *host;
+	uint64_t gpa;
+	bool watched; /* accesses are to be told to hs_soft_touched() */
+	bool code;    /* writes are to be told to hs_soft_code_written() */
+};
+
+/**
+ * The page of gva for a data access of space, with all that the CPU does on the way: A and D bits, permissions; the
+ * TLB is filled. prot: HS_PROT_READ, HS_PROT_WRITE or both. False: cpu->fault or cpu->exit is set.
+ */
+bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
+		       struct hs_soft_page *ret);
+/** Drop those of one page (invlpg). */
+void hs_soft_flush_page(struct hs_soft_cpu *cpu, uint64_t gva);
+/** No write may go straight to this physical page any more: it holds code now. */
+void hs_soft_flush_writes(struct hs_soft_cpu *cpu, uint64_t gpa);
+/** The physical page of code at gva, as the current CPL fetches it. False: cpu->fault or cpu->exit is set. */
+bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa);
+
+/* ---- debug.c ---- */
+/** Whether an execute breakpoint of the debugger is in the page of gva. */
+bool hs_soft_page_has_breaks(const struct hs_soft_cpu *cpu, uint64_t gva);
+/** Whether data accesses to this page have to be told to hs_soft_touched(). */
+bool hs_soft_page_is_watched(const struct hs_soft_cpu *cpu, uint64_t gva);
+/** A data access is about to succeed: see whether it touches a watchpoint or one of DR0-3.. */
+void hs_soft_touched(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t length, int prot);
+/** Before an instruction in careful mode. False: cpu->exit (a breakpoint) or cpu->fault (a #DB). */
+bool hs_soft_before(struct hs_soft_cpu *cpu);
+/** Behind an instruction in careful mode: RF, the single-step trap. `rflags` are those before it. */
+void hs_soft_behind(struct hs_soft_cpu *cpu, uint64_t rflags);
+/** Bring the #DB of cpu->trap_dr6 to the guest. As hs_soft_deliver(). */
+bool hs_soft_deliver_trap(struct hs_soft_cpu *cpu);
+/** Whether the guest's DR7 has anything enabled, or RFLAGS or the request ask for a look at each instruction. */
+bool hs_soft_wants_care(const struct hs_soft_cpu *cpu);
+enum hs_status hs_soft_set_debug(struct hs_backend *backend, const struct hs_debug_request *request,
+				 struct hs_error *err);
+enum hs_status hs_soft_inject_int3(struct hs_backend *backend, struct hs_error *err);
+
+/* ---- state.c ---- */
+enum hs_status hs_soft_get_state(struct hs_backend *backend, unsigned int parts, struct hs_cpu_state *state,
+				 struct hs_error *err);
+enum hs_status hs_soft_set_state(struct hs_backend *backend, unsigned int parts, const struct hs_cpu_state *state,
+				 struct hs_error *err);
+void hs_soft_reset(struct hs_soft_cpu *cpu);
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From linear to physical addresses: paging/'s walk is the truth, the TLB remembers what it said.
+ *
+ * Permissions are those of SDM vol. 3A 4.6.1, error codes those of 4.7; accessed and dirty bits are set as 4.8 says,
+ * when an access is about to succeed. Bits of tables in read-only memory stay as they are.
+ *
+ * The TLB holds no page that is watched, and lets no write straight to one that holds decoded code: both go the slow
+ * way, where somebody looks.
+ */
+#include "vmm/soft/cpu.h"
+
+#include "arch/exception.h"
+#include "paging/format.h"
+#include "paging/walk.h"
+
+#include <hindsight/paging.h>
+
+#include <string.h>
+
+#define PAGE_OFFSET ((uint64_t)(HS_PAGE_SIZE - 1))
+
+/* Without CR4.LA57, CR4.PAE and so on; what hs_root_of_cpu() makes of a whole state. */
+static struct hs_root root_of(const struct hs_soft_cpu *cpu)
+{
+	enum hs_paging_format format = HS_PAGING_32BIT;
+
+	if (cpu->long_mode) {
+		format = cpu->cr4 & HS_CR4_LA57 ? HS_PAGING_5LEVEL : HS_PAGING_4LEVEL;
+	} else if (cpu->cr4 & HS_CR4_PAE) {
+		format = HS_PAGING_PAE;
+	}
+	return (struct hs_root){
+		.format = format,
+		.base = hs_gpa_of(cpu->cr3 & hs_format_of(format)->root_address),
+		.pse = cpu->cr4 & HS_CR4_PSE,
+		.nxe = cpu->msr.efer & HS_EFER_NXE,
+		.wp = cpu->cr0 & HS_CR0_WP,
+		.maxphyaddr = HS_SOFT_PHYSICAL_BITS,
+	};
+}
+
+static uint32_t error_code(const struct hs_soft_cpu *cpu, enum hs_soft_space space, int prot)
+{
+	bool shows_fetch = (cpu->cr4 & HS_CR4_SMEP) || ((cpu->cr4 & HS_CR4_PAE) && (cpu->msr.efer & HS_EFER_NXE));
+
+	return (prot & HS_PROT_WRITE ? HS_PF_W : 0) | (space == HS_SOFT_USER ? HS_PF_U : 0) |
+	       (prot & HS_PROT_EXEC && shows_fetch ? HS_PF_I : 0);
+}
+
+static bool permitted(const struct hs_soft_cpu *cpu, enum hs_soft_space space, int prot, const struct hs_range *range)
+{
+	if ((prot & HS_PROT_EXEC) && !(range->prot & HS_PROT_EXEC)) {
+		return false;
+	}
+	if (space == HS_SOFT_USER) {
+		return range->user && (!(prot & HS_PROT_WRITE) || (range->prot & HS_PROT_WRITE));
+	}
+	if ((prot & HS_PROT_WRITE) && !(range->prot & HS_PROT_WRITE) && (cpu->cr0 & HS_CR0_WP)) {
+		return false;
+	}
+	if (!range->user) {
+		return true;
+	}
+	return prot & HS_PROT_EXEC ? !(cpu->cr4 & HS_CR4_SMEP)
+				   : !(cpu->cr4 & HS_CR4_SMAP) || space == HS_SOFT_SUPERVISOR_AC;
+}
+
+static void set_entry_bits(struct hs_soft_cpu *cpu, uint64_t gpa, uint8_t bits)
+{
+	struct hs_soft_region *region = hs_soft_region_of(cpu, gpa);
+	uint8_t *low = region && !region->read_only ? region->host + (gpa - region->gpa) : NULL;
+
+	if (low && (*low & bits) != bits) {
+		*low |= bits;
+		hs_soft_code_written(cpu, gpa, 1);
+	}
+}
+
+/* Set A in every entry that led here and, for a write, D in the last. */
+static void mark(struct hs_soft_cpu *cpu, const struct hs_walk *walk, uint64_t gva, bool write)
+{
+	for (unsigned int depth = 0; depth < walk->open; depth++) {
+		const struct hs_format_level *row = &walk->format->level[depth];
+		uint64_t index = gva >> row->shift & ((1u << row->index_bits) - 1);
+		bool last = depth + 1u == walk->open;
+
+		/* A PDPTE of PAE paging has neither W nor A. */
+		if (row->writable.mask) {
+			set_entry_bits(cpu, walk->levels[depth].table + index * walk->format->entry_bytes,
+				       (uint8_t)(HS_LEAF_ACCESSED | (last && write ? HS_LEAF_DIRTY : 0)));
+		}
+	}
+}
+
+static bool leave_for_memory(struct hs_soft_cpu *cpu, enum hs_exit_kind kind, uint64_t gpa, int prot)
+{
+	hs_soft_leave(cpu, kind);
+	cpu->exit.gpa = gpa;
+	cpu->exit.is_write = prot & HS_PROT_WRITE;
+	cpu->exit.insn_rip = cpu->r[HS_SOFT_RIP];
+	cpu->exit.insn_rip_known = true;
+	return false;
+}
+
+struct translation {
+	uint64_t gpa; /* of gva itself */
+	bool dirty;   /* D is set, or there is no paging */
+};
+
+static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
+			struct translation *ret)
+{
+	struct hs_phys phys = hs_soft_phys(cpu);
+	struct hs_root root = root_of(cpu);
+	struct hs_range range;
+	struct hs_walk walk;
+
+	if (!cpu->paging) {
+		*ret = (struct translation){ gva & 0xffffffff, true };
+		return true;
+	}
+	hs_walk_init(&walk, &phys, &root, HS_PAGING_LEVELS_MAX, false);
+	if (!hs_walk_find(&walk, gva, &range)) {
+		return hs_soft_raise_pf(cpu, gva, error_code(cpu, space, prot));
+	}
+	switch (range.kind) {
+	case HS_RANGE_MAPPED:
+		break;
+	case HS_RANGE_NON_CANONICAL:
+		hs_soft_raise(cpu, HS_VECTOR_GP, 0);
+		return false;
+	case HS_RANGE_UNREADABLE:
+		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, range.gpa.v, HS_PROT_READ);
+	case HS_RANGE_RESERVED:
+		return hs_soft_raise_pf(cpu, gva, error_code(cpu, space, prot) | HS_PF_P | HS_PF_RSVD);
+	default:
+		return hs_soft_raise_pf(cpu, gva, error_code(cpu, space, prot));
+	}
+	if (!permitted(cpu, space, prot, &range)) {
+		return hs_soft_raise_pf(cpu, gva, error_code(cpu, space, prot) | HS_PF_P);
+	}
+	mark(cpu, &walk, gva, prot & HS_PROT_WRITE);
+	*ret = (struct translation){ range.gpa.v + (gva - range.start.v),
+				     (prot & HS_PROT_WRITE) || (range.leaf & HS_LEAF_DIRTY) };
+	return true;
+}
+
+static void fill(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t page, int prot,
+		 const struct hs_soft_page *found)
+{
+	struct hs_soft_tlb_entry *entry = &cpu->tlb[space][page / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
+
+	if (found->watched) {
+		return;
+	}
+	if (entry->read != page && entry->write != page) {
+		entry->read = entry->write = HS_SOFT_NO_PAGE;
+	}
+	entry->gpa = found->gpa & ~PAGE_OFFSET;
+	entry->addend = (uintptr_t)found->host - (uintptr_t)(page | (found->gpa & PAGE_OFFSET));
+	/* What may be written may be read. */
+	entry->read = page;
+	if ((prot & HS_PROT_WRITE) && !found->code) {
+		entry->write = page;
+	}
+}
+
+bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
+		       struct hs_soft_page *ret)
+{
+	struct hs_soft_region *region;
+	struct translation found;
+	struct hs_soft_page page;
+
+	if (!walk_tables(cpu, space, gva, prot, &found)) {
+		return false;
+	}
+	region = hs_soft_region_of(cpu, found.gpa);
+	if (!region) {
+		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, found.gpa, prot);
+	}
+	if (region->read_only && (prot & HS_PROT_WRITE)) {
+		return leave_for_memory(cpu, HS_EXIT_READ_ONLY, found.gpa, prot);
+	}
+	page = (struct hs_soft_page){
+		.host = region->host + (found.gpa - region->gpa),
+		.gpa = found.gpa,
+		.watched = hs_soft_page_is_watched(cpu, gva),
+		.code = hs_soft_has_code(cpu, found.gpa),
+	};
+	fill(cpu, space, gva & ~PAGE_OFFSET, prot, &page);
+	*ret = page;
+	return true;
+}
+
+bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa)
+{
+	enum hs_soft_space space = cpu->cpl == 3 ? HS_SOFT_USER : HS_SOFT_SUPERVISOR;
+	uint64_t page = gva & ~PAGE_OFFSET;
+	struct hs_soft_fetch_entry *entry = &cpu->fetch[space][gva / HS_PAGE_SIZE % HS_SOFT_FETCH_ENTRIES];
+	struct translation found;
+
+	if (entry->page == page) {
+		*ret_gpa = entry->gpa | (gva & PAGE_OFFSET);
+		return true;
+	}
+	if (!walk_tables(cpu, space, gva, HS_PROT_EXEC, &found)) {
+		return false;
+	}
+	if (!hs_soft_region_of(cpu, found.gpa)) {
+		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, found.gpa, HS_PROT_READ);
+	}
+	*entry = (struct hs_soft_fetch_entry){ page, found.gpa & ~PAGE_OFFSET };
+	*ret_gpa = found.gpa;
+	return true;
+}
+
+void hs_soft_flush(struct hs_soft_cpu *cpu)
+{
+	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
+		for (unsigned int i = 0; i < HS_SOFT_TLB_ENTRIES; i++) {
+			cpu->tlb[space][i].read = cpu->tlb[space][i].write = HS_SOFT_NO_PAGE;
+		}
+		for (unsigned int i = 0; i < HS_SOFT_FETCH_ENTRIES; i++) {
+			cpu->fetch[space][i].page = HS_SOFT_NO_PAGE;
+		}
+	}
+	hs_soft_forget_jumps(cpu);
+	hs_soft_attend(cpu, HS_SOFT_LOOK_UP);
+}
+
+void hs_soft_flush_page(struct hs_soft_cpu *cpu, uint64_t gva)
+{
+	uint64_t page = gva & ~PAGE_OFFSET;
+
+	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
+		struct hs_soft_tlb_entry *entry = &cpu->tlb[space][page / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
+		struct hs_soft_fetch_entry *fetch = &cpu->fetch[space][page / HS_PAGE_SIZE % HS_SOFT_FETCH_ENTRIES];
+
+		if (entry->read == page || entry->write == page) {
+			entry->read = entry->write = HS_SOFT_NO_PAGE;
+		}
+		if (fetch->page == page) {
+			fetch->page = HS_SOFT_NO_PAGE;
+		}
+	}
+	hs_soft_forget_jumps(cpu);
+	hs_soft_attend(cpu, HS_SOFT_LOOK_UP);
+}
+
+void hs_soft_flush_writes(struct hs_soft_cpu *cpu, uint64_t gpa)
+{
+	uint64_t page = gpa & ~PAGE_OFFSET;
+
+	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
+		for (unsigned int i = 0; i < HS_SOFT_TLB_ENTRIES; i++) {
+			if (cpu->tlb[space][i].gpa == page) {
+				cpu->tlb[space][i].write = HS_SOFT_NO_PAGE;
+			}
+		}
+	}
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The loop: from operation to operation until something has to leave the CPU.
+ *
+ * A row of operations runs without a look at anything but the instruction limit and cpu->attention. In careful mode,
+ * and on pages with breakpoints, each instruction is a row of its own, with debug.c's look before it and the traps
+ * behind it.
+ */
+#include "vmm/soft/access.h"
+#include "vmm/soft/flags.h"
+#include "vmm/soft/operand.h"
+
+#include <string.h>
+
+enum hs_soft_flow hs_soft_leave(struct hs_soft_cpu *cpu, enum hs_exit_kind kind)
+{
+	cpu->exit = (struct hs_exit){ .kind = kind };
+	cpu->why = HS_SOFT_WHY_EXIT;
+	return HS_SOFT_FAULT;
+}
+
+bool hs_soft_can_go(struct hs_soft_cpu *cpu, uint64_t rip)
+{
+	bool can = cpu->mode == HS_SOFT_MODE_64 ? hs_soft_canonical(cpu, rip) : rip <= cpu->seg[HS_CS].limit;
+
+	if (!can) {
+		hs_soft_raise(cpu, HS_VECTOR_GP, 0);
+	}
+	return can;
+}
+
+enum hs_soft_flow hs_soft_go(struct hs_soft_cpu *cpu, uint64_t rip)
+{
+	if (!hs_soft_can_go(cpu, rip)) {
+		return HS_SOFT_FAULT;
+	}
+	cpu->r[HS_SOFT_RIP] = rip;
+	return HS_SOFT_BRANCH;
+}
+
+static void advance(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	uint64_t next = cpu->r[HS_SOFT_RIP] + op->length;
+
+	cpu->r[HS_SOFT_RIP] = cpu->mode == HS_SOFT_MODE_64 ? next : (uint32_t)next;
+}
+
+/* Run a row from op on. HS_SOFT_NEXT when it was left between two instructions. */
+static enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	enum hs_soft_flow flow;
+
+	for (;;) {
+		flow = op->execute(cpu, op);
+		if (HS_SOFT_UNLIKELY(flow != HS_SOFT_NEXT)) {
+			break;
+		}
+		cpu->r[HS_SOFT_RIP] += op->length;
+		cpu->executed++;
+		if (HS_SOFT_UNLIKELY(cpu->executed >= cpu->limit ||
+				     atomic_load_explicit(&cpu->attention, memory_order_relaxed))) {
+			break;
+		}
+		op++;
+	}
+	if (flow != HS_SOFT_FAULT && flow != HS_SOFT_AGAIN && flow != HS_SOFT_NEXT) {
+		cpu->executed++;
+	}
+	if (cpu->mode != HS_SOFT_MODE_64) {
+		cpu->r[HS_SOFT_RIP] = (uint32_t)cpu->r[HS_SOFT_RIP];
+	}
+	return flow;
+}
+
+/* One instruction with everything that may happen before and behind it. */
+static enum hs_soft_flow run_one(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	uint64_t before = hs_soft_rflags(cpu);
+	enum hs_soft_flow flow;
+
+	if (!hs_soft_before(cpu)) {
+		return HS_SOFT_FAULT;
+	}
+	cpu->shadow = false;
+	flow = op->execute(cpu, op);
+	if (flow == HS_SOFT_FAULT || flow == HS_SOFT_AGAIN) {
+		return flow;
+	}
+	cpu->executed++;
+	if (flow == HS_SOFT_NEXT) {
+		advance(cpu, op);
+	}
+	hs_soft_behind(cpu, before);
+	return flow;
+}
+
+/* The operation at rip; *ret_one: it is to be run alone. */
+static const struct hs_soft_op *next_op(struct hs_soft_cpu *cpu, bool *ret_one)
+{
+	uint64_t gva = (cpu->seg_base[HS_CS] + cpu->r[HS_SOFT_RIP]) & cpu->linear_mask;
+	struct hs_soft_jump *jump = &cpu->jumps[gva % HS_SOFT_JUMPS];
+	const struct hs_soft_op *op;
+
+	if (HS_SOFT_LIKELY(jump->key == (gva ^ cpu->jump_key) && !cpu->careful)) {
+		*ret_one = false;
+		return jump->op;
+	}
+	op = hs_soft_look_up(cpu);
+	*ret_one = cpu->careful || hs_soft_page_has_breaks(cpu, gva);
+	if (op && !*ret_one && !hs_soft_is_straddler(cpu, op)) {
+		*jump = (struct hs_soft_jump){ gva ^ cpu->jump_key, op };
+	}
+	return op;
+}
+
+static bool finish(struct hs_soft_cpu *cpu, enum hs_exit_kind kind)
+{
+	cpu->exit = (struct hs_exit){ .kind = kind };
+	return false;
+}
+
+/* Between two instructions. False when cpu->exit is to be returned. */
+static bool look_around(struct hs_soft_cpu *cpu)
+{
+	unsigned int attention = atomic_load_explicit(&cpu->attention, memory_order_relaxed);
+
+	if (attention & ~(unsigned int)HS_SOFT_INTERRUPT) {
+		atomic_fetch_and_explicit(&cpu->attention, HS_SOFT_INTERRUPT, memory_order_relaxed);
+	}
+	if (cpu->watch_hit) {
+		cpu->watch_hit = false;
+		finish(cpu, HS_EXIT_WATCH);
+		cpu->exit.watch = cpu->watch_index;
+		return false;
+	}
+	if (cpu->executed >= cpu->limit) {
+		return finish(cpu, HS_EXIT_STEPPED);
+	}
+	if (attention & HS_SOFT_INTERRUPT) {
+		atomic_fetch_and_explicit(&cpu->attention, ~(unsigned int)HS_SOFT_INTERRUPT, memory_order_relaxed);
+		return finish(cpu, HS_EXIT_INTERRUPTED);
+	}
+	return !cpu->trap_dr6 || hs_soft_deliver_trap(cpu);
+}
+
+/* Run until cpu->exit says why not. */
+static void run(struct hs_soft_cpu *cpu)
+{
+	for (;;) {
+		const struct hs_soft_op *op;
+		enum hs_soft_flow flow;
+		bool one;
+
+		if (HS_SOFT_UNLIKELY(cpu->executed >= cpu->limit ||
+				     atomic_load_explicit(&cpu->attention, memory_order_relaxed)) &&
+		    !look_around(cpu)) {
+			return;
+		}
+		op = next_op(cpu, &one);
+		if (HS_SOFT_UNLIKELY(!op)) {
+			flow = HS_SOFT_FAULT;
+		} else {
+			flow = one ? run_one(cpu, op) : run_row(cpu, op);
+		}
+		if (HS_SOFT_UNLIKELY(flow == HS_SOFT_EXIT)) {
+			return;
+		}
+		if (HS_SOFT_UNLIKELY(flow == HS_SOFT_FAULT) &&
+		    (cpu->why == HS_SOFT_WHY_EXIT || !hs_soft_deliver(cpu))) {
+			return;
+		}
+	}
+}
+
+void hs_soft_finish_in(struct hs_soft_cpu *cpu)
+{
+	struct hs_soft_pending_in *in = &cpu->pending_in;
+
+	if (!in->active) {
+		return;
+	}
+	in->active = false;
+	if (in->to_memory) {
+		/* It was checked before the exit; a host that has changed the tables since loses the value. */
+		(void)!hs_soft_linear_store(cpu, cpu->space, in->linear, in->bytes, &in->value);
+		cpu->r[HS_RDI] = in->rdi;
+		cpu->r[HS_RCX] = in->rcx;
+	} else {
+		hs_soft_set_reg(cpu, HS_RAX, in->bytes, in->value);
+	}
+	cpu->r[HS_SOFT_RIP] = in->rip;
+}
+
+enum hs_status hs_soft_run(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err)
+{
+	struct hs_soft_cpu *cpu = &backend->cpu;
+	uint64_t steps = cpu->request.instructions ? cpu->request.instructions : 1;
+
+	(void)err;
+	hs_soft_finish_in(cpu);
+	cpu->limit = cpu->request.step && steps < UINT64_MAX - cpu->executed ? cpu->executed + steps : UINT64_MAX;
+	run(cpu);
+	*ret = cpu->exit;
+	return HS_OK;
+}

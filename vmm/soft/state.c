@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between the CPU and struct hs_cpu_state, and what the CPU is after its reset. */
+#include "vmm/soft/flags.h"
+
+#include "arch/regs.h"
+
+#include <string.h>
+
+/* After RESET (SDM vol. 3A table 9-1), as far as there is a choice: what every boot replaces is left zero. */
+void hs_soft_reset(struct hs_soft_cpu *cpu)
+{
+	struct hs_cpu_state state;
+
+	hs_cpu_state_init(&state);
+	memcpy(cpu->xsave, state.xsave, sizeof(cpu->xsave));
+	cpu->xcr0 = state.xcr0;
+	cpu->cr0 = HS_CR0_ET | HS_CR0_NW | HS_CR0_CD;
+	cpu->dr[6] = 0xffff0ff0;
+	cpu->dr[7] = 0x400;
+	cpu->msr.pat = 0x0007040600070406;
+	cpu->msr.apic_base = 0xfee00900;
+	cpu->rflags = state.rflags;
+	cpu->limit = UINT64_MAX;
+	hs_soft_flush(cpu);
+	hs_soft_refresh(cpu);
+}
+
+static void get_core(const struct hs_soft_cpu *cpu, struct hs_cpu_state *state)
+{
+	memcpy(state->gpr, cpu->r, sizeof(state->gpr));
+	state->rip = cpu->r[HS_SOFT_RIP];
+	state->rflags = hs_soft_rflags(cpu);
+	memcpy(state->seg, cpu->seg, sizeof(state->seg));
+	state->gdt = cpu->gdt;
+	state->idt = cpu->idt;
+	state->cr0 = cpu->cr0;
+	state->cr2 = cpu->cr2;
+	state->cr3 = cpu->cr3;
+	state->cr4 = cpu->cr4;
+	state->cr8 = cpu->cr8;
+	state->msr.efer = cpu->msr.efer;
+	state->msr.apic_base = cpu->msr.apic_base;
+}
+
+enum hs_status hs_soft_get_state(struct hs_backend *backend, unsigned int parts, struct hs_cpu_state *state,
+				 struct hs_error *err)
+{
+	const struct hs_soft_cpu *cpu = &backend->cpu;
+	struct hs_msrs msr = cpu->msr;
+
+	(void)err;
+	if (parts & HS_STATE_CORE) {
+		get_core(cpu, state);
+	}
+	if (parts & HS_STATE_FPU) {
+		memcpy(state->xsave, cpu->xsave, sizeof(state->xsave));
+		state->xcr0 = cpu->xcr0;
+	}
+	if (parts & HS_STATE_MSR) {
+		msr.efer = state->msr.efer;
+		msr.apic_base = state->msr.apic_base;
+		msr.tsc += cpu->executed;
+		state->msr = msr;
+	}
+	if (parts & HS_STATE_DEBUG) {
+		memcpy(state->dr, cpu->dr, sizeof(state->dr));
+	}
+	return HS_OK;
+}
+
+/* Translations depend on these. */
+static bool changes_translation(const struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
+{
+	return cpu->cr0 != state->cr0 || cpu->cr3 != state->cr3 || cpu->cr4 != state->cr4 ||
+	       cpu->msr.efer != state->msr.efer;
+}
+
+static void set_core(struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
+{
+	bool flush = changes_translation(cpu, state);
+
+	if (cpu->r[HS_SOFT_RIP] != state->rip) {
+		cpu->pending_in.active = false;
+		cpu->trap_dr6 = 0;
+		cpu->shadow = false;
+	}
+	memcpy(cpu->r, state->gpr, sizeof(state->gpr));
+	cpu->r[HS_SOFT_RIP] = state->rip;
+	hs_soft_set_rflags(cpu, (state->rflags & ~(uint64_t)0x8028) | 2);
+	memcpy(cpu->seg, state->seg, sizeof(state->seg));
+	cpu->cpl = state->seg[HS_SS].dpl & 3;
+	cpu->gdt = state->gdt;
+	cpu->idt = state->idt;
+	cpu->cr0 = state->cr0;
+	cpu->cr2 = state->cr2;
+	cpu->cr3 = state->cr3;
+	cpu->cr4 = state->cr4;
+	cpu->cr8 = state->cr8;
+	cpu->msr.efer = state->msr.efer;
+	cpu->msr.apic_base = state->msr.apic_base;
+	if (flush) {
+		hs_soft_flush(cpu);
+	}
+}
+
+enum hs_status hs_soft_set_state(struct hs_backend *backend, unsigned int parts, const struct hs_cpu_state *state,
+				 struct hs_error *err)
+{
+	struct hs_soft_cpu *cpu = &backend->cpu;
+	struct hs_msrs msr = state->msr;
+
+	(void)err;
+	if (parts & HS_STATE_CORE) {
+		set_core(cpu, state);
+	}
+	if (parts & HS_STATE_FPU) {
+		memcpy(cpu->xsave, state->xsave, sizeof(cpu->xsave));
+		cpu->xcr0 = state->xcr0;
+	}
+	if (parts & HS_STATE_MSR) {
+		msr.efer = cpu->msr.efer;
+		msr.apic_base = cpu->msr.apic_base;
+		msr.tsc -= cpu->executed;
+		cpu->msr = msr;
+	}
+	if (parts & HS_STATE_DEBUG) {
+		memcpy(cpu->dr, state->dr, sizeof(cpu->dr));
+		hs_soft_flush(cpu);
+	}
+	hs_soft_refresh(cpu);
+	return HS_OK;
+}
