@@ -60,7 +60,7 @@ enum hs_soft_prefix {
 struct hs_soft_op {
 	enum hs_soft_flow (*execute)(struct hs_soft_cpu *cpu, const struct hs_soft_op *op);
 	uint64_t immediate;   /* the first one, extended to 64 bits as the instruction has it (sign or zero) */
-	int64_t displacement; /* of the memory operand; of rip-relative ones the instruction's length is added already */
+	int64_t displacement; /* of the memory operand; the length is added already where it is relative to rip */
 	uint32_t aux;         /* the handler's own: a condition, a second immediate, a variant */
 	struct hs_soft_operand operand[HS_SOFT_OPERANDS]; /* the visible ones, in Intel order */
 	uint8_t length;                                   /* of the instruction, bytes */
