@@ -198,6 +198,9 @@ enum hs_status hs_soft_run(struct hs_backend *backend, struct hs_exit *ret, stru
 
 	(void)err;
 	hs_soft_finish_in(cpu);
+	if (cpu->trap_dr6) {
+		hs_soft_attend(cpu, HS_SOFT_TRAP); /* it came with the last exit */
+	}
 	cpu->limit = cpu->request.step && steps < UINT64_MAX - cpu->executed ? cpu->executed + steps : UINT64_MAX;
 	run(cpu);
 	*ret = cpu->exit;
