@@ -157,17 +157,20 @@ enum hs_soft_attention {
 /** Execution modes: how code is decoded. */
 enum hs_soft_mode { HS_SOFT_MODE_16, HS_SOFT_MODE_32, HS_SOFT_MODE_64, HS_SOFT_MODES };
 
-/** "in" that waits for its value. */
+enum hs_soft_in_to { HS_SOFT_IN_TO_RAX, HS_SOFT_IN_TO_MEMORY, HS_SOFT_IN_TO_NOTHING };
+
+/** A port access whose exit was given out and that has something left to do: `in` and `ins` their value, `ins` and
+ *  `outs` their registers. */
 struct hs_soft_pending_in {
 	bool active;
+	uint8_t to; /* enum hs_soft_in_to */
 	uint8_t bytes;
 	uint32_t value;
-	uint64_t rip; /* where it goes on */
-	/* Of ins: the memory operand, checked for writing already; else r[HS_RAX]. */
-	bool to_memory;
-	bool repeats;      /* rip stays: more iterations follow */
-	uint64_t linear;   /* where the value goes */
-	uint64_t rdi, rcx; /* the registers afterwards */
+	uint64_t rip;    /* where it goes on; the instruction itself when more iterations follow */
+	uint64_t linear; /* of ins: where the value goes, checked for writing already */
+	bool is_string;
+	uint8_t pointer;     /* rsi or rdi */
+	uint64_t moved, rcx; /* the registers afterwards */
 };
 
 struct hs_soft_cpu {
@@ -254,13 +257,15 @@ enum hs_soft_flow hs_soft_software_interrupt(struct hs_soft_cpu *cpu, const stru
 /** Note cpu->exit of this kind, everything else zero, for the caller to complete; nothing has been executed. */
 enum hs_soft_flow hs_soft_leave(struct hs_soft_cpu *cpu, enum hs_exit_kind kind);
 enum hs_status hs_soft_run(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err);
-/** Finish an `in` whose exit was given out, with pending_in.value. */
-void hs_soft_finish_in(struct hs_soft_cpu *cpu);
 
 static inline void hs_soft_attend(struct hs_soft_cpu *cpu, unsigned int bits)
 {
 	atomic_fetch_or_explicit(&cpu->attention, bits, memory_order_relaxed);
 }
+
+/* ---- port.c ---- */
+/** Finish a port access whose exit was given out, with pending_in.value; it counts as executed now. */
+void hs_soft_finish_in(struct hs_soft_cpu *cpu);
 
 /* ---- memory.c ---- */
 /** The region that backs gpa, or NULL. */

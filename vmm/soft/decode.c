@@ -22,6 +22,8 @@ static enum hs_soft_flow execute_too_long(struct hs_soft_cpu *cpu, const struct 
 
 static bool (*const selectors[])(const struct hs_soft_decoded *decoded, struct hs_soft_op *op) = {
 	hs_soft_select_move,
+	hs_soft_select_port,
+	hs_soft_select_system,
 };
 
 static void init_decoder(enum hs_soft_mode mode, ZydisDecoder *ret)

@@ -172,25 +172,6 @@ static void run(struct hs_soft_cpu *cpu)
 	}
 }
 
-void hs_soft_finish_in(struct hs_soft_cpu *cpu)
-{
-	struct hs_soft_pending_in *in = &cpu->pending_in;
-
-	if (!in->active) {
-		return;
-	}
-	in->active = false;
-	if (in->to_memory) {
-		/* It was checked before the exit; a host that has changed the tables since loses the value. */
-		(void)!hs_soft_linear_store(cpu, cpu->space, in->linear, in->bytes, &in->value);
-		cpu->r[HS_RDI] = in->rdi;
-		cpu->r[HS_RCX] = in->rcx;
-	} else {
-		hs_soft_set_reg(cpu, HS_RAX, in->bytes, in->value);
-	}
-	cpu->r[HS_SOFT_RIP] = in->rip;
-}
-
 enum hs_status hs_soft_run(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err)
 {
 	struct hs_soft_cpu *cpu = &backend->cpu;
