@@ -13,6 +13,7 @@
 #define OPCODE_HLT 0xF4
 #define FLAG_RF (1ull << 16)
 #define FLAG_NT (1ull << 14)
+#define CR4_PGE (1ull << 7)
 #define STUB_BYTES 16u
 #define CPU_VECTORS 32u
 #define VECTOR_DF 8u
@@ -52,6 +53,13 @@ void machine_load(struct machine *machine)
 {
 	struct hs_error err = { 0 };
 
+	if (strcmp(machine->config.ops->name, "kvm") == 0) {
+		/* It keeps its translations while the control registers stay as they are. */
+		machine->cpu.cr4 ^= CR4_PGE;
+		must(machine->config.ops->set_state(machine->backend, HS_STATE_ALL, &machine->cpu, &err), "set_state",
+		     &err);
+		machine->cpu.cr4 ^= CR4_PGE;
+	}
 	must(machine->config.ops->set_state(machine->backend, HS_STATE_ALL, &machine->cpu, &err), "set_state", &err);
 }
 
