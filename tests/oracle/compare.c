@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "compare.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const gpr_names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+					   "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
+
+struct comparison {
+	const struct oracle_code *code;
+	const struct oracle_case *test;
+	const struct oracle_result *host, *ours;
+	struct oracle_undefined undefined;
+	char *text;
+	size_t bytes;
+	bool undefined_differs;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct comparison *comparison, const char *format, ...)
+{
+	size_t used = strlen(comparison->text);
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(comparison->text + used, comparison->bytes - used, format, list);
+	va_end(list);
+}
+
+static void compare_word(struct comparison *comparison, const char *name, uint64_t ours, uint64_t host)
+{
+	if (ours != host) {
+		say(comparison, " %s 0x%llx, host 0x%llx;", name, (unsigned long long)ours, (unsigned long long)host);
+	}
+}
+
+/* The register that an undefined result goes to, or -1. */
+static int undefined_register(const struct comparison *comparison)
+{
+	const ZydisDecodedOperand *first = &comparison->code->decoded.operands[0];
+
+	if (!comparison->undefined.result || first->type != ZYDIS_OPERAND_TYPE_REGISTER) {
+		return -1;
+	}
+	return ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, first->reg.value) - ZYDIS_REGISTER_RAX;
+}
+
+static void compare_registers(struct comparison *comparison)
+{
+	const struct oracle_state *ours = &comparison->ours->out, *host = &comparison->host->out;
+	uint64_t mask = comparison->test->bits == 32 ? UINT32_MAX : UINT64_MAX;
+	int undefined = undefined_register(comparison);
+
+	for (int i = 0; i < (comparison->test->bits == 32 ? 8 : 16); i++) {
+		if (i == undefined) {
+			comparison->undefined_differs |= ours->gpr[i] != host->gpr[i];
+			continue;
+		}
+		compare_word(comparison, gpr_names[i], ours->gpr[i] & mask, host->gpr[i] & mask);
+	}
+	compare_word(comparison, "rip", ours->rip & mask, host->rip & mask);
+}
+
+static void compare_flags(struct comparison *comparison, enum oracle_step step)
+{
+	uint64_t ours = comparison->ours->out.rflags, host = comparison->host->out.rflags;
+	uint64_t undefined = comparison->undefined.flags;
+
+	/* The host always steps by TF; the debugger's step leaves it as it was. */
+	if (step == ORACLE_STEP_DEBUG) {
+		ours |= FLAG_TF;
+	}
+	comparison->undefined_differs |= ((ours ^ host) & undefined) != 0;
+	if ((ours ^ host) & ~undefined) {
+		say(comparison, " rflags 0x%llx, host 0x%llx (before 0x%llx, undefined 0x%llx);",
+		    (unsigned long long)ours, (unsigned long long)host, (unsigned long long)comparison->test->in.rflags,
+		    (unsigned long long)undefined);
+	}
+}
+
+/* Linux shows a fault on an address of the kernel's half as one on a present page, so as not to tell which are
+ * (arch/x86/mm/fault.c, sanitize_error_code()). */
+static uint32_t error_of(const struct oracle_result *result)
+{
+	if (result->vector == 14 && result->cr2 >> 63) {
+		return result->error | 1;
+	}
+	return result->error;
+}
+
+static bool compare_events(struct comparison *comparison)
+{
+	const struct oracle_result *ours = comparison->ours, *host = comparison->host;
+
+	if (ours->vector != host->vector) {
+		say(comparison, " vector %u error 0x%x cr2 0x%llx, host vector %u error 0x%x cr2 0x%llx;", ours->vector,
+		    ours->error, (unsigned long long)ours->cr2, host->vector, host->error,
+		    (unsigned long long)host->cr2);
+		return false;
+	}
+	compare_word(comparison, "error", error_of(ours), error_of(host));
+	compare_word(comparison, "cr2", ours->cr2, host->cr2);
+	return true;
+}
+
+static uint64_t address_of(uint64_t place)
+{
+	for (size_t i = 0; i < ORACLE_AREAS; i++) {
+		const struct oracle_area *area = &oracle_areas[i];
+
+		if (place / ORACLE_PAGE >= area->first && place / ORACLE_PAGE < area->first + area->pages) {
+			return area->at + place - area->first * ORACLE_PAGE;
+		}
+	}
+	return 0;
+}
+
+/* The first word in which the memories differ. Both lists are in ascending order. */
+static void say_memory(struct comparison *comparison)
+{
+	const struct oracle_result *ours = comparison->ours, *host = comparison->host;
+
+	for (uint32_t i = 0; i < ours->delta_count || i < host->delta_count; i++) {
+		const struct oracle_delta none = { .place = UINT64_MAX };
+		const struct oracle_delta *a = i < ours->delta_count ? &ours->deltas[i] : &none;
+		const struct oracle_delta *b = i < host->delta_count ? &host->deltas[i] : &none;
+		uint64_t place = a->place < b->place ? a->place : b->place;
+
+		if (a->place != b->place) {
+			say(comparison, " memory 0x%llx changed by %s alone, to 0x%llx;",
+			    (unsigned long long)address_of(place), a->place == place ? "ours" : "the host",
+			    (unsigned long long)(a->place == place ? a->value : b->value));
+			return;
+		}
+		if (a->value != b->value) {
+			say(comparison, " memory 0x%llx is 0x%llx, host 0x%llx;", (unsigned long long)address_of(place),
+			    (unsigned long long)a->value, (unsigned long long)b->value);
+			return;
+		}
+	}
+}
+
+static void compare_memory(struct comparison *comparison)
+{
+	const struct oracle_result *ours = comparison->ours, *host = comparison->host;
+	bool equal = ours->delta_count == host->delta_count &&
+		     memcmp(ours->deltas, host->deltas, ours->delta_count * sizeof(ours->deltas[0])) == 0;
+
+	if (!equal && comparison->undefined.result && undefined_register(comparison) < 0) {
+		comparison->undefined_differs = true;
+	} else if (!equal) {
+		say_memory(comparison);
+	}
+}
+
+enum oracle_verdict oracle_compare(const struct oracle_code *code, const struct oracle_case *test,
+				   const struct oracle_result *host, const struct oracle_result *ours,
+				   enum oracle_step step, char *text, size_t text_bytes)
+{
+	struct comparison comparison = {
+		.code = code, .test = test, .host = host, .ours = ours, .text = text, .bytes = text_bytes
+	};
+
+	text[0] = 0;
+	if (ours->vector == 6 && host->vector != 6) {
+		return ORACLE_NOT_THERE;
+	}
+	/* A fault leaves nothing undefined: all is as before the instruction. */
+	if (host->vector == ORACLE_STEPPED) {
+		oracle_undefined(code, test, &comparison.undefined);
+	}
+	if (compare_events(&comparison)) {
+		compare_registers(&comparison);
+		compare_flags(&comparison, step);
+		compare_memory(&comparison);
+	}
+	if (text[0]) {
+		return ORACLE_DIFFERS;
+	}
+	return comparison.undefined_differs ? ORACLE_AGREES_BUT_UNDEFINED : ORACLE_AGREES;
+}

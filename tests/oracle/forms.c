@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The forms: a walk over all opcodes and prefixes, and the name under which encodings come together. */
+#include "forms.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct walk {
+	struct oracle_forms *forms;
+	unsigned int bits;
+	ZydisDecoder decoder;
+};
+
+void oracle_decoder_init(ZydisDecoder *decoder, unsigned int bits)
+{
+	if (bits == 64) {
+		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	} else {
+		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32);
+	}
+}
+
+bool oracle_decode(const ZydisDecoder *decoder, const uint8_t *bytes, size_t length, struct oracle_insn *ret)
+{
+	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder, bytes, length, &ret->insn, ret->operands));
+}
+
+/* "r32", "m64", "i8", "al" for what cannot be another, "cs". */
+static void name_operand(const ZydisDecodedOperand *operand, char *text, size_t bytes)
+{
+	switch (operand->type) {
+	case ZYDIS_OPERAND_TYPE_REGISTER:
+		if (operand->encoding == ZYDIS_OPERAND_ENCODING_NONE ||
+		    ZydisRegisterGetClass(operand->reg.value) > ZYDIS_REGCLASS_GPR64) {
+			snprintf(text, bytes, "%s", ZydisRegisterGetString(operand->reg.value));
+		} else {
+			snprintf(text, bytes, "r%u", operand->size);
+		}
+		break;
+	case ZYDIS_OPERAND_TYPE_MEMORY:
+		snprintf(text, bytes, "m%u", operand->size);
+		break;
+	case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+		snprintf(text, bytes, "i%u", operand->size);
+		break;
+	default:
+		snprintf(text, bytes, "far");
+		break;
+	}
+}
+
+static bool has_memory(const struct oracle_insn *decoded)
+{
+	for (unsigned int i = 0; i < decoded->insn.operand_count; i++) {
+		if (decoded->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *repeat_of(ZydisInstructionAttributes attributes)
+{
+	if (attributes & ZYDIS_ATTRIB_HAS_REP) {
+		return "rep ";
+	}
+	if (attributes & ZYDIS_ATTRIB_HAS_REPE) {
+		return "repe ";
+	}
+	return attributes & ZYDIS_ATTRIB_HAS_REPNE ? "repne " : "";
+}
+
+/* Operands that are not written count by their width: push has one for its stack slot. */
+static unsigned int hidden_width(const struct oracle_insn *decoded)
+{
+	for (unsigned int i = decoded->insn.operand_count_visible; i < decoded->insn.operand_count; i++) {
+		if (decoded->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
+			return decoded->operands[i].size;
+		}
+	}
+	return 0;
+}
+
+static void name_form(const struct oracle_insn *decoded, bool illegal, unsigned int bits, char *name, size_t bytes)
+{
+	const ZydisDecodedInstruction *insn = &decoded->insn;
+	const char *lock = insn->attributes & ZYDIS_ATTRIB_HAS_LOCK ? "lock " : "";
+	size_t used;
+
+	if (illegal) {
+		snprintf(name, bytes, "illegal lock %s", ZydisMnemonicGetString(insn->mnemonic));
+		return;
+	}
+	snprintf(name, bytes, "%s%s%s", lock, repeat_of(insn->attributes), ZydisMnemonicGetString(insn->mnemonic));
+	for (unsigned int i = 0; i < insn->operand_count_visible; i++) {
+		char text[24];
+
+		name_operand(&decoded->operands[i], text, sizeof(text));
+		used = strlen(name);
+		snprintf(name + used, bytes - used, "%s%s", i ? ", " : " ", text);
+	}
+	if (hidden_width(decoded)) {
+		used = strlen(name);
+		snprintf(name + used, bytes - used, " {m%u}", hidden_width(decoded));
+	}
+	if (insn->address_width != bits && (has_memory(decoded) || insn->meta.category == ZYDIS_CATEGORY_COND_BR)) {
+		used = strlen(name);
+		snprintf(name + used, bytes - used, " [a%u]", insn->address_width);
+	}
+}
+
+static struct oracle_form *find_or_add(struct walk *walk, const char *name, const ZydisDecodedInstruction *insn)
+{
+	struct oracle_forms *forms = walk->forms;
+	struct oracle_form *grown;
+
+	for (size_t i = forms->count; i-- > 0;) {
+		if (strcmp(forms->forms[i].name, name) == 0) {
+			return &forms->forms[i];
+		}
+	}
+	grown = realloc(forms->forms, (forms->count + 1) * sizeof(*grown));
+	if (grown == NULL) {
+		forms->failed = true;
+		return NULL;
+	}
+	forms->forms = grown;
+	grown += forms->count++;
+	*grown = (struct oracle_form){ .bits = walk->bits, .mnemonic = insn->mnemonic, .isa = insn->meta.isa_set };
+	snprintf(grown->name, sizeof(grown->name), "%s", name);
+	return grown;
+}
+
+static void add(struct walk *walk, const struct oracle_encoding *encoding, const struct oracle_insn *decoded)
+{
+	char name[sizeof(walk->forms->forms->name)];
+	struct oracle_encoding *grown;
+	struct oracle_form *form;
+
+	name_form(decoded, encoding->illegal, walk->bits, name, sizeof(name));
+	form = find_or_add(walk, name, &decoded->insn);
+	if (form == NULL) {
+		return;
+	}
+	grown = realloc(form->encodings, (form->encoding_count + 1) * sizeof(*grown));
+	if (grown == NULL) {
+		walk->forms->failed = true;
+		return;
+	}
+	form->encodings = grown;
+	grown[form->encoding_count++] = *encoding;
+}
+
+/* An instruction with the given ModRM and zeros behind it. */
+static void assemble(const struct oracle_encoding *encoding, uint8_t modrm, uint8_t bytes[16])
+{
+	size_t at = 0;
+
+	memset(bytes, 0, 16);
+	for (unsigned int i = 0; i < encoding->prefix_count; i++) {
+		if (!(encoding->illegal && encoding->prefixes[i] == 0xf0)) {
+			bytes[at++] = encoding->prefixes[i];
+		}
+	}
+	if (encoding->vex) {
+		bytes[at++] = 0xc4;
+		bytes[at++] = 0xe0 | encoding->map;
+		bytes[at++] = (uint8_t)(encoding->w << 7 | 0xf << 3 | encoding->pp);
+	} else {
+		if (encoding->w) {
+			bytes[at++] = 0x48;
+		}
+		if (encoding->map != MAP_ONE_BYTE) {
+			bytes[at++] = 0x0f;
+		}
+		if (encoding->map >= MAP_0F38) {
+			bytes[at++] = encoding->map == MAP_0F38 ? 0x38 : 0x3a;
+		}
+	}
+	bytes[at++] = encoding->opcode;
+	bytes[at] = modrm;
+}
+
+static bool reg_is_operand(const struct oracle_insn *decoded)
+{
+	for (unsigned int i = 0; i < decoded->insn.operand_count_visible; i++) {
+		const ZydisDecodedOperand *operand = &decoded->operands[i];
+
+		if (operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG &&
+		    ZydisRegisterGetClass(operand->reg.value) <= ZYDIS_REGCLASS_GPR64) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool rm_is_operand(const struct oracle_insn *decoded)
+{
+	for (unsigned int i = 0; i < decoded->insn.operand_count_visible; i++) {
+		if (decoded->operands[i].encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool has_lock(const struct oracle_encoding *encoding)
+{
+	return encoding->prefix_count > 0 && encoding->prefixes[0] == 0xf0;
+}
+
+/* LOCK on what does not take it is #UD, and for Zydis an error: then it is decoded without. */
+static bool decode_encoding(struct walk *walk, struct oracle_encoding *encoding, uint8_t modrm,
+			    struct oracle_insn *decoded)
+{
+	uint8_t bytes[16];
+
+	encoding->illegal = false;
+	assemble(encoding, modrm, bytes);
+	if (oracle_decode(&walk->decoder, bytes, 15, decoded)) {
+		return true;
+	}
+	encoding->illegal = has_lock(encoding);
+	assemble(encoding, modrm, bytes);
+	return encoding->illegal && oracle_decode(&walk->decoder, bytes, 15, decoded);
+}
+
+/* One ModRM byte (reg, and memory or the register rm) of one opcode. False: those that follow are of the same form. */
+static bool try_modrm(struct walk *walk, struct oracle_encoding encoding, uint8_t modrm)
+{
+	struct oracle_insn decoded;
+	const char *reason;
+
+	if (!decode_encoding(walk, &encoding, modrm, &decoded)) {
+		return true;
+	}
+	encoding.modrm = decoded.insn.attributes & ZYDIS_ATTRIB_HAS_MODRM;
+	encoding.memory = encoding.modrm && modrm < 0xc0;
+	encoding.reg = (int8_t)(reg_is_operand(&decoded) ? -1 : modrm >> 3 & 7);
+	encoding.rm = (int8_t)(encoding.memory || rm_is_operand(&decoded) ? -1 : modrm & 7);
+	encoding.imm = (uint8_t)(decoded.insn.raw.imm[0].size / 8 + decoded.insn.raw.imm[1].size / 8);
+	if (!encoding.modrm) {
+		encoding.imm = (uint8_t)(encoding.imm + decoded.insn.raw.disp.size / 8); /* mov al, [moffs] */
+	}
+	if (!oracle_isa_wanted(&decoded, walk->bits, &reason)) {
+		walk->forms->excluded += reason != NULL;
+		return encoding.modrm;
+	}
+	add(walk, &encoding, &decoded);
+	return encoding.modrm;
+}
+
+static void try_opcode(struct walk *walk, const struct oracle_encoding *encoding)
+{
+	/* Memory is [rax], the register rcx: neither has a meaning of its own in any opcode that has operands. */
+	for (unsigned int reg = 0; reg < 8; reg++) {
+		struct oracle_encoding copy = *encoding;
+		struct oracle_insn decoded;
+
+		if (!try_modrm(walk, *encoding, (uint8_t)(reg << 3))) {
+			return;
+		}
+		if (!decode_encoding(walk, &copy, (uint8_t)(0xc1 | reg << 3), &decoded)) {
+			continue;
+		}
+		try_modrm(walk, *encoding, (uint8_t)(0xc1 | reg << 3));
+		if (reg_is_operand(&decoded)) {
+			return;
+		}
+	}
+}
+
+static bool is_prefix(unsigned int opcode, unsigned int bits)
+{
+	switch (opcode) {
+	case 0x0f:
+	case 0x26:
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x64:
+	case 0x65:
+	case 0x66:
+	case 0x67:
+	case 0xf0:
+	case 0xf2:
+	case 0xf3:
+		return true;
+	case 0xc4: /* VEX; as LES and LDS they load segments */
+	case 0xc5:
+	case 0x62:
+		return bits == 64 || opcode != 0x62;
+	default:
+		return bits == 64 && (opcode & 0xf0) == 0x40;
+	}
+}
+
+/* Every set of prefixes that can select an instruction: a bit each for LOCK, 66, 67, W; F2, F3 or neither. */
+static void walk_legacy(struct walk *walk, uint8_t map)
+{
+	for (unsigned int set = 0; set < 48; set++) {
+		struct oracle_encoding encoding = { .map = map };
+		unsigned int repeat = set / 16;
+
+		if (set & 1) {
+			encoding.prefixes[encoding.prefix_count++] = 0xf0;
+		}
+		if (set & 2) {
+			encoding.prefixes[encoding.prefix_count++] = 0x66;
+		}
+		if (set & 4) {
+			encoding.prefixes[encoding.prefix_count++] = 0x67;
+		}
+		if (repeat) {
+			encoding.prefixes[encoding.prefix_count++] = repeat == 1 ? 0xf2 : 0xf3;
+		}
+		encoding.w = set & 8;
+		if (encoding.w && walk->bits == 32) {
+			continue;
+		}
+		for (unsigned int opcode = 0; opcode < 256; opcode++) {
+			encoding.opcode = (uint8_t)opcode;
+			if (map != MAP_ONE_BYTE || !is_prefix(opcode, walk->bits)) {
+				try_opcode(walk, &encoding);
+			}
+		}
+	}
+}
+
+static void walk_vex(struct walk *walk, uint8_t map)
+{
+	for (unsigned int set = 0; set < 16; set++) {
+		struct oracle_encoding encoding = { .map = map, .vex = true, .w = set & 4, .pp = set & 3 };
+
+		if (set & 8) {
+			encoding.prefixes[encoding.prefix_count++] = 0x67;
+		}
+		for (unsigned int opcode = 0xf0; opcode < 256; opcode++) {
+			encoding.opcode = (uint8_t)opcode;
+			try_opcode(walk, &encoding);
+		}
+	}
+}
+
+void oracle_forms_init(struct oracle_forms *forms, unsigned int bits)
+{
+	struct walk walk = { .forms = forms, .bits = bits };
+
+	memset(forms, 0, sizeof(*forms));
+	oracle_decoder_init(&walk.decoder, bits);
+	for (uint8_t map = MAP_ONE_BYTE; map <= MAP_0F3A; map++) {
+		walk_legacy(&walk, map);
+	}
+	walk_vex(&walk, MAP_0F38);
+	walk_vex(&walk, MAP_0F3A);
+}
+
+void oracle_forms_deinit(struct oracle_forms *forms)
+{
+	for (size_t i = 0; i < forms->count; i++) {
+		free(forms->forms[i].encodings);
+	}
+	free(forms->forms);
+	memset(forms, 0, sizeof(*forms));
+}

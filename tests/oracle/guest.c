@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One instruction on a CPU backend, and what became of it. */
+#include "guest_private.h"
+
+#include "arch/regs.h"
+#include "base/bytes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+const char *oracle_mode_name(enum oracle_mode mode)
+{
+	static const char *const names[ORACLE_MODES] = { "64", "compat", "32" };
+
+	return names[mode];
+}
+
+unsigned int oracle_mode_bits(enum oracle_mode mode)
+{
+	return mode == ORACLE_MODE_64 ? 64 : 32;
+}
+
+static enum hs_status make_backend(struct oracle_guest *guest, struct hs_error *err)
+{
+	enum hs_status st = guest->ops->create(&guest->backend, err);
+
+	if (!st) {
+		st = guest->ops->map(guest->backend, hs_gpa_of(0), GUEST_BYTES, guest->ram, false, err);
+	}
+	hs_cpu_state_init(&guest->cpu);
+	if (!st) {
+		st = guest->ops->get_state(guest->backend, HS_STATE_ALL, &guest->cpu, err);
+	}
+	if (!st) {
+		st = oracle_guest_prepare(guest, err);
+	}
+	return st ? st : guest->ops->set_state(guest->backend, HS_STATE_ALL, &guest->cpu, err);
+}
+
+struct oracle_guest *oracle_guest_create(const struct hs_backend_ops *ops, enum oracle_mode mode, const uint8_t *before)
+{
+	struct oracle_guest *guest = calloc(1, sizeof(*guest));
+	struct hs_error err = { 0 };
+
+	if (guest == NULL) {
+		return NULL;
+	}
+	guest->ops = ops;
+	guest->mode = mode;
+	guest->ram = mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (guest->ram == MAP_FAILED) {
+		perror("oracle: mmap");
+		free(guest);
+		return NULL;
+	}
+	memcpy(guest->ram, before, ORACLE_WORLD);
+	guest->world = (struct oracle_world){ .bytes = guest->ram, .before = before };
+	if (make_backend(guest, &err)) {
+		fprintf(stderr, "oracle: no machine of mode %s: %s\n", oracle_mode_name(mode), err.message);
+		oracle_guest_destroy(guest);
+		return NULL;
+	}
+	return guest;
+}
+
+void oracle_guest_destroy(struct oracle_guest *guest)
+{
+	if (guest == NULL) {
+		return;
+	}
+	guest->ops->destroy(guest->backend);
+	munmap(guest->ram, GUEST_BYTES);
+	free(guest);
+}
+
+static void tell_written(struct oracle_guest *guest, uint64_t gpa, uint64_t length)
+{
+	if (guest->ops->memory_written) {
+		guest->ops->memory_written(guest->backend, hs_gpa_of(gpa), length);
+	}
+}
+
+static enum hs_status set_step(struct oracle_guest *guest, enum oracle_step step, struct hs_error *err)
+{
+	const struct hs_debug_request request = { .step = step == ORACLE_STEP_DEBUG };
+
+	if (guest->stepping == request.step) {
+		return HS_OK;
+	}
+	guest->stepping = request.step;
+	return guest->ops->set_debug(guest->backend, &request, err);
+}
+
+static void take_state(const struct hs_cpu_state *cpu, struct oracle_result *ret)
+{
+	memcpy(ret->out.gpr, cpu->gpr, sizeof(ret->out.gpr));
+	ret->out.rip = cpu->rip;
+	ret->out.rflags = cpu->rflags;
+}
+
+/* The vectors for which the CPU pushes an error code (SDM vol. 3A table 6-1). */
+static bool pushes_error_code(unsigned int vector)
+{
+	return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21;
+}
+
+/* At a stub: the interrupted state is in the frame at the top of ring 0's stack. */
+static void take_frame(const struct oracle_guest *guest, unsigned int vector, struct oracle_result *ret)
+{
+	unsigned int word = guest->mode == ORACLE_MODE_32 ? 4 : 8;
+	const uint8_t *frame = guest->ram + GUEST_STACK + HS_PAGE_SIZE - 5 * word;
+
+	ret->vector = vector;
+	ret->error = pushes_error_code(vector) ? hs_get_le32(frame - word) : 0;
+	ret->cr2 = vector == 14 ? guest->cpu.cr2 : 0;
+	ret->out.rip = hs_get_le(frame, word);
+	ret->out.rflags = hs_get_le(frame + 2 * word, word);
+	ret->out.gpr[HS_RSP] = hs_get_le(frame + 3 * word, word);
+}
+
+static bool take_exit(struct oracle_guest *guest, const struct hs_exit *exit, struct oracle_result *ret, char *text,
+		      size_t text_bytes)
+{
+	uint64_t stub = guest->cpu.rip - 1 - (guest->system + GUEST_STUBS);
+
+	take_state(&guest->cpu, ret);
+	ret->error = 0;
+	ret->cr2 = 0;
+	if (exit->kind == HS_EXIT_STEPPED) {
+		ret->vector = ORACLE_STEPPED;
+		return true;
+	}
+	if (exit->kind == HS_EXIT_HLT && stub < 256) {
+		take_frame(guest, (unsigned int)stub, ret);
+		return true;
+	}
+	snprintf(text, text_bytes, "exit %d (%s), rip 0x%llx", (int)exit->kind, exit->failure ? exit->failure : "",
+		 (unsigned long long)guest->cpu.rip);
+	return false;
+}
+
+bool oracle_guest_run(struct oracle_guest *guest, const struct oracle_case *test, enum oracle_step step,
+		      struct oracle_result *ret, char *text, size_t text_bytes)
+{
+	struct hs_cpu_state *cpu = &guest->cpu;
+	struct hs_cpu_state start = *cpu;
+	struct hs_error err = { 0 };
+	struct hs_exit exit = { 0 };
+	enum hs_status st;
+	bool good = false;
+
+	memcpy(start.gpr, test->in.gpr, sizeof(start.gpr));
+	start.rip = test->in.rip;
+	start.rflags = step == ORACLE_STEP_TF ? test->in.rflags : test->in.rflags & ~(uint64_t)FLAG_TF;
+	oracle_world_patch(&guest->world, test);
+	tell_written(guest, ORACLE_PAGE, 3 * ORACLE_PAGE); /* CODE: nothing else is ever fetched */
+	st = set_step(guest, step, &err);
+	if (!st) {
+		st = guest->ops->set_state(guest->backend, HS_STATE_CORE, &start, &err);
+	}
+	if (!st) {
+		st = guest->ops->run(guest->backend, &exit, &err);
+	}
+	if (!st) {
+		st = guest->ops->get_state(guest->backend, HS_STATE_CORE, cpu, &err);
+	}
+	if (st) {
+		snprintf(text, text_bytes, "the backend failed: %s", err.message);
+	} else {
+		good = take_exit(guest, &exit, ret, text, text_bytes);
+	}
+	oracle_world_collect(&guest->world, ret);
+	*cpu = start;
+	return good;
+}

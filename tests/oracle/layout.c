@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of the pages that both CPUs have. */
+#include "layout.h"
+
+#include <hindsight/types.h>
+
+const struct oracle_area oracle_areas[ORACLE_AREAS] = {
+	{ ORACLE_LOW, 0, 1, HS_PROT_READ | HS_PROT_WRITE },
+	{ ORACLE_CODE, 1, 2, HS_PROT_READ | HS_PROT_EXEC },
+	{ ORACLE_CODE + 2 * ORACLE_PAGE, 3, 1, HS_PROT_READ | HS_PROT_WRITE },
+	{ ORACLE_DATA, 4, 2, HS_PROT_READ | HS_PROT_WRITE },
+	{ ORACLE_DATA + 2 * ORACLE_PAGE, 6, 1, HS_PROT_READ },
+	{ ORACLE_STACK, 7, 2, HS_PROT_READ | HS_PROT_WRITE },
+	{ ORACLE_FAR, 9, 1, HS_PROT_READ | HS_PROT_WRITE },
+};
+
+bool oracle_place(uint64_t at, size_t *ret)
+{
+	for (size_t i = 0; i < ORACLE_AREAS; i++) {
+		const struct oracle_area *area = &oracle_areas[i];
+
+		if (at >= area->at && at - area->at < area->pages * ORACLE_PAGE) {
+			*ret = (size_t)(area->first * ORACLE_PAGE + (at - area->at));
+			return true;
+		}
+	}
+	return false;
+}
