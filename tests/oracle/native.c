@@ -123,12 +123,12 @@ __attribute__((used)) static void handle(int number, siginfo_t *info, void *cont
 }
 
 /* Flags as C wants them, then on. The stack is aligned here, so that AC does not strike at once; the mask keeps all
- * but NT, DF, AC. */
+ * but NT, DF, AC, ID: sigreturn takes the last one from the flags of now, not from the frame. */
 __asm__(".text\n"
 	".type oracle_native_entry, @function\n"
 	"oracle_native_entry:\n"
 	"	pushfq\n"
-	"	andl $0xfffbbbff, (%rsp)\n"
+	"	andl $0xffdbbbff, (%rsp)\n"
 	"	popfq\n"
 	"	jmp handle\n"
 	".size oracle_native_entry, . - oracle_native_entry\n");
