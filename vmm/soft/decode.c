@@ -21,6 +21,8 @@ static enum hs_soft_flow execute_too_long(struct hs_soft_cpu *cpu, const struct 
 }
 
 static bool (*const selectors[])(const struct hs_soft_decoded *decoded, struct hs_soft_op *op) = {
+	hs_soft_select_flag,
+	hs_soft_select_integer,
 	hs_soft_select_move,
 	hs_soft_select_port,
 	hs_soft_select_system,

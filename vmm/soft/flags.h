@@ -68,6 +68,14 @@ static inline bool hs_soft_cf(const struct hs_soft_cpu *cpu)
 	return cpu->flags_lazy ? cpu->flags_carries >> 63 : cpu->rflags & HS_FLAG_CF;
 }
 
+/** Give CF another value behind an instruction that leaves it alone and has just set the others; OF stays too. */
+static inline void hs_soft_keep_cf(struct hs_soft_cpu *cpu, bool cf)
+{
+	uint64_t differs = (cpu->flags_carries >> 63) ^ cf;
+
+	cpu->flags_carries ^= differs << 63 | differs << 62;
+}
+
 static inline bool hs_soft_of(const struct hs_soft_cpu *cpu)
 {
 	return cpu->flags_lazy ? (cpu->flags_carries >> 63) ^ (cpu->flags_carries >> 62 & 1)
