@@ -27,3 +27,9 @@ bool hs_soft_deliver(struct hs_soft_cpu *cpu)
 	hs_soft_leave(cpu, HS_EXIT_SHUTDOWN);
 	return false;
 }
+
+enum hs_soft_flow hs_soft_software_interrupt(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, uint8_t vector)
+{
+	(void)op;
+	return hs_soft_raise(cpu, vector, 0);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Near transfers of control: jmp, call, ret, jcc, loop, jcxz; and what raises an exception by design: int n, int3,
+ * int1, into, bound, ud0, ud1, ud2. Far transfers are far.c's.
+ *
+ * The operand size says how much of rip a branch keeps. In 64-bit mode it is always 8 bytes: an operand-size prefix is
+ * ignored there, as the SDM has it (vol. 2A, JMP; AMD's CPUs do otherwise).
+ */
+#include "vmm/soft/operand.h"
+#include "vmm/soft/select.h"
+
+/* hs_soft_can_go(), where the answer is mostly at hand. */
+static inline bool can_go(struct hs_soft_cpu *cpu, uint64_t target)
+{
+	/* rip is canonical, and so is what has the same bits 63:47. */
+	bool can = cpu->mode == HS_SOFT_MODE_64 ? (target ^ cpu->r[HS_SOFT_RIP]) >> 47 == 0
+						: target <= cpu->seg[HS_CS].limit;
+
+	return HS_SOFT_LIKELY(can) || hs_soft_can_go(cpu, target);
+}
+
+static inline enum hs_soft_flow go(struct hs_soft_cpu *cpu, uint64_t target)
+{
+	if (!can_go(cpu, target)) {
+		return HS_SOFT_FAULT;
+	}
+	cpu->r[HS_SOFT_RIP] = target;
+	return HS_SOFT_BRANCH;
+}
+
+static inline uint64_t relative_target(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	return hs_soft_zero_extend(cpu->r[HS_SOFT_RIP] + op->length + op->immediate, op->bytes);
+}
+
+/* ---- jmp ---- */
+
+static enum hs_soft_flow execute_jmp_relative(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	return go(cpu, relative_target(cpu, op));
+}
+
+static enum hs_soft_flow execute_jmp(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	uint64_t target;
+
+	return hs_soft_get(cpu, op, 0, &target) ? go(cpu, target) : HS_SOFT_FAULT;
+}
+
+/* ---- call ---- */
+
+static inline enum hs_soft_flow call(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+				     uint64_t target)
+{
+	if (!can_go(cpu, target) || !hs_soft_push(cpu, bytes, hs_soft_next_rip(cpu, op))) {
+		return HS_SOFT_FAULT;
+	}
+	cpu->r[HS_SOFT_RIP] = target;
+	return HS_SOFT_BRANCH;
+}
+
+#define CALL_RELATIVE(bytes)                                                                                           \
+	static enum hs_soft_flow execute_call_relative_##bytes(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)   \
+	{                                                                                                              \
+		return call(cpu, op, bytes, relative_target(cpu, op));                                                 \
+	}
+
+CALL_RELATIVE(2)
+CALL_RELATIVE(4)
+CALL_RELATIVE(8)
+
+static enum hs_soft_flow execute_call(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	uint64_t target;
+
+	return hs_soft_get(cpu, op, 0, &target) ? call(cpu, op, op->bytes, target) : HS_SOFT_FAULT;
+}
+
+/* ---- ret ---- */
+
+static inline enum hs_soft_flow ret(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
+{
+	uint64_t target;
+
+	if (!hs_soft_peek(cpu, 0, bytes, &target) || !can_go(cpu, target)) {
+		return HS_SOFT_FAULT;
+	}
+	/* The immediate is 0 where there is none. */
+	hs_soft_set_sp(cpu, cpu->r[HS_RSP] + bytes + op->immediate);
+	cpu->r[HS_SOFT_RIP] = target;
+	return HS_SOFT_BRANCH;
+}
+
+#define RET(bytes)                                                                                                     \
+	static enum hs_soft_flow execute_ret_##bytes(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)             \
+	{                                                                                                              \
+		return ret(cpu, op, bytes);                                                                            \
+	}
+
+RET(2)
+RET(4)
+RET(8)
+
+/* ---- jcc: the number is the condition's ---- */
+
+#define JCC(cc)                                                                                                        \
+	static enum hs_soft_flow execute_jcc_##cc(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)                \
+	{                                                                                                              \
+		return hs_soft_condition(cpu, cc) ? go(cpu, relative_target(cpu, op)) : HS_SOFT_NEXT;                  \
+	}
+
+JCC(0)
+JCC(1)
+JCC(2)
+JCC(3)
+JCC(4)
+JCC(5)
+JCC(6)
+JCC(7)
+JCC(8)
+JCC(9)
+JCC(10)
+JCC(11)
+JCC(12)
+JCC(13)
+JCC(14)
+JCC(15)
+
+static enum hs_soft_flow (*const jcc_handlers[16])(struct hs_soft_cpu *cpu, const struct hs_soft_op *op) = {
+	execute_jcc_0,  execute_jcc_1,  execute_jcc_2,  execute_jcc_3,  execute_jcc_4,  execute_jcc_5,
+	execute_jcc_6,  execute_jcc_7,  execute_jcc_8,  execute_jcc_9,  execute_jcc_10, execute_jcc_11,
+	execute_jcc_12, execute_jcc_13, execute_jcc_14, execute_jcc_15,
+};
+
+/* ---- loop, jcxz: the count is as wide as the address size ---- */
+
+static enum hs_soft_flow execute_jcxz(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	if (hs_soft_reg(cpu, HS_RCX, op->address_bits / 8) != 0) {
+		return HS_SOFT_NEXT;
+	}
+	return go(cpu, relative_target(cpu, op));
+}
+
+static inline enum hs_soft_flow loop(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool condition)
+{
+	unsigned int bytes = op->address_bits / 8;
+	uint64_t count = hs_soft_zero_extend(cpu->r[HS_RCX] - 1, bytes);
+	bool taken = count != 0 && condition;
+
+	if (taken && !can_go(cpu, relative_target(cpu, op))) {
+		return HS_SOFT_FAULT;
+	}
+	hs_soft_set_reg(cpu, HS_RCX, bytes, count);
+	if (!taken) {
+		return HS_SOFT_NEXT;
+	}
+	cpu->r[HS_SOFT_RIP] = relative_target(cpu, op);
+	return HS_SOFT_BRANCH;
+}
+
+static enum hs_soft_flow execute_loop(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	return loop(cpu, op, true);
+}
+
+static enum hs_soft_flow execute_loope(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	return loop(cpu, op, hs_soft_zf(cpu));
+}
+
+static enum hs_soft_flow execute_loopne(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	return loop(cpu, op, !hs_soft_zf(cpu));
+}
+
+/* ---- Exceptions by design ---- */
+
+static enum hs_soft_flow execute_ud(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	(void)op;
+	return hs_soft_raise(cpu, HS_VECTOR_UD, 0);
+}
+
+static enum hs_soft_flow execute_int(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	return hs_soft_software_interrupt(cpu, op, (uint8_t)op->aux);
+}
+
+static enum hs_soft_flow execute_into(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	return hs_soft_of(cpu) ? hs_soft_software_interrupt(cpu, op, HS_VECTOR_OF) : HS_SOFT_NEXT;
+}
+
+/* The memory operand is two signed bounds, the lower one first; both belong to the range. */
+static enum hs_soft_flow execute_bound(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	int64_t index = (int64_t)hs_soft_sign_extend(cpu->r[op->operand[0].reg], op->bytes);
+	uint64_t offset = hs_soft_ea(cpu, op);
+	uint64_t upper_offset = hs_soft_zero_extend(offset + op->bytes, op->address_bits / 8);
+	uint64_t lower, upper;
+
+	if (!hs_soft_load(cpu, op->segment, offset, op->bytes, &lower) ||
+	    !hs_soft_load(cpu, op->segment, upper_offset, op->bytes, &upper)) {
+		return HS_SOFT_FAULT;
+	}
+	if (index < (int64_t)hs_soft_sign_extend(lower, op->bytes) ||
+	    index > (int64_t)hs_soft_sign_extend(upper, op->bytes)) {
+		return hs_soft_raise(cpu, HS_VECTOR_BR, 0);
+	}
+	return HS_SOFT_NEXT;
+}
+
+/* ---- Selection ---- */
+
+static void select_call(struct hs_soft_op *op)
+{
+	if (op->operand[0].kind != HS_SOFT_RELATIVE) {
+		op->execute = execute_call;
+	} else if (op->bytes == 8) {
+		op->execute = execute_call_relative_8;
+	} else {
+		op->execute = op->bytes == 4 ? execute_call_relative_4 : execute_call_relative_2;
+	}
+}
+
+static void select_ret(struct hs_soft_op *op)
+{
+	if (op->bytes == 8) {
+		op->execute = execute_ret_8;
+	} else {
+		op->execute = op->bytes == 4 ? execute_ret_4 : execute_ret_2;
+	}
+}
+
+static bool select_exception(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
+{
+	op->execute = execute_int;
+	switch (decoded->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_INT:
+		op->aux = (uint32_t)op->immediate;
+		return true;
+	case ZYDIS_MNEMONIC_INT3:
+		op->aux = HS_VECTOR_BP;
+		return true;
+	case ZYDIS_MNEMONIC_INT1:
+		op->aux = HS_VECTOR_DB;
+		return true;
+	case ZYDIS_MNEMONIC_INTO:
+		op->execute = execute_into;
+		return true;
+	case ZYDIS_MNEMONIC_BOUND:
+		op->execute = execute_bound;
+		return true;
+	case ZYDIS_MNEMONIC_UD0:
+	case ZYDIS_MNEMONIC_UD1:
+	case ZYDIS_MNEMONIC_UD2:
+		op->execute = execute_ud;
+		op->prefixes |= HS_SOFT_ENDS;
+		return true;
+	default:
+		op->execute = NULL;
+		return false;
+	}
+}
+
+static bool select_conditional(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
+{
+	switch (decoded->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_JCXZ:
+	case ZYDIS_MNEMONIC_JECXZ:
+	case ZYDIS_MNEMONIC_JRCXZ:
+		op->execute = execute_jcxz;
+		return true;
+	case ZYDIS_MNEMONIC_LOOP:
+		op->execute = execute_loop;
+		return true;
+	case ZYDIS_MNEMONIC_LOOPE:
+		op->execute = execute_loope;
+		return true;
+	case ZYDIS_MNEMONIC_LOOPNE:
+		op->execute = execute_loopne;
+		return true;
+	default:
+		break;
+	}
+	/* 0x70 to 0x7f and 0x0f 0x80 to 0x8f; jkzd and jknzd are of a processor of their own. */
+	if (decoded->insn.meta.isa_ext != ZYDIS_ISA_EXT_BASE) {
+		return false;
+	}
+	op->execute = jcc_handlers[decoded->insn.opcode & 15];
+	return true;
+}
+
+bool hs_soft_select_control(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
+{
+	if (decoded->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
+		return false;
+	}
+	switch (decoded->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_JMP:
+		op->execute = op->operand[0].kind == HS_SOFT_RELATIVE ? execute_jmp_relative : execute_jmp;
+		return true;
+	case ZYDIS_MNEMONIC_CALL:
+		select_call(op);
+		return true;
+	case ZYDIS_MNEMONIC_RET:
+		select_ret(op);
+		return true;
+	default:
+		break;
+	}
+	if (decoded->insn.meta.category == ZYDIS_CATEGORY_COND_BR) {
+		return select_conditional(decoded, op);
+	}
+	return select_exception(decoded, op);
+}
