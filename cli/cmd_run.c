@@ -332,6 +332,7 @@ static enum hs_status make_session(struct run *run, struct hs_error *err)
 	struct hs_vm_config vm = {
 		.backend = (enum hs_backend_choice)run->options.backend,
 		.boot = (enum hs_boot)run->options.boot,
+		.debugger = run->options.gdb != NULL,
 		.heap_bytes = run->options.heap_bytes,
 		.scratch_bytes = run->options.scratch_bytes,
 		.memory_bytes = run->options.memory_bytes,

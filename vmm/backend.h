@@ -76,7 +76,7 @@ struct hs_backend_abilities {
 struct hs_debug_request {
 	bool step;
 	uint64_t instructions; /* with step: how many; 0 means 1. HS_EXIT_STEPPED comes behind the last of them */
-	bool planted; /* planted opcodes are in memory */
+	bool planted;          /* planted opcodes are in memory */
 	const struct hs_breakpoint *breaks;
 	size_t break_count;
 	const struct hs_breakpoint *watches;

@@ -1,9 +1,40 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* KVM's answers and the software CPU's speed, together. */
 #include "vmm/probe.h"
 
 #include "vmm/kvm/probe.h"
+#include "vmm/machine.h"
+
+#include <pthread.h>
+
+/* Nothing but its speed is a question. */
+static double soft_speed(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct hs_trial cached;
+	static bool done;
+	double ns;
+
+	pthread_mutex_lock(&lock);
+	if (!done) {
+		hs_machine_try(&hs_soft_backend_ops, HS_PAGING_4LEVEL, &cached);
+		done = true;
+	}
+	ns = cached.ns_per_instruction;
+	pthread_mutex_unlock(&lock);
+	return ns;
+}
 
 void hs_probe(struct hs_probe *ret)
 {
 	hs_kvm_probe(ret);
+	ret->soft_ns_per_instruction = soft_speed();
+}
+
+void hs_probe_arch(enum hs_arch arch, struct hs_probe *ret)
+{
+	hs_kvm_probe_arch(arch, ret);
+	if (ret->ns_per_instruction > 0) {
+		ret->soft_ns_per_instruction = soft_speed();
+	}
 }

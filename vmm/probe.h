@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What this host's KVM does, found out by running tiny guests: KVM is not one thing (docs/hosts.md), and a capability
- * flag does not tell whether a breakpoint fires. Nothing else may assume more than is recorded here.
+ * What this host does, found out by running tiny guests: KVM is not one thing (docs/hosts.md), and a capability flag
+ * does not tell whether a breakpoint fires. Nothing else may assume more than is recorded here.
  */
 #ifndef HS_VMM_PROBE_H
 #define HS_VMM_PROBE_H
@@ -36,7 +36,9 @@ struct hs_probe {
 	enum hs_answer single_step;
 	enum hs_answer keeps_state_at_shutdown; /* the registers after a triple fault are those of the fault */
 	enum hs_answer sync_regs, xsave, xcrs, debug_registers, read_only_memory, dirty_log, msr_filter;
-	double ns_per_instruction; /* at CPL 0, of a loop of dec and jnz; 0 when unknown, 0.1 when too quick to tell */
+	enum hs_answer vectors; /* an SSE2 instruction that is no move is executed at CPL 0 */
+	/* At CPL 0, of a loop of dec and jnz, on KVM and on the software CPU; 0: unknown, 0.1: too quick to tell. */
+	double ns_per_instruction, soft_ns_per_instruction;
 };
 
 /**
@@ -44,5 +46,12 @@ struct hs_probe {
  * Thread-safe. Takes a few milliseconds.
  */
 void hs_probe(struct hs_probe *ret);
+
+/**
+ * Only what decides what is good for guests of arch: whether KVM is usable, their paging, vectors, both speeds; the
+ * rest is unknown. Takes about a millisecond, the first time in a process, and nothing to speak of where there is no
+ * KVM.
+ */
+void hs_probe_arch(enum hs_arch arch, struct hs_probe *ret);
 
 #endif

@@ -10,11 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What runs guests of arch on this host: the one that was asked for or, by default, KVM where it can. */
-static enum hs_status choose_backend(enum hs_backend_choice choice, enum hs_arch arch,
+/* What runs guests of arch on this host: the one that was asked for or, by default, KVM. */
+static enum hs_status choose_backend(const struct hs_vm_config *config, enum hs_arch arch,
 				     const struct hs_backend_ops **ret, struct hs_error *err)
 {
-	const struct hs_backend_ops *ops = choice == HS_BACKEND_SOFT ? &hs_soft_backend_ops : &hs_kvm_backend_ops;
+	bool is_soft = config->backend == HS_BACKEND_SOFT;
+	const struct hs_backend_ops *ops = is_soft ? &hs_soft_backend_ops : &hs_kvm_backend_ops;
 	enum hs_status st = ops->check(arch, err);
 
 	if (!st) {
@@ -107,7 +108,7 @@ static enum hs_status make(struct hs_vm *vm, const char *image_path, const struc
 		st = hs_layout_plan(vm->image, config, &vm->layout, err);
 	}
 	if (!st) {
-		st = choose_backend(config->backend, vm->image->arch, &vm->ops, err);
+		st = choose_backend(config, vm->image->arch, &vm->ops, err);
 	}
 	if (!st) {
 		st = vm->ops->create(&vm->backend, err);

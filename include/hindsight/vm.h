@@ -26,6 +26,7 @@ extern "C" {
 
 struct hs_vm;
 
+/** What executes the guest. AUTO: KVM where it runs such guests fully and faster, else the software CPU. */
 enum hs_backend_choice { HS_BACKEND_AUTO, HS_BACKEND_KVM, HS_BACKEND_SOFT };
 enum hs_boot { HS_BOOT_AUTO, HS_BOOT_NATIVE, HS_BOOT_PVH };
 
@@ -36,6 +37,7 @@ typedef void hs_console_fn(void *ctx, const void *bytes, size_t length);
 struct hs_vm_config {
 	enum hs_backend_choice backend;
 	enum hs_boot boot;
+	bool debugger;          /**< one will be attached: auto then takes no KVM without breakpoints or watchpoints */
 	uint64_t heap_bytes;    /**< default 128 KiB */
 	uint64_t stack_bytes;   /**< default 64 KiB */
 	uint64_t scratch_bytes; /**< default 288 KiB */

@@ -62,12 +62,6 @@ def test_doctor_names_a_way_to_do_what_the_debugger_needs(said):
     assert all(said["debugger"][way] for way in ways)
 
 
-def test_doctor_advises_where_i686_guests_run_when_they_do_not_here(said):
-    advice = [line for line in said["advice"] if "i686" in line]
-    assert bool(advice) is not said["host"]["paging_32bit"]
-    assert all("scripts/rig" in line for line in advice)
-
-
 def test_doctor_without_kvm_says_so_and_what_to_do(rig, build):
     """In the rig, where /dev can be emptied for one command."""
     script = 'mount -t tmpfs none /dev && exec "$@"'

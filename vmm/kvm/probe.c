@@ -3,20 +3,17 @@
 #include "vmm/kvm/probe.h"
 
 #include "base/error.h"
-#include "vmm/kvm/machine.h"
+#include "vmm/kvm/kvm.h"
+#include "vmm/machine.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CODE(...) ((const uint8_t[]){ __VA_ARGS__ }), sizeof((const uint8_t[]){ __VA_ARGS__ })
-
-/* A loop that takes less than this is repeated with more rounds. */
-#define QUICK_NS 200000.0
 
 static enum hs_answer answer_of(bool yes)
 {
@@ -28,7 +25,7 @@ static bool run_armed(const uint8_t *code, size_t length, const struct hs_debug_
 		      struct hs_cpu_state *cpu)
 {
 	struct hs_machine machine;
-	enum hs_status st = hs_machine_init(&machine, HS_PAGING_4LEVEL, code, length, NULL);
+	enum hs_status st = hs_machine_init(&machine, &hs_kvm_backend_ops, HS_PAGING_4LEVEL, code, length, NULL);
 
 	if (st) {
 		return false;
@@ -39,26 +36,6 @@ static bool run_armed(const uint8_t *code, size_t length, const struct hs_debug_
 	}
 	hs_machine_deinit(&machine);
 	return !st;
-}
-
-/* mov eax, 42; hlt, with paging on: kvm_pvm drops CR0.PG in the modes that it lacks and then shuts down. */
-static enum hs_answer probe_paging(enum hs_paging_format format)
-{
-	struct hs_machine machine;
-	struct hs_exit exit;
-	struct hs_cpu_state cpu;
-	enum hs_status st;
-
-	st = hs_machine_init(&machine, format, CODE(0xB8, 42, 0, 0, 0, 0xF4), NULL);
-	if (st == HS_ERR_PERMISSION || st == HS_ERR_NOT_FOUND) {
-		return HS_ANSWER_UNKNOWN;
-	}
-	if (st) {
-		return HS_ANSWER_NO;
-	}
-	st = hs_machine_run(&machine, &exit, &cpu, NULL);
-	hs_machine_deinit(&machine);
-	return answer_of(!st && exit.kind == HS_EXIT_HLT && cpu.gpr[HS_RAX] == 42 && (cpu.cr0 >> 31) == 1);
 }
 
 static void probe_int3(struct hs_probe *probe)
@@ -128,75 +105,6 @@ static void probe_shutdown(struct hs_probe *probe)
 	}
 }
 
-static double now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
-/* mov ecx, rounds; dec ecx; jnz -4; hlt: the time of 2 * rounds instructions and of what a first run costs besides. */
-static bool time_loop(uint16_t rounds, double *ret_ns)
-{
-	const uint8_t code[] = { 0xB9, (uint8_t)rounds, (uint8_t)(rounds >> 8), 0, 0, 0xFF, 0xC9, 0x75, 0xFC, 0xF4 };
-	struct hs_machine machine;
-	struct hs_exit exit;
-	struct hs_cpu_state cpu;
-	enum hs_status st;
-	double start;
-
-	if (hs_machine_init(&machine, HS_PAGING_4LEVEL, code, sizeof(code), NULL)) {
-		return false;
-	}
-	start = now_ns();
-	st = hs_machine_run(&machine, &exit, &cpu, NULL);
-	*ret_ns = now_ns() - start;
-	hs_machine_deinit(&machine);
-	return !st && exit.kind == HS_EXIT_HLT && (uint32_t)cpu.gpr[HS_RCX] == 0;
-}
-
-/* The quickest of three, because what runs beside us can only make it slower. */
-static bool best_of_three(uint16_t rounds, double *ret_ns)
-{
-	double best = 0;
-
-	for (int i = 0; i < 3; i++) {
-		double ns;
-
-		if (!time_loop(rounds, &ns)) {
-			return false;
-		}
-		best = i == 0 || ns < best ? ns : best;
-	}
-	*ret_ns = best;
-	return true;
-}
-
-/* The difference of two lengths, because entering a fresh VM may cost more than the loop. */
-static void probe_speed(struct hs_probe *probe)
-{
-	const uint16_t few = 16;
-	uint16_t many = 1016;
-	double few_ns;
-	double many_ns;
-
-	if (!best_of_three(few, &few_ns) || !best_of_three(many, &many_ns)) {
-		return;
-	}
-	if (many_ns < few_ns + QUICK_NS) {
-		many = UINT16_MAX;
-		if (!best_of_three(many, &many_ns)) {
-			return;
-		}
-	}
-	/* What still drowns in noise is quick; 0 would mean that nothing is known. */
-	probe->ns_per_instruction = (many_ns - few_ns) / (2.0 * (many - few));
-	if (probe->ns_per_instruction < 0.1) {
-		probe->ns_per_instruction = 0.1;
-	}
-}
-
 static void probe_capabilities(int fd, struct hs_probe *probe)
 {
 	const struct {
@@ -232,31 +140,67 @@ static void name_module(struct hs_probe *probe)
 	}
 }
 
-static void probe_all(struct hs_probe *probe)
+/* What guests of one architecture meet. */
+static void probe_arch(enum hs_arch arch, struct hs_probe *probe)
 {
+	bool is_amd64 = arch == HS_ARCH_AMD64;
+	struct hs_trial trial;
 	int fd;
 
 	if (hs_kvm_open(&fd, &probe->kvm_error)) {
 		return;
 	}
+	close(fd);
 	probe->kvm_usable = true;
+	hs_machine_try(&hs_kvm_backend_ops, is_amd64 ? HS_PAGING_4LEVEL : HS_PAGING_32BIT, &trial);
+	*(is_amd64 ? &probe->paging_amd64 : &probe->paging_32bit) = trial.paging;
+	probe->vectors = trial.vectors;
+	probe->ns_per_instruction = trial.ns_per_instruction;
+}
+
+static void probe_all(struct hs_probe *probe)
+{
+	struct hs_probe i686;
+	struct hs_trial pae;
+	int fd;
+
+	hs_kvm_probe_arch(HS_ARCH_AMD64, probe);
+	if (!probe->kvm_usable || hs_kvm_open(&fd, NULL)) {
+		return;
+	}
 	name_module(probe);
 	probe_capabilities(fd, probe);
 	close(fd);
-	probe->paging_amd64 = probe_paging(HS_PAGING_4LEVEL);
-	probe->paging_32bit = probe_paging(HS_PAGING_32BIT);
-	probe->paging_pae = probe_paging(HS_PAGING_PAE);
+	hs_kvm_probe_arch(HS_ARCH_I686, &i686);
+	probe->paging_32bit = i686.paging_32bit;
+	hs_machine_try(&hs_kvm_backend_ops, HS_PAGING_PAE, &pae);
+	probe->paging_pae = pae.paging;
 	probe_int3(probe);
 	probe_hlt(probe);
 	probe_step(probe);
 	probe_hardware(probe);
 	probe_shutdown(probe);
-	probe_speed(probe);
+}
+
+/* The host does not change while a process runs, and every VM asks: one answer a process, under one lock each. */
+void hs_kvm_probe_arch(enum hs_arch arch, struct hs_probe *ret)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct hs_probe cached[2];
+	static bool done[2];
+	size_t i = arch == HS_ARCH_AMD64 ? 0 : 1;
+
+	pthread_mutex_lock(&lock);
+	if (!done[i]) {
+		probe_arch(arch, &cached[i]);
+		done[i] = true;
+	}
+	*ret = cached[i];
+	pthread_mutex_unlock(&lock);
 }
 
 void hs_kvm_probe(struct hs_probe *ret)
 {
-	/* The host does not change while a process runs, and every VM asks: one answer a process, under one lock. */
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static struct hs_probe cached;
 	static bool done;
@@ -273,6 +217,7 @@ void hs_kvm_probe(struct hs_probe *ret)
 enum hs_status hs_kvm_check(enum hs_arch arch, struct hs_error *err)
 {
 	struct hs_error failure;
+	struct hs_probe probe;
 	int fd;
 
 	if (hs_kvm_open(&fd, &failure)) {
@@ -283,10 +228,14 @@ enum hs_status hs_kvm_check(enum hs_arch arch, struct hs_error *err)
 	}
 	close(fd);
 	/* Every KVM runs 64-bit guests; only for the others is the question worth the time. */
-	if (arch == HS_ARCH_I686 && probe_paging(HS_PAGING_32BIT) != HS_ANSWER_YES) {
+	if (arch == HS_ARCH_AMD64) {
+		return HS_OK;
+	}
+	hs_kvm_probe_arch(arch, &probe);
+	if (probe.paging_32bit != HS_ANSWER_YES) {
 		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
 				    "this host's KVM has no 32-bit paging, so it cannot run an i686 guest "
-				    "(KVM on Intel or AMD hardware can; here: scripts/rig run)");
+				    "(--backend soft can)");
 	}
 	return HS_OK;
 }

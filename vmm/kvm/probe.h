@@ -6,8 +6,10 @@
 #include "vmm/backend.h"
 #include "vmm/probe.h"
 
-/** As hs_probe(). */
+/** As hs_probe(), without the software CPU's part. */
 void hs_kvm_probe(struct hs_probe *ret);
+/** Only what decides whether this KVM is good for guests of arch: is it usable, their paging, vectors, speed. */
+void hs_kvm_probe_arch(enum hs_arch arch, struct hs_probe *ret);
 
 /**
  * What the debugger can use on a KVM that has answered so: the choice that the backend makes, and that doctor shows.

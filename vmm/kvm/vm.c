@@ -26,11 +26,13 @@ enum hs_status hs_kvm_open(int *ret_fd, struct hs_error *err)
 
 	if (fd < 0 && (errno == EACCES || errno == EPERM)) {
 		return hs_error_set(err, HS_ERR_PERMISSION, errno, 0,
-				    "/dev/kvm: permission denied (join the group that owns it, usually kvm)");
+				    "/dev/kvm: permission denied (join the group that owns it, usually kvm; "
+				    "--backend soft needs none)");
 	}
 	if (fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO)) {
 		return hs_error_set(err, HS_ERR_NOT_FOUND, errno, 0,
-				    "/dev/kvm: this host has no KVM (load kvm_intel or kvm_amd, or use scripts/rig)");
+				    "/dev/kvm: this host has no KVM (load kvm_intel or kvm_amd; --backend soft "
+				    "needs none)");
 	}
 	if (fd < 0) {
 		return hs_error_os(err, errno, "/dev/kvm");

@@ -4,6 +4,7 @@
 #include "arch/regs.h"
 #include "base/arith.h"
 #include "base/error.h"
+#include "vmm/choice.h"
 #include "vmm/kvm/probe.h"
 
 #include <pthread.h>
@@ -333,6 +334,14 @@ const char *hs_vm_backend_name(const struct hs_vm *vm)
 {
 	(void)vm;
 	return "fake";
+}
+
+void hs_choice_of(const struct hs_probe *probe, enum hs_arch arch, bool debugger, struct hs_choice *ret)
+{
+	(void)probe;
+	(void)arch;
+	(void)debugger;
+	*ret = (struct hs_choice){ .backend = HS_BACKEND_KVM };
 }
 
 void hs_probe(struct hs_probe *ret)

@@ -25,7 +25,9 @@ static struct hs_probe hardware(void)
 		.hardware_data = HS_ANSWER_YES,
 		.single_step = HS_ANSWER_YES,
 		.sync_regs = HS_ANSWER_YES,
+		.vectors = HS_ANSWER_YES,
 		.ns_per_instruction = 0.5,
+		.soft_ns_per_instruction = 6,
 	};
 }
 
@@ -36,6 +38,7 @@ static struct hs_probe pvm(void)
 	strcpy(probe.kvm_module, "kvm_pvm");
 	probe.paging_32bit = probe.paging_pae = probe.hardware_data = HS_ANSWER_NO;
 	probe.int3 = HS_INT3_EMULATION_FAILURE;
+	probe.vectors = HS_ANSWER_NO;
 	probe.ns_per_instruction = 1000;
 	return probe;
 }
@@ -48,6 +51,7 @@ static struct hs_probe tcg(void)
 	probe.int3 = HS_INT3_GUEST;
 	probe.hardware_execute = probe.hardware_data = HS_ANSWER_NO;
 	probe.ns_per_instruction = 30;
+	probe.soft_ns_per_instruction = 200;
 	return probe;
 }
 
@@ -80,9 +84,11 @@ static void test_doctor_hardware_needs_no_advice(void **state)
 	expect(&probe, true, "\"advice\": []", true);
 	expect(&probe, true, "\"speed\": \"native\"", true);
 	expect(&probe, false, "  speed at CPL 0            below 1 ns/instruction\n", true);
+	expect(&probe, false, "  amd64                     kvm   because KVM takes less than 1 ns", true);
+	expect(&probe, false, "--gdb", false);
 }
 
-static void test_doctor_pvm_steps_for_watchpoints_and_sends_i686_to_the_rig(void **state)
+static void test_doctor_pvm_steps_for_watchpoints_and_takes_the_software_cpu(void **state)
 {
 	struct hs_probe probe = pvm();
 
@@ -91,7 +97,13 @@ static void test_doctor_pvm_steps_for_watchpoints_and_sends_i686_to_the_rig(void
 	expect(&probe, false, "  int3 at CPL 0             emulation failure\n", true);
 	expect(&probe, false, "planted int3, seen as an emulation failure of KVM\n", true);
 	expect(&probe, false, "  watchpoints               single steps that compare addresses\n", true);
-	expect(&probe, false, "i686 guests: scripts/rig run", true);
+	expect(&probe, false, "guests that use SSE, AVX or x87: ", true);
+	expect(&probe, false,
+	       "  amd64                     soft  because this KVM takes 1000 ns an instruction at CPL 0, the software "
+	       "CPU 6.0 ns\n",
+	       true);
+	expect(&probe, false, "  i686                      soft  because this KVM has no 32-bit paging\n", true);
+	expect(&probe, true, "\"i686\": {\"backend\": \"soft\", \"reason\": \"this KVM has no 32-bit paging\"", true);
 	expect(&probe, true, "\"paging_32bit\": false", true);
 	expect(&probe, true, "\"speed\": \"emulated\"", true);
 }
@@ -105,6 +117,9 @@ static void test_doctor_tcg_plants_hlt(void **state)
 	expect(&probe, false, "  hardware breakpoints      planted hlt\n", true);
 	expect(&probe, true, "\"hardware_execute\": false", true);
 	expect(&probe, true, "\"speed\": \"slow\"", true);
+	expect(&probe, false, "  amd64                     kvm   because KVM takes 30 ns", true);
+	expect(&probe, false, "  amd64 with --gdb          soft  because this KVM has no watchpoints", true);
+	expect(&probe, true, "\"backend_with_debugger\": \"soft\"", true);
 }
 
 static void test_doctor_unknown_is_said(void **state)
@@ -125,6 +140,7 @@ static void test_doctor_no_kvm_says_why_and_what_to_do(void **state)
 	(void)state;
 	expect(&probe, false, "not usable          no \"KVM\"\n", true);
 	expect(&probe, false, "modprobe", true);
+	expect(&probe, false, "  i686                      soft  because there is no usable /dev/kvm\n", true);
 	expect(&probe, true, "\"error\": \"no \\\"KVM\\\"\"", true);
 	probe.kvm_error.status = HS_ERR_PERMISSION;
 	expect(&probe, false, "usermod -aG kvm", true);
@@ -135,7 +151,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_doctor_hardware_needs_no_advice),
-		cmocka_unit_test(test_doctor_pvm_steps_for_watchpoints_and_sends_i686_to_the_rig),
+		cmocka_unit_test(test_doctor_pvm_steps_for_watchpoints_and_takes_the_software_cpu),
 		cmocka_unit_test(test_doctor_tcg_plants_hlt),
 		cmocka_unit_test(test_doctor_unknown_is_said),
 		cmocka_unit_test(test_doctor_no_kvm_says_why_and_what_to_do),
