@@ -5,6 +5,7 @@
  *
  *   TARGET              100,000 inputs from seed 0
  *   TARGET COUNT SEED   as many from that seed
+ *   TARGET 60s SEED     as many as that time allows
  *   TARGET FILE         the bytes of one file: an input that was kept
  */
 #include "driver.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define INPUT_MAX 4096
 
@@ -41,25 +43,31 @@ static int run_on(const uint8_t *bytes, size_t size)
 	return EXIT_SUCCESS;
 }
 
-static int run_random(uint64_t count, uint64_t seed)
+/* Each input has a seed of its own, so that input i of seed s is input 0 of seed s + i. */
+static int run_seed(uint64_t seed)
 {
 	static uint8_t bytes[INPUT_MAX];
+	uint64_t shape = next_random(&seed);
+	/* Short inputs are tried as often as long ones. */
+	size_t size = (shape >> 8) % ((size_t)1 << (shape % 12 + 1));
 
-	for (uint64_t i = 0; i < count; i++) {
-		/* Each input has a seed of its own, so that input i of seed s is input 0 of seed s + i. */
-		uint64_t own = seed + i;
-		uint64_t shape = next_random(&own);
-		/* Short inputs are tried as often as long ones. */
-		size_t size = (shape >> 8) % ((size_t)1 << (shape % 12 + 1));
+	for (size_t j = 0; j < size; j++) {
+		bytes[j] = (uint8_t)next_random(&seed);
+	}
+	return run_on(bytes, size);
+}
 
-		for (size_t j = 0; j < size; j++) {
-			bytes[j] = (uint8_t)next_random(&own);
-		}
-		if (run_on(bytes, size)) {
+static int run_random(uint64_t count, time_t seconds, uint64_t seed)
+{
+	time_t end = time(NULL) + seconds;
+	uint64_t i;
+
+	for (i = 0; seconds ? time(NULL) < end : i < count; i++) {
+		if (run_seed(seed + i)) {
 			return EXIT_FAILURE;
 		}
 	}
-	printf("%llu inputs from seed %llu\n", (unsigned long long)count, (unsigned long long)seed);
+	printf("%llu inputs from seed %llu\n", (unsigned long long)i, (unsigned long long)seed);
 	return EXIT_SUCCESS;
 }
 
@@ -84,7 +92,10 @@ int main(int argc, char **argv)
 		return run_file(argv[1]);
 	}
 	if (argc == 3) {
-		return run_random(strtoull(argv[1], NULL, 0), strtoull(argv[2], NULL, 0));
+		char *end;
+		uint64_t count = strtoull(argv[1], &end, 0);
+
+		return run_random(count, *end == 's' ? (time_t)count : 0, strtoull(argv[2], NULL, 0));
 	}
-	return run_random(100000, 0);
+	return run_random(100000, 0, 0);
 }
