@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define CR0_EM (1u << 2)
+#define CR4_OSFXSR (1u << 9)
 #define EFER_LMA 0x400u
 #define ERROR_CODE_IDT 2u
 
@@ -153,6 +155,36 @@ static void describe_protection(const struct hs_crash_scene *scene, const char *
 		 (unsigned long long)address);
 }
 
+/*
+ * The instruction set that the backend does not offer; NULL when the #UD is the guest's own doing: it executes no such
+ * instruction, or has not switched them on (SDM vol. 3A 2.5; the first two conditions of vol. 2A 2.4).
+ */
+static const char *missing_vectors(const struct hs_crash_scene *scene)
+{
+	const char *set = NULL;
+
+	if (scene->lacks_vectors && !(scene->cpu->cr0 & CR0_EM)) {
+		set = hs_insn_vector_set(scene->phys, scene->cpu, hs_gva_of(scene->cpu->rip));
+	}
+	if (set && strcmp(set, "x87") != 0 && strcmp(set, "MMX") != 0 && !(scene->cpu->cr4 & CR4_OSFXSR)) {
+		return NULL;
+	}
+	return set;
+}
+
+static void describe_undefined(const struct hs_crash_scene *scene, const char *name, struct hs_crash *crash)
+{
+	const char *set = missing_vectors(scene);
+
+	snprintf(crash->text, sizeof(crash->text), "%s", name);
+	if (set) {
+		snprintf(crash->text, sizeof(crash->text),
+			 "%s: this instruction needs %s, which the software CPU does not offer yet "
+			 "(--backend kvm runs it where hindsight doctor finds a KVM that does)",
+			 name, set);
+	}
+}
+
 void hs_crash_of_exception(const struct hs_crash_scene *scene, const struct hs_exception_frame *frame,
 			   struct hs_crash *ret)
 {
@@ -164,11 +196,13 @@ void hs_crash_of_exception(const struct hs_crash_scene *scene, const struct hs_e
 	crash.vector = frame->vector;
 	crash.has_error_code = frame->has_error_code;
 	crash.error_code = frame->error_code;
+	snprintf(name, sizeof(name), "%s (%s)", exception->name, exception->mnemonic);
 	if (frame->vector == HS_VECTOR_PF) {
 		describe_page_fault(scene, frame->error_code, &crash);
 	} else if (frame->vector == HS_VECTOR_GP || frame->vector == HS_VECTOR_SS) {
-		snprintf(name, sizeof(name), "%s (%s)", exception->name, exception->mnemonic);
 		describe_protection(scene, name, &crash);
+	} else if (frame->vector == HS_VECTOR_UD) {
+		describe_undefined(scene, name, &crash);
 	} else if (frame->vector == HS_VECTOR_DF && is_stack_overflow(scene, scene->cpu->cr2)) {
 		crash.fault_address = scene->cpu->cr2;
 		snprintf(crash.text, sizeof(crash.text),
@@ -177,10 +211,9 @@ void hs_crash_of_exception(const struct hs_crash_scene *scene, const struct hs_e
 	} else if (frame->vector >= HS_VECTOR_COUNT) {
 		snprintf(crash.text, sizeof(crash.text), "interrupt 0x%x that nobody handles", frame->vector);
 	} else if (frame->has_error_code && frame->error_code) {
-		snprintf(crash.text, sizeof(crash.text), "%s (%s): error code 0x%x", exception->name,
-			 exception->mnemonic, frame->error_code);
+		snprintf(crash.text, sizeof(crash.text), "%s: error code 0x%x", name, frame->error_code);
 	} else {
-		snprintf(crash.text, sizeof(crash.text), "%s (%s)", exception->name, exception->mnemonic);
+		snprintf(crash.text, sizeof(crash.text), "%s", name);
 	}
 	*ret = crash;
 }

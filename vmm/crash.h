@@ -11,11 +11,14 @@
 #include <hindsight/mem.h>
 #include <hindsight/vm.h>
 
+#include <stdbool.h>
+
 /** What a crash is judged by; all borrowed. cpu stands at the faulting instruction. */
 struct hs_crash_scene {
 	const struct hs_phys *phys;
 	const struct hs_cpu_state *cpu;
 	const struct hs_layout *layout;
+	bool lacks_vectors; /* the backend executes no vector and no x87 instructions */
 };
 
 /** An exception that nobody handled. */

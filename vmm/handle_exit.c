@@ -13,7 +13,12 @@
 
 static struct hs_crash_scene scene_of(struct hs_vm *vm, const struct hs_phys *phys)
 {
-	return (struct hs_crash_scene){ .phys = phys, .cpu = &vm->cpu, .layout = &vm->layout };
+	return (struct hs_crash_scene){
+		.phys = phys,
+		.cpu = &vm->cpu,
+		.layout = &vm->layout,
+		.lacks_vectors = vm->ops == &hs_soft_backend_ops,
+	};
 }
 
 static enum hs_status write_rip(struct hs_vm *vm, uint64_t rip, struct hs_error *err)

@@ -291,6 +291,62 @@ void hs_insn_text(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs
 	}
 }
 
+/* The names that processors' manuals and compilers' options have for what Zydis tells apart. */
+static const char *vector_set_name(ZydisISAExt extension)
+{
+	switch (extension) {
+	case ZYDIS_ISA_EXT_X87:
+		return "x87";
+	case ZYDIS_ISA_EXT_AMD3DNOW:
+		return "3DNow!";
+	case ZYDIS_ISA_EXT_AVX512EVEX:
+	case ZYDIS_ISA_EXT_AVX512VEX:
+		return "AVX-512";
+	case ZYDIS_ISA_EXT_AVX2GATHER:
+		return "AVX2";
+	case ZYDIS_ISA_EXT_AVXAES:
+		return "AVX and AES";
+	case ZYDIS_ISA_EXT_AES:
+	case ZYDIS_ISA_EXT_AVX:
+	case ZYDIS_ISA_EXT_AVX2:
+	case ZYDIS_ISA_EXT_AVX_VNNI:
+	case ZYDIS_ISA_EXT_F16C:
+	case ZYDIS_ISA_EXT_FMA:
+	case ZYDIS_ISA_EXT_FMA4:
+	case ZYDIS_ISA_EXT_GFNI:
+	case ZYDIS_ISA_EXT_MMX:
+	case ZYDIS_ISA_EXT_PCLMULQDQ:
+	case ZYDIS_ISA_EXT_SHA:
+	case ZYDIS_ISA_EXT_SSE:
+	case ZYDIS_ISA_EXT_SSE2:
+	case ZYDIS_ISA_EXT_SSE3:
+	case ZYDIS_ISA_EXT_SSE4:
+	case ZYDIS_ISA_EXT_SSE4A:
+	case ZYDIS_ISA_EXT_SSSE3:
+	case ZYDIS_ISA_EXT_VAES:
+	case ZYDIS_ISA_EXT_VPCLMULQDQ:
+	case ZYDIS_ISA_EXT_XOP:
+		return ZydisISAExtGetString(extension);
+	default:
+		return NULL;
+	}
+}
+
+const char *hs_insn_vector_set(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva)
+{
+	uint8_t bytes[HS_INSN_BYTES_MAX];
+	struct decoded decoded;
+	ZydisDecoder decoder;
+	size_t length;
+
+	init_decoder(&decoder, cpu);
+	if (fetch(phys, cpu, gva, bytes, &length, NULL) ||
+	    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, length, &decoded.insn, decoded.operands))) {
+		return NULL;
+	}
+	return vector_set_name(decoded.insn.meta.isa_ext);
+}
+
 static void add_to(struct hs_cpu_state *cpu, enum hs_gpr reg, uint64_t amount)
 {
 	cpu->gpr[reg] += amount;

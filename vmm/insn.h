@@ -56,6 +56,12 @@ HS_MUST_CHECK enum hs_status hs_insn_decode(const struct hs_phys *phys, const st
 void hs_insn_text(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva, char *ret, size_t size);
 
 /**
+ * The instruction set of a vector or x87 instruction at gva ("SSE2", "AVX", "x87"), static; NULL for any other
+ * instruction, and where there is none.
+ */
+const char *hs_insn_vector_set(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva);
+
+/**
  * The general registers before an instruction, from those after it, as far as it has moved the stack pointer or, by
  * one iteration, the pointers of a string instruction.
  */

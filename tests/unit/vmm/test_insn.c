@@ -320,6 +320,42 @@ static void test_insn_at_the_end_of_memory_decodes_what_is_there(void **state)
 	assert_int_equal(hs_insn_decode(&scene->phys, &scene->cpu, hs_gva_of(0x3fff), &insn, &err), HS_ERR_FORMAT);
 }
 
+static void test_insn_vector_set_is_named(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t length;
+		const char *set;
+	} cases[] = {
+		{ "\x66\x0f\xef\xc0", 4, "SSE2" },            /* pxor xmm0, xmm0 */
+		{ "\x0f\x58\xc1", 3, "SSE" },                 /* addps xmm0, xmm1 */
+		{ "\xd9\xe8", 2, "x87" },                     /* fld1 */
+		{ "\x0f\xef\xc0", 3, "MMX" },                 /* pxor mm0, mm0 */
+		{ "\xc5\xf9\xef\xc0", 4, "AVX" },             /* vpxor xmm0, xmm0, xmm0 */
+		{ "\xc5\xfd\xef\xc0", 4, "AVX2" },            /* vpxor ymm0, ymm0, ymm0 */
+		{ "\x62\xf1\x7d\x48\xef\xc0", 6, "AVX-512" }, /* vpxord zmm0, zmm0, zmm0 */
+		{ "\x0f\x0b", 2, NULL },                      /* ud2 */
+		{ "\x31\xc0", 2, NULL },                      /* xor eax, eax */
+		{ "\x0f\xff", 2, NULL },                      /* ud0 */
+	};
+	struct scene *scene = *state;
+
+	for (int is_long = 0; is_long < 2; is_long++) {
+		set_mode(scene, is_long);
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			const char *set;
+
+			put(scene, cases[i].bytes, cases[i].length);
+			set = hs_insn_vector_set(&scene->phys, &scene->cpu, hs_gva_of(CODE));
+			assert_int_equal(!set, !cases[i].set);
+			if (set) {
+				assert_string_equal(set, cases[i].set);
+			}
+		}
+	}
+	assert_null(hs_insn_vector_set(&scene->phys, &scene->cpu, hs_gva_of(0x100000)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_insn_before_sees_prefixes_and_long_opcodes),
 		cmocka_unit_test(test_insn_before_takes_back_what_a_push_or_a_string_instruction_moved),
 		cmocka_unit_test(test_insn_at_the_end_of_memory_decodes_what_is_there),
+		cmocka_unit_test(test_insn_vector_set_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
