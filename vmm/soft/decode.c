@@ -27,6 +27,7 @@ static bool (*const selectors[])(const struct hs_soft_decoded *decoded, struct h
 	hs_soft_select_move,
 	hs_soft_select_port,
 	hs_soft_select_stack,
+	hs_soft_select_string,
 	hs_soft_select_system,
 };
 

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * movs, cmps, scas, lods, stos, with and without rep. ins and outs are port.c's.
+ *
+ * A rep does one iteration a call and asks for the next, so that it is interrupted and faults between two of them like
+ * the hardware (SDM vol. 2B, REP). Only rep movs and rep stos that go up through plain memory do as many at once as
+ * stay within one page of each operand; they are counted, and seen by limits and interrupts, as if done one by one.
+ */
+#include "vmm/soft/operand.h"
+#include "vmm/soft/select.h"
+
+/* rsi, rdi and rcx are as wide as the address size. */
+static inline uint64_t narrow(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int reg)
+{
+	return hs_soft_reg(cpu, reg, op->address_bits / 8);
+}
+
+static inline void add(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int reg, uint64_t bytes)
+{
+	hs_soft_set_reg(cpu, reg, op->address_bits / 8, cpu->r[reg] + bytes);
+}
+
+static inline void step(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int reg, unsigned int bytes)
+{
+	add(cpu, op, reg, cpu->rflags & HS_FLAG_DF ? -(uint64_t)bytes : bytes);
+}
+
+/* ---- One iteration each; false when it faults ---- */
+
+static inline bool movs(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
+{
+	uint64_t value;
+
+	if (!hs_soft_load(cpu, op->segment, narrow(cpu, op, HS_RSI), bytes, &value) ||
+	    !hs_soft_store(cpu, HS_ES, narrow(cpu, op, HS_RDI), bytes, value)) {
+		return false;
+	}
+	step(cpu, op, HS_RSI, bytes);
+	step(cpu, op, HS_RDI, bytes);
+	return true;
+}
+
+static inline bool stos(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
+{
+	if (!hs_soft_store(cpu, HS_ES, narrow(cpu, op, HS_RDI), bytes, cpu->r[HS_RAX])) {
+		return false;
+	}
+	step(cpu, op, HS_RDI, bytes);
+	return true;
+}
+
+static inline bool lods(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
+{
+	uint64_t value;
+
+	if (!hs_soft_load(cpu, op->segment, narrow(cpu, op, HS_RSI), bytes, &value)) {
+		return false;
+	}
+	hs_soft_set_reg(cpu, HS_RAX, bytes, value);
+	step(cpu, op, HS_RSI, bytes);
+	return true;
+}
+
+static inline bool cmps(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
+{
+	uint64_t a, b;
+
+	if (!hs_soft_load(cpu, op->segment, narrow(cpu, op, HS_RSI), bytes, &a) ||
+	    !hs_soft_load(cpu, HS_ES, narrow(cpu, op, HS_RDI), bytes, &b)) {
+		return false;
+	}
+	hs_soft_flags_sub(cpu, a, b, a - b, bytes);
+	step(cpu, op, HS_RSI, bytes);
+	step(cpu, op, HS_RDI, bytes);
+	return true;
+}
+
+static inline bool scas(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
+{
+	uint64_t a = hs_soft_reg(cpu, HS_RAX, bytes);
+	uint64_t b;
+
+	if (!hs_soft_load(cpu, HS_ES, narrow(cpu, op, HS_RDI), bytes, &b)) {
+		return false;
+	}
+	hs_soft_flags_sub(cpu, a, b, a - b, bytes);
+	step(cpu, op, HS_RDI, bytes);
+	return true;
+}
+
+/* ---- Many at once: as many iterations as were done, 0 when they have to be done one by one ---- */
+
+/* How many of count iterations from this offset on stay in one page, and where it does not wrap around. */
+static uint64_t within_page(const struct hs_soft_op *op, uint64_t offset, uint64_t gva, unsigned int bytes,
+			    uint64_t count)
+{
+	uint64_t room = HS_PAGE_SIZE - gva % HS_PAGE_SIZE;
+
+	if (op->address_bits < 64 && (UINT64_C(1) << op->address_bits) - offset < room) {
+		room = (UINT64_C(1) << op->address_bits) - offset;
+	}
+	return count < room / bytes ? count : room / bytes;
+}
+
+static uint64_t within_limits(const struct hs_soft_cpu *cpu, uint64_t count)
+{
+	uint64_t left = cpu->limit - cpu->executed;
+
+	if (cpu->careful || (cpu->rflags & HS_FLAG_DF)) {
+		return 0;
+	}
+	return count < left ? count : left;
+}
+
+/* Memory that may be written without further ado, from rdi on; NULL when the TLB does not know of it. */
+static uint8_t *destination(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+			    uint64_t *count)
+{
+	uint64_t offset = narrow(cpu, op, HS_RDI);
+	uint64_t gva = hs_soft_gva(cpu, HS_ES, offset);
+	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+
+	*count = within_page(op, offset, gva, bytes, *count);
+	if (!(cpu->seg_flat[HS_ES] & HS_PROT_WRITE) || !hs_soft_in_page(gva, bytes, entry->write)) {
+		return NULL;
+	}
+	return (uint8_t *)(gva + entry->addend);
+}
+
+/* The same for reading from rsi on. */
+static const uint8_t *source(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+			     uint64_t *count)
+{
+	uint64_t offset = narrow(cpu, op, HS_RSI);
+	uint64_t gva = hs_soft_gva(cpu, op->segment, offset);
+	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+
+	*count = within_page(op, offset, gva, bytes, *count);
+	if (!(cpu->seg_flat[op->segment] & HS_PROT_READ) || !hs_soft_in_page(gva, bytes, entry->read)) {
+		return NULL;
+	}
+	return (const uint8_t *)(gva + entry->addend);
+}
+
+static void copy_up(uint8_t *to, const uint8_t *from, unsigned int bytes, uint64_t count)
+{
+	uint64_t element;
+
+	/* Unless an element is read that has been written before. */
+	if ((uintptr_t)to - (uintptr_t)from >= count * bytes) {
+		memmove(to, from, count * bytes);
+		return;
+	}
+	for (uint64_t i = 0; i < count; i++) {
+		memcpy(&element, from + i * bytes, bytes);
+		memcpy(to + i * bytes, &element, bytes);
+	}
+}
+
+static uint64_t bulk_movs(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes, uint64_t count)
+{
+	uint64_t n = within_limits(cpu, count);
+	const uint8_t *from = source(cpu, op, bytes, &n);
+	uint8_t *to = destination(cpu, op, bytes, &n);
+
+	if (!from || !to || n == 0) {
+		return 0;
+	}
+	copy_up(to, from, bytes, n);
+	add(cpu, op, HS_RSI, n * bytes);
+	add(cpu, op, HS_RDI, n * bytes);
+	return n;
+}
+
+static uint64_t bulk_stos(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes, uint64_t count)
+{
+	uint64_t n = within_limits(cpu, count);
+	uint8_t *to = destination(cpu, op, bytes, &n);
+
+	if (!to || n == 0) {
+		return 0;
+	}
+	for (uint64_t i = 0; i < n; i++) {
+		memcpy(to + i * bytes, &cpu->r[HS_RAX], bytes);
+	}
+	add(cpu, op, HS_RDI, n * bytes);
+	return n;
+}
+
+/* ---- rep ---- */
+
+static inline enum hs_soft_flow count_down(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, uint64_t done,
+					   bool condition)
+{
+	add(cpu, op, HS_RCX, -done);
+	cpu->executed += done - 1; /* the loop adds the last one */
+	return condition && narrow(cpu, op, HS_RCX) != 0 ? HS_SOFT_REPEAT : HS_SOFT_NEXT;
+}
+
+/* repe goes on while ZF is set, repne while it is clear. */
+static inline bool wants_more(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	return hs_soft_zf(cpu) == !(op->prefixes & HS_SOFT_REPNE);
+}
+
+/* one: an iteration; many: as many as can be had at once. */
+static inline __attribute__((always_inline)) enum hs_soft_flow
+repeat_in_bulk(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+	       bool (*one)(struct hs_soft_cpu *, const struct hs_soft_op *, unsigned int),
+	       uint64_t (*many)(struct hs_soft_cpu *, const struct hs_soft_op *, unsigned int, uint64_t))
+{
+	uint64_t count = narrow(cpu, op, HS_RCX);
+	uint64_t done;
+
+	if (count == 0) {
+		return HS_SOFT_NEXT;
+	}
+	done = many(cpu, op, bytes, count);
+	if (done == 0) {
+		if (!one(cpu, op, bytes)) {
+			return HS_SOFT_FAULT;
+		}
+		done = 1;
+	}
+	return count_down(cpu, op, done, true);
+}
+
+static inline __attribute__((always_inline)) enum hs_soft_flow
+repeat(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+       bool (*one)(struct hs_soft_cpu *, const struct hs_soft_op *, unsigned int), bool compares)
+{
+	if (narrow(cpu, op, HS_RCX) == 0) {
+		return HS_SOFT_NEXT;
+	}
+	if (!one(cpu, op, bytes)) {
+		return HS_SOFT_FAULT;
+	}
+	return count_down(cpu, op, 1, !compares || wants_more(cpu, op));
+}
+
+/* ---- Handlers of one size: alone, and repeated ---- */
+
+#define HANDLER(name, body)                                                                                            \
+	static enum hs_soft_flow execute_##name(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)                  \
+	{                                                                                                              \
+		return body;                                                                                           \
+	}
+
+#define PLAIN(name, bytes) HANDLER(name##_##bytes, name(cpu, op, bytes) ? HS_SOFT_NEXT : HS_SOFT_FAULT)
+#define MOVING(name, bytes)                                                                                            \
+	PLAIN(name, bytes)                                                                                             \
+	HANDLER(rep_##name##_##bytes, repeat_in_bulk(cpu, op, bytes, name, bulk_##name))
+#define LOADING(name, bytes)                                                                                           \
+	PLAIN(name, bytes)                                                                                             \
+	HANDLER(rep_##name##_##bytes, repeat(cpu, op, bytes, name, false))
+#define COMPARING(name, bytes)                                                                                         \
+	PLAIN(name, bytes)                                                                                             \
+	HANDLER(rep_##name##_##bytes, repeat(cpu, op, bytes, name, true))
+#define SIZES(kind, name) kind(name, 1) kind(name, 2) kind(name, 4) kind(name, 8)
+
+SIZES(MOVING, movs)
+SIZES(MOVING, stos)
+SIZES(LOADING, lods)
+SIZES(COMPARING, cmps)
+SIZES(COMPARING, scas)
+
+/* ---- Selection ---- */
+
+struct handlers {
+	/* By the logarithm of the operand size; without and with a prefix that repeats. */
+	enum hs_soft_flow (*plain[4])(struct hs_soft_cpu *cpu, const struct hs_soft_op *op);
+	enum hs_soft_flow (*rep[4])(struct hs_soft_cpu *cpu, const struct hs_soft_op *op);
+};
+
+#define HANDLERS(name)                                                                                                 \
+	static const struct handlers name##_handlers = {                                                               \
+		{ execute_##name##_1, execute_##name##_2, execute_##name##_4, execute_##name##_8 },                    \
+		{ execute_rep_##name##_1, execute_rep_##name##_2, execute_rep_##name##_4, execute_rep_##name##_8 },    \
+	}
+
+HANDLERS(movs);
+HANDLERS(stos);
+HANDLERS(lods);
+HANDLERS(cmps);
+HANDLERS(scas);
+
+static const struct handlers *handlers_of(ZydisMnemonic mnemonic)
+{
+	switch (mnemonic) {
+	case ZYDIS_MNEMONIC_MOVSB:
+	case ZYDIS_MNEMONIC_MOVSW:
+	case ZYDIS_MNEMONIC_MOVSD:
+	case ZYDIS_MNEMONIC_MOVSQ:
+		return &movs_handlers;
+	case ZYDIS_MNEMONIC_STOSB:
+	case ZYDIS_MNEMONIC_STOSW:
+	case ZYDIS_MNEMONIC_STOSD:
+	case ZYDIS_MNEMONIC_STOSQ:
+		return &stos_handlers;
+	case ZYDIS_MNEMONIC_LODSB:
+	case ZYDIS_MNEMONIC_LODSW:
+	case ZYDIS_MNEMONIC_LODSD:
+	case ZYDIS_MNEMONIC_LODSQ:
+		return &lods_handlers;
+	case ZYDIS_MNEMONIC_CMPSB:
+	case ZYDIS_MNEMONIC_CMPSW:
+	case ZYDIS_MNEMONIC_CMPSD:
+	case ZYDIS_MNEMONIC_CMPSQ:
+		return &cmps_handlers;
+	case ZYDIS_MNEMONIC_SCASB:
+	case ZYDIS_MNEMONIC_SCASW:
+	case ZYDIS_MNEMONIC_SCASD:
+	case ZYDIS_MNEMONIC_SCASQ:
+		return &scas_handlers;
+	default:
+		return NULL;
+	}
+}
+
+bool hs_soft_select_string(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
+{
+	const struct handlers *handlers = NULL;
+	unsigned int size = (unsigned int)__builtin_ctz(op->bytes | 8u);
+
+	/* movsd and cmpsd are names of SSE2 as well. */
+	if (decoded->insn.meta.category == ZYDIS_CATEGORY_STRINGOP) {
+		handlers = handlers_of(decoded->insn.mnemonic);
+	}
+	if (!handlers) {
+		return false;
+	}
+	op->execute = op->prefixes & (HS_SOFT_REP | HS_SOFT_REPNE) ? handlers->rep[size] : handlers->plain[size];
+	return true;
+}
