@@ -78,7 +78,9 @@
 #define HS_EFER_LME (1u << 8)
 #define HS_EFER_LMA (1u << 10)
 #define HS_EFER_NXE (1u << 11)
+#define HS_DR6_BD (1u << 13)
 #define HS_DR6_BS (1u << 14)
+#define HS_DR7_GD (1u << 13)
 
 /* ---- Physical memory and decoded code ---- */
 
@@ -346,6 +348,10 @@ void hs_soft_touched(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t length, int
 bool hs_soft_before(struct hs_soft_cpu *cpu);
 /** Behind an instruction in careful mode: RF, the single-step trap. `rflags` are those before it. */
 void hs_soft_behind(struct hs_soft_cpu *cpu, uint64_t rflags);
+/** Note a #DB with these bits of DR6, which is changed at once, as is DR7.GD. */
+enum hs_soft_flow hs_soft_raise_db(struct hs_soft_cpu *cpu, uint64_t dr6);
+/** DR0-3 or DR7 were written. */
+void hs_soft_debug_registers_changed(struct hs_soft_cpu *cpu);
 /** Bring the #DB of cpu->trap_dr6 to the guest. As hs_soft_deliver(). */
 bool hs_soft_deliver_trap(struct hs_soft_cpu *cpu);
 /** Whether the guest's DR7 has anything enabled, or RFLAGS or the request ask for a look at each instruction. */

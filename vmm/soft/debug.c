@@ -13,6 +13,7 @@
 
 #include <hindsight/types.h>
 
+#define DR6_B 0xfu
 #define PAGE_OF(gva) ((gva) & ~(uint64_t)(HS_PAGE_SIZE - 1))
 
 bool hs_soft_wants_care(const struct hs_soft_cpu *cpu)
@@ -80,11 +81,26 @@ void hs_soft_behind(struct hs_soft_cpu *cpu, uint64_t rflags)
 	(void)rflags;
 }
 
+enum hs_soft_flow hs_soft_raise_db(struct hs_soft_cpu *cpu, uint64_t dr6)
+{
+	/* Of what was there, B0-3 go and the rest stays (SDM vol. 3B 17.2.3); GD is cleared on the way to the handler. */
+	cpu->dr[6] = (cpu->dr[6] & ~(uint64_t)DR6_B) | dr6;
+	cpu->dr[7] &= ~(uint64_t)HS_DR7_GD;
+	return hs_soft_raise(cpu, HS_VECTOR_DB, 0);
+}
+
+void hs_soft_debug_registers_changed(struct hs_soft_cpu *cpu)
+{
+	hs_soft_flush(cpu); /* pages that are watched now may be known */
+	hs_soft_refresh(cpu);
+}
+
 bool hs_soft_deliver_trap(struct hs_soft_cpu *cpu)
 {
-	cpu->dr[6] |= cpu->trap_dr6;
+	uint64_t dr6 = cpu->trap_dr6;
+
 	cpu->trap_dr6 = 0;
-	hs_soft_raise(cpu, HS_VECTOR_DB, 0);
+	hs_soft_raise_db(cpu, dr6);
 	return hs_soft_deliver(cpu);
 }
 

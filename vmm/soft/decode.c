@@ -29,6 +29,9 @@ static bool (*const selectors[])(const struct hs_soft_decoded *decoded, struct h
 	hs_soft_select_stack,
 	hs_soft_select_string,
 	hs_soft_select_system,
+	hs_soft_select_control_register,
+	hs_soft_select_cpuid,
+	hs_soft_select_msr,
 };
 
 static void init_decoder(enum hs_soft_mode mode, ZydisDecoder *ret)
