@@ -21,11 +21,16 @@ static enum hs_soft_flow execute_too_long(struct hs_soft_cpu *cpu, const struct 
 }
 
 static bool (*const selectors[])(const struct hs_soft_decoded *decoded, struct hs_soft_op *op) = {
+	hs_soft_select_atomic,
+	hs_soft_select_bit,
+	hs_soft_select_decimal,
 	hs_soft_select_flag,
 	hs_soft_select_integer,
 	hs_soft_select_control,
 	hs_soft_select_move,
+	hs_soft_select_multiply,
 	hs_soft_select_port,
+	hs_soft_select_shift,
 	hs_soft_select_stack,
 	hs_soft_select_string,
 	hs_soft_select_system,

@@ -68,14 +68,6 @@ static inline bool hs_soft_cf(const struct hs_soft_cpu *cpu)
 	return cpu->flags_lazy ? cpu->flags_carries >> 63 : cpu->rflags & HS_FLAG_CF;
 }
 
-/** Give CF another value behind an instruction that leaves it alone and has just set the others; OF stays too. */
-static inline void hs_soft_keep_cf(struct hs_soft_cpu *cpu, bool cf)
-{
-	uint64_t differs = (cpu->flags_carries >> 63) ^ cf;
-
-	cpu->flags_carries ^= differs << 63 | differs << 62;
-}
-
 static inline bool hs_soft_of(const struct hs_soft_cpu *cpu)
 {
 	return cpu->flags_lazy ? (cpu->flags_carries >> 63) ^ (cpu->flags_carries >> 62 & 1)
@@ -120,6 +112,35 @@ static inline void hs_soft_set_rflags(struct hs_soft_cpu *cpu, uint64_t rflags)
 {
 	cpu->rflags = rflags;
 	cpu->flags_lazy = false;
+}
+
+/** Replace all status flags. */
+static inline void hs_soft_set_status(struct hs_soft_cpu *cpu, uint64_t status)
+{
+	hs_soft_set_rflags(cpu, (cpu->rflags & ~(uint64_t)HS_FLAG_STATUS) | status);
+}
+
+/** Replace CF and leave the others alone. */
+static inline void hs_soft_set_cf(struct hs_soft_cpu *cpu, bool cf)
+{
+	if (cpu->flags_lazy) {
+		uint64_t differs = (cpu->flags_carries >> 63) ^ cf;
+
+		cpu->flags_carries ^= differs << 63 | differs << 62; /* both, and so OF stays */
+	} else {
+		cpu->rflags = (cpu->rflags & ~(uint64_t)HS_FLAG_CF) | (cf ? HS_FLAG_CF : 0);
+	}
+}
+
+/** Replace CF and OF and leave the others alone. */
+static inline void hs_soft_set_cf_of(struct hs_soft_cpu *cpu, bool cf, bool of)
+{
+	if (cpu->flags_lazy) {
+		cpu->flags_carries = (cpu->flags_carries & 8) | (uint64_t)cf << 63 | (uint64_t)(cf ^ of) << 62;
+	} else {
+		cpu->rflags = (cpu->rflags & ~(uint64_t)(HS_FLAG_CF | HS_FLAG_OF)) | (cf ? HS_FLAG_CF : 0) |
+			      (of ? HS_FLAG_OF : 0);
+	}
 }
 
 /** Replace the flags of mask, status flags or DF, by those of value. */

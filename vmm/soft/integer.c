@@ -149,7 +149,7 @@ HS_SOFT_INLINE uint64_t count(struct hs_soft_cpu *cpu, uint64_t value, bool up, 
 	bool cf = hs_soft_cf(cpu);
 	uint64_t result = compute(cpu, up ? ADD : SUB, value, 1, bytes);
 
-	hs_soft_keep_cf(cpu, cf);
+	hs_soft_set_cf(cpu, cf);
 	return result;
 }
 
