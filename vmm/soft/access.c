@@ -22,13 +22,14 @@ static bool translate_span(struct hs_soft_cpu *cpu, enum hs_soft_space space, ui
 			   int prot, struct span *ret)
 {
 	unsigned int left = HS_PAGE_SIZE - (unsigned int)(gva % HS_PAGE_SIZE);
+	/* Compatibility mode: code's own addresses wrap at 4 GiB, those of descriptor tables may lie above. */
+	uint64_t mask = gva > cpu->linear_mask ? UINT64_MAX : cpu->linear_mask;
 
 	ret->first = length < left ? length : left;
 	if (!hs_soft_translate(cpu, space, gva, prot, &ret->page[0])) {
 		return false;
 	}
-	return ret->first == length ||
-	       hs_soft_translate(cpu, space, (gva + ret->first) & cpu->linear_mask, prot, &ret->page[1]);
+	return ret->first == length || hs_soft_translate(cpu, space, (gva + ret->first) & mask, prot, &ret->page[1]);
 }
 
 static void touch(struct hs_soft_cpu *cpu, const struct span *span, uint64_t gva, unsigned int length, int prot)
@@ -97,8 +98,7 @@ static bool segment_fault(struct hs_soft_cpu *cpu, unsigned int seg)
 	return false;
 }
 
-/* Limit and type (SDM vol. 3A 5.3, 5.5). */
-static bool segment_allows(const struct hs_segment *segment, uint64_t offset, unsigned int length, int prot)
+bool hs_soft_segment_allows(const struct hs_segment *segment, uint64_t offset, unsigned int length, int prot)
 {
 	bool code = segment->type & TYPE_CODE;
 	uint64_t last = offset + length - 1;
@@ -134,7 +134,7 @@ bool hs_soft_linear(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, 
 		if (!hs_soft_canonical(cpu, gva) || !hs_soft_canonical(cpu, gva + length - 1)) {
 			return segment_fault(cpu, seg);
 		}
-	} else if (!segment_allows(&cpu->seg[seg], offset, length, prot)) {
+	} else if (!hs_soft_segment_allows(&cpu->seg[seg], offset, length, prot)) {
 		return segment_fault(cpu, seg);
 	}
 	if (!aligned_as_asked(cpu, gva, length)) {
