@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The x87 and SSE state: it lies in cpu->xsave in the standard format, always valid and marked as in use when changed.
+ */
+#ifndef HS_SOFT_FPU_H
+#define HS_SOFT_FPU_H
+
+#include "vmm/soft/cpu.h"
+
+#include "arch/exception.h"
+
+#include <string.h>
+
+/** Components: bits of XSTATE_BV (SDM vol. 1 13.1). */
+enum hs_soft_component { HS_SOFT_X87 = 1, HS_SOFT_SSE = 2 };
+
+/** Bits of MXCSR that exist, without AMD's for misaligned operands; the others raise #GP (SDM vol. 1 10.2.3). */
+#define HS_SOFT_MXCSR_MASK 0xffffu
+
+static inline uint8_t *hs_soft_xmm(struct hs_soft_cpu *cpu, unsigned int reg)
+{
+	return cpu->xsave + HS_XSAVE_XMM0 + (size_t)reg * 16;
+}
+
+static inline void hs_soft_mark_component(struct hs_soft_cpu *cpu, enum hs_soft_component component)
+{
+	cpu->xsave[HS_XSAVE_XSTATE_BV] |= (uint8_t)component;
+}
+
+/** Whether SSE instructions may be executed now: else #UD or #NM is raised (SDM vol. 3A 13.1.4, table 13-1). */
+static inline bool hs_soft_sse_usable(struct hs_soft_cpu *cpu)
+{
+	if ((cpu->cr0 & HS_CR0_EM) || !(cpu->cr4 & HS_CR4_OSFXSR)) {
+		hs_soft_raise(cpu, HS_VECTOR_UD, 0);
+		return false;
+	}
+	if (cpu->cr0 & HS_CR0_TS) {
+		hs_soft_raise(cpu, HS_VECTOR_NM, 0);
+		return false;
+	}
+	return true;
+}
+
+/** The linear address of an operand that must be aligned to 16 bytes: hs_soft_linear(), then #GP(0). */
+bool hs_soft_linear_16(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length, int prot,
+		       uint64_t *ret);
+
+#endif
