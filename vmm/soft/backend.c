@@ -22,6 +22,7 @@ static void destroy(struct hs_backend *backend)
 		return;
 	}
 	hs_soft_free_code(&backend->cpu);
+	hs_soft_free_debugger(&backend->cpu);
 	for (size_t i = 0; i < backend->cpu.region_count; i++) {
 		free(backend->cpu.regions[i].code);
 	}

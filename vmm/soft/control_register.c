@@ -236,6 +236,7 @@ static bool find_debug_register(struct hs_soft_cpu *cpu, unsigned int reg, unsig
 		return false;
 	}
 	if (cpu->dr[7] & HS_DR7_GD) {
+		cpu->rflags |= HS_FLAG_RF; /* a fault like others (SDM vol. 3B 17.3.1.1) */
 		hs_soft_raise_db(cpu, HS_DR6_BD);
 		return false;
 	}

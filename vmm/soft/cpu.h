@@ -175,6 +175,16 @@ struct hs_soft_pending_in {
 	uint64_t moved, rcx; /* the registers afterwards */
 };
 
+/** What the debugger has armed: a copy. */
+struct hs_soft_debugger {
+	bool step;
+	uint64_t instructions;
+	struct hs_breakpoint *list; /* breakpoints, then watchpoints, as they were given */
+	uint64_t *sorted;           /* addresses of the breakpoints, ascending */
+	size_t break_count, watch_count;
+	size_t capacity; /* of list and of sorted */
+};
+
 struct hs_soft_cpu {
 	/* Architectural. r[HS_SOFT_RIP] is the present instruction's address until its handler returns. */
 	uint64_t r[HS_SOFT_REGS];
@@ -211,11 +221,12 @@ struct hs_soft_cpu {
 	uint64_t dr[8];
 	uint64_t xcr0;
 	struct hs_msrs msr; /* tsc: at executed == 0, modulo 2^64 */
-	bool shadow;        /* mov ss, pop ss or sti came right before: no trap behind this instruction */
+	bool shadow;        /* mov ss or pop ss came right before: no #DB before the next instruction is done */
+	bool tf_has_told;   /* hs_soft_trap_by_new_tf() */
 	uint64_t trap_dr6;  /* DR6 bits of a #DB that waits for the instruction's end; 0: none */
+	uint64_t repeat_at; /* `executed` when an iteration of rep was done last, and nothing since */
 
-	/* Debugger. Lists borrowed from the request until the next set_debug(). */
-	struct hs_debug_request request;
+	struct hs_soft_debugger debugger;
 	bool watch_hit;
 	size_t watch_index;
 
@@ -337,28 +348,41 @@ void hs_soft_flush_writes(struct hs_soft_cpu *cpu, uint64_t gpa);
 /** The physical page of code at gva, as the current CPL fetches it. False: cpu->fault or cpu->exit is set. */
 bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa);
 
-/* ---- debug.c ---- */
+/* ---- debug.c: the debugger's ---- */
 /** Whether an execute breakpoint of the debugger is in the page of gva. */
 bool hs_soft_page_has_breaks(const struct hs_soft_cpu *cpu, uint64_t gva);
+/** Whether one is at gva. */
+bool hs_soft_is_break(const struct hs_soft_cpu *cpu, uint64_t gva);
 /** Whether data accesses to this page have to be told to hs_soft_touched(). */
 bool hs_soft_page_is_watched(const struct hs_soft_cpu *cpu, uint64_t gva);
-/** A data access is about to succeed: see whether it touches a watchpoint or one of DR0-3.. */
+/** A data access is about to succeed: see whether it touches a watchpoint or one of DR0-3. */
 void hs_soft_touched(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t length, int prot);
-/** Before an instruction in careful mode. False: cpu->exit (a breakpoint) or cpu->fault (a #DB). */
-bool hs_soft_before(struct hs_soft_cpu *cpu);
-/** Behind an instruction in careful mode: RF, the single-step trap. `rflags` are those before it. */
-void hs_soft_behind(struct hs_soft_cpu *cpu, uint64_t rflags);
-/** Note a #DB with these bits of DR6, which is changed at once, as is DR7.GD. */
-enum hs_soft_flow hs_soft_raise_db(struct hs_soft_cpu *cpu, uint64_t dr6);
-/** DR0-3 or DR7 were written. */
-void hs_soft_debug_registers_changed(struct hs_soft_cpu *cpu);
-/** Bring the #DB of cpu->trap_dr6 to the guest. As hs_soft_deliver(). */
-bool hs_soft_deliver_trap(struct hs_soft_cpu *cpu);
-/** Whether the guest's DR7 has anything enabled, or RFLAGS or the request ask for a look at each instruction. */
-bool hs_soft_wants_care(const struct hs_soft_cpu *cpu);
 enum hs_status hs_soft_set_debug(struct hs_backend *backend, const struct hs_debug_request *request,
 				 struct hs_error *err);
+void hs_soft_free_debugger(struct hs_soft_cpu *cpu);
 enum hs_status hs_soft_inject_int3(struct hs_backend *backend, struct hs_error *err);
+
+/* ---- trap.c: the guest's own ---- */
+/** Whether DR0-3, RFLAGS or a shadow ask for a look before and behind each instruction. */
+bool hs_soft_wants_care(const struct hs_soft_cpu *cpu);
+/** B0-3 of the data breakpoints that an access touches. */
+uint64_t hs_soft_registers_watch(const struct hs_soft_cpu *cpu, uint64_t gva, uint64_t length, int prot);
+/** A port access is about to succeed. */
+void hs_soft_port_touched(struct hs_soft_cpu *cpu, uint16_t port, unsigned int bytes);
+/** Before an instruction in careful mode or on a page with breakpoints. False: cpu->exit (a breakpoint) or cpu->fault
+ *  (a #DB). */
+bool hs_soft_before(struct hs_soft_cpu *cpu);
+/** Behind it, RF having been cleared before it: the single-step trap. `rflags` are those before it; `repeats` that
+ *  iterations are left. */
+void hs_soft_behind(struct hs_soft_cpu *cpu, uint64_t rflags, bool repeats);
+/** Called behind syscall, sysret, int n: not the TF before them but the one they leave decides about their trap. */
+void hs_soft_trap_by_new_tf(struct hs_soft_cpu *cpu);
+/** Note a #DB with these bits of DR6, which is changed at once, as is DR7.GD. */
+enum hs_soft_flow hs_soft_raise_db(struct hs_soft_cpu *cpu, uint64_t dr6);
+/** Bring the #DB of cpu->trap_dr6 to the guest. As hs_soft_deliver(). */
+bool hs_soft_deliver_trap(struct hs_soft_cpu *cpu);
+/** DR0-3 or DR7 were written. */
+void hs_soft_debug_registers_changed(struct hs_soft_cpu *cpu);
 
 /* ---- state.c ---- */
 enum hs_status hs_soft_get_state(struct hs_backend *backend, unsigned int parts, struct hs_cpu_state *state,

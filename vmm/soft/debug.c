@@ -1,46 +1,77 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The debugger's breakpoints, watchpoints and steps, and the guest's own debug registers and single-step trap.
+ * The debugger's breakpoints and watchpoints. What the guest sets itself is trap.c's.
  *
  * Nothing is planted: breakpoints are compared where a page has any, and watched pages are kept out of the TLB, so that
- * what is not watched costs nothing.
+ * what is not watched costs nothing. Every run begins by saying what is armed; that costs a comparison unless it is
+ * something new.
  */
 #include "vmm/soft/cpu.h"
-#include "vmm/soft/flags.h"
 
-#include "arch/exception.h"
 #include "base/arith.h"
+#include "base/error.h"
 
 #include <hindsight/types.h>
 
-#define DR6_B 0xfu
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #define PAGE_OF(gva) ((gva) & ~(uint64_t)(HS_PAGE_SIZE - 1))
 
-bool hs_soft_wants_care(const struct hs_soft_cpu *cpu)
+/* The index of the first breakpoint at gva or behind it. */
+static size_t first_break(const struct hs_soft_debugger *debugger, uint64_t gva)
 {
-	return (cpu->rflags & (HS_FLAG_TF | HS_FLAG_RF)) || (cpu->dr[7] & 0xff) || cpu->shadow;
+	size_t low = 0;
+	size_t high = debugger->break_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (debugger->sorted[middle] < gva) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+	return low;
 }
 
 bool hs_soft_page_has_breaks(const struct hs_soft_cpu *cpu, uint64_t gva)
 {
-	for (size_t i = 0; i < cpu->request.break_count; i++) {
-		if (PAGE_OF(cpu->request.breaks[i].gva.v) == PAGE_OF(gva)) {
-			return true;
-		}
+	const struct hs_soft_debugger *debugger = &cpu->debugger;
+	size_t i;
+
+	if (debugger->break_count == 0) {
+		return false;
 	}
-	return false;
+	i = first_break(debugger, PAGE_OF(gva));
+	return i < debugger->break_count && PAGE_OF(debugger->sorted[i]) == PAGE_OF(gva);
+}
+
+bool hs_soft_is_break(const struct hs_soft_cpu *cpu, uint64_t gva)
+{
+	const struct hs_soft_debugger *debugger = &cpu->debugger;
+	size_t i = first_break(debugger, gva);
+
+	return i < debugger->break_count && debugger->sorted[i] == gva;
+}
+
+static const struct hs_breakpoint *watches(const struct hs_soft_debugger *debugger)
+{
+	return debugger->watch_count ? debugger->list + debugger->break_count : NULL;
 }
 
 bool hs_soft_page_is_watched(const struct hs_soft_cpu *cpu, uint64_t gva)
 {
-	for (size_t i = 0; i < cpu->request.watch_count; i++) {
-		const struct hs_breakpoint *watch = &cpu->request.watches[i];
+	for (size_t i = 0; i < cpu->debugger.watch_count; i++) {
+		const struct hs_breakpoint *watch = &watches(&cpu->debugger)[i];
 
 		if (hs_ranges_overlap(watch->gva.v, watch->length, PAGE_OF(gva), HS_PAGE_SIZE)) {
 			return true;
 		}
 	}
-	return false;
+	return hs_soft_registers_watch(cpu, PAGE_OF(gva), HS_PAGE_SIZE, HS_PROT_READ | HS_PROT_WRITE) != 0;
 }
 
 static bool wants(const struct hs_breakpoint *watch, int prot)
@@ -51,8 +82,10 @@ static bool wants(const struct hs_breakpoint *watch, int prot)
 
 void hs_soft_touched(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t length, int prot)
 {
-	for (size_t i = 0; i < cpu->request.watch_count && !cpu->watch_hit; i++) {
-		const struct hs_breakpoint *watch = &cpu->request.watches[i];
+	uint64_t dr6 = hs_soft_registers_watch(cpu, gva, length, prot);
+
+	for (size_t i = 0; i < cpu->debugger.watch_count && !cpu->watch_hit; i++) {
+		const struct hs_breakpoint *watch = &watches(&cpu->debugger)[i];
 
 		if (wants(watch, prot) && hs_ranges_overlap(watch->gva.v, watch->length, gva, length)) {
 			cpu->watch_hit = true;
@@ -60,62 +93,105 @@ void hs_soft_touched(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t length, int
 			hs_soft_attend(cpu, HS_SOFT_TRAP);
 		}
 	}
+	if (dr6) {
+		cpu->trap_dr6 |= dr6;
+		hs_soft_attend(cpu, HS_SOFT_TRAP);
+	}
 }
 
-bool hs_soft_before(struct hs_soft_cpu *cpu)
+static bool are_same(const struct hs_breakpoint *a, size_t a_count, const struct hs_breakpoint *b, size_t b_count)
 {
-	uint64_t gva = (cpu->seg_base[HS_CS] + cpu->r[HS_SOFT_RIP]) & cpu->linear_mask;
-
-	for (size_t i = 0; i < cpu->request.break_count; i++) {
-		if (cpu->request.breaks[i].gva.v == gva) {
-			hs_soft_leave(cpu, HS_EXIT_BREAK);
+	if (a_count != b_count) {
+		return false;
+	}
+	for (size_t i = 0; i < a_count; i++) {
+		if (a[i].kind != b[i].kind || a[i].gva.v != b[i].gva.v || a[i].length != b[i].length) {
 			return false;
 		}
 	}
 	return true;
 }
 
-void hs_soft_behind(struct hs_soft_cpu *cpu, uint64_t rflags)
+static enum hs_status make_room(struct hs_soft_debugger *debugger, size_t count, struct hs_error *err)
 {
-	(void)cpu;
-	(void)rflags;
+	struct hs_breakpoint *list;
+	uint64_t *sorted;
+
+	if (count <= debugger->capacity) {
+		return HS_OK;
+	}
+	list = reallocarray(debugger->list, count, sizeof(*list));
+	if (list) {
+		debugger->list = list;
+	}
+	sorted = reallocarray(debugger->sorted, count, sizeof(*sorted));
+	if (sorted) {
+		debugger->sorted = sorted;
+	}
+	if (!list || !sorted) {
+		return hs_error_os(err, ENOMEM, "cannot allocate %zu breakpoints", count);
+	}
+	debugger->capacity = count;
+	return HS_OK;
 }
 
-enum hs_soft_flow hs_soft_raise_db(struct hs_soft_cpu *cpu, uint64_t dr6)
+static int compare_addresses(const void *a, const void *b)
 {
-	/* Of what was there, B0-3 go and the rest stays (SDM vol. 3B 17.2.3); GD is cleared on the way to the handler. */
-	cpu->dr[6] = (cpu->dr[6] & ~(uint64_t)DR6_B) | dr6;
-	cpu->dr[7] &= ~(uint64_t)HS_DR7_GD;
-	return hs_soft_raise(cpu, HS_VECTOR_DB, 0);
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return x < y ? -1 : x > y;
 }
 
-void hs_soft_debug_registers_changed(struct hs_soft_cpu *cpu)
+static void copy_lists(struct hs_soft_debugger *debugger, const struct hs_debug_request *request)
 {
-	hs_soft_flush(cpu); /* pages that are watched now may be known */
-	hs_soft_refresh(cpu);
-}
-
-bool hs_soft_deliver_trap(struct hs_soft_cpu *cpu)
-{
-	uint64_t dr6 = cpu->trap_dr6;
-
-	cpu->trap_dr6 = 0;
-	hs_soft_raise_db(cpu, dr6);
-	return hs_soft_deliver(cpu);
+	for (size_t i = 0; i < request->break_count; i++) {
+		debugger->list[i] = request->breaks[i];
+		debugger->sorted[i] = request->breaks[i].gva.v;
+	}
+	for (size_t i = 0; i < request->watch_count; i++) {
+		debugger->list[request->break_count + i] = request->watches[i];
+	}
+	debugger->break_count = request->break_count;
+	debugger->watch_count = request->watch_count;
+	if (debugger->break_count > 1) {
+		qsort(debugger->sorted, debugger->break_count, sizeof(*debugger->sorted), compare_addresses);
+	}
 }
 
 enum hs_status hs_soft_set_debug(struct hs_backend *backend, const struct hs_debug_request *request,
 				 struct hs_error *err)
 {
 	struct hs_soft_cpu *cpu = &backend->cpu;
-	bool had = cpu->request.break_count || cpu->request.watch_count;
+	struct hs_soft_debugger *debugger = &cpu->debugger;
+	bool same_breaks = are_same(debugger->list, debugger->break_count, request->breaks, request->break_count);
+	bool same_watches = are_same(watches(debugger), debugger->watch_count, request->watches, request->watch_count);
+	enum hs_status st;
 
-	(void)err;
-	cpu->request = *request;
-	if (had || request->break_count || request->watch_count) {
-		hs_soft_flush(cpu);
+	debugger->step = request->step;
+	debugger->instructions = request->instructions;
+	if (same_breaks && same_watches) {
+		return HS_OK;
+	}
+	st = make_room(debugger, request->break_count + request->watch_count, err);
+	if (st) {
+		return st;
+	}
+	copy_lists(debugger, request);
+	if (!same_watches && debugger->watch_count > 0) {
+		hs_soft_flush(cpu); /* their pages may be known */
+	} else {
+		hs_soft_forget_jumps(cpu); /* they may lead to where a breakpoint is now */
+		hs_soft_attend(cpu, HS_SOFT_LOOK_UP);
 	}
 	return HS_OK;
+}
+
+void hs_soft_free_debugger(struct hs_soft_cpu *cpu)
+{
+	free(cpu->debugger.list);
+	free(cpu->debugger.sorted);
 }
 
 enum hs_status hs_soft_inject_int3(struct hs_backend *backend, struct hs_error *err)

@@ -48,6 +48,7 @@ static bool may_access(struct hs_soft_cpu *cpu, uint16_t port, unsigned int byte
 
 static void leave(struct hs_soft_cpu *cpu, enum hs_exit_kind kind, uint16_t port, unsigned int bytes)
 {
+	hs_soft_port_touched(cpu, port, bytes);
 	hs_soft_leave(cpu, kind);
 	cpu->exit.port = port;
 	cpu->exit.size = (uint8_t)bytes;
@@ -159,11 +160,16 @@ static enum hs_soft_flow execute_string(struct hs_soft_cpu *cpu, const struct hs
 void hs_soft_finish_in(struct hs_soft_cpu *cpu)
 {
 	struct hs_soft_pending_in *in = &cpu->pending_in;
+	uint64_t rflags = cpu->rflags;
+	bool repeats = in->rip == cpu->r[HS_SOFT_RIP];
 
 	if (!in->active) {
 		return;
 	}
 	in->active = false;
+	cpu->shadow = false;
+	cpu->tf_has_told = false;
+	cpu->rflags &= ~(uint64_t)HS_FLAG_RF;
 	if (in->to == HS_SOFT_IN_TO_MEMORY) {
 		/* It was checked before the exit; a host that has changed the tables since loses the value. */
 		(void)!hs_soft_linear_store(cpu, cpu->space, in->linear, in->bytes, &in->value);
@@ -176,6 +182,7 @@ void hs_soft_finish_in(struct hs_soft_cpu *cpu)
 	}
 	cpu->r[HS_SOFT_RIP] = in->rip;
 	cpu->executed++;
+	hs_soft_behind(cpu, rflags, repeats);
 }
 
 bool hs_soft_select_port(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)

@@ -75,22 +75,27 @@ static enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct hs_soft_o
 /* One instruction with everything that may happen before and behind it. */
 static enum hs_soft_flow run_one(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
-	uint64_t before = hs_soft_rflags(cpu);
+	uint64_t rflags = cpu->rflags; /* RF and TF are what counts */
+	bool shadow = cpu->shadow;
 	enum hs_soft_flow flow;
 
 	if (!hs_soft_before(cpu)) {
 		return HS_SOFT_FAULT;
 	}
 	cpu->shadow = false;
+	cpu->tf_has_told = false;
+	cpu->rflags &= ~(uint64_t)HS_FLAG_RF; /* iret may set it again */
 	flow = op->execute(cpu, op);
 	if (flow == HS_SOFT_FAULT || flow == HS_SOFT_AGAIN) {
+		cpu->shadow = shadow;
+		cpu->rflags |= rflags & HS_FLAG_RF;
 		return flow;
 	}
 	cpu->executed++;
 	if (flow == HS_SOFT_NEXT) {
 		advance(cpu, op);
 	}
-	hs_soft_behind(cpu, before);
+	hs_soft_behind(cpu, rflags, flow == HS_SOFT_REPEAT);
 	return flow;
 }
 
@@ -119,7 +124,16 @@ static bool finish(struct hs_soft_cpu *cpu, enum hs_exit_kind kind)
 	return false;
 }
 
-/* Between two instructions. False when cpu->exit is to be returned. */
+static bool report_watch(struct hs_soft_cpu *cpu)
+{
+	cpu->watch_hit = false;
+	finish(cpu, HS_EXIT_WATCH);
+	cpu->exit.watch = cpu->watch_index;
+	return false;
+}
+
+/* Between two instructions. False when cpu->exit is to be returned. A trap belongs to the instruction before it: steps
+ * end behind its delivery. */
 static bool look_around(struct hs_soft_cpu *cpu)
 {
 	unsigned int attention = atomic_load_explicit(&cpu->attention, memory_order_relaxed);
@@ -128,10 +142,15 @@ static bool look_around(struct hs_soft_cpu *cpu)
 		atomic_fetch_and_explicit(&cpu->attention, HS_SOFT_INTERRUPT, memory_order_relaxed);
 	}
 	if (cpu->watch_hit) {
-		cpu->watch_hit = false;
-		finish(cpu, HS_EXIT_WATCH);
-		cpu->exit.watch = cpu->watch_index;
-		return false;
+		return report_watch(cpu);
+	}
+	if (cpu->trap_dr6 && !cpu->shadow) {
+		if (!hs_soft_deliver_trap(cpu)) {
+			return false;
+		}
+		if (cpu->watch_hit) {
+			return report_watch(cpu);
+		}
 	}
 	if (cpu->executed >= cpu->limit) {
 		return finish(cpu, HS_EXIT_STEPPED);
@@ -140,7 +159,25 @@ static bool look_around(struct hs_soft_cpu *cpu)
 		atomic_fetch_and_explicit(&cpu->attention, ~(unsigned int)HS_SOFT_INTERRUPT, memory_order_relaxed);
 		return finish(cpu, HS_EXIT_INTERRUPTED);
 	}
-	return !cpu->trap_dr6 || hs_soft_deliver_trap(cpu);
+	return true;
+}
+
+/* An instruction was not executed. What it has touched on the way does not count, unless it goes on when the exit has
+ * been dealt with. `held` is of the mov ss before it. False when cpu->exit is to be returned. */
+static bool handle_fault(struct hs_soft_cpu *cpu, uint64_t held)
+{
+	if (!cpu->pending_in.active) {
+		cpu->watch_hit = false;
+		cpu->trap_dr6 = held;
+	}
+	if (cpu->why == HS_SOFT_WHY_EXIT) {
+		return false;
+	}
+	cpu->shadow = false;
+	if (held) {
+		hs_soft_attend(cpu, HS_SOFT_TRAP);
+	}
+	return hs_soft_deliver(cpu);
 }
 
 /* Run until cpu->exit says why not. */
@@ -149,6 +186,7 @@ static void run(struct hs_soft_cpu *cpu)
 	for (;;) {
 		const struct hs_soft_op *op;
 		enum hs_soft_flow flow;
+		uint64_t held;
 		bool one;
 
 		if (HS_SOFT_UNLIKELY(cpu->executed >= cpu->limit ||
@@ -156,6 +194,7 @@ static void run(struct hs_soft_cpu *cpu)
 		    !look_around(cpu)) {
 			return;
 		}
+		held = cpu->trap_dr6;
 		op = next_op(cpu, &one);
 		if (HS_SOFT_UNLIKELY(!op)) {
 			flow = HS_SOFT_FAULT;
@@ -165,8 +204,7 @@ static void run(struct hs_soft_cpu *cpu)
 		if (HS_SOFT_UNLIKELY(flow == HS_SOFT_EXIT)) {
 			return;
 		}
-		if (HS_SOFT_UNLIKELY(flow == HS_SOFT_FAULT) &&
-		    (cpu->why == HS_SOFT_WHY_EXIT || !hs_soft_deliver(cpu))) {
+		if (HS_SOFT_UNLIKELY(flow == HS_SOFT_FAULT) && !handle_fault(cpu, held)) {
 			return;
 		}
 	}
@@ -175,14 +213,14 @@ static void run(struct hs_soft_cpu *cpu)
 enum hs_status hs_soft_run(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err)
 {
 	struct hs_soft_cpu *cpu = &backend->cpu;
-	uint64_t steps = cpu->request.instructions ? cpu->request.instructions : 1;
+	uint64_t steps = cpu->debugger.instructions ? cpu->debugger.instructions : 1;
 
 	(void)err;
 	hs_soft_finish_in(cpu);
 	if (cpu->trap_dr6) {
 		hs_soft_attend(cpu, HS_SOFT_TRAP); /* it came with the last exit */
 	}
-	cpu->limit = cpu->request.step && steps < UINT64_MAX - cpu->executed ? cpu->executed + steps : UINT64_MAX;
+	cpu->limit = cpu->debugger.step && steps < UINT64_MAX - cpu->executed ? cpu->executed + steps : UINT64_MAX;
 	run(cpu);
 	*ret = cpu->exit;
 	return HS_OK;

@@ -21,6 +21,7 @@ void hs_soft_reset(struct hs_soft_cpu *cpu)
 	cpu->msr.apic_base = 0xfee00900;
 	cpu->rflags = state.rflags;
 	cpu->limit = UINT64_MAX;
+	cpu->repeat_at = UINT64_MAX;
 	hs_soft_flush(cpu);
 	hs_soft_refresh(cpu);
 }
@@ -84,6 +85,7 @@ static void set_core(struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
 		cpu->trap_dr6 = 0;
 		cpu->shadow = false;
 	}
+	cpu->repeat_at = UINT64_MAX;
 	memcpy(cpu->r, state->gpr, sizeof(state->gpr));
 	cpu->r[HS_SOFT_RIP] = state->rip;
 	hs_soft_set_rflags(cpu, (state->rflags & ~(uint64_t)0x8028) | 2);
@@ -124,8 +126,12 @@ enum hs_status hs_soft_set_state(struct hs_backend *backend, unsigned int parts,
 		cpu->msr = msr;
 	}
 	if (parts & HS_STATE_DEBUG) {
+		bool changed = memcmp(cpu->dr, state->dr, sizeof(cpu->dr)) != 0;
+
 		memcpy(cpu->dr, state->dr, sizeof(cpu->dr));
-		hs_soft_flush(cpu);
+		if (changed) {
+			hs_soft_debug_registers_changed(cpu);
+		}
 	}
 	hs_soft_refresh(cpu);
 	return HS_OK;
