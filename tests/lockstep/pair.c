@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pair.h"
+
+#include "state_difference.h"
+
+#include "vmm/handle_exit.h"
+#include "vmm/rewind.h"
+#include "vmm/vm_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Rounds of a repeated instruction that KVM's emulator may do in one go, and some. */
+#define ROUNDS_MAX 5000
+#define TABLE_BITS 0x60u /* A and D */
+
+static void console(void *ctx, const void *bytes, size_t length)
+{
+	struct pair_console *to = ctx;
+	size_t room = sizeof(to->text) - to->length;
+
+	if (length > room) {
+		length = room;
+	}
+	memcpy(to->text + to->length, bytes, length);
+	to->length += length;
+}
+
+static enum hs_status make_side(struct pair_side *side, enum hs_backend_choice backend, const char *image,
+				const char *const *args, size_t args_count, struct hs_error *err)
+{
+	const struct hs_vm_config config = {
+		.backend = backend,
+		.seed = 1,
+		.args = args,
+		.args_count = args_count,
+		.console = console,
+		.console_ctx = &side->console,
+	};
+
+	return hs_vm_create(image, &config, &side->vm, err);
+}
+
+enum hs_status pair_init(struct pair *pair, const char *image, const char *const *args, size_t args_count,
+			 struct hs_error *err)
+{
+	enum hs_status st = make_side(&pair->kvm, HS_BACKEND_KVM, image, args, args_count, err);
+
+	if (!st) {
+		st = make_side(&pair->soft, HS_BACKEND_SOFT, image, args, args_count, err);
+	}
+	if (!st) {
+		/* What a CPU is before its first instruction is not all the boot's to say. */
+		st = hs_vm_cpu_get(pair->kvm.vm, &pair->kvm.cpu, err);
+	}
+	if (!st) {
+		st = hs_vm_cpu_set(pair->soft.vm, &pair->kvm.cpu, err);
+	}
+	return st;
+}
+
+void pair_deinit(struct pair *pair)
+{
+	hs_vm_destroy(pair->kvm.vm);
+	hs_vm_destroy(pair->soft.vm);
+}
+
+/* For the report: where they are. */
+static void look(struct pair *pair)
+{
+	(void)!hs_vm_cpu_get(pair->kvm.vm, &pair->kvm.cpu, NULL);
+	(void)!hs_vm_cpu_get(pair->soft.vm, &pair->soft.cpu, NULL);
+}
+
+static bool say(struct pair *pair, const char *what, long long kvm, long long soft)
+{
+	look(pair);
+	snprintf(pair->difference, sizeof(pair->difference), "%s: %#llx on KVM, %#llx on the software CPU", what, kvm,
+		 soft);
+	return false;
+}
+
+static bool fail(struct pair *pair, const char *what, const struct hs_error *err)
+{
+	look(pair);
+	snprintf(pair->difference, sizeof(pair->difference), "%s: %.300s", what, err->message);
+	return false;
+}
+
+static enum hs_status to_exit(struct pair_side *side, struct hs_exit *exit, struct hs_error *err)
+{
+	static const struct hs_debug_request nothing;
+	struct hs_vm *vm = side->vm;
+	enum hs_turn turn;
+	enum hs_status st = hs_vm_flush(vm, err);
+
+	if (!st) {
+		st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+	}
+	if (!st) {
+		hs_root_of_cpu(&vm->cpu, &vm->last_root);
+		st = vm->ops->set_debug(vm->backend, &nothing, err);
+	}
+	if (!st) {
+		st = vm->ops->run(vm->backend, exit, err);
+		vm->have = 0;
+	}
+	if (!st) {
+		st = hs_vm_handle_exit(vm, exit, &nothing, &turn, &side->event, err);
+		side->ended = turn == HS_TURN_EVENT;
+	}
+	/* Behind the instruction on both, but not in the middle of a string of accesses. */
+	if (!st && !side->ended && exit->left == 0) {
+		st = hs_vm_retire(vm, err);
+	}
+	return st;
+}
+
+bool pair_run_to_exit(struct pair *pair)
+{
+	struct hs_error err = { 0 };
+	struct hs_exit kvm = { 0 };
+	struct hs_exit soft = { 0 };
+
+	if (to_exit(&pair->kvm, &kvm, &err)) {
+		return fail(pair, "KVM", &err);
+	}
+	if (to_exit(&pair->soft, &soft, &err)) {
+		return fail(pair, "the software CPU", &err);
+	}
+	if (kvm.kind != soft.kind) {
+		return say(pair, "the kind of exit", kvm.kind, soft.kind);
+	}
+	if (kvm.port != soft.port || kvm.size != soft.size) {
+		return say(pair, "port and size", kvm.port << 8 | kvm.size, soft.port << 8 | soft.size);
+	}
+	if (kvm.data != soft.data) {
+		return say(pair, "the value written to a port", kvm.data, soft.data);
+	}
+	return kvm.gpa == soft.gpa || say(pair, "the physical address", (long long)kvm.gpa, (long long)soft.gpa);
+}
+
+static bool fetch(struct pair *pair, struct pair_side *side)
+{
+	struct hs_error err = { 0 };
+
+	return hs_vm_cpu_get(side->vm, &side->cpu, &err) == HS_OK || fail(pair, "registers", &err);
+}
+
+bool pair_compare_registers(struct pair *pair)
+{
+	const struct state_rules rules = { .rflags = 0 };
+	char text[300];
+	const char *difference;
+
+	if (!fetch(pair, &pair->kvm) || !fetch(pair, &pair->soft)) {
+		return false;
+	}
+	rules_of_state(&pair->kvm.cpu, &pair->soft.cpu);
+	difference = state_difference(&pair->soft.cpu, &pair->kvm.cpu, &rules, text, sizeof(text));
+	if (difference) {
+		snprintf(pair->difference, sizeof(pair->difference), "%s as on KVM", difference);
+	}
+	return difference == NULL;
+}
+
+static bool is_table(const struct hs_vm *vm, uint64_t gpa)
+{
+	const struct hs_area *area = hs_layout_area(&vm->layout, HS_AREA_TABLES);
+
+	return gpa >= area->gpa.v && gpa - area->gpa.v < area->length;
+}
+
+static bool compare_region(struct pair *pair, const struct hs_ram_region *kvm, const struct hs_ram_region *soft)
+{
+	for (uint64_t i = 0; i < kvm->length; i++) {
+		uint8_t turned = kvm->host[i] ^ soft->host[i];
+
+		if (i % HS_PAGE_SIZE == 0 && memcmp(kvm->host + i, soft->host + i, HS_PAGE_SIZE) == 0) {
+			i += HS_PAGE_SIZE - 1;
+			continue;
+		}
+		if (turned && is_table(pair->kvm.vm, kvm->gpa.v + i) && (turned & ~TABLE_BITS) == 0) {
+			continue;
+		}
+		if (turned) {
+			snprintf(pair->difference, sizeof(pair->difference),
+				 "the byte at gpa 0x%llx is 0x%02x on KVM, 0x%02x on the software CPU",
+				 (unsigned long long)(kvm->gpa.v + i), kvm->host[i], soft->host[i]);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool pair_compare_memory(struct pair *pair)
+{
+	const struct hs_ram *kvm = &pair->kvm.vm->ram;
+	const struct hs_ram *soft = &pair->soft.vm->ram;
+
+	for (size_t i = 0; i < kvm->count; i++) {
+		if (!compare_region(pair, &kvm->regions[i], &soft->regions[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool pair_compare_ends(struct pair *pair)
+{
+	const struct pair_side *kvm = &pair->kvm;
+	const struct pair_side *soft = &pair->soft;
+
+	if (kvm->ended != soft->ended) {
+		return say(pair, "the end", kvm->ended, soft->ended);
+	}
+	if (kvm->console.length != soft->console.length ||
+	    memcmp(kvm->console.text, soft->console.text, kvm->console.length) != 0) {
+		return say(pair, "the output; its length", (long long)kvm->console.length,
+			   (long long)soft->console.length);
+	}
+	if (!kvm->ended) {
+		return true;
+	}
+	if (kvm->event.kind != soft->event.kind) {
+		return say(pair, "the last event", kvm->event.kind, soft->event.kind);
+	}
+	if (kvm->event.kind == HS_EVENT_EXITED && kvm->event.exit_status != soft->event.exit_status) {
+		return say(pair, "the exit status", kvm->event.exit_status, soft->event.exit_status);
+	}
+	/* What KVM has lost of the registers is no part of the crash. */
+	if (kvm->event.kind == HS_EVENT_CRASHED && !kvm->event.crash.registers_lost &&
+	    strcmp(kvm->event.crash.text, soft->event.crash.text) != 0) {
+		snprintf(pair->difference, sizeof(pair->difference), "\"%.180s\" on KVM, \"%.180s\" here",
+			 kvm->event.crash.text, soft->event.crash.text);
+		return false;
+	}
+	return true;
+}
+
+static enum hs_status step(struct pair_side *side, struct hs_error *err)
+{
+	static const struct hs_resume one = { .kind = HS_RESUME_STEP };
+	enum hs_status st = hs_vm_run(side->vm, &one, &side->event, err);
+
+	side->ended = !st && side->event.kind != HS_EVENT_STEPPED;
+	return st;
+}
+
+/* KVM's emulator does many rounds of a repeated instruction in a step, the software CPU one: it catches up. */
+static bool catch_up(struct pair *pair)
+{
+	struct hs_error err = { 0 };
+
+	for (int i = 0; i < ROUNDS_MAX; i++) {
+		if (!fetch(pair, &pair->kvm) || !fetch(pair, &pair->soft)) {
+			return false;
+		}
+		if (pair->soft.ended || (pair->soft.cpu.rip == pair->kvm.cpu.rip &&
+					 pair->soft.cpu.gpr[HS_RCX] == pair->kvm.cpu.gpr[HS_RCX])) {
+			return true;
+		}
+		if (step(&pair->soft, &err)) {
+			return fail(pair, "the software CPU", &err);
+		}
+	}
+	return true;
+}
+
+bool pair_step(struct pair *pair)
+{
+	struct hs_error err = { 0 };
+	struct rules_of_insn rules;
+
+	if (!fetch(pair, &pair->kvm)) {
+		return false;
+	}
+	rules_of_insn(pair->kvm.vm, &pair->kvm.cpu, &rules);
+	if (step(&pair->kvm, &err)) {
+		return fail(pair, "KVM", &err);
+	}
+	if (step(&pair->soft, &err)) {
+		return fail(pair, "the software CPU", &err);
+	}
+	if (rules.repeats && !catch_up(pair)) {
+		return false;
+	}
+	if (!fetch(pair, &pair->kvm) || !fetch(pair, &pair->soft)) {
+		return false;
+	}
+	if (rules_take_over(&rules, &pair->kvm.cpu, &pair->soft.cpu) &&
+	    hs_vm_cpu_set(pair->soft.vm, &pair->soft.cpu, &err)) {
+		return fail(pair, "the software CPU", &err);
+	}
+	return pair_compare_registers(pair);
+}
