@@ -38,7 +38,12 @@ struct hs_trial {
 	double ns_per_instruction; /* at CPL 0, of a loop of dec and jnz; 0.1 when too quick to tell */
 };
 
-/** Find it out: one machine, a fraction of a millisecond besides its making (docs/hosts.md has figures). */
-void hs_machine_try(const struct hs_backend_ops *ops, enum hs_paging_format format, struct hs_trial *ret);
+/**
+ * Find it out with one machine.
+ *
+ * @param enough_ns  an instruction that takes longer decides already: then nothing further is asked
+ */
+void hs_machine_try(const struct hs_backend_ops *ops, enum hs_paging_format format, double enough_ns,
+		    struct hs_trial *ret);
 
 #endif

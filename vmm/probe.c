@@ -17,7 +17,7 @@ static double soft_speed(void)
 
 	pthread_mutex_lock(&lock);
 	if (!done) {
-		hs_machine_try(&hs_soft_backend_ops, HS_PAGING_4LEVEL, &cached);
+		hs_machine_try(&hs_soft_backend_ops, HS_PAGING_4LEVEL, 0, &cached);
 		done = true;
 	}
 	ns = cached.ns_per_instruction;
@@ -33,8 +33,8 @@ void hs_probe(struct hs_probe *ret)
 
 void hs_probe_arch(enum hs_arch arch, struct hs_probe *ret)
 {
-	hs_kvm_probe_arch(arch, ret);
-	if (ret->ns_per_instruction > 0) {
-		ret->soft_ns_per_instruction = soft_speed();
-	}
+	double soft_ns = soft_speed();
+
+	hs_kvm_probe_arch(arch, soft_ns, ret);
+	ret->soft_ns_per_instruction = soft_ns;
 }

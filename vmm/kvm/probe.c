@@ -6,6 +6,7 @@
 #include "vmm/kvm/kvm.h"
 #include "vmm/machine.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -141,7 +142,7 @@ static void name_module(struct hs_probe *probe)
 }
 
 /* What guests of one architecture meet. */
-static void probe_arch(enum hs_arch arch, struct hs_probe *probe)
+static void probe_arch(enum hs_arch arch, double enough_ns, struct hs_probe *probe)
 {
 	bool is_amd64 = arch == HS_ARCH_AMD64;
 	struct hs_trial trial;
@@ -152,7 +153,7 @@ static void probe_arch(enum hs_arch arch, struct hs_probe *probe)
 	}
 	close(fd);
 	probe->kvm_usable = true;
-	hs_machine_try(&hs_kvm_backend_ops, is_amd64 ? HS_PAGING_4LEVEL : HS_PAGING_32BIT, &trial);
+	hs_machine_try(&hs_kvm_backend_ops, is_amd64 ? HS_PAGING_4LEVEL : HS_PAGING_32BIT, enough_ns, &trial);
 	*(is_amd64 ? &probe->paging_amd64 : &probe->paging_32bit) = trial.paging;
 	probe->vectors = trial.vectors;
 	probe->ns_per_instruction = trial.ns_per_instruction;
@@ -160,20 +161,20 @@ static void probe_arch(enum hs_arch arch, struct hs_probe *probe)
 
 static void probe_all(struct hs_probe *probe)
 {
-	struct hs_probe i686;
+	struct hs_probe i686 = { .kvm_usable = false };
 	struct hs_trial pae;
 	int fd;
 
-	hs_kvm_probe_arch(HS_ARCH_AMD64, probe);
+	probe_arch(HS_ARCH_AMD64, INFINITY, probe);
 	if (!probe->kvm_usable || hs_kvm_open(&fd, NULL)) {
 		return;
 	}
 	name_module(probe);
 	probe_capabilities(fd, probe);
 	close(fd);
-	hs_kvm_probe_arch(HS_ARCH_I686, &i686);
+	probe_arch(HS_ARCH_I686, INFINITY, &i686);
 	probe->paging_32bit = i686.paging_32bit;
-	hs_machine_try(&hs_kvm_backend_ops, HS_PAGING_PAE, &pae);
+	hs_machine_try(&hs_kvm_backend_ops, HS_PAGING_PAE, 0, &pae);
 	probe->paging_pae = pae.paging;
 	probe_int3(probe);
 	probe_hlt(probe);
@@ -183,7 +184,7 @@ static void probe_all(struct hs_probe *probe)
 }
 
 /* The host does not change while a process runs, and every VM asks: one answer a process, under one lock each. */
-void hs_kvm_probe_arch(enum hs_arch arch, struct hs_probe *ret)
+void hs_kvm_probe_arch(enum hs_arch arch, double soft_ns, struct hs_probe *ret)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static struct hs_probe cached[2];
@@ -192,7 +193,7 @@ void hs_kvm_probe_arch(enum hs_arch arch, struct hs_probe *ret)
 
 	pthread_mutex_lock(&lock);
 	if (!done[i]) {
-		probe_arch(arch, &cached[i]);
+		probe_arch(arch, soft_ns, &cached[i]);
 		done[i] = true;
 	}
 	*ret = cached[i];
@@ -231,7 +232,7 @@ enum hs_status hs_kvm_check(enum hs_arch arch, struct hs_error *err)
 	if (arch == HS_ARCH_AMD64) {
 		return HS_OK;
 	}
-	hs_kvm_probe_arch(arch, &probe);
+	hs_kvm_probe_arch(arch, INFINITY, &probe);
 	if (probe.paging_32bit != HS_ANSWER_YES) {
 		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
 				    "this host's KVM has no 32-bit paging, so it cannot run an i686 guest "

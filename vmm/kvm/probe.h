@@ -8,8 +8,11 @@
 
 /** As hs_probe(), without the software CPU's part. */
 void hs_kvm_probe(struct hs_probe *ret);
-/** Only what decides whether this KVM is good for guests of arch: is it usable, their paging, vectors, speed. */
-void hs_kvm_probe_arch(enum hs_arch arch, struct hs_probe *ret);
+/**
+ * Only what decides whether this KVM is good for guests of arch: is it usable, their paging, speed and, unless an
+ * instruction takes more than soft_ns, which decides already, vectors.
+ */
+void hs_kvm_probe_arch(enum hs_arch arch, double soft_ns, struct hs_probe *ret);
 
 /**
  * What the debugger can use on a KVM that has answered so: the choice that the backend makes, and that doctor shows.
