@@ -49,8 +49,7 @@ void hs_probe(struct hs_probe *ret);
 
 /**
  * Only what decides what is good for guests of arch: whether KVM is usable, their paging, vectors, both speeds; the
- * rest is unknown. Takes one to two milliseconds, the first time in a process, and nothing to speak of where there is no
- * KVM.
+ * rest is unknown. Takes up to two milliseconds, the first time in a process, and a tenth where there is no KVM.
  */
 void hs_probe_arch(enum hs_arch arch, struct hs_probe *ret);
 
