@@ -186,6 +186,25 @@ static bool decode_code(const ZydisDecoder *decoder, const struct oracle_encodin
 	return oracle_decode(decoder, bytes, length, &code->decoded);
 }
 
+/*
+ * Now and then as long as instructions can be, by prefixes that say again what is so already, and now and then a byte
+ * longer: #GP (SDM vol. 2A 2.3.11). What was decoded is the short one.
+ */
+static void lengthen(struct oracle_random *random, struct oracle_code *code)
+{
+	size_t length = oracle_chance(random, 50) ? 16 : 15;
+
+	if (!oracle_chance(random, 2) || code->decoded.insn.raw.prefix_count == 0 || code->length >= length) {
+		return;
+	}
+	if (code->bytes[0] >> 4 == 4) {
+		return; /* REX must come last */
+	}
+	memmove(code->bytes + length - code->length, code->bytes, code->length);
+	memset(code->bytes, code->bytes[length - code->length], length - code->length);
+	code->length = length;
+}
+
 bool oracle_encode(struct oracle_random *random, const ZydisDecoder *decoder, const struct oracle_form *form,
 		   const struct oracle_encoding *encoding, struct oracle_code *ret)
 {
@@ -198,7 +217,11 @@ bool oracle_encode(struct oracle_random *random, const ZydisDecoder *decoder, co
 	}
 	draft_rex(&draft);
 	put_all(&draft, form, ret);
-	return decode_code(decoder, encoding, ret) && is_of_form(form, encoding, ret);
+	if (!decode_code(decoder, encoding, ret) || !is_of_form(form, encoding, ret)) {
+		return false;
+	}
+	lengthen(random, ret);
+	return true;
 }
 
 void oracle_set_displacement(struct oracle_code *code, uint64_t value)

@@ -10,6 +10,33 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* The run that is under way, for the watchdog: a signal handler is given nothing. */
+static struct {
+	struct oracle_guest *volatile guest;
+	volatile uint64_t serial, seen;
+} running;
+
+void oracle_guest_watchdog(void)
+{
+	struct oracle_guest *guest = running.guest;
+
+	if (guest != NULL && running.seen == running.serial) {
+		guest->ops->interrupt(guest->backend);
+	}
+	running.seen = running.serial;
+}
+
+static enum hs_status run_watched(struct oracle_guest *guest, struct hs_exit *ret, struct hs_error *err)
+{
+	enum hs_status st;
+
+	running.serial++;
+	running.guest = guest;
+	st = guest->ops->run(guest->backend, ret, err);
+	running.guest = NULL;
+	return st;
+}
+
 const char *oracle_mode_name(enum oracle_mode mode)
 {
 	static const char *const names[ORACLE_MODES] = { "64", "compat", "32" };
@@ -161,7 +188,7 @@ bool oracle_guest_run(struct oracle_guest *guest, const struct oracle_case *test
 		st = guest->ops->set_state(guest->backend, HS_STATE_CORE, &start, &err);
 	}
 	if (!st) {
-		st = guest->ops->run(guest->backend, &exit, &err);
+		st = run_watched(guest, &exit, &err);
 	}
 	if (!st) {
 		st = guest->ops->get_state(guest->backend, HS_STATE_CORE, cpu, &err);

@@ -33,6 +33,9 @@ void oracle_guest_destroy(struct oracle_guest *guest);
 bool oracle_guest_run(struct oracle_guest *guest, const struct oracle_case *test, enum oracle_step step,
 		      struct oracle_result *ret, char *text, size_t text_bytes);
 
+/** From a signal handler, every second or so: end a run that was under way the last time too. */
+void oracle_guest_watchdog(void);
+
 const char *oracle_mode_name(enum oracle_mode mode);
 unsigned int oracle_mode_bits(enum oracle_mode mode);
 

@@ -11,9 +11,11 @@
 #include "options.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #define SKIPPED 77
 
@@ -116,7 +118,11 @@ static void judge_guest(struct run *run, enum oracle_mode mode, const struct ora
 
 			tally->cases++;
 			if (tally->differences++ < run->options.shown) {
-				print_case(run, slot, mode, texts[i]);
+				char text[192];
+
+				snprintf(text, sizeof(text), " %s, host vector %u;", texts[i],
+					 oracle_native_batch(run->native)->results[i].vector);
+				print_case(run, slot, mode, text);
 			}
 		} else {
 			judge(run, i, mode, &results[i]);
@@ -357,6 +363,21 @@ static int run_all(struct run *run)
 	return run->total.differences || run->total.not_there ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static void on_alarm(int number)
+{
+	(void)number;
+	oracle_guest_watchdog();
+}
+
+static void start_watchdog(void)
+{
+	const struct itimerval second = { .it_interval.tv_sec = 1, .it_value.tv_sec = 1 };
+	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &second, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	struct run *run = calloc(1, sizeof(*run));
@@ -372,6 +393,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	start_watchdog();
 	status = run_all(run);
 	for (enum oracle_mode mode = 0; mode < ORACLE_MODES; mode++) {
 		oracle_guest_destroy(run->guests[mode]);

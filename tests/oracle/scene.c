@@ -171,6 +171,20 @@ static void aim_all(struct scene *scene)
 	}
 }
 
+/* Those two go through rbp as well. */
+static void aim_frame(struct scene *scene)
+{
+	ZydisMnemonic mnemonic = scene->code->decoded.insn.mnemonic;
+	unsigned int bytes = scene->code->decoded.insn.operand_width / 8u;
+
+	if (mnemonic == ZYDIS_MNEMONIC_LEAVE || mnemonic == ZYDIS_MNEMONIC_ENTER) {
+		uint64_t at = oracle_target(scene->random, scene->form->bits, bytes, scene->aligned);
+
+		set_gpr(scene, ZYDIS_REGISTER_RBP, at);
+		fill_memory(scene, at, bytes * 8);
+	}
+}
+
 static unsigned int category_of(const struct scene *scene)
 {
 	return scene->code->decoded.insn.meta.category;
@@ -297,6 +311,7 @@ bool oracle_scene(struct oracle_random *random, const ZydisDecoder *decoder, con
 	choose_counts(&scene);
 	choose_dividend(&scene);
 	aim_all(&scene);
+	aim_frame(&scene);
 	choose_equal(&scene);
 	ret->in.rip = ret_code->rip;
 	if (form->bits == 32) {
