@@ -65,6 +65,7 @@ static enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct hs_soft_o
 	}
 	if (flow != HS_SOFT_FAULT && flow != HS_SOFT_AGAIN && flow != HS_SOFT_NEXT) {
 		cpu->executed++;
+		cpu->repeat_at = flow == HS_SOFT_REPEAT ? cpu->executed : UINT64_MAX;
 	}
 	if (cpu->mode != HS_SOFT_MODE_64) {
 		cpu->r[HS_SOFT_RIP] = (uint32_t)cpu->r[HS_SOFT_RIP];
