@@ -9,42 +9,54 @@
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
 
-/* hs_soft_can_go(), where the answer is mostly at hand. */
-static inline bool can_go(struct hs_soft_cpu *cpu, uint64_t target)
+/* hs_soft_can_go(), where the answer is mostly at hand. The operand size is 8 in 64-bit mode and only there. */
+static inline bool can_go(struct hs_soft_cpu *cpu, uint64_t target, unsigned int bytes)
 {
 	/* rip is canonical, and so is what has the same bits 63:47. */
-	bool can = cpu->mode == HS_SOFT_MODE_64 ? (target ^ cpu->r[HS_SOFT_RIP]) >> 47 == 0
-						: target <= cpu->seg[HS_CS].limit;
+	bool can = bytes == 8 ? (target ^ cpu->r[HS_SOFT_RIP]) >> 47 == 0 : target <= cpu->seg[HS_CS].limit;
 
 	return HS_SOFT_LIKELY(can) || hs_soft_can_go(cpu, target);
 }
 
-static inline enum hs_soft_flow go(struct hs_soft_cpu *cpu, uint64_t target)
+static inline enum hs_soft_flow go(struct hs_soft_cpu *cpu, uint64_t target, unsigned int bytes)
 {
-	if (!can_go(cpu, target)) {
+	if (!can_go(cpu, target, bytes)) {
 		return HS_SOFT_FAULT;
 	}
 	cpu->r[HS_SOFT_RIP] = target;
 	return HS_SOFT_BRANCH;
 }
 
-static inline uint64_t relative_target(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+static inline uint64_t relative_target(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
 {
-	return hs_soft_zero_extend(cpu->r[HS_SOFT_RIP] + op->length + op->immediate, op->bytes);
+	return hs_soft_zero_extend(cpu->r[HS_SOFT_RIP] + op->length + op->immediate, bytes);
 }
+
+/* Handlers by operand size: 2, 4 and 8 bytes are at bytes / 4. */
+#define BY_SIZE(name)                                                                                                  \
+	static enum hs_soft_flow (*const name##_handlers[3])(struct hs_soft_cpu *, const struct hs_soft_op *) = {      \
+		execute_##name##_2, execute_##name##_4, execute_##name##_8                                             \
+	}
 
 /* ---- jmp ---- */
 
-static enum hs_soft_flow execute_jmp_relative(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
-{
-	return go(cpu, relative_target(cpu, op));
-}
+#define JMP_RELATIVE(bytes)                                                                                            \
+	static enum hs_soft_flow execute_jmp_relative_##bytes(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)    \
+	{                                                                                                              \
+		return go(cpu, relative_target(cpu, op, bytes), bytes);                                                \
+	}
+
+JMP_RELATIVE(2)
+JMP_RELATIVE(4)
+JMP_RELATIVE(8)
+
+BY_SIZE(jmp_relative);
 
 static enum hs_soft_flow execute_jmp(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	uint64_t target;
 
-	return hs_soft_get(cpu, op, 0, &target) ? go(cpu, target) : HS_SOFT_FAULT;
+	return hs_soft_get(cpu, op, 0, &target) ? go(cpu, target, op->bytes) : HS_SOFT_FAULT;
 }
 
 /* ---- call ---- */
@@ -52,7 +64,7 @@ static enum hs_soft_flow execute_jmp(struct hs_soft_cpu *cpu, const struct hs_so
 static inline enum hs_soft_flow call(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
 				     uint64_t target)
 {
-	if (!can_go(cpu, target) || !hs_soft_push(cpu, bytes, hs_soft_next_rip(cpu, op))) {
+	if (!can_go(cpu, target, bytes) || !hs_soft_push(cpu, bytes, hs_soft_next_rip(cpu, op))) {
 		return HS_SOFT_FAULT;
 	}
 	cpu->r[HS_SOFT_RIP] = target;
@@ -62,12 +74,14 @@ static inline enum hs_soft_flow call(struct hs_soft_cpu *cpu, const struct hs_so
 #define CALL_RELATIVE(bytes)                                                                                           \
 	static enum hs_soft_flow execute_call_relative_##bytes(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)   \
 	{                                                                                                              \
-		return call(cpu, op, bytes, relative_target(cpu, op));                                                 \
+		return call(cpu, op, bytes, relative_target(cpu, op, bytes));                                          \
 	}
 
 CALL_RELATIVE(2)
 CALL_RELATIVE(4)
 CALL_RELATIVE(8)
+
+BY_SIZE(call_relative);
 
 static enum hs_soft_flow execute_call(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
@@ -82,7 +96,7 @@ static inline enum hs_soft_flow ret(struct hs_soft_cpu *cpu, const struct hs_sof
 {
 	uint64_t target;
 
-	if (!hs_soft_peek(cpu, 0, bytes, &target) || !can_go(cpu, target)) {
+	if (!hs_soft_peek(cpu, 0, bytes, &target) || !can_go(cpu, target, bytes)) {
 		return HS_SOFT_FAULT;
 	}
 	/* The immediate is 0 where there is none. */
@@ -101,13 +115,20 @@ RET(2)
 RET(4)
 RET(8)
 
-/* ---- jcc: the number is the condition's ---- */
+BY_SIZE(ret);
 
-#define JCC(cc)                                                                                                        \
-	static enum hs_soft_flow execute_jcc_##cc(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)                \
+/* ---- jcc: the first number is the condition's ---- */
+
+#define JCC_OF_SIZE(cc, bytes)                                                                                         \
+	static enum hs_soft_flow execute_jcc_##cc##_##bytes(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)      \
 	{                                                                                                              \
-		return hs_soft_condition(cpu, cc) ? go(cpu, relative_target(cpu, op)) : HS_SOFT_NEXT;                  \
+		if (!hs_soft_condition(cpu, cc)) {                                                                     \
+			return HS_SOFT_NEXT;                                                                           \
+		}                                                                                                      \
+		return go(cpu, relative_target(cpu, op, bytes), bytes);                                                \
 	}
+
+#define JCC(cc) JCC_OF_SIZE(cc, 2) JCC_OF_SIZE(cc, 4) JCC_OF_SIZE(cc, 8)
 
 JCC(0)
 JCC(1)
@@ -126,10 +147,14 @@ JCC(13)
 JCC(14)
 JCC(15)
 
-static enum hs_soft_flow (*const jcc_handlers[16])(struct hs_soft_cpu *cpu, const struct hs_soft_op *op) = {
-	execute_jcc_0,  execute_jcc_1,  execute_jcc_2,  execute_jcc_3,  execute_jcc_4,  execute_jcc_5,
-	execute_jcc_6,  execute_jcc_7,  execute_jcc_8,  execute_jcc_9,  execute_jcc_10, execute_jcc_11,
-	execute_jcc_12, execute_jcc_13, execute_jcc_14, execute_jcc_15,
+#define JCC_ROW(cc)                                                                                                    \
+	{                                                                                                              \
+		execute_jcc_##cc##_2, execute_jcc_##cc##_4, execute_jcc_##cc##_8                                       \
+	}
+
+static enum hs_soft_flow (*const jcc_handlers[16][3])(struct hs_soft_cpu *, const struct hs_soft_op *) = {
+	JCC_ROW(0), JCC_ROW(1), JCC_ROW(2),  JCC_ROW(3),  JCC_ROW(4),  JCC_ROW(5),  JCC_ROW(6),  JCC_ROW(7),
+	JCC_ROW(8), JCC_ROW(9), JCC_ROW(10), JCC_ROW(11), JCC_ROW(12), JCC_ROW(13), JCC_ROW(14), JCC_ROW(15)
 };
 
 /* ---- loop, jcxz: the count is as wide as the address size ---- */
@@ -139,23 +164,24 @@ static enum hs_soft_flow execute_jcxz(struct hs_soft_cpu *cpu, const struct hs_s
 	if (hs_soft_reg(cpu, HS_RCX, op->address_bits / 8) != 0) {
 		return HS_SOFT_NEXT;
 	}
-	return go(cpu, relative_target(cpu, op));
+	return go(cpu, relative_target(cpu, op, op->bytes), op->bytes);
 }
 
 static inline enum hs_soft_flow loop(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool condition)
 {
 	unsigned int bytes = op->address_bits / 8;
 	uint64_t count = hs_soft_zero_extend(cpu->r[HS_RCX] - 1, bytes);
+	uint64_t target = relative_target(cpu, op, op->bytes);
 	bool taken = count != 0 && condition;
 
-	if (taken && !can_go(cpu, relative_target(cpu, op))) {
+	if (taken && !can_go(cpu, target, op->bytes)) {
 		return HS_SOFT_FAULT;
 	}
 	hs_soft_set_reg(cpu, HS_RCX, bytes, count);
 	if (!taken) {
 		return HS_SOFT_NEXT;
 	}
-	cpu->r[HS_SOFT_RIP] = relative_target(cpu, op);
+	cpu->r[HS_SOFT_RIP] = target;
 	return HS_SOFT_BRANCH;
 }
 
@@ -213,26 +239,6 @@ static enum hs_soft_flow execute_bound(struct hs_soft_cpu *cpu, const struct hs_
 
 /* ---- Selection ---- */
 
-static void select_call(struct hs_soft_op *op)
-{
-	if (op->operand[0].kind != HS_SOFT_RELATIVE) {
-		op->execute = execute_call;
-	} else if (op->bytes == 8) {
-		op->execute = execute_call_relative_8;
-	} else {
-		op->execute = op->bytes == 4 ? execute_call_relative_4 : execute_call_relative_2;
-	}
-}
-
-static void select_ret(struct hs_soft_op *op)
-{
-	if (op->bytes == 8) {
-		op->execute = execute_ret_8;
-	} else {
-		op->execute = op->bytes == 4 ? execute_ret_4 : execute_ret_2;
-	}
-}
-
 static bool select_exception(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
 {
 	op->execute = execute_int;
@@ -288,24 +294,26 @@ static bool select_conditional(const struct hs_soft_decoded *decoded, struct hs_
 	if (decoded->insn.meta.isa_ext != ZYDIS_ISA_EXT_BASE) {
 		return false;
 	}
-	op->execute = jcc_handlers[decoded->insn.opcode & 15];
+	op->execute = jcc_handlers[decoded->insn.opcode & 15][op->bytes / 4];
 	return true;
 }
 
 bool hs_soft_select_control(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
 {
+	bool relative = op->operand[0].kind == HS_SOFT_RELATIVE;
+
 	if (decoded->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
 		return false;
 	}
 	switch (decoded->insn.mnemonic) {
 	case ZYDIS_MNEMONIC_JMP:
-		op->execute = op->operand[0].kind == HS_SOFT_RELATIVE ? execute_jmp_relative : execute_jmp;
+		op->execute = relative ? jmp_relative_handlers[op->bytes / 4] : execute_jmp;
 		return true;
 	case ZYDIS_MNEMONIC_CALL:
-		select_call(op);
+		op->execute = relative ? call_relative_handlers[op->bytes / 4] : execute_call;
 		return true;
 	case ZYDIS_MNEMONIC_RET:
-		select_ret(op);
+		op->execute = ret_handlers[op->bytes / 4];
 		return true;
 	default:
 		break;

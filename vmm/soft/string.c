@@ -3,8 +3,8 @@
  * movs, cmps, scas, lods, stos, with and without rep. ins and outs are port.c's.
  *
  * A rep does one iteration a call and asks for the next, so that it is interrupted and faults between two of them like
- * the hardware (SDM vol. 2B, REP). Only rep movs and rep stos that go up through plain memory do as many at once as
- * stay within one page of each operand; they are counted, and seen by limits and interrupts, as if done one by one.
+ * the hardware (SDM vol. 2B, REP). Where it goes up through plain memory it does as many at once as stay within one page
+ * of each operand; they are counted, and end at a limit, as if done one by one.
  */
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
@@ -88,11 +88,11 @@ static inline bool scas(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, un
 	return true;
 }
 
-/* ---- Many at once: as many iterations as were done, 0 when they have to be done one by one ---- */
+/* ---- Many at once: how many of count iterations were done, 0 when they have to be done one by one ---- */
 
 /* How many of count iterations from this offset on stay in one page, and where it does not wrap around. */
-static uint64_t within_page(const struct hs_soft_op *op, uint64_t offset, uint64_t gva, unsigned int bytes,
-			    uint64_t count)
+static inline uint64_t within_page(const struct hs_soft_op *op, uint64_t offset, uint64_t gva, unsigned int bytes,
+				   uint64_t count)
 {
 	uint64_t room = HS_PAGE_SIZE - gva % HS_PAGE_SIZE;
 
@@ -102,140 +102,157 @@ static uint64_t within_page(const struct hs_soft_op *op, uint64_t offset, uint64
 	return count < room / bytes ? count : room / bytes;
 }
 
-static uint64_t within_limits(const struct hs_soft_cpu *cpu, uint64_t count)
+/*
+ * The host's address of what rsi or rdi points to, if the TLB allows this access to its page without further ado;
+ * *count is cut to what stays there. Else NULL.
+ */
+static inline uint8_t *plain_memory(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int reg,
+				    int prot, unsigned int bytes, uint64_t *count)
 {
-	uint64_t left = cpu->limit - cpu->executed;
-
-	if (cpu->careful || (cpu->rflags & HS_FLAG_DF)) {
-		return 0;
-	}
-	return count < left ? count : left;
-}
-
-/* Memory that may be written without further ado, from rdi on; NULL when the TLB does not know of it. */
-static uint8_t *destination(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
-			    uint64_t *count)
-{
-	uint64_t offset = narrow(cpu, op, HS_RDI);
-	uint64_t gva = hs_soft_gva(cpu, HS_ES, offset);
+	unsigned int seg = reg == HS_RSI ? op->segment : HS_ES;
+	uint64_t offset = narrow(cpu, op, reg);
+	uint64_t gva = hs_soft_gva(cpu, seg, offset);
 	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+	uint64_t tag = prot == HS_PROT_WRITE ? entry->write : entry->read;
 
 	*count = within_page(op, offset, gva, bytes, *count);
-	if (!(cpu->seg_flat[HS_ES] & HS_PROT_WRITE) || !hs_soft_in_page(gva, bytes, entry->write)) {
+	if (*count == 0 || !(cpu->seg_flat[seg] & prot) || !hs_soft_in_page(gva, bytes, tag)) {
 		return NULL;
 	}
 	return (uint8_t *)(gva + entry->addend);
 }
 
-/* The same for reading from rsi on. */
-static const uint8_t *source(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
-			     uint64_t *count)
+static inline void copy_up(uint8_t *to, const uint8_t *from, unsigned int bytes, uint64_t count)
 {
-	uint64_t offset = narrow(cpu, op, HS_RSI);
-	uint64_t gva = hs_soft_gva(cpu, op->segment, offset);
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
-
-	*count = within_page(op, offset, gva, bytes, *count);
-	if (!(cpu->seg_flat[op->segment] & HS_PROT_READ) || !hs_soft_in_page(gva, bytes, entry->read)) {
-		return NULL;
-	}
-	return (const uint8_t *)(gva + entry->addend);
-}
-
-static void copy_up(uint8_t *to, const uint8_t *from, unsigned int bytes, uint64_t count)
-{
-	uint64_t element;
-
 	/* Unless an element is read that has been written before. */
 	if ((uintptr_t)to - (uintptr_t)from >= count * bytes) {
 		memmove(to, from, count * bytes);
 		return;
 	}
 	for (uint64_t i = 0; i < count; i++) {
-		memcpy(&element, from + i * bytes, bytes);
+		uint64_t element = hs_soft_get_bytes(from + i * bytes, bytes);
+
 		memcpy(to + i * bytes, &element, bytes);
 	}
 }
 
-static uint64_t bulk_movs(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes, uint64_t count)
+static inline uint64_t bulk_movs(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+				 uint64_t count)
 {
-	uint64_t n = within_limits(cpu, count);
-	const uint8_t *from = source(cpu, op, bytes, &n);
-	uint8_t *to = destination(cpu, op, bytes, &n);
+	const uint8_t *from = plain_memory(cpu, op, HS_RSI, HS_PROT_READ, bytes, &count);
+	uint8_t *to = plain_memory(cpu, op, HS_RDI, HS_PROT_WRITE, bytes, &count);
 
-	if (!from || !to || n == 0) {
+	if (!from || !to) {
 		return 0;
 	}
-	copy_up(to, from, bytes, n);
-	add(cpu, op, HS_RSI, n * bytes);
-	add(cpu, op, HS_RDI, n * bytes);
-	return n;
+	copy_up(to, from, bytes, count);
+	add(cpu, op, HS_RSI, count * bytes);
+	add(cpu, op, HS_RDI, count * bytes);
+	return count;
 }
 
-static uint64_t bulk_stos(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes, uint64_t count)
+static inline uint64_t bulk_stos(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+				 uint64_t count)
 {
-	uint64_t n = within_limits(cpu, count);
-	uint8_t *to = destination(cpu, op, bytes, &n);
+	uint8_t *to = plain_memory(cpu, op, HS_RDI, HS_PROT_WRITE, bytes, &count);
+	uint64_t value = cpu->r[HS_RAX];
 
-	if (!to || n == 0) {
+	if (!to) {
 		return 0;
 	}
-	for (uint64_t i = 0; i < n; i++) {
-		memcpy(to + i * bytes, &cpu->r[HS_RAX], bytes);
+	for (uint64_t i = 0; i < count; i++) {
+		memcpy(to + i * bytes, &value, bytes);
 	}
-	add(cpu, op, HS_RDI, n * bytes);
-	return n;
+	add(cpu, op, HS_RDI, count * bytes);
+	return count;
+}
+
+/* repe goes on while ZF is set, repne while it is clear. */
+static inline bool goes_on(const struct hs_soft_op *op, bool equal)
+{
+	return equal == !(op->prefixes & HS_SOFT_REPNE);
+}
+
+static inline uint64_t bulk_scas(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+				 uint64_t count)
+{
+	const uint8_t *from = plain_memory(cpu, op, HS_RDI, HS_PROT_READ, bytes, &count);
+	uint64_t a = hs_soft_reg(cpu, HS_RAX, bytes);
+	uint64_t done = 0;
+	uint64_t b;
+
+	if (!from) {
+		return 0;
+	}
+	do {
+		b = hs_soft_get_bytes(from + done * bytes, bytes);
+		done++;
+	} while (done < count && goes_on(op, a == b));
+	hs_soft_flags_sub(cpu, a, b, a - b, bytes);
+	add(cpu, op, HS_RDI, done * bytes);
+	return done;
+}
+
+static inline uint64_t bulk_cmps(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+				 uint64_t count)
+{
+	const uint8_t *left = plain_memory(cpu, op, HS_RSI, HS_PROT_READ, bytes, &count);
+	const uint8_t *right = plain_memory(cpu, op, HS_RDI, HS_PROT_READ, bytes, &count);
+	uint64_t done = 0;
+	uint64_t a, b;
+
+	if (!left || !right) {
+		return 0;
+	}
+	do {
+		a = hs_soft_get_bytes(left + done * bytes, bytes);
+		b = hs_soft_get_bytes(right + done * bytes, bytes);
+		done++;
+	} while (done < count && goes_on(op, a == b));
+	hs_soft_flags_sub(cpu, a, b, a - b, bytes);
+	add(cpu, op, HS_RSI, done * bytes);
+	add(cpu, op, HS_RDI, done * bytes);
+	return done;
 }
 
 /* ---- rep ---- */
 
-static inline enum hs_soft_flow count_down(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, uint64_t done,
-					   bool condition)
+/* How many of count iterations may be done in one call. */
+static inline uint64_t within_limits(const struct hs_soft_cpu *cpu, uint64_t count)
 {
-	add(cpu, op, HS_RCX, -done);
-	cpu->executed += done - 1; /* the loop adds the last one */
-	return condition && narrow(cpu, op, HS_RCX) != 0 ? HS_SOFT_REPEAT : HS_SOFT_NEXT;
+	uint64_t left = cpu->limit - cpu->executed;
+
+	if (cpu->careful || (cpu->rflags & HS_FLAG_DF)) {
+		return 1;
+	}
+	return count < left ? count : left;
 }
 
-/* repe goes on while ZF is set, repne while it is clear. */
-static inline bool wants_more(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
-{
-	return hs_soft_zf(cpu) == !(op->prefixes & HS_SOFT_REPNE);
-}
-
-/* one: an iteration; many: as many as can be had at once. */
+/* one: an iteration; many: as many of count as can be had at once. */
 static inline __attribute__((always_inline)) enum hs_soft_flow
-repeat_in_bulk(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
-	       bool (*one)(struct hs_soft_cpu *, const struct hs_soft_op *, unsigned int),
-	       uint64_t (*many)(struct hs_soft_cpu *, const struct hs_soft_op *, unsigned int, uint64_t))
+repeat(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+       bool (*one)(struct hs_soft_cpu *, const struct hs_soft_op *, unsigned int),
+       uint64_t (*many)(struct hs_soft_cpu *, const struct hs_soft_op *, unsigned int, uint64_t), bool compares)
 {
 	uint64_t count = narrow(cpu, op, HS_RCX);
-	uint64_t done;
+	uint64_t allowed = within_limits(cpu, count);
+	uint64_t done = 0;
 
 	if (count == 0) {
 		return HS_SOFT_NEXT;
 	}
-	done = many(cpu, op, bytes, count);
+	if (many && allowed > 1) {
+		done = many(cpu, op, bytes, allowed);
+	}
 	if (done == 0) {
 		if (!one(cpu, op, bytes)) {
 			return HS_SOFT_FAULT;
 		}
 		done = 1;
 	}
-	return count_down(cpu, op, done, true);
-}
-
-static inline __attribute__((always_inline)) enum hs_soft_flow
-repeat(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
-       bool (*one)(struct hs_soft_cpu *, const struct hs_soft_op *, unsigned int), bool compares)
-{
-	if (narrow(cpu, op, HS_RCX) == 0) {
-		return HS_SOFT_NEXT;
-	}
-	if (!one(cpu, op, bytes)) {
-		return HS_SOFT_FAULT;
-	}
-	return count_down(cpu, op, 1, !compares || wants_more(cpu, op));
+	add(cpu, op, HS_RCX, -done);
+	cpu->executed += done - 1; /* the loop adds the last one */
+	return done < count && (!compares || goes_on(op, hs_soft_zf(cpu))) ? HS_SOFT_REPEAT : HS_SOFT_NEXT;
 }
 
 /* ---- Handlers of one size: alone, and repeated ---- */
@@ -249,13 +266,13 @@ repeat(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
 #define PLAIN(name, bytes) HANDLER(name##_##bytes, name(cpu, op, bytes) ? HS_SOFT_NEXT : HS_SOFT_FAULT)
 #define MOVING(name, bytes)                                                                                            \
 	PLAIN(name, bytes)                                                                                             \
-	HANDLER(rep_##name##_##bytes, repeat_in_bulk(cpu, op, bytes, name, bulk_##name))
+	HANDLER(rep_##name##_##bytes, repeat(cpu, op, bytes, name, bulk_##name, false))
 #define LOADING(name, bytes)                                                                                           \
 	PLAIN(name, bytes)                                                                                             \
-	HANDLER(rep_##name##_##bytes, repeat(cpu, op, bytes, name, false))
+	HANDLER(rep_##name##_##bytes, repeat(cpu, op, bytes, name, NULL, false))
 #define COMPARING(name, bytes)                                                                                         \
 	PLAIN(name, bytes)                                                                                             \
-	HANDLER(rep_##name##_##bytes, repeat(cpu, op, bytes, name, true))
+	HANDLER(rep_##name##_##bytes, repeat(cpu, op, bytes, name, bulk_##name, true))
 #define SIZES(kind, name) kind(name, 1) kind(name, 2) kind(name, 4) kind(name, 8)
 
 SIZES(MOVING, movs)
