@@ -3,8 +3,8 @@
  * movs, cmps, scas, lods, stos, with and without rep. ins and outs are port.c's.
  *
  * A rep does one iteration a call and asks for the next, so that it is interrupted and faults between two of them like
- * the hardware (SDM vol. 2B, REP). Where it goes up through plain memory it does as many at once as stay within one page
- * of each operand; they are counted, and end at a limit, as if done one by one.
+ * the hardware (SDM vol. 2B, REP). Where it goes up through plain memory it does as many at once as stay within one
+ * page of each operand; they are counted, and end at a limit, as if done one by one.
  */
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
