@@ -130,6 +130,8 @@ void machine_change_entry(struct machine *machine, uint64_t gva, uint64_t clear,
 void machine_load(struct machine *machine);
 /** Run on until something comes. After a fault the next call returns from its stub to the interrupted code. */
 void machine_run(struct machine *machine, struct machine_stop *ret);
+/** The same, instruction by instruction. */
+void machine_run_by_steps(struct machine *machine, struct machine_stop *ret);
 /** machine_load() and machine_run(). */
 void machine_start(struct machine *machine, struct machine_stop *ret);
 /** All of the CPU's state now. */

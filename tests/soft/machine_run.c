@@ -169,14 +169,11 @@ static bool is_hlt_above_ring_0(struct machine *machine, const struct machine_st
 	       byte == OPCODE_HLT;
 }
 
-void machine_run(struct machine *machine, struct machine_stop *ret)
+/* What the exit in ret means. */
+static void understand(struct machine *machine, struct machine_stop *ret)
 {
-	const struct hs_backend_ops *ops = machine->config.ops;
-	struct hs_error err = { 0 };
 	uint64_t stub;
 
-	memset(ret, 0, sizeof(*ret));
-	must(ops->run(machine->backend, &ret->exit, &err), "run", &err);
 	machine_read(machine, &ret->cpu);
 	if (ret->exit.kind != HS_EXIT_HLT) {
 		ret->kind = MACHINE_EXIT;
@@ -193,4 +190,29 @@ void machine_run(struct machine *machine, struct machine_stop *ret)
 	if (is_hlt_above_ring_0(machine, ret)) {
 		ret->kind = MACHINE_HLT;
 	}
+}
+
+void machine_run(struct machine *machine, struct machine_stop *ret)
+{
+	struct hs_error err = { 0 };
+
+	memset(ret, 0, sizeof(*ret));
+	must(machine->config.ops->run(machine->backend, &ret->exit, &err), "run", &err);
+	understand(machine, ret);
+}
+
+void machine_run_by_steps(struct machine *machine, struct machine_stop *ret)
+{
+	const struct hs_backend_ops *ops = machine->config.ops;
+	const struct hs_debug_request step = { .step = true };
+	const struct hs_debug_request nothing = { .step = false };
+	struct hs_error err = { 0 };
+
+	memset(ret, 0, sizeof(*ret));
+	must(ops->set_debug(machine->backend, &step, &err), "set_debug", &err);
+	do {
+		must(ops->run(machine->backend, &ret->exit, &err), "run", &err);
+	} while (ret->exit.kind == HS_EXIT_STEPPED);
+	must(ops->set_debug(machine->backend, &nothing, &err), "set_debug", &err);
+	understand(machine, ret);
 }
