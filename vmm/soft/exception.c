@@ -10,6 +10,8 @@
 
 #include "base/bytes.h"
 
+#include <string.h>
+
 /* Bits of an error code that names a descriptor (SDM vol. 3A 6.13). */
 #define ERROR_EXT 1u
 #define ERROR_IDT 2u
@@ -155,6 +157,20 @@ static bool enter_handler(struct hs_soft_cpu *cpu, const struct event *event, co
 	return true;
 }
 
+static bool enter_task(struct hs_soft_cpu *cpu, const struct event *event, const struct hs_soft_gate *gate)
+{
+	const struct hs_soft_task_switch request = {
+		.cause = HS_SOFT_TASK_EVENT,
+		.selector = gate->selector,
+		.rip = event->rip,
+		.rflags = event->rflags,
+		.has_error_code = event->has_error_code,
+		.error_code = event->error_code,
+	};
+
+	return hs_soft_switch_task(cpu, &request);
+}
+
 /* Through the IDT, or a fault on the way, and nothing has changed (but see hs_soft_switch_task()). */
 static bool enter(struct hs_soft_cpu *cpu, const struct event *event)
 {
@@ -166,7 +182,7 @@ static bool enter(struct hs_soft_cpu *cpu, const struct event *event)
 	if (!read_gate(cpu, event, &gate)) {
 		return false;
 	}
-	return enter_handler(cpu, event, &gate);
+	return gate.type == HS_SOFT_TYPE_TASK ? enter_task(cpu, event, &gate) : enter_handler(cpu, event, &gate);
 }
 
 /* ---- Exceptions during an exception (SDM vol. 3A 6.15, "Interrupt 8", tables 6-4 and 6-5) ---- */
@@ -223,6 +239,44 @@ static bool sets_rf(uint8_t vector)
 	       vector != HS_VECTOR_MC;
 }
 
+/* What delivering an exception changes although it fails: CR2, and all that a task switch has changed by then. */
+struct saved {
+	uint64_t r[HS_SOFT_REGS];
+	struct hs_segment seg[HS_SEG_COUNT];
+	uint64_t rflags, cr0, cr2, cr3, dr7;
+	uint8_t cpl;
+};
+
+static void save(const struct hs_soft_cpu *cpu, struct saved *ret)
+{
+	memcpy(ret->r, cpu->r, sizeof(ret->r));
+	memcpy(ret->seg, cpu->seg, sizeof(ret->seg));
+	ret->rflags = hs_soft_rflags(cpu);
+	ret->cr0 = cpu->cr0;
+	ret->cr2 = cpu->cr2;
+	ret->cr3 = cpu->cr3;
+	ret->dr7 = cpu->dr[7];
+	ret->cpl = cpu->cpl;
+}
+
+static void restore(struct hs_soft_cpu *cpu, const struct saved *saved)
+{
+	bool other_tables = cpu->cr3 != saved->cr3;
+
+	memcpy(cpu->r, saved->r, sizeof(cpu->r));
+	memcpy(cpu->seg, saved->seg, sizeof(cpu->seg));
+	hs_soft_set_rflags(cpu, saved->rflags);
+	cpu->cr0 = saved->cr0;
+	cpu->cr2 = saved->cr2;
+	cpu->cr3 = saved->cr3;
+	cpu->dr[7] = saved->dr7;
+	cpu->cpl = saved->cpl;
+	if (other_tables) {
+		hs_soft_flush(cpu);
+	}
+	hs_soft_refresh(cpu);
+}
+
 static void note_cr2(struct hs_soft_cpu *cpu)
 {
 	if (cpu->fault.vector == HS_VECTOR_PF) {
@@ -232,8 +286,9 @@ static void note_cr2(struct hs_soft_cpu *cpu)
 
 bool hs_soft_deliver(struct hs_soft_cpu *cpu)
 {
-	uint64_t cr2 = cpu->cr2;
+	struct saved saved;
 
+	save(cpu, &saved);
 	note_cr2(cpu);
 	for (unsigned int i = 0; i < ATTEMPTS_MAX; i++) {
 		struct event event = {
@@ -249,7 +304,7 @@ bool hs_soft_deliver(struct hs_soft_cpu *cpu)
 			return true;
 		}
 		if (cpu->why == HS_SOFT_WHY_EXIT) {
-			cpu->cr2 = cr2;
+			restore(cpu, &saved);
 			return false;
 		}
 		note_cr2(cpu);
@@ -258,8 +313,8 @@ bool hs_soft_deliver(struct hs_soft_cpu *cpu)
 			break;
 		}
 	}
+	restore(cpu, &saved);
 	hs_soft_leave(cpu, HS_EXIT_SHUTDOWN);
-	cpu->cr2 = cr2;
 	return false;
 }
 

@@ -196,6 +196,22 @@ bool hs_soft_check_arrival(struct hs_soft_cpu *cpu, const struct hs_soft_arrival
 	return hs_soft_check_accessed(cpu, &to->cs) && hs_soft_check_accessed(cpu, &to->stack.ss);
 }
 
+/* After a return: what the outer level may not see. Conforming code, and null, may stay (SDM vol. 2A, IRET). */
+static void drop_segments(struct hs_soft_cpu *cpu, unsigned int cpl)
+{
+	static const uint8_t data[] = { HS_ES, HS_DS, HS_FS, HS_GS };
+
+	for (size_t i = 0; i < sizeof(data); i++) {
+		struct hs_segment *segment = &cpu->seg[data[i]];
+		bool stays = hs_soft_is_null(segment->selector) ||
+			     (hs_soft_is_code(segment) && hs_soft_is_conforming(segment)) || segment->dpl >= cpl;
+
+		if (!stays) {
+			*segment = (struct hs_segment){ .unusable = 1 };
+		}
+	}
+}
+
 void hs_soft_arrive(struct hs_soft_cpu *cpu, const struct hs_soft_arrival *to)
 {
 	uint64_t sp = to->stack.sp;
@@ -204,6 +220,9 @@ void hs_soft_arrive(struct hs_soft_cpu *cpu, const struct hs_soft_arrival *to)
 	hs_soft_set_accessed(cpu, &to->stack.ss);
 	cpu->seg[HS_CS] = to->cs.segment;
 	cpu->seg[HS_SS] = to->stack.ss.segment;
+	if (to->cpl > cpu->cpl) {
+		drop_segments(cpu, to->cpl);
+	}
 	cpu->cpl = to->cpl;
 	cpu->shadow = false;
 	hs_soft_refresh(cpu);

@@ -19,20 +19,28 @@ bool hs_soft_system_load(struct hs_soft_cpu *cpu, uint64_t gva, unsigned int byt
 	return hs_soft_linear_load(cpu, HS_SOFT_SUPERVISOR, gva, bytes, ret);
 }
 
+static uint64_t offset_of(uint16_t selector)
+{
+	return selector & ~(HS_SELECTOR_RPL | HS_SELECTOR_TI);
+}
+
+bool hs_soft_in_table(const struct hs_soft_cpu *cpu, uint16_t selector, unsigned int bytes)
+{
+	const struct hs_segment *ldt = &cpu->seg[HS_LDTR];
+	uint64_t last = offset_of(selector) + bytes - 1;
+
+	return selector & HS_SELECTOR_TI ? !ldt->unusable && last <= ldt->limit : last <= cpu->gdt.limit;
+}
+
 bool hs_soft_read_descriptor(struct hs_soft_cpu *cpu, uint16_t selector, uint8_t vector, struct hs_soft_descriptor *ret)
 {
-	bool local = selector & HS_SELECTOR_TI;
-	const struct hs_segment *ldt = &cpu->seg[HS_LDTR];
-	uint64_t offset = selector & ~(HS_SELECTOR_RPL | HS_SELECTOR_TI);
-	uint64_t limit = local ? ldt->limit : cpu->gdt.limit;
+	uint64_t table = selector & HS_SELECTOR_TI ? cpu->seg[HS_LDTR].base : cpu->gdt.base;
 	uint8_t bytes[HS_DESCRIPTOR_BYTES];
 
-	if ((local && ldt->unusable) || offset + HS_DESCRIPTOR_BYTES - 1 > limit) {
+	if (!hs_soft_in_table(cpu, selector, sizeof(bytes))) {
 		return hs_soft_refuse(cpu, vector, selector);
 	}
-	*ret = (struct hs_soft_descriptor){
-		.gva = hs_soft_system_gva(cpu, local ? ldt->base : cpu->gdt.base, offset),
-	};
+	*ret = (struct hs_soft_descriptor){ .gva = hs_soft_system_gva(cpu, table, offset_of(selector)) };
 	if (!hs_soft_system_load(cpu, ret->gva, sizeof(bytes), bytes)) {
 		return false;
 	}
@@ -44,14 +52,12 @@ bool hs_soft_read_descriptor(struct hs_soft_cpu *cpu, uint16_t selector, uint8_t
 bool hs_soft_read_upper(struct hs_soft_cpu *cpu, uint8_t vector, struct hs_soft_descriptor *descriptor)
 {
 	uint16_t selector = descriptor->segment.selector;
-	bool local = selector & HS_SELECTOR_TI;
-	uint64_t offset = selector & ~(HS_SELECTOR_RPL | HS_SELECTOR_TI);
 	uint8_t bytes[HS_DESCRIPTOR_BYTES];
 
 	if (!cpu->long_mode) {
 		return true;
 	}
-	if (offset + HS_DESCRIPTOR_LONG_BYTES - 1 > (local ? cpu->seg[HS_LDTR].limit : cpu->gdt.limit)) {
+	if (!hs_soft_in_table(cpu, selector, HS_DESCRIPTOR_LONG_BYTES)) {
 		return hs_soft_refuse(cpu, vector, selector);
 	}
 	if (!hs_soft_system_load(cpu, hs_soft_system_gva(cpu, descriptor->gva, HS_DESCRIPTOR_BYTES), sizeof(bytes),
@@ -187,19 +193,4 @@ bool hs_soft_load_segment(struct hs_soft_cpu *cpu, unsigned int seg, uint16_t se
 	cpu->seg[seg] = found.segment;
 	hs_soft_refresh(cpu);
 	return true;
-}
-
-void hs_soft_drop_segments(struct hs_soft_cpu *cpu)
-{
-	static const uint8_t data[] = { HS_ES, HS_DS, HS_FS, HS_GS };
-
-	for (size_t i = 0; i < sizeof(data); i++) {
-		struct hs_segment *segment = &cpu->seg[data[i]];
-		bool stays = hs_soft_is_null(segment->selector) ||
-			     (hs_soft_is_code(segment) && hs_soft_is_conforming(segment)) || segment->dpl >= cpu->cpl;
-
-		if (!stays) {
-			*segment = (struct hs_segment){ .unusable = 1 };
-		}
-	}
 }

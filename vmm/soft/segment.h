@@ -39,6 +39,8 @@ static inline bool hs_soft_refuse(struct hs_soft_cpu *cpu, uint8_t vector, uint1
 
 /** Bits of a system descriptor's type: those with this one are of 32-bit (in long mode 64-bit) kind. */
 #define HS_SOFT_TYPE_32 8u
+/** The bit by which a busy TSS differs from an available one. */
+#define HS_SOFT_TYPE_BUSY 2u
 
 enum hs_soft_system_type {
 	HS_SOFT_TYPE_TSS16 = 1,
@@ -71,6 +73,8 @@ static inline uint64_t hs_soft_system_gva(const struct hs_soft_cpu *cpu, uint64_
 	return cpu->long_mode ? base + offset : (uint32_t)(base + offset);
 }
 
+/** Whether so many bytes from the selector's descriptor on are within its table. */
+bool hs_soft_in_table(const struct hs_soft_cpu *cpu, uint16_t selector, unsigned int bytes);
 /** The descriptor that selector, not null, names; when it is outside its table: vector with the selector. */
 bool hs_soft_read_descriptor(struct hs_soft_cpu *cpu, uint16_t selector, uint8_t vector,
 			     struct hs_soft_descriptor *ret);
@@ -99,9 +103,6 @@ bool hs_soft_accept_code(struct hs_soft_cpu *cpu, bool privileged, unsigned int 
 			 struct hs_soft_descriptor *descriptor);
 /** Load DS, ES, FS, GS or SS as mov does: checks, accessed bit, register, hs_soft_refresh(). */
 bool hs_soft_load_segment(struct hs_soft_cpu *cpu, unsigned int seg, uint16_t selector);
-/** Make data segments that the present CPL may not use unusable, after a return to an outer level. */
-void hs_soft_drop_segments(struct hs_soft_cpu *cpu);
-
 static inline bool hs_soft_is_code(const struct hs_segment *segment)
 {
 	return segment->s && (segment->type & HS_DESCRIPTOR_CODE);
@@ -166,7 +167,10 @@ struct hs_soft_arrival {
 
 /** Whether ip is within CS or canonical (else #GP(0)), and the accessed bits can be set. */
 bool hs_soft_check_arrival(struct hs_soft_cpu *cpu, const struct hs_soft_arrival *to);
-/** Load CS:RIP, SS:RSP and the CPL. Flags, if they change, are to be set before. */
+/**
+ * Load CS:RIP, SS:RSP and the CPL. Flags, if they change, are to be set before. At an outer level, data segments that
+ * it may not use become unusable.
+ */
 void hs_soft_arrive(struct hs_soft_cpu *cpu, const struct hs_soft_arrival *to);
 
 /* ---- Returns (iret.c) ---- */
