@@ -41,8 +41,10 @@ static enum hs_soft_flow execute_cmpxchg(struct hs_soft_cpu *cpu, const struct h
 	}
 	equal = accumulator == destination;
 	hs_soft_flags_sub(cpu, accumulator, destination, accumulator - destination, bytes);
-	/* Before rax, which may be part of the address. */
-	hs_soft_put(cpu, op, 0, equal ? source : destination);
+	/* Before rax, which may be part of the address. A register that is not equal stays, its upper half included. */
+	if (equal || op->operand[0].kind == HS_SOFT_MEMORY) {
+		hs_soft_put(cpu, op, 0, equal ? source : destination);
+	}
 	if (!equal) {
 		hs_soft_set_reg(cpu, HS_RAX, bytes, destination);
 	}

@@ -118,7 +118,16 @@ static uint8_t address_register(ZydisRegister reg)
 	}
 }
 
-static void set_memory(const ZydisDecodedOperandMem *mem, struct hs_soft_op *op)
+/*
+ * Whether there is a displacement in place of a base (SDM vol. 2A table 2-3, SIB with base 101B and mod 00B). Zydis
+ * 4.0 takes it for r13d when REX.B is set and the address has 32 bits.
+ */
+static bool has_no_base(const ZydisDecodedInstruction *insn)
+{
+	return (insn->attributes & ZYDIS_ATTRIB_HAS_SIB) && insn->raw.modrm.mod == 0 && insn->raw.sib.base == 5;
+}
+
+static void set_memory(const ZydisDecodedInstruction *insn, const ZydisDecodedOperandMem *mem, struct hs_soft_op *op)
 {
 	op->base = address_register(mem->base);
 	op->index = address_register(mem->index);
@@ -126,6 +135,9 @@ static void set_memory(const ZydisDecodedOperandMem *mem, struct hs_soft_op *op)
 	op->displacement = mem->disp.value;
 	if (op->base == HS_SOFT_RIP) {
 		op->displacement += op->length;
+	} else if (has_no_base(insn)) {
+		op->base = HS_SOFT_ZERO;
+		op->displacement = insn->raw.disp.value;
 	}
 	op->segment = (uint8_t)ZydisRegisterGetId(mem->segment);
 }
@@ -160,7 +172,7 @@ static void set_operands(const struct hs_soft_decoded *decoded, struct hs_soft_o
 			break;
 		case ZYDIS_OPERAND_TYPE_MEMORY:
 			to->kind = HS_SOFT_MEMORY;
-			set_memory(&from->mem, op);
+			set_memory(&decoded->insn, &from->mem, op);
 			break;
 		case ZYDIS_OPERAND_TYPE_IMMEDIATE:
 			set_immediate(&from->imm, first_immediate, op, to);

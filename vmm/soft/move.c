@@ -233,6 +233,14 @@ static enum hs_soft_flow execute_clflush(struct hs_soft_cpu *cpu, const struct h
 	return hs_soft_load(cpu, op->segment, hs_soft_ea(cpu, op), 1, &value) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
 }
 
+/* f3 90 with REX.B, which the decoder calls pause, is what it is without f3: xchg r8, rax. */
+static void make_xchg_r8(struct hs_soft_op *op)
+{
+	op->operand[0] = (struct hs_soft_operand){ .kind = HS_SOFT_GPR, .reg = HS_R8, .bytes = op->bytes };
+	op->operand[1] = (struct hs_soft_operand){ .kind = HS_SOFT_GPR, .reg = HS_RAX, .bytes = op->bytes };
+	op->execute = execute_xchg;
+}
+
 /* What has one handler for all its forms. */
 static hs_soft_handler *other_handler(ZydisMnemonic mnemonic)
 {
@@ -245,7 +253,6 @@ static hs_soft_handler *other_handler(ZydisMnemonic mnemonic)
 		{ ZYDIS_MNEMONIC_MOVBE, execute_movbe },
 		{ ZYDIS_MNEMONIC_MOVNTI, execute_mov },
 		{ ZYDIS_MNEMONIC_XLAT, execute_xlat },
-		{ ZYDIS_MNEMONIC_NOP, execute_nop },
 		{ ZYDIS_MNEMONIC_PAUSE, execute_nop },
 		{ ZYDIS_MNEMONIC_ENDBR32, execute_nop },
 		{ ZYDIS_MNEMONIC_ENDBR64, execute_nop },
@@ -277,6 +284,9 @@ static hs_soft_handler *other_handler(ZydisMnemonic mnemonic)
 static hs_soft_handler *handler_of(const ZydisDecodedInstruction *insn, const struct hs_soft_op *op)
 {
 	switch (insn->mnemonic) {
+	case ZYDIS_MNEMONIC_NOP:
+		/* 0F 0D is a prefetch; on registers a nop to Zydis and Intel's CPUs, nothing to AMD's and their manual. */
+		return insn->opcode_map == ZYDIS_OPCODE_MAP_0F && insn->opcode == 0x0d ? NULL : execute_nop;
 	case ZYDIS_MNEMONIC_MOV:
 		return mov_handler(op);
 	case ZYDIS_MNEMONIC_MOVZX:
@@ -297,14 +307,18 @@ static hs_soft_handler *handler_of(const ZydisDecodedInstruction *insn, const st
 
 bool hs_soft_select_move(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
 {
-	hs_soft_handler *execute = handler_of(&decoded->insn, op);
+	const ZydisDecodedInstruction *insn = &decoded->insn;
+	hs_soft_handler *execute = handler_of(insn, op);
 
 	if (!execute) {
 		return false;
 	}
 	op->execute = execute;
+	if (insn->mnemonic == ZYDIS_MNEMONIC_PAUSE && insn->raw.rex.B) {
+		make_xchg_r8(op);
+	}
 	if (execute == execute_cmov || execute == execute_set) {
-		op->aux = decoded->insn.opcode & 15; /* 0F 4x, 0F 9x: SDM vol. 1 appendix B */
+		op->aux = insn->opcode & 15; /* 0F 4x, 0F 9x: SDM vol. 1 appendix B */
 	}
 	return true;
 }
