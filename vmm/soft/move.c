@@ -285,7 +285,7 @@ static hs_soft_handler *handler_of(const ZydisDecodedInstruction *insn, const st
 {
 	switch (insn->mnemonic) {
 	case ZYDIS_MNEMONIC_NOP:
-		/* 0F 0D is a prefetch; on registers a nop to Zydis and Intel's CPUs, nothing to AMD's and their manual. */
+		/* 0F 0D is a prefetch. On registers it is undefined, though the decoder and Intel's CPUs take it. */
 		return insn->opcode_map == ZYDIS_OPCODE_MAP_0F && insn->opcode == 0x0d ? NULL : execute_nop;
 	case ZYDIS_MNEMONIC_MOV:
 		return mov_handler(op);
