@@ -333,6 +333,7 @@ enum hs_soft_flow hs_soft_software_interrupt(struct hs_soft_cpu *cpu, const stru
 		event.rip = (uint32_t)event.rip;
 	}
 	if (enter(cpu, &event)) {
+		hs_soft_trap_by_new_tf(cpu);
 		return HS_SOFT_BRANCH;
 	}
 	if (is_int1) {
