@@ -270,31 +270,18 @@ static bool select_exception(const struct hs_soft_decoded *decoded, struct hs_so
 	}
 }
 
+/* By opcode: 0xe0 to 0xe3 (Zydis 4.0 lets prefixes turn loope into loopne), 0x70 to 0x7f, 0x0f 0x80 to 0x8f. */
 static bool select_conditional(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
 {
-	switch (decoded->insn.mnemonic) {
-	case ZYDIS_MNEMONIC_JCXZ:
-	case ZYDIS_MNEMONIC_JECXZ:
-	case ZYDIS_MNEMONIC_JRCXZ:
-		op->execute = execute_jcxz;
-		return true;
-	case ZYDIS_MNEMONIC_LOOP:
-		op->execute = execute_loop;
-		return true;
-	case ZYDIS_MNEMONIC_LOOPE:
-		op->execute = execute_loope;
-		return true;
-	case ZYDIS_MNEMONIC_LOOPNE:
-		op->execute = execute_loopne;
-		return true;
-	default:
-		break;
+	static enum hs_soft_flow (*const counting[4])(struct hs_soft_cpu *,
+						      const struct hs_soft_op *) = { execute_loopne, execute_loope,
+										     execute_loop, execute_jcxz };
+	uint8_t opcode = decoded->insn.opcode;
+
+	if (decoded->insn.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY) {
+		return false; /* jkzd and jknzd */
 	}
-	/* 0x70 to 0x7f and 0x0f 0x80 to 0x8f; jkzd and jknzd are of a processor of their own. */
-	if (decoded->insn.meta.isa_ext != ZYDIS_ISA_EXT_BASE) {
-		return false;
-	}
-	op->execute = jcc_handlers[decoded->insn.opcode & 15][op->bytes / 4];
+	op->execute = opcode >> 4 == 0xe ? counting[opcode & 3] : jcc_handlers[opcode & 15][op->bytes / 4];
 	return true;
 }
 

@@ -37,17 +37,12 @@ static enum hs_soft_flow execute_push_memory(struct hs_soft_cpu *cpu, const stru
 	return HS_SOFT_NEXT;
 }
 
-/* With a 32-bit operand size only 16 bits are written, as all recent CPUs do (SDM vol. 2B, PUSH). */
+/* Zero-extended: the SDM leaves it to the CPU whether a 32-bit push writes the upper half (vol. 2B, PUSH). */
 static enum hs_soft_flow execute_push_sreg(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
-	uint64_t sp = hs_soft_below_sp(cpu, op->bytes);
-	unsigned int written = op->bytes == 4 ? 2 : op->bytes;
+	uint64_t selector = cpu->seg[op->operand[0].reg].selector;
 
-	if (!hs_soft_store(cpu, HS_SS, sp, written, cpu->seg[op->operand[0].reg].selector)) {
-		return HS_SOFT_FAULT;
-	}
-	hs_soft_set_sp(cpu, sp);
-	return HS_SOFT_NEXT;
+	return hs_soft_push(cpu, op->bytes, selector) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
 }
 
 /* ---- pop ---- */
