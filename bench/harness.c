@@ -26,6 +26,9 @@ static int by_value(const void *a, const void *b)
 
 static double in_unit(const struct hs_bench *bench, double ns)
 {
+	if (strcmp(bench->unit, "ns") == 0) {
+		return ns;
+	}
 	if (strcmp(bench->unit, "us") == 0) {
 		return ns / 1e3;
 	}
@@ -37,8 +40,13 @@ static double in_unit(const struct hs_bench *bench, double ns)
 
 static void print_row(const char *name, const char *unit, double *values, unsigned int count)
 {
+	int digits;
+
 	qsort(values, count, sizeof(values[0]), by_value);
-	printf("  %-44s %10.2f %10.2f %10.2f  %s\n", name, values[0], values[count / 2], values[count - 1], unit);
+	/* Of what is far apart, the leading digits. */
+	digits = values[count / 2] < 0.1 ? 4 : 2;
+	printf("  %-44s %10.*f %10.*f %10.*f  %s\n", name, digits, values[0], digits, values[count / 2], digits,
+	       values[count - 1], unit);
 }
 
 unsigned int hs_bench_rounds(const char *text, unsigned int otherwise)

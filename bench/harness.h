@@ -18,8 +18,8 @@ struct hs_bench_side {
 
 struct hs_bench {
 	const char *title;
-	const char *unit;    /* of the printed figures: "us", "ms" or "MiB/s" */
-	double work;         /* MiB that one run moves; for "MiB/s" only */
+	const char *unit;    /* of the printed figures: "ns", "us", "ms", or one with a slash: "MiB/s", "M/s" */
+	double work;         /* what one run does (MiB, million instructions); for units with a slash only */
 	unsigned int rounds; /* an odd number has a median that was measured */
 	struct hs_bench_side ours, peer;
 };

@@ -13,11 +13,12 @@
 static bool create_and_step(void *ctx, double *ret_ns)
 {
 	const struct hs_resume step = { .kind = HS_RESUME_STEP };
+	const struct hs_vm_config config = { .backend = HS_BACKEND_KVM };
 	struct hs_event event;
 	struct hs_error err;
 	struct hs_vm *vm;
 	double start = hs_bench_now();
-	enum hs_status st = hs_vm_create(ctx, NULL, &vm, &err);
+	enum hs_status st = hs_vm_create(ctx, &config, &vm, &err);
 
 	if (st) {
 		fprintf(stderr, "vm_create: %s\n", err.message);

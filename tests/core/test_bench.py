@@ -44,12 +44,15 @@ def test_every_benchmark_prints_its_ratio_and_leaves_nothing(runner):
     row = r"  {} +[\d.]+ +[\d.]+ +[\d.]+  {}\n"
     for title, ours, peer, unit, better in (
             ("VM: ", "hs_vm_create", "raw ioctls", "us", "less"), ("Core ", "hs_core_write", "cp", "MiB/s", "more"),
-            ("gdb ", "hindsight", "gdbserver", "MiB/s", "more")):
+            ("gdb ", "hindsight", "gdbserver", "MiB/s", "more"),
+            ("registers", "software CPU", "qemu-system, TCG", "M/s", "more"),
+            ("page fault ", "software CPU", "qemu-system, TCG", "ns", "less")):
         figures = row.format(f"{ours}.*?", unit) + row.format(f"{peer}.*?", unit)
         ratio = row.format("ratio", rf"x \({better} is better\)")
         assert re.search(rf"^{title}.*; 1 rounds\n +min +median +max\n{figures}{ratio}", result.stdout, re.M), result
     assert result.stderr == ""
     wait_until_gone(runner.build / "bench/peer_memory")
+    wait_until_gone(runner.build / "bench/soft_cpu")
 
 
 def test_names_that_are_none_are_refused(build):
