@@ -3,7 +3,7 @@
  * Single bits and fields: bt, bts, btr, btc, bsf, bsr, tzcnt, lzcnt, popcnt, the rest of BMI1 and BMI2 (their shifts
  * and mulx are elsewhere), crc32.
  *
- * Flags that are undefined keep their value after bt, bsf and bsr and are as the result says or clear after the others.
+ * Flags that are undefined are as AMD's CPUs leave them.
  */
 #include "vmm/soft/handler.h"
 #include "vmm/soft/operand.h"
@@ -96,17 +96,17 @@ HS_SOFT_INLINE unsigned int trailing_zeroes(uint64_t value, unsigned int bits)
 HS_SOFT_INLINE enum hs_soft_flow search(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool from_top)
 {
 	unsigned int bytes = op->operand[0].bytes;
+	unsigned int found = 0;
 	uint64_t value;
 
 	if (!hs_soft_get(cpu, op, 1, &value)) {
 		return HS_SOFT_FAULT;
 	}
 	if (value != 0) {
-		unsigned int found = from_top ? 63 - leading_zeroes(value, 64) : trailing_zeroes(value, 64);
-
+		found = from_top ? 63 - leading_zeroes(value, 64) : trailing_zeroes(value, 64);
 		hs_soft_set_reg(cpu, op->operand[0].reg, bytes, found);
 	}
-	hs_soft_change_flags(cpu, HS_FLAG_ZF, value == 0 ? HS_FLAG_ZF : 0);
+	hs_soft_set_status(cpu, (value == 0 ? HS_FLAG_ZF : 0) | (__builtin_parity(found) ? 0 : HS_FLAG_PF));
 	return HS_SOFT_NEXT;
 }
 
@@ -123,7 +123,7 @@ HS_SOFT_INLINE enum hs_soft_flow count_zeroes(struct hs_soft_cpu *cpu, const str
 		return HS_SOFT_FAULT;
 	}
 	result = leading ? leading_zeroes(value, bytes * 8) : trailing_zeroes(value, bytes * 8);
-	hs_soft_change_flags(cpu, HS_FLAG_CF | HS_FLAG_ZF,
+	hs_soft_change_flags(cpu, HS_FLAG_STATUS & ~HS_FLAG_OF,
 			     (value == 0 ? HS_FLAG_CF : 0) | (result == 0 ? HS_FLAG_ZF : 0));
 	hs_soft_set_reg(cpu, op->operand[0].reg, bytes, result);
 	return HS_SOFT_NEXT;
@@ -178,7 +178,8 @@ static enum hs_soft_flow execute_bextr(struct hs_soft_cpu *cpu, const struct hs_
 		return HS_SOFT_FAULT;
 	}
 	value = low_bits(start < 64 ? value >> start : 0, count);
-	hs_soft_flags_logic(cpu, value, bytes);
+	hs_soft_set_status(cpu, HS_FLAG_AF | (value == 0 ? HS_FLAG_ZF : 0) |
+					(__builtin_parity((unsigned int)(value & 0xff)) ? 0 : HS_FLAG_PF));
 	hs_soft_set_reg(cpu, op->operand[0].reg, bytes, value);
 	return HS_SOFT_NEXT;
 }

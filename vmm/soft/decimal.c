@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Decimal arithmetic: daa, das, aaa, aas, aam, aad. Not in 64-bit mode, where the decoder refuses them. Flags that are
- * undefined follow the result, or are clear.
+ * undefined are those of the addition or subtraction that is made, as AMD's CPUs have them.
  */
 #include "vmm/soft/handler.h"
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
 
-/* SF, ZF and PF of al, with CF and AF as given; OF is undefined. */
-static void set_flags(struct hs_soft_cpu *cpu, bool cf, bool af)
+/* All flags of value + by or value - by but for CF and AF, which are as given. */
+HS_SOFT_INLINE void set_flags(struct hs_soft_cpu *cpu, bool subtract, uint64_t value, uint64_t by, unsigned int bytes,
+			      uint64_t carries)
 {
-	hs_soft_flags_result(cpu, cpu->r[HS_RAX], 1, cf, false);
-	hs_soft_change_flags(cpu, HS_FLAG_AF, af ? HS_FLAG_AF : 0);
+	if (subtract) {
+		hs_soft_flags_sub(cpu, value, by, value - by, bytes);
+	} else {
+		hs_soft_flags_add(cpu, value, by, value + by, bytes);
+	}
+	hs_soft_change_flags(cpu, HS_FLAG_CF | HS_FLAG_AF, carries);
 }
 
 /* daa, das: make the packed sum or difference in al decimal again. */
@@ -25,7 +30,7 @@ HS_SOFT_INLINE enum hs_soft_flow adjust_packed(struct hs_soft_cpu *cpu, bool sub
 	bool borrow = subtract && low && al < 6;
 
 	hs_soft_set_reg(cpu, HS_RAX, 1, subtract ? al - by : al + by);
-	set_flags(cpu, high || borrow, low);
+	set_flags(cpu, subtract, al, by, 1, (high || borrow ? HS_FLAG_CF : 0) | (low ? HS_FLAG_AF : 0));
 	return HS_SOFT_NEXT;
 }
 
@@ -33,13 +38,11 @@ HS_SOFT_INLINE enum hs_soft_flow adjust_packed(struct hs_soft_cpu *cpu, bool sub
 HS_SOFT_INLINE enum hs_soft_flow adjust_unpacked(struct hs_soft_cpu *cpu, bool subtract)
 {
 	bool adjust = (cpu->r[HS_RAX] & 0xf) > 9 || hs_soft_af(cpu);
-	uint64_t ax = cpu->r[HS_RAX];
+	uint64_t ax = cpu->r[HS_RAX] & 0xffff;
+	uint64_t by = adjust ? 0x106 : 0;
 
-	if (adjust) {
-		ax = subtract ? ax - 0x106 : ax + 0x106;
-	}
-	hs_soft_set_reg(cpu, HS_RAX, 2, ax & 0xff0f);
-	set_flags(cpu, adjust, adjust);
+	hs_soft_set_reg(cpu, HS_RAX, 2, (subtract ? ax - by : ax + by) & 0xff0f);
+	set_flags(cpu, subtract, ax, by, 2, adjust ? HS_FLAG_CF | HS_FLAG_AF : 0);
 	return HS_SOFT_NEXT;
 }
 
@@ -53,17 +56,17 @@ static enum hs_soft_flow execute_aam(struct hs_soft_cpu *cpu, const struct hs_so
 		return hs_soft_raise(cpu, HS_VECTOR_DE, 0);
 	}
 	hs_soft_set_reg(cpu, HS_RAX, 2, al / base << 8 | al % base);
-	set_flags(cpu, false, false);
+	hs_soft_flags_logic(cpu, al % base, 1);
 	return HS_SOFT_NEXT;
 }
 
 static enum hs_soft_flow execute_aad(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	uint64_t al = cpu->r[HS_RAX] & 0xff;
-	uint64_t ah = cpu->r[HS_RAX] >> 8 & 0xff;
+	uint64_t tens = (cpu->r[HS_RAX] >> 8 & 0xff) * op->immediate;
 
-	hs_soft_set_reg(cpu, HS_RAX, 2, (al + ah * op->immediate) & 0xff);
-	set_flags(cpu, false, false);
+	hs_soft_set_reg(cpu, HS_RAX, 2, (al + tens) & 0xff);
+	hs_soft_flags_add(cpu, al, tens, al + tens, 1);
 	return HS_SOFT_NEXT;
 }
 

@@ -63,6 +63,12 @@ static inline void hs_soft_flags_result(struct hs_soft_cpu *cpu, uint64_t result
 	cpu->flags_lazy = true;
 }
 
+/** Set AF where one of the functions above has just left it clear. */
+static inline void hs_soft_flags_add_af(struct hs_soft_cpu *cpu)
+{
+	cpu->flags_carries |= 8;
+}
+
 static inline bool hs_soft_cf(const struct hs_soft_cpu *cpu)
 {
 	return cpu->flags_lazy ? cpu->flags_carries >> 63 : cpu->rflags & HS_FLAG_CF;

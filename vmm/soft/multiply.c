@@ -124,7 +124,12 @@ static enum hs_soft_flow execute_mulx(struct hs_soft_cpu *cpu, const struct hs_s
 	return HS_SOFT_NEXT;
 }
 
-/* ---- Division: no flag is defined, and none changes. #DE when the quotient does not fit. ---- */
+/* ---- Division: #DE when the quotient does not fit. No flag is defined; these are AMD's. ---- */
+
+static void set_division_flags(struct hs_soft_cpu *cpu)
+{
+	hs_soft_change_flags(cpu, HS_FLAG_SF | HS_FLAG_ZF | HS_FLAG_AF | HS_FLAG_PF, HS_FLAG_AF);
+}
 
 HS_SOFT_INLINE enum hs_soft_flow divide_unsigned(struct hs_soft_cpu *cpu, const struct hs_soft_op *op,
 						 unsigned int bytes)
@@ -143,6 +148,7 @@ HS_SOFT_INLINE enum hs_soft_flow divide_unsigned(struct hs_soft_cpu *cpu, const 
 	} else {
 		set_halves(cpu, bytes, (uint64_t)(dividend % divisor), (uint64_t)(dividend / divisor));
 	}
+	set_division_flags(cpu);
 	return HS_SOFT_NEXT;
 }
 
@@ -184,6 +190,7 @@ static enum hs_soft_flow execute_idiv(struct hs_soft_cpu *cpu, const struct hs_s
 		return hs_soft_raise(cpu, HS_VECTOR_DE, 0);
 	}
 	set_halves(cpu, bytes, with_sign(remainder, negative), with_sign(quotient, differ));
+	set_division_flags(cpu);
 	return HS_SOFT_NEXT;
 }
 

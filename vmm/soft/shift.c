@@ -4,7 +4,8 @@
  *
  * The count is taken modulo 32, or 64 for operands of 8 bytes; a count of zero leaves the flags alone, while the
  * destination is still written (SDM vol. 2B, SAL/SAR/SHL/SHR and RCL/RCR/ROL/ROR). OF is defined for a count of one
- * only; for others it is what the same formula on the result gives. AF is undefined for shifts and clear here.
+ * only; for others it is what the same formula on the result gives. AF is undefined for shifts. In all of this, what is
+ * undefined is as AMD's CPUs do it.
  */
 #include "vmm/soft/handler.h"
 #include "vmm/soft/operand.h"
@@ -56,6 +57,7 @@ HS_SOFT_INLINE uint64_t shift(struct hs_soft_cpu *cpu, enum operation operation,
 		of = false;
 	}
 	hs_soft_flags_result(cpu, result, bytes, cf, of);
+	hs_soft_flags_add_af(cpu);
 	return result;
 }
 
@@ -181,17 +183,14 @@ struct handlers {
 
 /* ---- Double shifts ---- */
 
-/*
- * More than 16 for operands of 2 bytes is undefined; what is shifted in then is the destination again, as if the three
- * words stood next to each other.
- */
+/* More than 16 for operands of 2 bytes is undefined; what is shifted in behind the source then is the source again. */
 static enum hs_soft_flow shift_double(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool left)
 {
 	unsigned int bytes = op->operand[0].bytes;
 	unsigned int bits = bytes * 8;
 	unsigned int count;
 	uint64_t a, b, result;
-	bool cf;
+	bool cf, of;
 
 	if (!hs_soft_get_rw(cpu, op, 0, &a)) {
 		return HS_SOFT_FAULT;
@@ -203,20 +202,20 @@ static enum hs_soft_flow shift_double(struct hs_soft_cpu *cpu, const struct hs_s
 		return HS_SOFT_NEXT;
 	}
 	if (count > bits) {
-		uint64_t swapped = a;
-
 		a = b;
-		b = swapped;
 		count -= bits;
 	}
 	if (left) {
 		result = count == bits ? b : a << count | b >> (bits - count);
 		cf = bit_of(a, bits - count);
+		of = cf ^ bit_of(result, bits - 1);
 	} else {
 		result = count == bits ? b : a >> count | b << (bits - count);
 		cf = bit_of(a, count - 1);
+		of = top_differs(result, bits);
 	}
-	hs_soft_flags_result(cpu, result, bytes, cf, bit_of(result ^ a, bits - 1));
+	hs_soft_flags_result(cpu, result, bytes, cf, of);
+	hs_soft_flags_add_af(cpu);
 	hs_soft_put(cpu, op, 0, result);
 	return HS_SOFT_NEXT;
 }
