@@ -183,40 +183,46 @@ struct handlers {
 
 /* ---- Double shifts ---- */
 
-/* More than 16 for operands of 2 bytes is undefined; what is shifted in behind the source then is the source again. */
-static enum hs_soft_flow shift_double(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool left)
+/*
+ * More than 16 for operands of 2 bytes is undefined: what comes in behind the source then is the source again, without
+ * a carry.
+ */
+HS_SOFT_INLINE uint64_t compute_double(struct hs_soft_cpu *cpu, uint64_t a, uint64_t b, unsigned int count,
+				       unsigned int bytes, bool left)
+{
+	unsigned int bits = bytes * 8;
+	bool beyond = count > bits;
+	unsigned int steps = beyond ? count - bits : count;
+	uint64_t from = beyond ? b : a;
+	uint64_t result;
+	bool cf, of;
+
+	if (left) {
+		result = from << steps | b >> (bits - steps);
+		cf = !beyond && bit_of(from, bits - steps);
+		of = count < bits && cf ^ bit_of(result, bits - 1);
+	} else {
+		result = from >> steps | b << (bits - steps);
+		cf = !beyond && bit_of(from, steps - 1);
+		of = top_differs(result, bits);
+	}
+	hs_soft_flags_result(cpu, result, bytes, cf, of);
+	hs_soft_flags_add_af(cpu);
+	return result;
+}
+
+HS_SOFT_INLINE enum hs_soft_flow shift_double(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool left)
 {
 	unsigned int bytes = op->operand[0].bytes;
-	unsigned int bits = bytes * 8;
 	unsigned int count;
-	uint64_t a, b, result;
-	bool cf, of;
+	uint64_t a, b;
 
 	if (!hs_soft_get_rw(cpu, op, 0, &a)) {
 		return HS_SOFT_FAULT;
 	}
 	b = hs_soft_reg(cpu, op->operand[1].reg, bytes);
 	count = (unsigned int)(op->operand[2].kind == HS_SOFT_GPR ? cpu->r[HS_RCX] : op->immediate) & count_mask(bytes);
-	if (count == 0) {
-		hs_soft_put(cpu, op, 0, a);
-		return HS_SOFT_NEXT;
-	}
-	if (count > bits) {
-		a = b;
-		count -= bits;
-	}
-	if (left) {
-		result = count == bits ? b : a << count | b >> (bits - count);
-		cf = bit_of(a, bits - count);
-		of = cf ^ bit_of(result, bits - 1);
-	} else {
-		result = count == bits ? b : a >> count | b << (bits - count);
-		cf = bit_of(a, count - 1);
-		of = top_differs(result, bits);
-	}
-	hs_soft_flags_result(cpu, result, bytes, cf, of);
-	hs_soft_flags_add_af(cpu);
-	hs_soft_put(cpu, op, 0, result);
+	hs_soft_put(cpu, op, 0, count == 0 ? a : compute_double(cpu, a, b, count, bytes, left));
 	return HS_SOFT_NEXT;
 }
 
