@@ -62,6 +62,7 @@ static enum hs_soft_flow execute_syscall(struct hs_soft_cpu *cpu, const struct h
 	hs_soft_set_rflags(cpu, (cpu->r[HS_R11] & ~cpu->msr.fmask & ~(uint64_t)HS_FLAG_RF) | FLAGS_ALWAYS);
 	hs_soft_trap_by_new_tf(cpu);
 	cpu->r[HS_SOFT_RIP] = cpu->msr.lstar;
+	hs_soft_trap_by_new_tf(cpu);
 	return enter(cpu, code, (uint16_t)(code + 8), 0, true);
 }
 
@@ -82,6 +83,7 @@ static enum hs_soft_flow execute_sysret(struct hs_soft_cpu *cpu, const struct hs
 	hs_soft_set_rflags(cpu, (cpu->r[HS_R11] & SYSRET_FLAGS) | FLAGS_ALWAYS);
 	hs_soft_trap_by_new_tf(cpu);
 	cpu->r[HS_SOFT_RIP] = is_64 ? cpu->r[HS_RCX] : (uint32_t)cpu->r[HS_RCX];
+	hs_soft_trap_by_new_tf(cpu);
 	return enter(cpu, (uint16_t)(is_64 ? base + 16 : base), (uint16_t)(base + 8), 3, is_64);
 }
 
