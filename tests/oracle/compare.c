@@ -79,11 +79,11 @@ static void compare_flags(struct comparison *comparison, enum oracle_step step)
 	}
 }
 
-/* Linux shows a fault on an address of the kernel's half as one on a present page, so as not to tell which are
- * (arch/x86/mm/fault.c, sanitize_error_code()). */
+/* Linux shows a fault on an address beyond what processes have as one on a present page, so as not to tell which are
+ * (arch/x86/mm/fault.c, sanitize_error_code(); TASK_SIZE_MAX is 2^47 less a page). */
 static uint32_t error_of(const struct oracle_result *result)
 {
-	if (result->vector == 14 && result->cr2 >> 63) {
+	if (result->vector == 14 && result->cr2 >= UINT64_C(0x7ffffffff000)) {
 		return result->error | 1;
 	}
 	return result->error;
@@ -154,29 +154,49 @@ static void compare_memory(struct comparison *comparison)
 	}
 }
 
-enum oracle_verdict oracle_compare(const struct oracle_code *code, const struct oracle_case *test,
-				   const struct oracle_result *host, const struct oracle_result *ours,
-				   enum oracle_step step, char *text, size_t text_bytes)
+static enum oracle_verdict compare_all(const struct oracle_pair *pair, char *text, size_t text_bytes)
 {
-	struct comparison comparison = {
-		.code = code, .test = test, .host = host, .ours = ours, .text = text, .bytes = text_bytes
-	};
+	struct comparison comparison = { .code = pair->code,
+					 .test = pair->test,
+					 .host = pair->host,
+					 .ours = pair->ours,
+					 .text = text,
+					 .bytes = text_bytes };
 
 	text[0] = 0;
-	if (ours->vector == 6 && host->vector != 6) {
-		return ORACLE_NOT_THERE;
-	}
 	/* A fault leaves nothing undefined: all is as before the instruction. */
-	if (host->vector == ORACLE_STEPPED) {
-		oracle_undefined(code, test, &comparison.undefined);
+	if (pair->host->vector == ORACLE_STEPPED) {
+		oracle_undefined(pair->code, pair->test, &comparison.undefined);
 	}
 	if (compare_events(&comparison)) {
 		compare_registers(&comparison);
-		compare_flags(&comparison, step);
+		compare_flags(&comparison, pair->step);
 		compare_memory(&comparison);
 	}
 	if (text[0]) {
 		return ORACLE_DIFFERS;
 	}
 	return comparison.undefined_differs ? ORACLE_AGREES_BUT_UNDEFINED : ORACLE_AGREES;
+}
+
+enum oracle_verdict oracle_compare(const struct oracle_pair *pair, uint32_t *ret_excuses, char *text, size_t text_bytes)
+{
+	struct oracle_result excused = *pair->ours;
+	struct oracle_pair excused_pair = *pair;
+	enum oracle_verdict verdict;
+	char unused[1024];
+
+	*ret_excuses = 0;
+	if (pair->ours->vector == 6 && pair->host->vector != 6) {
+		return ORACLE_NOT_THERE;
+	}
+	verdict = compare_all(pair, text, text_bytes);
+	for (unsigned int i = 0; i < ORACLE_EXCUSES && verdict == ORACLE_DIFFERS; i++) {
+		*ret_excuses |= (uint32_t)oracle_excuse(i, pair, &excused) << i;
+	}
+	if (*ret_excuses == 0) {
+		return verdict;
+	}
+	excused_pair.ours = &excused;
+	return compare_all(&excused_pair, unused, sizeof(unused)) == ORACLE_DIFFERS ? ORACLE_DIFFERS : ORACLE_EXCUSED;
 }

@@ -194,7 +194,8 @@ static void lengthen(struct oracle_random *random, struct oracle_code *code)
 {
 	size_t length = oracle_chance(random, 50) ? 16 : 15;
 
-	if (!oracle_chance(random, 2) || code->decoded.insn.raw.prefix_count == 0 || code->length >= length) {
+	if (!oracle_chance(random, 2) || code->decoded.insn.raw.prefix_count == 0 || code->length >= length ||
+	    code->decoded.insn.mnemonic == ZYDIS_MNEMONIC_UD0 || code->decoded.insn.mnemonic == ZYDIS_MNEMONIC_UD1) {
 		return;
 	}
 	if (code->bytes[0] >> 4 == 4) {

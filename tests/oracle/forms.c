@@ -226,6 +226,12 @@ static bool decode_encoding(struct walk *walk, struct oracle_encoding *encoding,
 	return encoding->illegal && oracle_decode(&walk->decoder, bytes, 15, decoded);
 }
 
+/* On AMD's processors LOCK before mov cr0 makes mov cr8 of it. */
+static bool is_move_of_control(const struct oracle_insn *decoded)
+{
+	return decoded->insn.opcode_map == ZYDIS_OPCODE_MAP_0F && (decoded->insn.opcode & 0xfd) == 0x20;
+}
+
 /* One ModRM byte (reg, and memory or the register rm) of one opcode. False: those that follow are of the same form. */
 static bool try_modrm(struct walk *walk, struct oracle_encoding encoding, uint8_t modrm)
 {
@@ -243,8 +249,8 @@ static bool try_modrm(struct walk *walk, struct oracle_encoding encoding, uint8_
 	if (!encoding.modrm) {
 		encoding.imm = (uint8_t)(encoding.imm + decoded.insn.raw.disp.size / 8); /* mov al, [moffs] */
 	}
-	if (!oracle_isa_wanted(&decoded, walk->bits, &reason)) {
-		walk->forms->excluded += reason != NULL;
+	if (!oracle_isa_wanted(&decoded, walk->bits, &reason) || (encoding.illegal && is_move_of_control(&decoded))) {
+		walk->forms->excluded++;
 		return encoding.modrm;
 	}
 	add(walk, &encoding, &decoded);

@@ -73,6 +73,13 @@ static bool is_16bit_branch(const struct oracle_insn *decoded, unsigned int bits
 	       (decoded->insn.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE);
 }
 
+/* 0F 0D with a register: AMD's processors say #UD, Intel's take it as a nop. */
+static bool is_prefetch_of_register(const struct oracle_insn *decoded)
+{
+	return decoded->insn.opcode_map == ZYDIS_OPCODE_MAP_0F && decoded->insn.opcode == 0x0d &&
+	       decoded->insn.raw.modrm.mod == 3;
+}
+
 static bool is_excluded(const struct oracle_insn *decoded, unsigned int bits, const char **reason)
 {
 	if (is_excluded_mnemonic(decoded->insn.mnemonic, reason)) {
@@ -82,7 +89,7 @@ static bool is_excluded(const struct oracle_insn *decoded, unsigned int bits, co
 		*reason = tables;
 		return true;
 	}
-	if (is_16bit_branch(decoded, bits)) {
+	if (is_16bit_branch(decoded, bits) || is_prefetch_of_register(decoded)) {
 		*reason = vendors;
 		return true;
 	}

@@ -28,7 +28,7 @@ struct slot {
 };
 
 struct tally {
-	uint64_t cases, faults, differences, not_there, undefined;
+	uint64_t cases, faults, differences, not_there, undefined, excused;
 };
 
 struct run {
@@ -43,6 +43,7 @@ struct run {
 	struct oracle_result twin[ORACLE_BATCH]; /* of the host's CPU against itself */
 	uint32_t count;
 	struct tally total;
+	uint64_t excuses[ORACLE_EXCUSES];
 	uint64_t form_count, forms_not_there, forms_skipped, cases_skipped;
 };
 
@@ -67,18 +68,53 @@ static void print_case(const struct run *run, const struct slot *slot, enum orac
 	       run->options.seed, slot->number);
 }
 
+static void print_state(const char *who, const struct oracle_state *state)
+{
+	printf("%s rip %" PRIx64 " rflags %" PRIx64, who, state->rip, state->rflags);
+	for (unsigned int i = 0; i < 16; i++) {
+		printf(" r%u %" PRIx64, i, state->gpr[i]);
+	}
+	puts("");
+}
+
+/* Of a case that is looked at alone: all of it. */
+static void print_patches(const struct oracle_case *test, const struct oracle_result *host)
+{
+	print_state("before", &test->in);
+	print_state("host", &host->out);
+	printf("host vector %u error 0x%x cr2 0x%" PRIx64 "\n", host->vector, host->error, host->cr2);
+	for (uint32_t i = 0; i < test->patch_count; i++) {
+		printf("at 0x%" PRIx64 ":", test->patches[i].at);
+		for (uint32_t j = 0; j < test->patches[i].length; j++) {
+			printf(" %02x", test->patches[i].bytes[j]);
+		}
+		puts("");
+	}
+}
+
 static void judge(struct run *run, uint32_t index, enum oracle_mode mode, const struct oracle_result *ours)
 {
 	const struct oracle_batch *batch = oracle_native_batch(run->native);
 	const struct oracle_result *host = &batch->results[index];
 	const struct slot *slot = &run->slots[index];
 	struct tally *tally = &run->form_tallies[slot->form];
+	const struct oracle_pair pair = { &slot->code, &batch->cases[index], host, ours, slot->step };
+	uint32_t excuses;
 	char text[1024];
 
+	if (run->options.only >= 0) {
+		print_patches(&batch->cases[index], host);
+	}
 	tally->cases++;
 	tally->faults += host->vector != ORACLE_STEPPED;
-	switch (oracle_compare(&slot->code, &batch->cases[index], host, ours, slot->step, text, sizeof(text))) {
+	switch (oracle_compare(&pair, &excuses, text, sizeof(text))) {
 	case ORACLE_AGREES:
+		break;
+	case ORACLE_EXCUSED:
+		tally->excused++;
+		for (unsigned int i = 0; i < ORACLE_EXCUSES; i++) {
+			run->excuses[i] += excuses >> i & 1;
+		}
 		break;
 	case ORACLE_AGREES_BUT_UNDEFINED:
 		tally->undefined++;
@@ -262,6 +298,7 @@ static void add_up(struct run *run)
 		run->total.faults += tally->faults;
 		run->total.differences += tally->differences;
 		run->total.undefined += tally->undefined;
+		run->total.excused += tally->excused;
 		run->total.not_there += tally->not_there;
 		if (tally->not_there) {
 			run->forms_not_there++;
@@ -337,6 +374,20 @@ static bool make_guests(struct run *run)
 	return any;
 }
 
+static void print_summary(const struct run *run)
+{
+	for (unsigned int i = 0; i < ORACLE_EXCUSES; i++) {
+		if (run->excuses[i]) {
+			printf("explained, %" PRIu64 " cases: %s\n", run->excuses[i], oracle_excuse_reason(i));
+		}
+	}
+	printf("%" PRIu64 " forms, %" PRIu64 " cases (%" PRIu64 " of them faults), %" PRIu64 " differences; %" PRIu64
+	       " forms not there; %" PRIu64 " forms and %" PRIu64 " cases skipped; %" PRIu64
+	       " cases differ in undefined flags alone, %" PRIu64 " as explained\n",
+	       run->form_count, run->total.cases, run->total.faults, run->total.differences, run->forms_not_there,
+	       run->forms_skipped, run->cases_skipped, run->total.undefined, run->total.excused);
+}
+
 static int run_all(struct run *run)
 {
 	run->before = malloc(ORACLE_WORLD);
@@ -355,11 +406,7 @@ static int run_all(struct run *run)
 	if (!run_bits(run, 64) || !run_bits(run, 32)) {
 		return EXIT_FAILURE;
 	}
-	printf("%" PRIu64 " forms, %" PRIu64 " cases (%" PRIu64 " of them faults), %" PRIu64 " differences; %" PRIu64
-	       " forms not there, %" PRIu64 " forms and %" PRIu64 " cases skipped; %" PRIu64
-	       " cases differ in what is undefined\n",
-	       run->form_count, run->total.cases, run->total.faults, run->total.differences, run->forms_not_there,
-	       run->forms_skipped, run->cases_skipped, run->total.undefined);
+	print_summary(run);
 	return run->total.differences || run->total.not_there ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

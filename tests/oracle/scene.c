@@ -101,6 +101,11 @@ static uint64_t bit_displacement(const struct scene *scene, const ZydisDecodedOp
 	       (memory->size / 8u);
 }
 
+static bool is_sib_without_base(const ZydisDecodedInstruction *insn)
+{
+	return insn->address_width != 16 && insn->raw.sib.offset && insn->raw.sib.base == 5 && insn->raw.modrm.mod == 0;
+}
+
 /* Make the address of an operand of the ModRM byte be `at`. */
 static void aim(struct scene *scene, const ZydisDecodedOperand *operand, uint64_t at)
 {
@@ -108,20 +113,25 @@ static void aim(struct scene *scene, const ZydisDecodedOperand *operand, uint64_
 	unsigned int width = scene->code->decoded.insn.address_width;
 	uint64_t scale = memory->scale ? memory->scale : 1;
 	uint64_t offset = fills_segment(scene, memory->segment) ? at - ORACLE_GS_BASE : at;
+	ZydisRegister base = memory->base;
 	uint64_t index;
 
 	offset -= bit_displacement(scene, operand);
-	if (memory->base == ZYDIS_REGISTER_NONE && memory->index != ZYDIS_REGISTER_NONE) {
+	/* Zydis 4.0 sees r13d where REX.B and base 101 come with mod 00: there is no base (SDM vol. 2A 2.2.1.2). */
+	if (is_sib_without_base(&scene->code->decoded.insn)) {
+		base = ZYDIS_REGISTER_NONE;
+	}
+	if (base == ZYDIS_REGISTER_NONE && memory->index != ZYDIS_REGISTER_NONE) {
 		index = (offset - 0x100) / scale;
 		set_gpr(scene, memory->index, index);
 		oracle_set_displacement(scene->code, offset - index * scale);
-	} else if (memory->base == ZYDIS_REGISTER_NONE) {
+	} else if (base == ZYDIS_REGISTER_NONE) {
 		oracle_set_displacement(scene->code, offset);
-	} else if (memory->base == ZYDIS_REGISTER_RIP || memory->base == ZYDIS_REGISTER_EIP) {
+	} else if (base == ZYDIS_REGISTER_RIP || base == ZYDIS_REGISTER_EIP) {
 		oracle_set_displacement(scene->code, offset - (scene->code->rip + scene->code->length));
 	} else {
 		index = memory->index == ZYDIS_REGISTER_NONE ? 0 : get_gpr(scene, memory->index) * scale;
-		set_gpr(scene, memory->base, (offset - index - (uint64_t)memory->disp.value) & mask_of(width));
+		set_gpr(scene, base, (offset - index - (uint64_t)memory->disp.value) & mask_of(width));
 	}
 }
 
@@ -255,8 +265,13 @@ static void choose_equal(struct scene *scene)
 }
 
 /* Where the instruction stands: mostly in the middle, sometimes at an end of its page, across it, or where none may. */
-static uint64_t choose_rip(struct oracle_random *random, size_t length)
+static uint64_t choose_rip(struct oracle_random *random, const struct oracle_code *code)
 {
+	size_t length = code->length;
+
+	if (code->decoded.insn.mnemonic == ZYDIS_MNEMONIC_UD0 || code->decoded.insn.mnemonic == ZYDIS_MNEMONIC_UD1) {
+		return ORACLE_CODE + 64; /* processors differ in how many bytes they fetch of these */
+	}
 	switch (oracle_below(random, 20)) {
 	case 0:
 		return ORACLE_CODE + ORACLE_PAGE - oracle_below(random, length + 1);
@@ -305,7 +320,7 @@ bool oracle_scene(struct oracle_random *random, const ZydisDecoder *decoder, con
 	}
 	memset(ret, 0, sizeof(*ret));
 	ret->bits = form->bits;
-	ret_code->rip = choose_rip(random, ret_code->length);
+	ret_code->rip = choose_rip(random, ret_code);
 	scene.aligned = oracle_chance(random, 50);
 	choose_registers(&scene);
 	choose_counts(&scene);

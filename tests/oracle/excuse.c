@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "excuse.h"
+
+#include <string.h>
+
+static bool is_repeated(const struct oracle_code *code)
+{
+	return code->decoded.insn.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
+}
+
+static bool both_stepped(const struct oracle_pair *pair)
+{
+	return pair->host->vector == ORACLE_STEPPED && pair->ours->vector == ORACLE_STEPPED;
+}
+
+static bool both_fault(const struct oracle_pair *pair)
+{
+	return pair->host->vector != ORACLE_STEPPED && pair->ours->vector != ORACLE_STEPPED &&
+	       pair->host->out.rip == pair->test->in.rip && pair->ours->out.rip == pair->test->in.rip;
+}
+
+/* The single-step trap between two iterations: Intel's processors push RF set (SDM vol. 3B 17.3.1.1), AMD's clear. */
+static bool repeat_flag(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	if (!both_stepped(pair) || !is_repeated(pair->code) || pair->host->out.rip != pair->test->in.rip) {
+		return false;
+	}
+	ours->out.rflags = (ours->out.rflags & ~(uint64_t)FLAG_RF) | (pair->host->out.rflags & FLAG_RF);
+	return true;
+}
+
+/* "DEST := TEMP" when not equal clears the upper half of a 32-bit register (SDM vol. 2A, "CMPXCHG"); AMD's do not. */
+static bool unequal_upper_half(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	const ZydisDecodedOperand *first = &pair->code->decoded.operands[0];
+	int number;
+
+	if (!both_stepped(pair) || pair->code->decoded.insn.mnemonic != ZYDIS_MNEMONIC_CMPXCHG || first->size != 32 ||
+	    first->type != ZYDIS_OPERAND_TYPE_REGISTER || (pair->host->out.rflags & FLAG_ZF)) {
+		return false;
+	}
+	number = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, first->reg.value) - ZYDIS_REGISTER_RAX;
+	ours->out.gpr[number] = (ours->out.gpr[number] & UINT32_MAX) |
+				(pair->host->out.gpr[number] & ~(uint64_t)UINT32_MAX);
+	return true;
+}
+
+/* The selector's 32-bit slot is written as 16 bits or as 32 (SDM vol. 2B, "PUSH"); ours writes 32. */
+static bool selector_slot(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	const ZydisDecodedOperand *first = &pair->code->decoded.operands[0];
+
+	if (pair->code->decoded.insn.mnemonic != ZYDIS_MNEMONIC_PUSH || first->type != ZYDIS_OPERAND_TYPE_REGISTER ||
+	    ZydisRegisterGetClass(first->reg.value) != ZYDIS_REGCLASS_SEGMENT || !both_stepped(pair)) {
+		return false;
+	}
+	ours->delta_count = pair->host->delta_count;
+	memcpy(ours->deltas, pair->host->deltas, sizeof(ours->deltas));
+	return true;
+}
+
+static unsigned int accesses(const struct oracle_pair *pair)
+{
+	const struct oracle_insn *decoded = &pair->code->decoded;
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < decoded->insn.operand_count; i++) {
+		count += decoded->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY;
+	}
+	return count;
+}
+
+static bool is_many(const struct oracle_pair *pair)
+{
+	switch (pair->code->decoded.insn.mnemonic) {
+	case ZYDIS_MNEMONIC_ENTER:
+	case ZYDIS_MNEMONIC_PUSHA:
+	case ZYDIS_MNEMONIC_PUSHAD:
+	case ZYDIS_MNEMONIC_POPA:
+	case ZYDIS_MNEMONIC_POPAD:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* An instruction that could fault in two ways: which one comes is not defined but for one access (SDM vol. 3A 6.9);
+ * the target of a call that is not canonical counts as one. */
+static bool order_of_faults(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	bool calls = pair->code->decoded.insn.meta.category == ZYDIS_CATEGORY_CALL;
+
+	if (!both_fault(pair) || (accesses(pair) < 2 && !is_many(pair) && !calls)) {
+		return false;
+	}
+	ours->vector = pair->host->vector;
+	ours->error = pair->host->error;
+	ours->cr2 = pair->host->cr2;
+	return true;
+}
+
+/* Those that access memory many times: the host has done some of it before the fault, ours nothing. Both can be
+ * restarted. */
+static bool done_in_part(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	if (!both_fault(pair) || !is_many(pair)) {
+		return false;
+	}
+	for (unsigned int i = 0; i < 16; i++) {
+		if (i != 4) {
+			ours->out.gpr[i] = pair->host->out.gpr[i];
+		}
+	}
+	ours->delta_count = pair->host->delta_count;
+	memcpy(ours->deltas, pair->host->deltas, sizeof(ours->deltas));
+	return true;
+}
+
+/* No iteration of ins or outs: AMD's processors look at the port permission all the same. */
+static bool no_port_access(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	unsigned int width = pair->code->decoded.insn.address_width;
+	uint64_t mask = width == 64 ? UINT64_MAX : (UINT64_C(1) << width) - 1;
+
+	if (pair->code->decoded.insn.meta.category != ZYDIS_CATEGORY_IOSTRINGOP || !is_repeated(pair->code) ||
+	    (pair->test->in.gpr[1] & mask) != 0 || pair->host->vector != 13 || pair->ours->vector != ORACLE_STEPPED) {
+		return false;
+	}
+	*ours = *pair->host;
+	return true;
+}
+
+/* The slot at the new stack pointer, which enter only looks whether it could be written. */
+static bool probe_alignment(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	if (pair->code->decoded.insn.mnemonic != ZYDIS_MNEMONIC_ENTER || pair->host->vector != 17 ||
+	    pair->ours->vector != ORACLE_STEPPED) {
+		return false;
+	}
+	*ours = *pair->host;
+	return true;
+}
+
+static bool is_canonical(uint64_t address)
+{
+	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
+/* An offset into GS that is not canonical while the address is: AMD's processors look at the offset too. */
+static bool offset_not_canonical(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	if (pair->test->bits != 64 || pair->host->vector != 13 || pair->ours->vector != 14 ||
+	    is_canonical(pair->ours->cr2 - ORACLE_GS_BASE)) {
+		return false;
+	}
+	*ours = *pair->host;
+	return true;
+}
+
+static const struct {
+	const char *reason;
+	bool (*applies)(const struct oracle_pair *pair, struct oracle_result *ours);
+} excuses[ORACLE_EXCUSES] = {
+	{ "RF that a single-step trap between two iterations pushes: set on Intel's processors, clear on AMD's",
+	  repeat_flag },
+	{ "cmpxchg r32 that finds no equal: Intel's processors clear the destination's upper half, AMD's do not",
+	  unequal_upper_half },
+	{ "push of a segment register: 16 or 32 bits of its 32-bit slot are written", selector_slot },
+	{ "two faults in one instruction: their order is not defined", order_of_faults },
+	{ "enter, pusha, popa: what was done before a fault stays done on the host", done_in_part },
+	{ "rep ins, outs with a count of 0: AMD's processors check the port all the same", no_port_access },
+	{ "enter: AMD's processors check the alignment of the slot that they only try", probe_alignment },
+	{ "an offset into GS that is not canonical, with an address that is: #GP on AMD's processors",
+	  offset_not_canonical },
+};
+
+const char *oracle_excuse_reason(unsigned int index)
+{
+	return excuses[index].reason;
+}
+
+bool oracle_excuse(unsigned int index, const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	return excuses[index].applies(pair, ours);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Differences that are explained: where the manuals leave something open that is more than a flag, or the two vendors'
+ * processors differ. Each has its reason, its narrow condition, and is counted.
+ */
+#ifndef ORACLE_EXCUSE_H
+#define ORACLE_EXCUSE_H
+
+#include "guest.h"
+#include "scene.h"
+
+struct oracle_pair {
+	const struct oracle_code *code;
+	const struct oracle_case *test;
+	const struct oracle_result *host;
+	const struct oracle_result *ours;
+	enum oracle_step step;
+};
+
+/** Number of excuses, and the sentence of one. */
+#define ORACLE_EXCUSES 8
+const char *oracle_excuse_reason(unsigned int index);
+
+/** Whether an excuse is for this pair; then what it covers of ours is made equal to the host's in *ours. */
+bool oracle_excuse(unsigned int index, const struct oracle_pair *pair, struct oracle_result *ours);
+
+#endif
