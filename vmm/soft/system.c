@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * System instructions that move no data: hlt, cli, sti, caches, invlpg. What this CPU does not offer (monitor, mwait,
+ * System instructions that move no data: hlt, cli, sti, clac, stac, caches, invlpg. What this CPU does not offer (monitor, mwait,
  * VMX, SVM, rsm, invpcid) has no handler and is #UD so.
  */
 #include "vmm/soft/operand.h"
@@ -49,6 +49,17 @@ static enum hs_soft_flow execute_sti(struct hs_soft_cpu *cpu, const struct hs_so
 	return HS_SOFT_NEXT;
 }
 
+/* clac and stac: op->aux is the AC to be. */
+static enum hs_soft_flow execute_ac(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	if (cpu->cpl != 0) {
+		return hs_soft_raise(cpu, HS_VECTOR_UD, 0);
+	}
+	cpu->rflags = (cpu->rflags & ~(uint64_t)HS_FLAG_AC) | op->aux;
+	hs_soft_refresh(cpu);
+	return HS_SOFT_NEXT;
+}
+
 /* invd, wbinvd (to Zydis 4.0 also wbnoinvd): there are no caches. */
 static enum hs_soft_flow execute_cache(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
@@ -84,6 +95,14 @@ bool hs_soft_select_system(const struct hs_soft_decoded *decoded, struct hs_soft
 		return true;
 	case ZYDIS_MNEMONIC_STI:
 		op->execute = execute_sti;
+		return true;
+	case ZYDIS_MNEMONIC_CLAC:
+		op->execute = execute_ac;
+		op->aux = 0;
+		return true;
+	case ZYDIS_MNEMONIC_STAC:
+		op->execute = execute_ac;
+		op->aux = HS_FLAG_AC;
 		return true;
 	case ZYDIS_MNEMONIC_INVD:
 	case ZYDIS_MNEMONIC_WBINVD:
