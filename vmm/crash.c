@@ -14,6 +14,7 @@
 
 #define CR0_EM (1u << 2)
 #define CR4_OSFXSR (1u << 9)
+#define CR4_OSXSAVE (1u << 18)
 #define EFER_LMA 0x400u
 #define ERROR_CODE_IDT 2u
 
@@ -157,19 +158,25 @@ static void describe_protection(const struct hs_crash_scene *scene, const char *
 
 /*
  * The instruction set that the backend does not offer; NULL when the #UD is the guest's own doing: it executes no such
- * instruction, or has not switched them on (SDM vol. 3A 2.5; the first two conditions of vol. 2A 2.4).
+ * instruction, or has not switched them on (SDM vol. 3A 2.5; vol. 2A 2.4).
  */
 static const char *missing_vectors(const struct hs_crash_scene *scene)
 {
 	const char *set = NULL;
+	uint64_t needed = CR4_OSFXSR;
 
 	if (scene->lacks_vectors && !(scene->cpu->cr0 & CR0_EM)) {
 		set = hs_insn_vector_set(scene->phys, scene->cpu, hs_gva_of(scene->cpu->rip));
 	}
-	if (set && strcmp(set, "x87") != 0 && strcmp(set, "MMX") != 0 && !(scene->cpu->cr4 & CR4_OSFXSR)) {
+	if (!set) {
 		return NULL;
 	}
-	return set;
+	if (strcmp(set, "x87") == 0 || strcmp(set, "MMX") == 0) {
+		needed = 0;
+	} else if (strncmp(set, "AVX", 3) == 0) {
+		needed = CR4_OSXSAVE;
+	}
+	return (scene->cpu->cr4 & needed) == needed ? set : NULL;
 }
 
 static void describe_undefined(const struct hs_crash_scene *scene, const char *name, struct hs_crash *crash)
@@ -180,7 +187,7 @@ static void describe_undefined(const struct hs_crash_scene *scene, const char *n
 	if (set) {
 		snprintf(crash->text, sizeof(crash->text),
 			 "%s: this instruction needs %s, which the software CPU does not offer yet "
-			 "(--backend kvm runs it where hindsight doctor finds a KVM that does)",
+			 "(--backend kvm runs it on hosts with VMX or SVM)",
 			 name, set);
 	}
 }
@@ -241,22 +248,6 @@ static bool find_gva(const struct hs_crash_scene *scene, uint64_t gpa, uint64_t 
 	return false;
 }
 
-static void describe_memory(const struct hs_crash_scene *scene, const struct hs_exit *exit, struct hs_crash *crash)
-{
-	const char *access = exit->is_write ? "write to" : "read of";
-	const char *why = exit->kind == HS_EXIT_READ_ONLY ? "read-only memory" : "no memory is there";
-
-	crash->gpa = exit->gpa;
-	crash->fault_address = exit->gpa;
-	if (find_gva(scene, exit->gpa, &crash->fault_address)) {
-		snprintf(crash->text, sizeof(crash->text), "bus error: %s 0x%llx, which is guest-physical 0x%llx: %s",
-			 access, (unsigned long long)crash->fault_address, (unsigned long long)exit->gpa, why);
-	} else {
-		snprintf(crash->text, sizeof(crash->text), "bus error: %s guest-physical 0x%llx: %s", access,
-			 (unsigned long long)exit->gpa, why);
-	}
-}
-
 /* Whether a mapped address leads to physical memory that is not there. */
 static bool leads_nowhere(const struct hs_crash_scene *scene, uint64_t address, uint64_t *ret_gpa)
 {
@@ -273,21 +264,48 @@ static bool leads_nowhere(const struct hs_crash_scene *scene, uint64_t address, 
 	return !scene->phys->ops->pointer(scene->phys->ctx, hs_gpa_of(*ret_gpa), &length);
 }
 
+/* The instruction itself is where no memory is. */
+static void describe_fetch(const struct hs_crash_scene *scene, uint64_t gpa, struct hs_crash *crash)
+{
+	crash->gpa = gpa;
+	crash->fault_address = scene->cpu->rip;
+	snprintf(crash->text, sizeof(crash->text),
+		 "bus error: fetch from 0x%llx, which is guest-physical 0x%llx: no memory is there",
+		 (unsigned long long)scene->cpu->rip, (unsigned long long)gpa);
+}
+
+static void describe_memory(const struct hs_crash_scene *scene, const struct hs_exit *exit, struct hs_crash *crash)
+{
+	const char *access = exit->is_write ? "write to" : "read of";
+	const char *why = exit->kind == HS_EXIT_READ_ONLY ? "read-only memory" : "no memory is there";
+	uint64_t gpa;
+
+	if (!exit->is_write && leads_nowhere(scene, scene->cpu->rip, &gpa) && gpa == exit->gpa) {
+		describe_fetch(scene, gpa, crash);
+		return;
+	}
+	crash->gpa = exit->gpa;
+	crash->fault_address = exit->gpa;
+	if (find_gva(scene, exit->gpa, &crash->fault_address)) {
+		snprintf(crash->text, sizeof(crash->text), "bus error: %s 0x%llx, which is guest-physical 0x%llx: %s",
+			 access, (unsigned long long)crash->fault_address, (unsigned long long)exit->gpa, why);
+	} else {
+		snprintf(crash->text, sizeof(crash->text), "bus error: %s guest-physical 0x%llx: %s", access,
+			 (unsigned long long)exit->gpa, why);
+	}
+}
+
 /*
  * KVM's emulator is also where an instruction ends up that cannot be fetched, or an exception that cannot be pushed.
  */
 static void describe_emulation(const struct hs_crash_scene *scene, struct hs_crash *crash)
 {
-	uint64_t rip = scene->cpu->rip;
 	uint64_t stack = scene->cpu->gpr[HS_RSP] - 1;
 	uint64_t gpa;
 
-	if (leads_nowhere(scene, rip, &gpa)) {
+	if (leads_nowhere(scene, scene->cpu->rip, &gpa)) {
 		start(scene, HS_CRASH_UNMAPPED, SIGBUS, BUS_ADRERR, crash);
-		crash->gpa = gpa;
-		snprintf(crash->text, sizeof(crash->text),
-			 "bus error: fetch from 0x%llx, which is guest-physical 0x%llx: no memory is there",
-			 (unsigned long long)rip, (unsigned long long)gpa);
+		describe_fetch(scene, gpa, crash);
 		return;
 	}
 	start(scene, HS_CRASH_BACKEND, SIGILL, ILL_ILLOPC, crash);
