@@ -3,6 +3,7 @@
 #include "vmm/vm_private.h"
 
 #include "base/error.h"
+#include "vmm/choice.h"
 
 #include <hindsight/paging.h>
 
@@ -10,14 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What runs guests of arch on this host: the one that was asked for or, by default, KVM. */
+/* What runs guests of arch on this host: what was asked for or, by default, what suits them best here. */
 static enum hs_status choose_backend(const struct hs_vm_config *config, enum hs_arch arch,
 				     const struct hs_backend_ops **ret, struct hs_error *err)
 {
-	bool is_soft = config->backend == HS_BACKEND_SOFT;
-	const struct hs_backend_ops *ops = is_soft ? &hs_soft_backend_ops : &hs_kvm_backend_ops;
-	enum hs_status st = ops->check(arch, err);
+	struct hs_choice choice = { .backend = config->backend };
+	const struct hs_backend_ops *ops;
+	enum hs_status st;
 
+	if (config->backend == HS_BACKEND_AUTO) {
+		hs_choice_here(arch, config->debugger, &choice);
+	}
+	ops = choice.backend == HS_BACKEND_SOFT ? &hs_soft_backend_ops : &hs_kvm_backend_ops;
+	st = ops->check(arch, err);
 	if (!st) {
 		*ret = ops;
 	}
