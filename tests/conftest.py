@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Fixtures of the suites that drive the built command from the outside.
 
-`runner` runs a test once for each architecture and each place: amd64-kvm, i686-kvm (this machine), amd64-rig, i686-rig.
-What a machine cannot do is a skip that says why; tests/allowed-skips says which of them are right where.
+`runner` runs a test once for each architecture and each CPU: the software CPU (amd64-soft, i686-soft), this machine's
+KVM (amd64-kvm, i686-kvm) and that of the rig (amd64-rig, i686-rig). The first two are there on every machine. What a
+machine cannot do is a skip that says why; tests/allowed-skips says which of them are right where.
 """
 
 import os
@@ -86,11 +87,11 @@ def local_facts(local):
 
 @pytest.fixture(scope="session", params=RUNNERS)
 def runner(request, build):
-    """`hindsight` for guests of one architecture in one place."""
-    arch, place_name = request.param.split("-")
-    if place_name == "rig":
+    """`hindsight` for guests of one architecture on one CPU."""
+    arch, cpu = request.param.split("-")
+    if cpu == "rig":
         return Runner(request.getfixturevalue("rig"), build, arch, "kvm")
-    reason = facts.missing_for(request.getfixturevalue("local_facts"), arch)
+    reason = facts.missing_for(request.getfixturevalue("local_facts"), arch) if cpu == "kvm" else None
     if reason:
         pytest.skip(f"{request.param}: {reason}")
-    return Runner(request.getfixturevalue("local"), build, arch, "kvm")
+    return Runner(request.getfixturevalue("local"), build, arch, cpu)

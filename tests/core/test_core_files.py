@@ -16,8 +16,8 @@ from lib.process import run
 
 SECONDS = 60
 STATUS = 128 + signal.SIGFPE
-HERE = pytest.mark.parametrize("runner", ["amd64-kvm"], indirect=True)
-AMD64 = pytest.mark.parametrize("runner", ["amd64-kvm", "amd64-rig"], indirect=True)
+HERE = pytest.mark.parametrize("runner", ["amd64-soft"], indirect=True)
+AMD64 = pytest.mark.parametrize("runner", ["amd64-soft", "amd64-rig"], indirect=True)
 RIGS = pytest.mark.parametrize("runner", ["amd64-rig", "i686-rig"], indirect=True)
 
 

@@ -70,7 +70,7 @@ def crashes():
 @pytest.fixture
 def crashed(request, runner, crashes, tmp_path_factory):
     crash = CRASHES[request.param]
-    key = runner.place.name, runner.arch, crash.name
+    key = runner.place.name, runner.backend, runner.arch, crash.name
     if key not in crashes:
         cwd = tmp_path_factory.mktemp("crash")
         result = runner.run(crash.guest, *crash.words, options=crash.options, cwd=cwd)

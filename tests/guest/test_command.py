@@ -12,7 +12,7 @@ import pytest
 from lib.debuggers import gdb_batch
 from lib.process import LocalProcess
 
-HERE = pytest.mark.parametrize("runner", ["amd64-kvm"], indirect=True)
+HERE = pytest.mark.parametrize("runner", ["amd64-soft"], indirect=True)
 SECONDS = 60
 
 

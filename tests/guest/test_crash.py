@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lib import elf, facts, report
+from lib import elf, report
 from lib.debuggers import gdb_batch
 from lib.runner import RUNNERS
 
@@ -139,7 +139,7 @@ def test_triple_fault_has_the_state_where_the_cpu_keeps_it(runner):
     said = report.parse(result.stderr)
     assert result.rc == 128 + signal.SIGSEGV
     assert len(result.files) == 1
-    if facts.of(runner.place)["state-at-shutdown"] == "kept":
+    if runner.facts["state-at-shutdown"] == "kept":
         assert (said.text, said.instruction) == ("triple fault", "ud2")
         assert_within(said.address, "trap_without_idt", runner.guest("triple_fault"))
     else:

@@ -7,6 +7,8 @@ import json
 import pytest
 
 from lib import facts
+from lib.debuggers import gdb_batch
+from lib.runner import Runner
 
 INT3 = {"debug": "debug exit", "internal-error": "emulation failure", "shutdown": "goes to the guest"}
 
@@ -60,6 +62,29 @@ def test_doctor_says_of_kvm_what_an_independent_probe_finds(place, said):
 def test_doctor_names_a_way_to_do_what_the_debugger_needs(said):
     ways = ("software_breakpoints", "hardware_breakpoints", "watchpoints", "stepping")
     assert all(said["debugger"][way] for way in ways)
+
+
+def test_doctor_auto_takes_the_software_cpu_where_kvm_cannot_or_is_slower(said, place):
+    """By what the independent probe found; speeds are the command's own, taken at different times."""
+    found = facts.of(place)
+    if found["paging-32"] != "yes":
+        assert said["auto"]["i686"]["backend"] == "soft"
+        assert "32-bit paging" in said["auto"]["i686"]["reason"]
+    if found["instructions"] == "emulated":
+        assert said["auto"]["amd64"]["backend"] == "soft"
+        assert "ns an instruction" in said["auto"]["amd64"]["reason"]
+    if found["data-slot"] != "fires":
+        assert {auto["backend_with_debugger"] for auto in said["auto"].values()} == {"soft"}
+
+
+@pytest.mark.parametrize("flag", ["--gdb", "--gdb-on-crash"])
+@pytest.mark.parametrize("arch", ["amd64", "i686"])
+def test_run_takes_what_doctor_says(said, place, build, arch, flag):
+    runner = Runner(place, build, arch, "auto")
+    with runner.serve("page_write", options=["--core", "none"], flag=flag) as served:
+        info = gdb_batch([f"target remote {served.address}", "monitor info", "kill"], runner.guest("page_write")).text
+    expected = said["auto"][arch]["backend_with_debugger" if flag == "--gdb" else "backend"]
+    assert f"backend   {expected}\n" in info
 
 
 def test_doctor_without_kvm_says_so_and_what_to_do(rig, build):

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the KVM of a place does, as tests/rig/kvm_facts.c finds it, and which guests it can therefore run."""
+"""What the KVM of a place does, as tests/rig/kvm_facts.c finds it, which guests it can therefore run, and what the
+software CPU does."""
 
 import functools
 
 from lib import initramfs
 
 NEEDED = {"amd64": "paging-64", "i686": "paging-32"}
+# What the software CPU has to answer to the questions of kvm_facts.c that tests ask.
+SOFT = {"state-at-shutdown": "kept", "instructions": "executed", "execute-slot": "fires", "data-slot": "fires",
+        "breakpoints": "compared"}
 
 
 def program():

@@ -10,13 +10,13 @@ import os
 import pathlib
 from dataclasses import dataclass
 
-from lib import process
+from lib import facts, process
 from lib.process import Failed
 from lib.rig import ADDRESS_INSIDE
 
 RUN_SECONDS = 60
-RUNNERS = ("amd64-kvm", "i686-kvm", "amd64-rig", "i686-rig")
-"""What `runner` can be: the architecture of the guest, and this machine's KVM or the rig."""
+RUNNERS = ("amd64-soft", "i686-soft", "amd64-kvm", "i686-kvm", "amd64-rig", "i686-rig")
+"""What `runner` can be: the architecture of the guest, and the software CPU, this machine's KVM or that of the rig."""
 
 
 class LocalPlace:
@@ -119,6 +119,11 @@ class Runner:
         self.place, self.arch, self.backend = place, arch, backend
         self.build = pathlib.Path(build)
         self.hindsight = self.build / "hindsight"
+
+    @property
+    def facts(self):
+        """What the CPU under the guests does: fact -> answer, as lib/facts.py has them."""
+        return facts.SOFT if self.backend == "soft" else facts.of(self.place)
 
     def guest(self, name):
         """The path of a guest program."""
