@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * System instructions that move no data: hlt, cli, sti, clac, stac, caches, invlpg. What this CPU does not offer (monitor, mwait,
- * VMX, SVM, rsm, invpcid) has no handler and is #UD so.
+ * System instructions that move no data: hlt, cli, sti, clac, stac, caches, invlpg. What this CPU does not offer
+ * (monitor, mwait, VMX, SVM, rsm, invpcid) has no handler and is #UD so.
  */
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
