@@ -58,6 +58,8 @@ static void init_decoder(enum hs_soft_mode mode, ZydisDecoder *ret)
 	};
 
 	(void)ZydisDecoderInit(ret, modes[mode].machine, modes[mode].stack);
+	/* What CPUs without bounds registers take for nops. */
+	(void)ZydisDecoderEnableMode(ret, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
 }
 
 static void set_gpr(ZydisRegister reg, struct hs_soft_operand *ret)
@@ -251,15 +253,15 @@ bool hs_soft_decode(enum hs_soft_mode mode, const uint8_t *bytes, size_t length,
 	struct hs_soft_op op = { .base = HS_SOFT_ZERO, .index = HS_SOFT_ZERO, .length = 1 };
 	ZydisDecoder decoder;
 	ZyanStatus status;
+	bool too_long;
 
 	init_decoder(mode, &decoder);
 	status = ZydisDecoderDecodeFull(&decoder, bytes, length, &decoded.insn, decoded.operands);
-	if (status == ZYDIS_STATUS_NO_MORE_DATA && length < HS_SOFT_INSN_MAX) {
-		return false;
+	too_long = status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG || status == ZYDIS_STATUS_NO_MORE_DATA;
+	if (too_long && length < HS_SOFT_INSN_MAX) {
+		return false; /* too long as well: a CPU sees that when it has fetched all 15 */
 	}
 	if (!ZYAN_SUCCESS(status)) {
-		bool too_long = status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG || status == ZYDIS_STATUS_NO_MORE_DATA;
-
 		op.execute = too_long ? execute_too_long : execute_undefined;
 		op.prefixes = HS_SOFT_ENDS;
 		*ret = op;
