@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#define VECTOR_DF 8
 #define VECTOR_PF 14
 #define FRAME_BYTES 64u
 
@@ -92,7 +93,7 @@ static void check_unchanged(struct machine *machine, const char *what, const str
 	const char *difference;
 	char text[300];
 
-	if (stop->vector == VECTOR_PF) {
+	if (stop->vector == VECTOR_PF || stop->vector == VECTOR_DF) {
 		should.cr2 = stop->cpu.cr2;
 	}
 	difference = state_difference(&stop->cpu, &should, &rules, text, sizeof(text));

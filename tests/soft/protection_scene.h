@@ -50,6 +50,7 @@ uint8_t *scene_access(struct machine *machine, uint16_t selector);
 
 /**
  * Start the machine and expect a fault at the first instruction that leaves state and memory as they are, or none.
+ * CR2 behind a page fault or a double fault is for the caller to look at.
  * Ends the test with a message that names `what` otherwise.
  */
 void scene_expect(struct machine *machine, const char *what, const struct expected *expected, struct machine_stop *ret);

@@ -268,12 +268,14 @@ static enum hs_soft_flow execute_arpl(struct hs_soft_cpu *cpu, const struct hs_s
 	uint64_t other;
 	bool lower;
 
-	if (!hs_soft_get_rw(cpu, op, 0, &selector) || !hs_soft_get(cpu, op, 1, &other)) {
+	if (!hs_soft_get(cpu, op, 0, &selector) || !hs_soft_get(cpu, op, 1, &other)) {
 		return HS_SOFT_FAULT;
 	}
+	/* Memory is written only when something changes: CPUs fault as for a read otherwise. */
 	lower = (selector & HS_SELECTOR_RPL) < (other & HS_SELECTOR_RPL);
-	if (lower) {
-		(void)hs_soft_put(cpu, op, 0, (selector & ~(uint64_t)HS_SELECTOR_RPL) | (other & HS_SELECTOR_RPL));
+	selector = (selector & ~(uint64_t)HS_SELECTOR_RPL) | (other & HS_SELECTOR_RPL);
+	if (lower && !hs_soft_put(cpu, op, 0, selector)) {
+		return HS_SOFT_FAULT;
 	}
 	return answer(cpu, lower);
 }
