@@ -9,13 +9,18 @@
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
 
-/* hs_soft_can_go(), where the answer is mostly at hand. The operand size is 8 in 64-bit mode and only there. */
-static inline bool can_go(struct hs_soft_cpu *cpu, uint64_t target, unsigned int bytes)
+/* Whether a target is all right at first sight. The operand size is 8 in 64-bit mode and only there. */
+static inline bool is_near(const struct hs_soft_cpu *cpu, uint64_t target, unsigned int bytes)
 {
 	/* rip is canonical, and so is what has the same bits 63:47. */
-	bool can = bytes == 8 ? (target ^ cpu->r[HS_SOFT_RIP]) >> 47 == 0 : target <= cpu->seg[HS_CS].limit;
+	bool near = bytes == 8 ? (target ^ cpu->r[HS_SOFT_RIP]) >> 47 == 0 : target <= cpu->seg[HS_CS].limit;
 
-	return HS_SOFT_LIKELY(can) || hs_soft_can_go(cpu, target);
+	return HS_SOFT_LIKELY(near);
+}
+
+static inline bool can_go(struct hs_soft_cpu *cpu, uint64_t target, unsigned int bytes)
+{
+	return is_near(cpu, target, bytes) || hs_soft_can_go(cpu, target);
 }
 
 static inline enum hs_soft_flow go(struct hs_soft_cpu *cpu, uint64_t target, unsigned int bytes)
@@ -61,10 +66,20 @@ static enum hs_soft_flow execute_jmp(struct hs_soft_cpu *cpu, const struct hs_so
 
 /* ---- call ---- */
 
+/* In 64-bit mode the stack comes before the target, else behind it (SDM vol. 2A, CALL). */
+static bool can_call(struct hs_soft_cpu *cpu, uint64_t target, unsigned int bytes)
+{
+	if (bytes == 8 && !hs_soft_check_store(cpu, HS_SS, hs_soft_below_sp(cpu, bytes), bytes)) {
+		return false;
+	}
+	return hs_soft_can_go(cpu, target);
+}
+
 static inline enum hs_soft_flow call(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
 				     uint64_t target)
 {
-	if (!can_go(cpu, target, bytes) || !hs_soft_push(cpu, bytes, hs_soft_next_rip(cpu, op))) {
+	if (!(is_near(cpu, target, bytes) || can_call(cpu, target, bytes)) ||
+	    !hs_soft_push(cpu, bytes, hs_soft_next_rip(cpu, op))) {
 		return HS_SOFT_FAULT;
 	}
 	cpu->r[HS_SOFT_RIP] = target;
@@ -270,7 +285,7 @@ static bool select_exception(const struct hs_soft_decoded *decoded, struct hs_so
 	}
 }
 
-/* By opcode: 0xe0 to 0xe3 (Zydis 4.0 lets prefixes turn loope into loopne), 0x70 to 0x7f, 0x0f 0x80 to 0x8f. */
+/* By opcode: 0xe0 to 0xe3, 0x70 to 0x7f, 0x0f 0x80 to 0x8f. */
 static bool select_conditional(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
 {
 	static enum hs_soft_flow (*const counting[4])(struct hs_soft_cpu *,

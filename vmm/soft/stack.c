@@ -182,25 +182,27 @@ static uint64_t display_entry(const struct hs_soft_cpu *cpu, const struct frame 
 	return (cpu->r[HS_RBP] - (uint64_t)i * frame->bytes) & cpu->stack_mask;
 }
 
-/* Besides the pushes, the new top of the stack must be writable (SDM vol. 2A, ENTER). */
+static bool can_push(struct hs_soft_cpu *cpu, const struct frame *frame, unsigned int i)
+{
+	return hs_soft_check_store(cpu, HS_SS, hs_soft_below_sp(cpu, (uint64_t)i * frame->bytes), frame->bytes);
+}
+
+/* The accesses in their order; last, the new top of the stack must be writable (SDM vol. 2A, ENTER). */
 static bool can_enter(struct hs_soft_cpu *cpu, const struct frame *frame)
 {
 	uint64_t unused;
 
-	for (unsigned int i = 1; i <= frame->level + 1; i++) {
-		if (!hs_soft_check_store(cpu, HS_SS, hs_soft_below_sp(cpu, i * frame->bytes), frame->bytes)) {
-			return false;
-		}
-	}
-	if (!hs_soft_check_store(cpu, HS_SS, frame->sp & cpu->stack_mask, 1)) {
+	if (!can_push(cpu, frame, 1)) {
 		return false;
 	}
 	for (unsigned int i = 1; i < frame->level; i++) {
-		if (!hs_soft_load(cpu, HS_SS, display_entry(cpu, frame, i), frame->bytes, &unused)) {
+		if (!hs_soft_load(cpu, HS_SS, display_entry(cpu, frame, i), frame->bytes, &unused) ||
+		    !can_push(cpu, frame, i + 1)) {
 			return false;
 		}
 	}
-	return true;
+	return (frame->level == 0 || can_push(cpu, frame, frame->level + 1)) &&
+	       hs_soft_check_store(cpu, HS_SS, frame->sp & cpu->stack_mask, frame->bytes);
 }
 
 /* The old display may lie where the new one is built, so each entry is read right before it is copied. */
