@@ -12,6 +12,7 @@
 
 #define VECTOR_UD 6
 #define VECTOR_GP 13
+#define VECTOR_PF 14
 #define RUNS (-1) /* no fault: the hlt */
 #define CR0 UINT64_C(0x80010033)
 #define CR4_PAE 0x620u
@@ -325,6 +326,29 @@ static void test_invlpg_and_cr3_drop_translations(void **state)
 	}
 }
 
+/* All of a large page goes with any address in it. */
+static void test_invlpg_drops_the_whole_large_page(void **state)
+{
+	const uint64_t gva = 0x200000;
+	struct machine machine;
+	struct machine_stop stop;
+
+	(void)state;
+	machine_init(&machine, &ring0_64);
+	machine_map(&machine, MACHINE_TABLES, MACHINE_TABLES, MACHINE_BYTES - MACHINE_TABLES, HS_PROT_WRITE, false);
+	machine_map(&machine, gva, 0, HS_PAGE_SIZE, HS_PROT_WRITE, false);
+	machine_set_entry(&machine, gva, 2, 0x83); /* gpa 0, PS, W, P */
+	machine.cpu.gpr[HS_RBX] = gva + MACHINE_DATA;
+	machine.cpu.gpr[HS_RSI] = machine_entry_at(&machine, gva, 2);
+	machine_set_code(&machine, CODE64("mov eax, [rbx]\n mov ecx, [rbx + 0x5000]\n mov qword ptr [rsi], 0\n"
+					  "invlpg [rbx]\n mov ecx, [rbx + 0x5000]"));
+	machine_start(&machine, &stop);
+	assert_int_equal(stop.kind, MACHINE_FAULT);
+	assert_int_equal(stop.vector, VECTOR_PF);
+	assert_int_equal(stop.cpu.cr2, gva + MACHINE_DATA + 0x5000);
+	machine_deinit(&machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +362,7 @@ int main(void)
 		cmocka_unit_test(test_long_mode_goes_on_in_64_bit_code),
 		cmocka_unit_test(test_paging_without_pae_in_long_mode_is_refused),
 		cmocka_unit_test(test_invlpg_and_cr3_drop_translations),
+		cmocka_unit_test(test_invlpg_drops_the_whole_large_page),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

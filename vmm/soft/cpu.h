@@ -236,6 +236,7 @@ struct hs_soft_cpu {
 	struct hs_soft_straddler straddlers[HS_SOFT_STRADDLERS];
 
 	struct hs_soft_jump jumps[HS_SOFT_JUMPS];
+	bool knows_large_pages; /* some of what the TLB has is a part of one */
 	struct hs_soft_tlb_entry tlb[HS_SOFT_SPACES][HS_SOFT_TLB_ENTRIES];
 	struct hs_soft_fetch_entry fetch[HS_SOFT_SPACES][HS_SOFT_FETCH_ENTRIES];
 	uint8_t xsave[HS_XSAVE_SIZE] __attribute__((aligned(64)));

@@ -141,6 +141,7 @@ static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint6
 		return hs_soft_raise_pf(cpu, gva, error_code(cpu, space, prot) | HS_PF_P);
 	}
 	mark(cpu, &walk, gva, prot & HS_PROT_WRITE);
+	cpu->knows_large_pages |= range.page_bytes > HS_PAGE_SIZE;
 	*ret = (struct translation){ range.gpa.v + (gva - range.start.v),
 				     (prot & HS_PROT_WRITE) || (range.leaf & HS_LEAF_DIRTY) };
 	return true;
@@ -226,6 +227,7 @@ void hs_soft_flush(struct hs_soft_cpu *cpu)
 			cpu->fetch[space][i].page = HS_SOFT_NO_PAGE;
 		}
 	}
+	cpu->knows_large_pages = false;
 	hs_soft_forget_jumps(cpu);
 	hs_soft_attend(cpu, HS_SOFT_LOOK_UP);
 }
@@ -234,6 +236,10 @@ void hs_soft_flush_page(struct hs_soft_cpu *cpu, uint64_t gva)
 {
 	uint64_t page = gva & ~PAGE_OFFSET;
 
+	if (cpu->knows_large_pages) {
+		hs_soft_flush(cpu); /* all of a large page goes with any address in it (SDM vol. 3A 4.10.4.1) */
+		return;
+	}
 	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
 		struct hs_soft_tlb_entry *entry = &cpu->tlb[space][page / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
 		struct hs_soft_fetch_entry *fetch = &cpu->fetch[space][page / HS_PAGE_SIZE % HS_SOFT_FETCH_ENTRIES];

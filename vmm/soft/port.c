@@ -4,6 +4,7 @@
  * (in its value, a string instruction its registers) is at its own address until the next run finishes it.
  */
 #include "vmm/soft/operand.h"
+#include "vmm/soft/segment.h"
 #include "vmm/soft/select.h"
 
 /* Where a TSS says at which offset its I/O permission bit map begins (SDM vol. 3A figures 7-2 and 7-11). */
@@ -22,7 +23,8 @@ static bool map_allows(struct hs_soft_cpu *cpu, uint16_t port, unsigned int byte
 		hs_soft_raise(cpu, HS_VECTOR_GP, 0);
 		return false;
 	}
-	if (!hs_soft_linear_load(cpu, HS_SOFT_SUPERVISOR, tr->base + TSS_MAP_BASE, sizeof(base), &base)) {
+	if (!hs_soft_linear_load(cpu, HS_SOFT_SUPERVISOR, hs_soft_system_gva(cpu, tr->base, TSS_MAP_BASE), sizeof(base),
+				 &base)) {
 		return false;
 	}
 	/* The CPU always reads two bytes, so that a map ends in one that is all ones. */
@@ -30,7 +32,8 @@ static bool map_allows(struct hs_soft_cpu *cpu, uint16_t port, unsigned int byte
 		hs_soft_raise(cpu, HS_VECTOR_GP, 0);
 		return false;
 	}
-	if (!hs_soft_linear_load(cpu, HS_SOFT_SUPERVISOR, tr->base + base + port / 8u, sizeof(bits), &bits)) {
+	if (!hs_soft_linear_load(cpu, HS_SOFT_SUPERVISOR, hs_soft_system_gva(cpu, tr->base, (uint64_t)base + port / 8u),
+				 sizeof(bits), &bits)) {
 		return false;
 	}
 	if (bits >> port % 8 & ((1u << bytes) - 1)) {

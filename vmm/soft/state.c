@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* All but the reserved ones and VM, which has no mode here. */
+#define FLAGS_KNOWN UINT64_C(0x3d7fd5)
+#define FLAGS_ALWAYS 2
+
 /* After RESET (SDM vol. 3A table 9-1), as far as there is a choice: what every boot replaces is left zero. */
 void hs_soft_reset(struct hs_soft_cpu *cpu)
 {
@@ -76,19 +80,26 @@ static bool changes_translation(const struct hs_soft_cpu *cpu, const struct hs_c
 	       cpu->msr.efer != state->msr.efer;
 }
 
+/* What was under way when the CPU stopped: it goes on somewhere else, or at another time. */
+static void forget_unfinished(struct hs_soft_cpu *cpu)
+{
+	cpu->pending_in.active = false;
+	cpu->trap_dr6 = 0;
+	cpu->shadow = false;
+	cpu->watch_hit = false;
+	cpu->repeat_at = UINT64_MAX;
+}
+
 static void set_core(struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
 {
 	bool flush = changes_translation(cpu, state);
 
 	if (cpu->r[HS_SOFT_RIP] != state->rip) {
-		cpu->pending_in.active = false;
-		cpu->trap_dr6 = 0;
-		cpu->shadow = false;
+		forget_unfinished(cpu);
 	}
-	cpu->repeat_at = UINT64_MAX;
 	memcpy(cpu->r, state->gpr, sizeof(state->gpr));
 	cpu->r[HS_SOFT_RIP] = state->rip;
-	hs_soft_set_rflags(cpu, (state->rflags & ~(uint64_t)0x8028) | 2);
+	hs_soft_set_rflags(cpu, (state->rflags & FLAGS_KNOWN) | FLAGS_ALWAYS);
 	memcpy(cpu->seg, state->seg, sizeof(state->seg));
 	cpu->cpl = state->seg[HS_SS].dpl & 3;
 	cpu->gdt = state->gdt;
@@ -112,6 +123,9 @@ enum hs_status hs_soft_set_state(struct hs_backend *backend, unsigned int parts,
 	struct hs_msrs msr = state->msr;
 
 	(void)err;
+	if (parts == HS_STATE_ALL) {
+		forget_unfinished(cpu);
+	}
 	if (parts & HS_STATE_CORE) {
 		set_core(cpu, state);
 	}
