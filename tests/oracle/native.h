@@ -9,10 +9,14 @@
 
 #include <stdbool.h>
 
+/** The descriptors that the child finds. */
+enum { ORACLE_NATIVE_BATCH = 3, ORACLE_NATIVE_SOCKET = 4 };
+
 /** What both processes see. The parent fills in cases and count, the child results. */
 struct oracle_batch {
 	struct oracle_case cases[ORACLE_BATCH];
 	struct oracle_result results[ORACLE_BATCH];
+	uint8_t before[ORACLE_WORLD]; /* memory as it is between two cases */
 	uint32_t count;
 	volatile uint32_t at; /* the case that the child is at: where it died, when it dies */
 };
