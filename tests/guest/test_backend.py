@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""--backend: a guest runs on the software CPU without privileges and without KVM, and KVM that cannot be had says what
+to do."""
+
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+from lib import report
+from lib.devices import with_kvm
+from lib.process import run
+
+NOBODY = "65534"
+
+
+@pytest.fixture(params=["amd64", "i686"])
+def open_directory(request, build):
+    """A directory that everybody may enter, which pytest's own are not, with the command and two guests."""
+    with tempfile.TemporaryDirectory() as name:
+        path = pathlib.Path(name)
+        path.chmod(0o755)
+        for guest in "hello", "divide":
+            shutil.copy(build / "guest" / request.param / f"{guest}.elf", path)
+        shutil.copy(build / "hindsight", path)
+        yield path
+
+
+def as_nobody(directory, *words):
+    drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
+    return run([*with_kvm("forbidden", directory), *drop, "./hindsight", "run", *words], cwd=directory)
+
+
+@pytest.mark.parametrize("backend", ["auto", "soft"])
+def test_guest_runs_for_a_user_without_kvm(open_directory, backend):
+    result = as_nobody(open_directory, "--backend", backend, "hello.elf")
+    assert (result.rc, result.stdout, result.stderr) == (0, "hello from a guest\n", "")
+    crash = as_nobody(open_directory, "--backend", backend, "--core", "none", "divide.elf")
+    assert (crash.rc, report.parse(crash.stderr).text) == (128 + 8, "divide error (#DE)")
+
+
+def test_kvm_for_a_user_without_it_says_what_to_do(open_directory):
+    result = as_nobody(open_directory, "--backend", "kvm", "hello.elf")
+    assert (result.rc, result.stdout) == (125, "")
+    said = report.one_line_error(result.stderr)
+    assert "/dev/kvm: permission denied (join the group that owns it, usually kvm; --backend soft needs none)" in said
