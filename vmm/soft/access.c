@@ -54,6 +54,9 @@ bool hs_soft_linear_load(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint
 	struct span span;
 
 	if (!translate_span(cpu, space, gva, length, HS_PROT_READ, &span)) {
+		if (cpu->why == HS_SOFT_WHY_EXIT) {
+			cpu->exit.size = (uint8_t)(length < 8 ? length : 8);
+		}
 		return false;
 	}
 	touch(cpu, &span, gva, length, HS_PROT_READ);
