@@ -5,6 +5,10 @@
  * A rep does one iteration a call and asks for the next, so that it is interrupted and faults between two of them like
  * the hardware (SDM vol. 2B, REP). Where it goes up through plain memory it does as many at once as stay within one
  * page of each operand; they are counted, and end at a limit, as if done one by one.
+ *
+ * A fault of a repeated cmps or scas finds the flags of the last comparison, as on AMD's CPUs; Intel's have those from
+ * before the first one again. Nothing that started the instruction has to be remembered from one iteration to the next,
+ * so that a state saved between two of them is all there is.
  */
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
