@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Task switches outside long mode: what is saved, linked and loaded, and the exact exception for everything that is bad,
- * before the switch and in the new task (SDM vol. 3A 7.2 to 7.4).
+ * Task switches outside long mode: what is saved, linked and loaded, and the exact exception for everything that is
+ * bad, before the switch and in the new task (SDM vol. 3A 7.2 to 7.4).
  */
 #include "protection_scene.h"
 
@@ -159,7 +159,7 @@ static void test_tasks_call_and_iret(void **state)
 	machine_deinit(&machine);
 }
 
-/* A software interrupt goes on behind itself; a fault at itself, with RF, and with its error code on the task's stack. */
+/* A software interrupt goes on behind itself; a fault at itself, with RF, and its error code is on the task's stack. */
 static void test_tasks_interrupts_and_faults(void **state)
 {
 	struct machine_stop stop;
