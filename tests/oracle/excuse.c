@@ -157,6 +157,31 @@ static bool offset_not_canonical(const struct oracle_pair *pair, struct oracle_r
 	return true;
 }
 
+static bool has_repeat_prefix(const struct oracle_code *code)
+{
+	for (size_t i = 0; i < code->decoded.insn.raw.prefix_count; i++) {
+		uint8_t value = code->decoded.insn.raw.prefixes[i].value;
+
+		if (value == 0xf2 || value == 0xf3) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A repeat prefix there is reserved (SDM vol. 2A 2.1.1). AMD's processors take its condition instead of the opcode's. */
+static bool loop_by_prefix(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	ZydisMnemonic mnemonic = pair->code->decoded.insn.mnemonic;
+
+	if ((mnemonic != ZYDIS_MNEMONIC_LOOPE && mnemonic != ZYDIS_MNEMONIC_LOOPNE) || !both_stepped(pair) ||
+	    !has_repeat_prefix(pair->code)) {
+		return false;
+	}
+	ours->out.rip = pair->host->out.rip;
+	return true;
+}
+
 static const struct {
 	const char *reason;
 	bool (*applies)(const struct oracle_pair *pair, struct oracle_result *ours);
@@ -172,6 +197,8 @@ static const struct {
 	{ "enter: AMD's processors check the alignment of the slot that they only try", probe_alignment },
 	{ "an offset into GS that is not canonical, with an address that is: #GP on AMD's processors",
 	  offset_not_canonical },
+	{ "loope, loopne with a repeat prefix: reserved; AMD's processors take the prefix's condition",
+	  loop_by_prefix },
 };
 
 const char *oracle_excuse_reason(unsigned int index)

@@ -277,8 +277,12 @@ static void try_opcode(struct walk *walk, const struct oracle_encoding *encoding
 	}
 }
 
-static bool is_prefix(unsigned int opcode, unsigned int bits)
+/* Bytes that lead on: prefixes, and the first bytes of other maps. */
+static bool is_prefix(uint8_t map, unsigned int opcode, unsigned int bits)
 {
+	if (map != MAP_ONE_BYTE) {
+		return map == MAP_0F && (opcode == 0x38 || opcode == 0x3a);
+	}
 	switch (opcode) {
 	case 0x0f:
 	case 0x26:
@@ -327,7 +331,7 @@ static void walk_legacy(struct walk *walk, uint8_t map)
 		}
 		for (unsigned int opcode = 0; opcode < 256; opcode++) {
 			encoding.opcode = (uint8_t)opcode;
-			if (map != MAP_ONE_BYTE || !is_prefix(opcode, walk->bits)) {
+			if (!is_prefix(map, opcode, walk->bits)) {
 				try_opcode(walk, &encoding);
 			}
 		}
