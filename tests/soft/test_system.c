@@ -359,6 +359,7 @@ static void check_offered(struct machine *machine)
 	check_offered_bit(machine, 7, HS_RBX, 23, CODE_FOR(machine, "clflushopt [esi]"));
 	check_offered_bit(machine, 7, HS_RBX, 24, CODE_FOR(machine, "clwb [esi]"));
 	check_offered_bit(machine, 0x80000001, HS_RCX, 5, CODE_FOR(machine, "lzcnt eax, esi"));
+	check_offered_bit(machine, 0x80000001, HS_RCX, 8, CODE_FOR(machine, "prefetchw [esi]"));
 	check_offered_bit(machine, 0x80000001, HS_RDX, 27, CODE_FOR(machine, "rdtscp"));
 	if (machine->config.mode == MACHINE_64) {
 		check_offered_bit(machine, 1, HS_RCX, 13, CODE64("cmpxchg16b [rsi]"));

@@ -32,17 +32,18 @@ static void test_single_step_traps_behind_each_instruction(void **state)
 	each_config(check_single_step);
 }
 
-/* popf: the TF before it counts. 0x58 and 0x50 are pop and push of a whole register. */
+/* popf: the TF before it counts. As bytes: assemblers differ about the size of pushf (9c) and popf (9d); 58 and 50 are
+ * pop and push. */
 static void check_popf(struct machine *machine)
 {
 	struct machine_stop stop;
 
-	machine_set_code(machine, CODE_FOR(machine, "pushf\n .byte 0x58\n or eax, 0x100\n .byte 0x50\n popf\n nop\n"
+	machine_set_code(machine, CODE_FOR(machine, ".byte 0x9c, 0x58\n or eax, 0x100\n .byte 0x50, 0x9d\n nop\n"
 						    "1: nop"));
 	machine_start(machine, &stop);
 	expect_trap(&stop, MACHINE_CODE + 10, DR6_BS);
 
-	machine_set_code(machine, CODE_FOR(machine, "popf\n nop\n nop"));
+	machine_set_code(machine, CODE_FOR(machine, ".byte 0x9d\n nop\n nop"));
 	machine->cpu.rflags = 2 | TF;
 	*machine_at(machine, MACHINE_STACK) = 2;
 	machine_start(machine, &stop);

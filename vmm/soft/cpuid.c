@@ -27,12 +27,14 @@
 #define LEAF1_EDX                                                                                                      \
 	(BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) | BIT(16) | BIT(17) |       \
 	 BIT(19) | BIT(24))
-/* fsgsbase, bmi1, smep, bmi2, adx, smap, clflushopt, clwb */
-#define LEAF7_EBX (BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(19) | BIT(20) | BIT(23) | BIT(24))
+/* fsgsbase, bmi1, smep, bmi2, erms (it is the fastest way here, too), adx, smap, clflushopt, clwb */
+#define LEAF7_EBX (BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(9) | BIT(19) | BIT(20) | BIT(23) | BIT(24))
 /* umip, la57 */
 #define LEAF7_ECX (BIT(2) | BIT(16))
-/* lahf, lzcnt */
-#define EXTENDED1_ECX (BIT(0) | BIT(5))
+/* fsrm */
+#define LEAF7_EDX BIT(4)
+/* lahf, lzcnt, prefetchw */
+#define EXTENDED1_ECX (BIT(0) | BIT(5) | BIT(8))
 /* nx, pdpe1gb, rdtscp, long mode; in 64-bit mode syscall too */
 #define EXTENDED1_EDX (BIT(20) | BIT(26) | BIT(27) | BIT(29))
 #define EXTENDED1_SYSCALL BIT(11)
@@ -59,7 +61,7 @@ static struct leaf basic(uint32_t number, uint32_t subleaf)
 	case 1:
 		return (struct leaf){ SIGNATURE, LEAF1_EBX, LEAF1_ECX, LEAF1_EDX };
 	case 7:
-		return subleaf == 0 ? (struct leaf){ .ebx = LEAF7_EBX, .ecx = LEAF7_ECX } : (struct leaf){ 0 };
+		return subleaf == 0 ? (struct leaf){ 0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX } : (struct leaf){ 0 };
 	default:
 		return (struct leaf){ 0 };
 	}
