@@ -169,7 +169,7 @@ static bool has_repeat_prefix(const struct oracle_code *code)
 	return false;
 }
 
-/* A repeat prefix there is reserved (SDM vol. 2A 2.1.1). AMD's processors take its condition instead of the opcode's. */
+/* A repeat prefix there is reserved (SDM vol. 2A 2.1.1). AMD's processors take its condition, not the opcode's. */
 static bool loop_by_prefix(const struct oracle_pair *pair, struct oracle_result *ours)
 {
 	ZydisMnemonic mnemonic = pair->code->decoded.insn.mnemonic;
