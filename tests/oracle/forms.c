@@ -359,8 +359,8 @@ void oracle_forms_init(struct oracle_forms *forms, unsigned int bits)
 
 	memset(forms, 0, sizeof(*forms));
 	oracle_decoder_init(&walk.decoder, bits);
-	for (uint8_t map = MAP_ONE_BYTE; map <= MAP_0F3A; map++) {
-		walk_legacy(&walk, map);
+	for (unsigned int map = MAP_ONE_BYTE; map <= MAP_0F3A; map++) {
+		walk_legacy(&walk, (uint8_t)map);
 	}
 	walk_vex(&walk, MAP_0F38);
 	walk_vex(&walk, MAP_0F3A);
