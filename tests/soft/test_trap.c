@@ -170,6 +170,12 @@ static void check_shadow(struct machine *machine)
 	machine->cpu.rflags = 2 | TF;
 	machine_start(machine, &stop);
 	expect_trap(&stop, MACHINE_CODE + 3, DR6_BS);
+
+	/* It was never there, rather than late: int leaves none. */
+	machine_set_code(machine, CODE_FOR(machine, "mov ss, eax\n int 0x80"));
+	machine_start(machine, &stop);
+	assert_int_equal(stop.kind, MACHINE_HLT);
+	machine_set_code(machine, CODE_FOR(machine, "mov ss, eax\n nop\n nop"));
 	machine->cpu.rflags = 2;
 
 	/* A breakpoint right behind it is passed over; one further on is not. */
