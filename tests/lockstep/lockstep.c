@@ -2,11 +2,12 @@
 /*
  * KVM as an oracle for the software CPU: one guest on both.
  *
- *   lockstep [--steps N] [--exits N] GUEST.elf [ARGUMENT...]
+ *   lockstep [--steps N] [--exits N] [--spoil N] GUEST.elf [ARGUMENT...]
  *
  * First from exit to exit to the end, or for so many exits (default 10,000), with registers, memory and output compared
  * at each; then again for so many single steps (default 10,000), with registers compared at each and memory at every
- * 500th and at the end. 0 of either leaves that out. The first difference is reported with the instruction.
+ * 500th and at the end. 0 of either leaves that out. The first difference is reported with the instruction. --spoil
+ * changes a register of the software CPU before that step: a comparison that works reports it.
  *
  * Ends with 0 when all is equal, 1 when not, 77 with the reason where KVM does not run the guest, 2 for wrong use.
  */
@@ -22,7 +23,7 @@ enum { EQUAL = 0, DIFFERENT = 1, WRONG_USE = 2, MISSING = 77 };
 #define MEMORY_EVERY 500
 
 struct options {
-	unsigned long steps, exits;
+	unsigned long steps, exits, spoil;
 	const char *image;
 	const char *const *args; /* the image's name first */
 	size_t args_count;
@@ -46,8 +47,9 @@ static int report(struct pair *pair, const char *when, unsigned long count)
 	return DIFFERENT;
 }
 
-static int by_exits(struct pair *pair, unsigned long most)
+static int by_exits(struct pair *pair, const struct options *options)
 {
+	unsigned long most = options->exits;
 	unsigned long count = 0;
 
 	while (count < most && !pair->kvm.ended) {
@@ -69,8 +71,18 @@ static int by_exits(struct pair *pair, unsigned long most)
 	return EQUAL;
 }
 
-static int by_steps(struct pair *pair, unsigned long most)
+/* The highest bit of rbp: no instruction of a few depends on it. */
+static void spoil(struct pair *pair)
 {
+	struct hs_cpu_state cpu = pair->soft.cpu;
+
+	cpu.gpr[HS_RBP] ^= UINT64_C(1) << 31;
+	(void)!hs_vm_cpu_set(pair->soft.vm, &cpu, NULL);
+}
+
+static int by_steps(struct pair *pair, const struct options *options)
+{
+	unsigned long most = options->steps;
 	unsigned long count = 0;
 	char before[96] = "";
 
@@ -81,6 +93,9 @@ static int by_steps(struct pair *pair, unsigned long most)
 		count++;
 		rules_of_insn(pair->soft.vm, &pair->soft.cpu, &rules);
 		memcpy(before, rules.text, sizeof(before));
+		if (count == options->spoil) {
+			spoil(pair);
+		}
 		equal = pair_step(pair);
 		if (equal && (count % MEMORY_EVERY == 0 || count == most || pair->kvm.ended)) {
 			equal = pair_compare_memory(pair) && pair_compare_ends(pair);
@@ -99,15 +114,12 @@ static int by_steps(struct pair *pair, unsigned long most)
 }
 
 /* One of the two ways, in VMs of its own. */
-static int run(const struct options *options, int (*way)(struct pair *pair, unsigned long most), unsigned long most)
+static int run(const struct options *options, int (*way)(struct pair *pair, const struct options *options))
 {
 	struct hs_error err = { 0 };
 	struct pair *pair;
 	int result = MISSING;
 
-	if (most == 0) {
-		return EQUAL;
-	}
 	pair = aligned_alloc(64, (sizeof(*pair) + 63) & ~(size_t)63);
 	if (!pair) {
 		perror("lockstep");
@@ -119,7 +131,7 @@ static int run(const struct options *options, int (*way)(struct pair *pair, unsi
 	} else if (!pair_compare_registers(pair) || !pair_compare_memory(pair)) {
 		result = report(pair, "before instruction", 1);
 	} else {
-		result = way(pair, most);
+		result = way(pair, options);
 	}
 	pair_deinit(pair);
 	free(pair);
@@ -128,7 +140,7 @@ static int run(const struct options *options, int (*way)(struct pair *pair, unsi
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: lockstep [--steps N] [--exits N] GUEST.elf [ARGUMENT...]\n");
+	fprintf(stderr, "usage: lockstep [--steps N] [--exits N] [--spoil N] GUEST.elf [ARGUMENT...]\n");
 	return WRONG_USE;
 }
 
@@ -145,6 +157,8 @@ int main(int argc, char **argv)
 			options.steps = number;
 		} else if (strcmp(argv[at], "--exits") == 0) {
 			options.exits = number;
+		} else if (strcmp(argv[at], "--spoil") == 0) {
+			options.spoil = number;
 		} else {
 			return usage();
 		}
@@ -155,6 +169,6 @@ int main(int argc, char **argv)
 	options.image = argv[at];
 	options.args = (const char *const *)&argv[at];
 	options.args_count = (size_t)(argc - at);
-	result = run(&options, by_exits, options.exits);
-	return result ? result : run(&options, by_steps, options.steps);
+	result = options.exits ? run(&options, by_exits) : EQUAL;
+	return result || !options.steps ? result : run(&options, by_steps);
 }

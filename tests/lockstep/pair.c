@@ -3,6 +3,8 @@
 
 #include "state_difference.h"
 
+#include "base/bytes.h"
+
 #include "vmm/handle_exit.h"
 #include "vmm/rewind.h"
 #include "vmm/vm_private.h"
@@ -12,6 +14,8 @@
 
 /* Rounds of a repeated instruction that KVM's emulator may do in one go, and some. */
 #define ROUNDS_MAX 5000
+/* Instructions of a handler of the guest programs, and some. */
+#define HANDLER_MAX 5000
 #define TABLE_BITS 0x60u /* A and D */
 
 static void console(void *ctx, const void *bytes, size_t length)
@@ -91,7 +95,7 @@ static enum hs_status to_exit(struct pair_side *side, struct hs_exit *exit, stru
 {
 	static const struct hs_debug_request nothing;
 	struct hs_vm *vm = side->vm;
-	enum hs_turn turn;
+	enum hs_turn turn = HS_TURN_STEP;
 	enum hs_status st = hs_vm_flush(vm, err);
 
 	if (!st) {
@@ -101,14 +105,17 @@ static enum hs_status to_exit(struct pair_side *side, struct hs_exit *exit, stru
 		hs_root_of_cpu(&vm->cpu, &vm->last_root);
 		st = vm->ops->set_debug(vm->backend, &nothing, err);
 	}
-	if (!st) {
-		st = vm->ops->run(vm->backend, exit, err);
-		vm->have = 0;
-	}
-	if (!st) {
-		st = hs_vm_handle_exit(vm, exit, &nothing, &turn, &side->event, err);
-		side->ended = turn == HS_TURN_EVENT;
-	}
+	/* The guest's own int3 is an exit on some KVMs, of which the VM makes the guest's exception. */
+	do {
+		if (!st) {
+			st = vm->ops->run(vm->backend, exit, err);
+			vm->have = 0;
+		}
+		if (!st) {
+			st = hs_vm_handle_exit(vm, exit, &nothing, &turn, &side->event, err);
+			side->ended = turn == HS_TURN_EVENT;
+		}
+	} while (!st && turn == HS_TURN_AGAIN);
 	/* Behind the instruction on both, but not in the middle of a string of accesses. */
 	if (!st && !side->ended && exit->left == 0) {
 		st = hs_vm_retire(vm, err);
@@ -171,6 +178,20 @@ static bool is_table(const struct hs_vm *vm, uint64_t gpa)
 	return gpa >= area->gpa.v && gpa - area->gpa.v < area->length;
 }
 
+/* Whether the byte is part of an exception frame that QEMU's translator fills otherwise. */
+static bool is_pushed(const struct hs_ram_region *kvm, const struct hs_ram_region *soft, uint64_t at)
+{
+	uint64_t word = at & ~UINT64_C(7);
+
+	if (at < 24 || at + 8 > kvm->length) {
+		return false;
+	}
+	/* RF is in the third byte of the flags, TF in the second. */
+	return rules_are_pushed_flags(hs_get_le32(kvm->host + at - 2), hs_get_le32(soft->host + at - 2)) ||
+	       rules_are_pushed_flags(hs_get_le32(kvm->host + at - 1), hs_get_le32(soft->host + at - 1)) ||
+	       rules_is_pushed_ss(kvm->host + word, soft->host + word);
+}
+
 static bool compare_region(struct pair *pair, const struct hs_ram_region *kvm, const struct hs_ram_region *soft)
 {
 	for (uint64_t i = 0; i < kvm->length; i++) {
@@ -180,13 +201,19 @@ static bool compare_region(struct pair *pair, const struct hs_ram_region *kvm, c
 			i += HS_PAGE_SIZE - 1;
 			continue;
 		}
+		if (turned && is_pushed(kvm, soft, i)) {
+			continue;
+		}
 		if (turned && is_table(pair->kvm.vm, kvm->gpa.v + i) && (turned & ~TABLE_BITS) == 0) {
 			continue;
 		}
 		if (turned) {
 			snprintf(pair->difference, sizeof(pair->difference),
-				 "the byte at gpa 0x%llx is 0x%02x on KVM, 0x%02x on the software CPU",
-				 (unsigned long long)(kvm->gpa.v + i), kvm->host[i], soft->host[i]);
+				 "the byte at gpa 0x%llx is 0x%02x on KVM, 0x%02x on the software CPU; the words "
+				 "there are 0x%llx and 0x%llx",
+				 (unsigned long long)(kvm->gpa.v + i), kvm->host[i], soft->host[i],
+				 (unsigned long long)hs_get_le64(kvm->host + (i & ~UINT64_C(7))),
+				 (unsigned long long)hs_get_le64(soft->host + (i & ~UINT64_C(7))));
 			return false;
 		}
 	}
@@ -247,21 +274,57 @@ static enum hs_status step(struct pair_side *side, struct hs_error *err)
 	return st;
 }
 
-/* KVM's emulator does many rounds of a repeated instruction in a step, the software CPU one: it catches up. */
-static bool catch_up(struct pair *pair)
+/*
+ * KVM's emulator does many rounds of a repeated instruction in a step, and stays at it when rcx has become 0; the
+ * software CPU does one round, and leaves it with the last one. They meet where both have the same rounds left.
+ */
+static bool catch_up(struct pair *pair, uint64_t rip)
 {
 	struct hs_error err = { 0 };
 
-	for (int i = 0; i < ROUNDS_MAX; i++) {
-		if (!fetch(pair, &pair->kvm) || !fetch(pair, &pair->soft)) {
+	if (!fetch(pair, &pair->kvm) || !fetch(pair, &pair->soft)) {
+		return false;
+	}
+	if (!pair->kvm.ended && pair->kvm.cpu.rip == rip && pair->kvm.cpu.gpr[HS_RCX] == 0) {
+		if (step(&pair->kvm, &err)) {
+			return fail(pair, "KVM", &err);
+		}
+		if (!fetch(pair, &pair->kvm)) {
 			return false;
 		}
-		if (pair->soft.ended || (pair->soft.cpu.rip == pair->kvm.cpu.rip &&
-					 pair->soft.cpu.gpr[HS_RCX] == pair->kvm.cpu.gpr[HS_RCX])) {
-			return true;
+	}
+	for (int i = 0; i < ROUNDS_MAX && !pair->soft.ended && pair->soft.cpu.rip == rip; i++) {
+		if (pair->kvm.cpu.rip == rip && pair->soft.cpu.gpr[HS_RCX] == pair->kvm.cpu.gpr[HS_RCX]) {
+			break;
 		}
 		if (step(&pair->soft, &err)) {
 			return fail(pair, "the software CPU", &err);
+		}
+		if (!fetch(pair, &pair->soft)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * The instruction has faulted, and the software CPU is at its handler. Where TF is KVM's means of stepping, which is off
+ * in a handler, KVM is behind it: where the handler has returned to, or at the end.
+ */
+static bool run_through_handler(struct pair *pair)
+{
+	struct hs_error err = { 0 };
+
+	for (int i = 0; i < HANDLER_MAX && !pair->soft.ended; i++) {
+		if (!pair->kvm.ended && pair->soft.cpu.rip == pair->kvm.cpu.rip &&
+		    pair->soft.cpu.gpr[HS_RSP] == pair->kvm.cpu.gpr[HS_RSP]) {
+			break;
+		}
+		if (step(&pair->soft, &err)) {
+			return fail(pair, "the software CPU", &err);
+		}
+		if (!fetch(pair, &pair->soft)) {
+			return false;
 		}
 	}
 	return true;
@@ -271,10 +334,13 @@ bool pair_step(struct pair *pair)
 {
 	struct hs_error err = { 0 };
 	struct rules_of_insn rules;
+	bool went_on = false;
+	uint64_t rip;
 
 	if (!fetch(pair, &pair->kvm)) {
 		return false;
 	}
+	rip = pair->kvm.cpu.rip;
 	rules_of_insn(pair->kvm.vm, &pair->kvm.cpu, &rules);
 	if (step(&pair->kvm, &err)) {
 		return fail(pair, "KVM", &err);
@@ -282,10 +348,20 @@ bool pair_step(struct pair *pair)
 	if (step(&pair->soft, &err)) {
 		return fail(pair, "the software CPU", &err);
 	}
-	if (rules.repeats && !catch_up(pair)) {
+	if (rules.repeats && !catch_up(pair, rip)) {
 		return false;
 	}
 	if (!fetch(pair, &pair->kvm) || !fetch(pair, &pair->soft)) {
+		return false;
+	}
+	if (rules.may_take_the_next && !pair->soft.ended && pair->kvm.cpu.rip != pair->soft.cpu.rip &&
+	    (step(&pair->soft, &err) || !fetch(pair, &pair->soft))) {
+		return fail(pair, "the software CPU", &err);
+	}
+	if (rules.length != 0 && (rules.branches || pair->soft.cpu.rip == rip + rules.length)) {
+		went_on = true;
+	}
+	if (!went_on && !run_through_handler(pair)) {
 		return false;
 	}
 	if (rules_take_over(&rules, &pair->kvm.cpu, &pair->soft.cpu) &&

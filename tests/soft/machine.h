@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A small machine for tests of a CPU backend: one CPU, 512 KiB of memory, page tables of any format, a GDT, a TSS and
+ * A small machine for tests of a CPU backend: one CPU, 320 KiB of memory, page tables of any format, a GDT, a TSS and
  * an IDT whose every gate leads to a stub that halts and, when run again, returns to the interrupted code. So a test
  * puts code in place, runs it, and sees either its hlt or the fault with the state of the interrupted code.
  *
@@ -41,7 +41,7 @@ enum machine_address {
 	MACHINE_STACK = 0x28000, /* rsp at the start; eight pages lie on either side */
 	MACHINE_FRAMES = 0x30000,
 	MACHINE_TABLES = 0x40000,
-	MACHINE_BYTES = 0x80000,
+	MACHINE_BYTES = 0x50000,
 };
 
 /** Offsets in the GDT: add the RPL. Gates and the 64-bit TSS take two slots. */

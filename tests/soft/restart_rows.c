@@ -62,13 +62,13 @@ static size_t add_repeated(struct row *rows, size_t at, size_t room)
 		{ ONLY_64("rep stosq"), .count = 4, .element = 8, .dst = -16, .accesses = { WRITE(DST, 0, 8) } },
 		{ BOTH("rep lodsb"), .count = 9, .element = 1, .src = -4, .accesses = { READ(SRC, 0, 1) } },
 		{ BOTH("rep lodsd"), .count = 5, .element = 4, .src = -8, .accesses = { READ(SRC, 0, 4) } },
-		{ BOTH("repe cmpsb"), .same = true, .count = 9, .element = 1, .compares = true, .src = -5, .dst = -5,
+		{ BOTH("repe cmpsb"), .same = true, .count = 9, .element = 1, .sets_flags = true, .src = -5, .dst = -5,
 		  .accesses = { READ(SRC, 0, 1), READ(DST, 0, 1) } },
-		{ BOTH("repne cmpsd"), .count = 5, .element = 4, .compares = true, .src = -5, .dst = -10,
+		{ BOTH("repne cmpsd"), .count = 5, .element = 4, .sets_flags = true, .src = -5, .dst = -10,
 		  .accesses = { READ(SRC, 0, 4), READ(DST, 0, 4) } },
-		{ BOTH("repne scasb"), .count = 9, .element = 1, .compares = true, .dst = -4,
+		{ BOTH("repne scasb"), .count = 9, .element = 1, .sets_flags = true, .dst = -4,
 		  .accesses = { READ(DST, 0, 1) } },
-		{ BOTH("repne scasd"), .count = 5, .element = 4, .compares = true, .dst = -6,
+		{ BOTH("repne scasd"), .count = 5, .element = 4, .sets_flags = true, .dst = -6,
 		  .accesses = { READ(DST, 0, 4) } },
 	};
 

@@ -65,7 +65,8 @@ struct row {
 	unsigned int element; /* ... and the others follow at this distance */
 	int src, dst;         /* rsi and rdi are so far from their places; offsets of accesses are from there */
 	bool backwards;       /* with DF set */
-	bool compares;        /* each round sets the flags, and a fault may leave those of the last one */
+	bool sets_flags;      /* each round does */
+	bool any_order;       /* which of its accesses faults first is open */
 	bool same;            /* DST holds what SRC does */
 	bool to_ring_1;       /* STK is the stack of ring 1 in the TSS, and these pushes are the CPU's own */
 	struct access accesses[ROW_ACCESSES];

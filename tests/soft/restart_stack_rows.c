@@ -66,11 +66,11 @@ static size_t add_frames(struct row *rows, size_t at, size_t room)
 	const struct access frame_2 = { .place = SRC, .words = -2, .is_used = true };
 	const struct access frame_3 = { .place = SRC, .words = -3, .is_used = true };
 	const struct row more[] = {
-		{ BOTH("enter 0, 0"), .accesses = { PUSH(1) } },
-		{ BOTH("enter 0, 1"), .accesses = { PUSH(1), PUSH(2) } },
-		{ BOTH("enter 0, 4"),
+		{ BOTH("enter 0, 0"), .any_order = true, .accesses = { PUSH(1) } },
+		{ BOTH("enter 0, 1"), .any_order = true, .accesses = { PUSH(1), PUSH(2) } },
+		{ BOTH("enter 0, 4"), .any_order = true,
 		  .accesses = { PUSH(1), frame_1, PUSH(2), frame_2, PUSH(3), frame_3, PUSH(4), PUSH(5) } },
-		{ BOTH("enter 16, 2"),
+		{ BOTH("enter 16, 2"), .any_order = true,
 		  .accesses = { PUSH(1),
 				frame_1,
 				PUSH(2),
@@ -135,9 +135,7 @@ static size_t add_far_returns(struct row *rows, size_t at, size_t room)
 static size_t add_gates(struct row *rows, size_t at, size_t room)
 {
 	const struct row more[] = {
-		{ ONLY_64("int 0x90"), .cpls = CPL_3, .align = 16, .to_ring_1 = true,
-		  .accesses = { PUSH(1), PUSH(2), PUSH(3), PUSH(4), PUSH(5) } },
-		{ ONLY_32("int 0x90"), .cpls = CPL_3, .to_ring_1 = true,
+		{ BOTH("int 0x90"), .cpls = CPL_3, .align = 16, .to_ring_1 = true,
 		  .accesses = { PUSH(1), PUSH(2), PUSH(3), PUSH(4), PUSH(5) } },
 		{ NAMED("call gate to ring 1", FAR_CALL_64, FAR_CALL_32), .cpls = CPL_3, .to_ring_1 = true,
 		  .accesses = { { .place = SRC, .is_used = true },

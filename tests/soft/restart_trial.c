@@ -284,32 +284,65 @@ static bool find_fault(const struct trial *trial, const struct touch *touch, str
 	return found;
 }
 
+static bool find_fetch_fault(const struct trial *trial, struct trial_fault *ret)
+{
+	const struct touch touch = {
+		.address = trial->machine->cpu.rip,
+		.size = (unsigned int)trial->code.length,
+		.is_fetch = true,
+		.is_user = trial->machine->config.cpl == 3,
+	};
+
+	return find_fault(trial, &touch, ret);
+}
+
+static bool find_access_fault(const struct trial *trial, const struct access *access, unsigned int round,
+			      struct trial_fault *ret)
+{
+	const struct touch touch = {
+		.address = address_of(trial, access, round),
+		.size = size_of(trial, access),
+		.is_write = access->is_write,
+		.is_user = trial->machine->config.cpl == 3 && !(trial->row->to_ring_1 && access->place == STK),
+	};
+
+	ret->rounds = round;
+	return find_fault(trial, &touch, ret);
+}
+
 bool trial_next_fault(const struct trial *trial, struct trial_fault *ret)
 {
-	bool user = trial->machine->config.cpl == 3;
-	struct touch touch = { .address = trial->machine->cpu.rip, .size = (unsigned int)trial->code.length };
-
-	touch.is_fetch = true;
-	touch.is_user = user;
 	*ret = (struct trial_fault){ .rounds = trial->rounds };
-	if (find_fault(trial, &touch, ret)) {
+	if (find_fetch_fault(trial, ret)) {
 		return true;
 	}
-	touch.is_fetch = false;
 	for (unsigned int round = trial->rounds; round < rounds_of(trial->row); round++) {
-		ret->rounds = round;
 		for (const struct access *a = trial->row->accesses; a->is_used; a++) {
-			ret->is_cpus_own = trial->row->to_ring_1 && a->place == STK;
-			touch.is_user = user && !ret->is_cpus_own;
-			touch.is_write = a->is_write;
-			touch.address = address_of(trial, a, round);
-			touch.size = size_of(trial, a);
-			if (find_fault(trial, &touch, ret)) {
+			if (find_access_fault(trial, a, round, ret)) {
 				return true;
 			}
 		}
 	}
 	return false;
+}
+
+bool trial_next_fault_at(const struct trial *trial, uint64_t address, struct trial_fault *ret)
+{
+	const struct row *row = trial->row;
+	struct trial_fault fault;
+
+	if (!trial_next_fault(trial, ret)) {
+		return false;
+	}
+	for (const struct access *a = row->accesses; (row->any_order || row->to_ring_1) && a->is_used; a++) {
+		bool is_open = row->any_order || a->place == STK;
+
+		if (is_open && !find_fetch_fault(trial, &fault) && find_access_fault(trial, a, 0, &fault) &&
+		    fault.address == address) {
+			*ret = fault;
+		}
+	}
+	return true;
 }
 
 bool trial_blocks_ring_0(const struct trial *trial, uint64_t gva, uint64_t length)
@@ -328,6 +361,22 @@ static bool uses(const struct row *row, enum place place)
 	return row->accesses[0].place == place || (row->accesses[1].is_used && row->accesses[1].place == place);
 }
 
+/* The flags of a - b (SDM vol. 1 appendix A). */
+static uint64_t flags_of_sub(uint64_t flags, uint64_t a, uint64_t b, unsigned int bytes)
+{
+	unsigned int top = 8 * bytes - 1;
+	uint64_t result = (a - b) & (~UINT64_C(0) >> (63 - top));
+	uint64_t now = 0;
+
+	now |= a < b ? 1u : 0;
+	now |= __builtin_parityll(result & 0xFF) ? 0 : 4u;
+	now |= ((a ^ b ^ result) & 0x10);
+	now |= result == 0 ? 0x40u : 0;
+	now |= result >> top & 1 ? 0x80u : 0;
+	now |= ((a ^ b) & (a ^ result)) >> top & 1 ? 0x800u : 0;
+	return (flags & ~(uint64_t)0x8D5) | now;
+}
+
 void trial_do_rounds(const struct trial *trial, unsigned int rounds, struct hs_cpu_state *cpu, uint8_t *memory)
 {
 	const struct row *row = trial->row;
@@ -338,7 +387,12 @@ void trial_do_rounds(const struct trial *trial, unsigned int rounds, struct hs_c
 		uint64_t src = cpu->gpr[HS_RSI];
 		uint64_t dst = cpu->gpr[HS_RDI];
 
-		if (stores && uses(row, SRC)) {
+		if (row->sets_flags) {
+			uint64_t a = uses(row, SRC) ? hs_get_le(memory + src, row->element) : cpu->gpr[HS_RAX];
+
+			a &= ~UINT64_C(0) >> (64 - 8 * row->element);
+			cpu->rflags = flags_of_sub(cpu->rflags, a, hs_get_le(memory + dst, row->element), row->element);
+		} else if (stores && uses(row, SRC)) {
 			memmove(memory + dst, memory + src, row->element);
 		} else if (stores) {
 			hs_put_le(memory + dst, cpu->gpr[HS_RAX], row->element);

@@ -43,7 +43,6 @@ struct trial_fault {
 	unsigned int rounds;
 	uint64_t address;
 	uint32_t error_code;
-	bool is_cpus_own; /* a push by the CPU through a gate: their order is not the architecture's */
 };
 
 /** Put the trial's code and data into memory and registers; `before` is memory as it was when the machine was new. */
@@ -57,6 +56,11 @@ void trial_let_through(struct trial *trial, unsigned int page);
 
 /** The next fault; false when none is left. */
 bool trial_next_fault(const struct trial *trial, struct trial_fault *ret);
+/**
+ * The same, where the order of the accesses is open: the one with this address, if there is such. The pushes of the CPU
+ * itself, through a gate, have no order either.
+ */
+bool trial_next_fault_at(const struct trial *trial, uint64_t address, struct trial_fault *ret);
 /** Whether a page that is obstructed would stop the CPU's own write to [gva, gva + length) at ring 0. */
 bool trial_blocks_ring_0(const struct trial *trial, uint64_t gva, uint64_t length);
 /** Do `rounds` in all of a repeated instruction to a state and memory. */

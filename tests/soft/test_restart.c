@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Faults in mid-instruction. For each instruction, at each alignment to the borders of its pages, with each obstacle on
- * each page it touches, on each pair of them and on all: every fault comes where it must, with state and memory as
+ * each page it touches, on pairs of them and on all: every fault comes where it must, with state and memory as
  * before the instruction (a repeated one: as before that round), with the right error code and CR2. Its page is then
  * let through, the handler returns, and in the end all is as in a run without faults.
  *
@@ -51,9 +51,6 @@ struct scene {
 	size_t trials, faults, problems;
 	char problem[400];
 };
-
-/* CF, PF, AF, ZF, SF, OF. */
-#define RFLAGS_STATUS 0x8D5u
 
 static const struct state_rules rules = { .rflags = 0 };
 
@@ -114,8 +111,7 @@ static bool check_cause(struct scene *scene, const struct trial *trial, const st
 	if (stop->error_code != fault->error_code) {
 		return wrong(scene, "the error code", stop->error_code, fault->error_code);
 	}
-	if (fault->is_cpus_own ? stop->cpu.cr2 / HS_PAGE_SIZE != fault->address / HS_PAGE_SIZE
-			       : stop->cpu.cr2 != fault->address) {
+	if (stop->cpu.cr2 != fault->address) {
 		return wrong(scene, "CR2", stop->cpu.cr2, fault->address);
 	}
 	return stop->rf || wrong(scene, "RF", 0, 1);
@@ -135,9 +131,9 @@ static bool check_fault(struct scene *scene, struct trial *trial, const struct m
 	/* The entries that are still obstructed are no difference. */
 	memcpy(scene->expected + MACHINE_TABLES, trial->machine->ram + MACHINE_TABLES, MACHINE_BYTES - MACHINE_TABLES);
 	cpu.cr2 = stop->cpu.cr2;
-	if (trial->row->compares) {
-		/* Intel's CPUs give back the flags from before the first round (SDM vol. 2B, REP), AMD's do not. */
-		cpu.rflags = (cpu.rflags & ~(uint64_t)RFLAGS_STATUS) | (stop->cpu.rflags & RFLAGS_STATUS);
+	/* Of the last round, as AMD's CPUs give them, or as before the first one (SDM vol. 2A, CMPS; 2B, REP). */
+	if (trial->row->sets_flags && stop->cpu.rflags == trial->machine->cpu.rflags) {
+		cpu.rflags = trial->machine->cpu.rflags;
 	}
 	return !differs(scene, "at the fault", &stop->cpu, &cpu) &&
 	       !memory_differs(scene, "at the fault", scene->expected, frame, is_same_stack(trial) ? FRAME_BYTES : 0);
@@ -173,7 +169,7 @@ static bool run_trial(struct scene *scene, struct trial *trial)
 
 	scene->trials++;
 	machine_start(&scene->machine, &stop);
-	while (trial_next_fault(trial, &fault)) {
+	while (trial_next_fault_at(trial, stop.cpu.cr2, &fault)) {
 		scene->faults++;
 		if (!check_fault(scene, trial, &stop, &fault)) {
 			return false;
@@ -185,10 +181,13 @@ static bool run_trial(struct scene *scene, struct trial *trial)
 	return check_end(scene, trial, &stop);
 }
 
-/* One page, two pages, all pages. */
-static bool is_tried(unsigned int pages, unsigned int used)
+/* One page; in two of the variants two pages as well, and all pages. */
+static bool is_tried(const struct trial *trial, unsigned int pages)
 {
-	return (pages & ~used) == 0 && pages != 0 && (__builtin_popcount(pages) <= 2 || pages == used);
+	int most = trial->variant < 2 ? 2 : 1;
+
+	return (pages & ~trial->used) == 0 && pages != 0 &&
+	       (__builtin_popcount(pages) <= most || (most == 2 && pages == trial->used));
 }
 
 static bool obstacle_exists(const struct machine *machine, enum obstacle obstacle)
@@ -224,7 +223,7 @@ static void run_obstacles(struct scene *scene, struct trial *trial)
 {
 	for (int obstacle = 0; obstacle < OBSTACLES; obstacle++) {
 		for (unsigned int pages = 1; pages < 1u << TRIAL_PAGES; pages++) {
-			if (!is_tried(pages, trial->used) || !obstacle_exists(&scene->machine, obstacle)) {
+			if (!is_tried(trial, pages) || !obstacle_exists(&scene->machine, obstacle)) {
 				continue;
 			}
 			trial_obstruct(trial, pages, obstacle);
