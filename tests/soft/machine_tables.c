@@ -113,11 +113,13 @@ static bool pushes_error_code(unsigned int vector)
 	return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21;
 }
 
-/* hlt, then drop the error code and return; the operand size is that of the mode. */
+/* hlt, then drop the error code and return; the operand size is that of the mode. A task goes on behind its iret when it
+ * is entered again. */
 static void write_stub(struct machine *machine, unsigned int vector)
 {
 	struct code plain = is_long(machine) ? CODE64("hlt\n iretq") : CODE32("hlt\n iretd");
-	struct code error = is_long(machine) ? CODE64("hlt\n add rsp, 8\n iretq") : CODE32("hlt\n add esp, 4\n iretd");
+	struct code error = is_long(machine) ? CODE64("hlt\n add rsp, 8\n iretq")
+					     : CODE32("3: hlt\n add esp, 4\n iretd\n jmp 3b");
 	struct code code = pushes_error_code(vector) ? error : plain;
 
 	memcpy(machine->ram + stub_of(vector), code.bytes, code.length);

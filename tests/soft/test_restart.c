@@ -135,6 +135,9 @@ static bool check_fault(struct scene *scene, struct trial *trial, const struct m
 	if (trial->row->sets_flags && stop->cpu.rflags == trial->machine->cpu.rflags) {
 		cpu.rflags = trial->machine->cpu.rflags;
 	}
+	if (is_same_stack(trial)) {
+		cpu.cr0 |= stop->cpu.cr0 & CR0_TS; /* of a double fault's task before */
+	}
 	return !differs(scene, "at the fault", &stop->cpu, &cpu) &&
 	       !memory_differs(scene, "at the fault", scene->expected, frame, is_same_stack(trial) ? FRAME_BYTES : 0);
 }
