@@ -308,8 +308,8 @@ static bool catch_up(struct pair *pair, uint64_t rip)
 }
 
 /*
- * The instruction has faulted, and the software CPU is at its handler. Where TF is KVM's means of stepping, which is off
- * in a handler, KVM is behind it: where the handler has returned to, or at the end.
+ * The instruction has faulted, and the software CPU is at its handler. Where TF is KVM's means of stepping, which is
+ * off in a handler, KVM is behind it: where the handler has returned to, or at the end.
  */
 static bool run_through_handler(struct pair *pair)
 {

@@ -29,14 +29,15 @@ void rules_of_insn(struct hs_vm *vm, const struct hs_cpu_state *cpu, struct rule
 void rules_of_state(const struct hs_cpu_state *kvm, struct hs_cpu_state *soft);
 
 /**
- * Whether two words of memory are the flags that an exception has pushed, and differ in RF or TF alone: QEMU's translator
- * does not set RF in them, where the SDM (vol. 3B 17.3.1.1) and hardware do; and a KVM that steps by TF has it set.
+ * Whether two words of memory are the flags that an exception has pushed, and differ in RF or TF alone: QEMU's
+ * translator does not set RF in them, where the SDM (vol. 3B 17.3.1.1) and hardware do; and a KVM that steps by TF has
+ * it set.
  */
 bool rules_are_pushed_flags(uint32_t kvm, uint32_t soft);
 
 /**
- * Whether a difference of eight bytes of memory is the SS of an exception frame: QEMU's translator loads a null SS when a
- * gate has an IST, where the SDM (vol. 3A 6.14.4) does so only with a new privilege level. It shows when that handler
+ * Whether a difference of eight bytes of memory is the SS of an exception frame: QEMU's translator loads a null SS when
+ * a gate has an IST, where the SDM (vol. 3A 6.14.4) does so only with a new privilege level. It shows when that handler
  * is interrupted in its turn. There are 24 bytes of the frame before.
  */
 bool rules_is_pushed_ss(const uint8_t *kvm, const uint8_t *soft);

@@ -113,8 +113,10 @@ static bool pushes_error_code(unsigned int vector)
 	return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21;
 }
 
-/* hlt, then drop the error code and return; the operand size is that of the mode. A task goes on behind its iret when it
- * is entered again. */
+/*
+ * hlt, then drop the error code and return; the operand size is that of the mode. A task goes on behind its iret when
+ * it is entered again.
+ */
 static void write_stub(struct machine *machine, unsigned int vector)
 {
 	struct code plain = is_long(machine) ? CODE64("hlt\n iretq") : CODE32("hlt\n iretd");
