@@ -255,7 +255,7 @@ void hs_doctor_text(const struct hs_probe *probe, bool colour, struct hs_buf *ou
 	put_choices(out, probe, colour);
 	hs_buf_append_string(out, "\nSoftware CPU\n");
 	put_speed(out, probe->soft_ns_per_instruction, NULL);
-	put_line(out, "SSE, AVX, x87", "no", "", "but moves of SSE registers");
+	put_line(out, "SSE, AVX, x87", "no", "", "but moves and bitwise operations of SSE registers");
 	hs_buf_append_string(out, "\nKVM\n");
 	if (probe->kvm_usable) {
 		put_line(out, "/dev/kvm", "usable", colour ? "\033[32m" : "", NULL);
