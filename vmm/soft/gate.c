@@ -98,10 +98,10 @@ static bool inner_stack_32(struct hs_soft_cpu *cpu, unsigned int cpl, struct hs_
 
 bool hs_soft_inner_stack(struct hs_soft_cpu *cpu, unsigned int cpl, unsigned int ist, struct hs_soft_stack *ret)
 {
-	*ret = (struct hs_soft_stack){
-		.switched = true,
-		.space = cpu->cpl == 3 ? HS_SOFT_SUPERVISOR : cpu->space,
-	};
+	*ret = (struct hs_soft_stack){ .switched = true, .space = cpu->space };
+	if (cpu->cpl == 3 && cpl < 3) {
+		ret->space = HS_SOFT_SUPERVISOR;
+	}
 	return cpu->long_mode ? inner_stack_64(cpu, cpl, ist, ret) : inner_stack_32(cpu, cpl, ret);
 }
 
