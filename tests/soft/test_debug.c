@@ -315,6 +315,30 @@ static void test_watch_touched_by_faulting_instruction_is_not_hit(void **state)
 	each_config(check_fault_is_no_touch);
 }
 
+/* outs reads what is watched; the port's exit comes first. Who takes the watchpoint away meanwhile is not told. */
+static void check_port_and_watch(struct machine *machine)
+{
+	struct hs_breakpoint watch = { HS_WATCH_READ, hs_gva_of(MACHINE_DATA), 4 };
+	struct hs_debug_request watched = { .watches = &watch, .watch_count = 1 };
+	struct hs_debug_request nothing = { .step = false };
+
+	for (unsigned int taken_away = 0; taken_away < 2; taken_away++) {
+		machine_set_code(machine, CODE_FOR(machine, "outsd"));
+		machine->cpu.rflags = 0x3002; /* IOPL 3 */
+		machine->cpu.gpr[HS_RSI] = MACHINE_DATA;
+		machine_load(machine);
+		assert_int_equal(run_armed(machine, &watched).kind, HS_EXIT_PORT_OUT);
+		assert_int_equal(run_armed(machine, taken_away ? &nothing : &watched).kind,
+				 taken_away ? HS_EXIT_HLT : HS_EXIT_WATCH);
+	}
+}
+
+static void test_watch_touched_by_a_port_instruction_comes_behind_its_exit(void **state)
+{
+	(void)state;
+	each_config(check_port_and_watch);
+}
+
 /* ---- Counts ---- */
 
 /* Arithmetic, memory, strings and a call; 0x50 and 0x5a are push and pop of a whole register. */
@@ -442,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_watch_set_in_running_loop_is_hit),
 		cmocka_unit_test(test_watch_in_string_and_stack_stops_behind_the_access),
 		cmocka_unit_test(test_watch_touched_by_faulting_instruction_is_not_hit),
+		cmocka_unit_test(test_watch_touched_by_a_port_instruction_comes_behind_its_exit),
 		cmocka_unit_test(test_run_of_n_is_n_steps),
 		cmocka_unit_test(test_interrupt_stops_a_loop_and_the_next_run_at_once),
 	};

@@ -179,6 +179,9 @@ enum hs_status hs_soft_set_debug(struct hs_backend *backend, const struct hs_deb
 		return st;
 	}
 	copy_lists(debugger, request);
+	if (!same_watches) {
+		cpu->watch_hit = false; /* of a list that is gone, if it came with a port's exit */
+	}
 	if (!same_watches && debugger->watch_count > 0) {
 		hs_soft_flush(cpu); /* their pages may be known */
 	} else {
