@@ -41,10 +41,14 @@ static enum hs_soft_flow execute_again(struct hs_soft_cpu *cpu, const struct hs_
 
 void hs_soft_forget_jumps(struct hs_soft_cpu *cpu)
 {
+	if (cpu->jumps_empty) {
+		return;
+	}
 	/* A key's low bits are those of its place, so this one is looked for nowhere. */
 	for (uint64_t i = 0; i < HS_SOFT_JUMPS; i++) {
 		cpu->jumps[i].key = i ^ 1;
 	}
+	cpu->jumps_empty = true;
 }
 
 static struct hs_soft_code_page **place_of(struct hs_soft_cpu *cpu, uint64_t gpa)

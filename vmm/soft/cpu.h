@@ -239,6 +239,7 @@ struct hs_soft_cpu {
 	bool knows_large_pages; /* some of what the TLB has is a part of one */
 	struct hs_soft_tlb_entry tlb[HS_SOFT_SPACES][HS_SOFT_TLB_ENTRIES];
 	struct hs_soft_fetch_entry fetch[HS_SOFT_SPACES][HS_SOFT_FETCH_ENTRIES];
+	bool tlb_empty, jumps_empty; /* nothing to flush or to forget, as mostly while a VM is made */
 	uint8_t xsave[HS_XSAVE_SIZE] __attribute__((aligned(64)));
 };
 

@@ -190,6 +190,7 @@ bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64
 		.watched = hs_soft_page_is_watched(cpu, gva),
 		.code = hs_soft_has_code(cpu, found.gpa),
 	};
+	cpu->tlb_empty = false;
 	fill(cpu, space, gva & ~PAGE_OFFSET, prot, &page);
 	*ret = page;
 	return true;
@@ -212,12 +213,13 @@ bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *re
 	if (!hs_soft_region_of(cpu, found.gpa)) {
 		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, found.gpa, HS_PROT_READ);
 	}
+	cpu->tlb_empty = false;
 	*entry = (struct hs_soft_fetch_entry){ page, found.gpa & ~PAGE_OFFSET };
 	*ret_gpa = found.gpa;
 	return true;
 }
 
-void hs_soft_flush(struct hs_soft_cpu *cpu)
+static void empty_tlb(struct hs_soft_cpu *cpu)
 {
 	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
 		for (unsigned int i = 0; i < HS_SOFT_TLB_ENTRIES; i++) {
@@ -226,6 +228,14 @@ void hs_soft_flush(struct hs_soft_cpu *cpu)
 		for (unsigned int i = 0; i < HS_SOFT_FETCH_ENTRIES; i++) {
 			cpu->fetch[space][i].page = HS_SOFT_NO_PAGE;
 		}
+	}
+	cpu->tlb_empty = true;
+}
+
+void hs_soft_flush(struct hs_soft_cpu *cpu)
+{
+	if (!cpu->tlb_empty) {
+		empty_tlb(cpu);
 	}
 	cpu->knows_large_pages = false;
 	hs_soft_forget_jumps(cpu);

@@ -115,6 +115,7 @@ static const struct hs_soft_op *next_op(struct hs_soft_cpu *cpu, bool *ret_one)
 	*ret_one = cpu->careful || hs_soft_page_has_breaks(cpu, gva);
 	if (op && !*ret_one && !hs_soft_is_straddler(cpu, op)) {
 		*jump = (struct hs_soft_jump){ gva ^ cpu->jump_key, op };
+		cpu->jumps_empty = false;
 	}
 	return op;
 }
