@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Breakpoints and watchpoints beyond what debug registers hold, on the CPU that has no such limit."""
+
+import re
+
+import pytest
+
+from lib.debuggers import gdb_batch
+from lib.runner import RUNNERS
+
+SOFT = pytest.mark.parametrize("runner", [name for name in RUNNERS if name.endswith("-soft")], indirect=True)
+FUNCTIONS = ["main", "count_up", "factorial", "fill_item", "copy_bytes", "total_of"]
+
+
+@SOFT
+def test_hardware_breakpoints_have_no_limit(runner):
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        said = gdb_batch([f"target remote {served.address}", *[f"thbreak {name}" for name in FUNCTIONS],
+                          *["continue"] * (len(FUNCTIONS) + 1)])
+    stops = said[1 + len(FUNCTIONS):]
+    assert {re.search(r"breakpoint \d+, (\w+) ", text)[1] for text in stops[:-1]} == set(FUNCTIONS)
+    assert "exited normally" in stops[-1]
+
+
+@SOFT
+def test_watchpoint_of_a_whole_structure_has_each_write_to_it(runner):
+    """Of its name copy_bytes() writes one byte with each iteration of its one instruction."""
+    watch = "watch -location *item"
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        said = gdb_batch([f"target remote {served.address}", "tbreak fill_item", "continue", "print sizeof(struct item)",
+                          watch, *["continue"] * 3, "info watchpoints", "kill"])
+    assert int(said[3].split(" = ")[1]) > 8
+    assert "Hardware watchpoint 2" in said[4]
+    for written, text in zip(("r", "ro", "rop"), said[5:8]):
+        assert re.search(rf'Hardware watchpoint 2: .*\n\nOld value = .*\nNew value = {{name = "{written}", ', text), text
+    assert re.search(r"hw watchpoint.*\n\s+breakpoint already hit 3 times", said[8])
+
+
+@SOFT
+def test_more_watchpoints_than_debug_registers_at_once(runner):
+    """Six bytes of `counter` and beside it, each watched for itself, of which the writes touch the first four."""
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        said = gdb_batch([f"target remote {served.address}", "tbreak count_up", "continue",
+                          *[f"awatch *((char *)&counter + {i})" for i in (4, 5, 6, 7, 8, 0)], "continue",
+                          "info watchpoints", "delete", "continue"])
+    assert "Hardware access (read/write) watchpoint 7" in said[9], said[9]
+    assert len(re.findall("acc watchpoint", said[10])) == 6
+    assert "exited normally" in said[12]
