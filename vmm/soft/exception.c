@@ -187,24 +187,33 @@ static bool enter(struct hs_soft_cpu *cpu, const struct event *event)
 
 /* ---- Exceptions during an exception (SDM vol. 3A 6.15, "Interrupt 8", tables 6-4 and 6-5) ---- */
 
-enum class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
+enum severity { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
 
-static enum class class_of(uint8_t vector) {
-	switch (vector){
-		case HS_VECTOR_DE : case HS_VECTOR_TS : case HS_VECTOR_NP : case HS_VECTOR_SS : case HS_VECTOR_GP : case
-		HS_VECTOR_CP : return CONTRIBUTORY;
-		case HS_VECTOR_PF : return PAGE_FAULT;
-		case HS_VECTOR_DF : return DOUBLE_FAULT;
-		default : return BENIGN;
+static enum severity severity_of(uint8_t vector)
+{
+	switch (vector) {
+	case HS_VECTOR_DE:
+	case HS_VECTOR_TS:
+	case HS_VECTOR_NP:
+	case HS_VECTOR_SS:
+	case HS_VECTOR_GP:
+	case HS_VECTOR_CP:
+		return CONTRIBUTORY;
+	case HS_VECTOR_PF:
+		return PAGE_FAULT;
+	case HS_VECTOR_DF:
+		return DOUBLE_FAULT;
+	default:
+		return BENIGN;
 	}
 }
 
 /* cpu->fault came while `first` was delivered: make it what is delivered next. False for a shutdown. */
 static bool combine(struct hs_soft_cpu *cpu, uint8_t first)
 {
-	enum class second = class_of(cpu->fault.vector);
+	enum severity second = severity_of(cpu->fault.vector);
 
-	switch (class_of(first)) {
+	switch (severity_of(first)) {
 	case DOUBLE_FAULT:
 		return false;
 	case PAGE_FAULT:
@@ -225,7 +234,7 @@ static bool combine(struct hs_soft_cpu *cpu, uint8_t first)
 /* No instruction asked for the event: whatever descriptor is bad, the event is to blame (SDM vol. 3A 6.13). */
 static void add_ext(struct hs_soft_cpu *cpu)
 {
-	if (cpu->why == HS_SOFT_WHY_EXCEPTION && class_of(cpu->fault.vector) == CONTRIBUTORY &&
+	if (cpu->why == HS_SOFT_WHY_EXCEPTION && severity_of(cpu->fault.vector) == CONTRIBUTORY &&
 	    cpu->fault.has_error_code) {
 		cpu->fault.error_code |= ERROR_EXT;
 	}
