@@ -187,6 +187,86 @@ static void test_delivery_checks_gate_code_and_stack(void **state)
 	}
 }
 
+/* In long mode: five words below a multiple of 16, on the stack at hand, the level's or the gate's. */
+static void test_delivery_long_mode_frame(void **state)
+{
+	const struct {
+		unsigned int cpl, ist;
+		uint64_t rsp, top;
+	} rows64[] = {
+		{ 0, 0, MACHINE_STACK - 5, MACHINE_STACK - 16 },
+		{ 0, 3, MACHINE_STACK - 5, MACHINE_STACK + 0x1000 },
+		{ 3, 0, UINT64_C(0xFFFF800000000001), MACHINE_EXCEPTION_STACK },
+		{ 3, 3, 0x123, MACHINE_STACK + 0x1000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows64) / sizeof(rows64[0]); i++) {
+		const struct machine_config config = scene_config(MACHINE_64, rows64[i].cpl);
+		unsigned int cpl = rows64[i].cpl;
+		uint64_t at = rows64[i].top - 40;
+		struct machine_stop stop;
+		struct machine machine;
+
+		machine_init(&machine, &config);
+		machine_set_code(&machine, CODE64("int 0x81"));
+		*machine_at(&machine, scene_gate_of(&machine, VECTOR) + 4) = (uint8_t)rows64[i].ist;
+		hs_put_le64(machine_at(&machine, MACHINE_TSS + 52), MACHINE_STACK + 0x100F); /* IST3 */
+		hs_put_le64(machine_at(&machine, MACHINE_TSS + 4), MACHINE_EXCEPTION_STACK + 0xF);
+		machine.cpu.gpr[HS_RSP] = rows64[i].rsp;
+		machine.cpu.rflags = 0x4ED7; /* NT among them */
+		machine_start(&machine, &stop);
+		assert_int_equal(stop.cpu.rip, MACHINE_STUBS + 16 * VECTOR);
+		assert_int_equal(stop.cpu.rflags, 0xCD7);
+		assert_int_equal(stop.cpu.gpr[HS_RSP], at);
+		assert_int_equal(stop.cpu.seg[HS_SS].selector, cpl ? 0 : MACHINE_DS0);
+		assert_int_equal(stop.cpu.seg[HS_SS].unusable, cpl ? 1 : 0);
+		assert_int_equal(hs_get_le64(machine_at(&machine, at)), MACHINE_CODE + 2);
+		assert_int_equal(hs_get_le64(machine_at(&machine, at + 8)), machine.cpu.seg[HS_CS].selector);
+		assert_int_equal(hs_get_le64(machine_at(&machine, at + 16)), 0x4ED7);
+		assert_int_equal(hs_get_le64(machine_at(&machine, at + 24)), rows64[i].rsp);
+		assert_int_equal(hs_get_le64(machine_at(&machine, at + 32)), machine.cpu.seg[HS_SS].selector);
+		machine_deinit(&machine);
+	}
+}
+
+/* A 16-bit gate pushes words, whatever the code was; a 16-bit TSS names a stack in words as well. */
+static void test_delivery_16_bit_gates_push_words(void **state)
+{
+	(void)state;
+	for (unsigned int cpl = 0; cpl <= 3; cpl += 3) {
+		const struct machine_config config = scene_config(MACHINE_32, cpl);
+		uint64_t top = cpl ? MACHINE_EXCEPTION_STACK - 0x100 : MACHINE_STACK;
+		uint64_t sp = top - (cpl ? 10 : 6);
+		struct machine_stop stop;
+		struct machine machine;
+
+		if (machine_missing(&config)) {
+			skip();
+		}
+		machine_init(&machine, &config);
+		machine_set_code(&machine, CODE32("int 0x81"));
+		scene_put_gate(&machine, scene_gate_of(&machine, 0x81), MACHINE_CS0, MACHINE_STUBS + 16 * 0x81, 0xE6,
+			       0);
+		machine.cpu.seg[HS_TR].type = 3;
+		hs_put_le16(machine_at(&machine, MACHINE_TSS + 2), MACHINE_EXCEPTION_STACK - 0x100);
+		hs_put_le16(machine_at(&machine, MACHINE_TSS + 4), MACHINE_DS0);
+		machine.cpu.rflags = 0x202;
+		machine_start(&machine, &stop);
+		assert_int_equal(stop.cpu.rip, MACHINE_STUBS + 16 * 0x81);
+		assert_int_equal(stop.cpu.rflags, 2);
+		assert_int_equal(stop.cpu.gpr[HS_RSP], sp);
+		assert_int_equal(hs_get_le16(machine_at(&machine, sp)), MACHINE_CODE + 2);
+		assert_int_equal(hs_get_le16(machine_at(&machine, sp + 2)), machine.cpu.seg[HS_CS].selector);
+		assert_int_equal(hs_get_le16(machine_at(&machine, sp + 4)), 0x202);
+		if (cpl) {
+			assert_int_equal(hs_get_le16(machine_at(&machine, sp + 6)), MACHINE_STACK & 0xFFFF);
+			assert_int_equal(hs_get_le16(machine_at(&machine, sp + 8)), MACHINE_DS3 | 3);
+		}
+		machine_deinit(&machine);
+	}
+}
+
 /* The gate of an int is the caller's only from its DPL on; beyond the IDT there is none. */
 static void test_delivery_int_checks_dpl_and_limit(void **state)
 {
@@ -335,6 +415,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_delivery_checks_gate_code_and_stack),
+		cmocka_unit_test(test_delivery_long_mode_frame),
+		cmocka_unit_test(test_delivery_16_bit_gates_push_words),
 		cmocka_unit_test(test_delivery_int_checks_dpl_and_limit),
 		cmocka_unit_test(test_delivery_faults_in_delivery_become_double_faults),
 	};

@@ -159,6 +159,42 @@ static void test_tasks_call_and_iret(void **state)
 	machine_deinit(&machine);
 }
 
+/* A 16-bit TSS has half of everything: upper halves of registers become ones, FS and GS null, CR3 stays. */
+static void test_tasks_16_bit(void **state)
+{
+	const unsigned int ip = 14, flags = 16, gpr = 18, seg = 34;
+	const uint16_t segments[] = { MACHINE_DS0, MACHINE_CS0, MACHINE_DS0, MACHINE_DS0 };
+	struct machine_stop stop;
+	struct machine machine;
+
+	(void)state;
+	if (!start_32(&machine, call_code(), CODE32("hlt\n iretd"))) {
+		skip();
+	}
+	memset(machine_at(&machine, TSS), 0, HS_TSS_BYTES);
+	scene_put_small(&machine, TASK, SYSTEM(0, 1), TSS, 43);
+	hs_put_le16(machine_at(&machine, TSS + ip), TARGET);
+	hs_put_le16(machine_at(&machine, TSS + flags), 0x203);
+	hs_put_le16(machine_at(&machine, TSS + gpr + 2 * HS_RSI), 0x106);
+	for (unsigned int i = 0; i < 4; i++) {
+		hs_put_le16(machine_at(&machine, TSS + seg + 2 * i), segments[i]);
+	}
+	set_pointer(&machine, TASK);
+	machine_start(&machine, &stop);
+	assert_int_equal(stop.cpu.rip, TARGET);
+	assert_int_equal(stop.cpu.rflags, 0x203 | FLAG_NT);
+	assert_int_equal(stop.cpu.gpr[HS_RSI], 0xFFFF0106);
+	assert_int_equal(stop.cpu.seg[HS_TR].type, 3);
+	assert_int_equal(stop.cpu.seg[HS_FS].selector, 0);
+	assert_int_equal(stop.cpu.cr3, machine.cpu.cr3);
+	machine_run(&machine, &stop);
+	assert_int_equal(stop.cpu.rip, MACHINE_CODE + 2);
+	assert_int_equal(stop.cpu.gpr[HS_RSI], 0x51515151);
+	assert_int_equal(hs_get_le16(machine_at(&machine, TSS + ip)), TARGET + 2);
+	assert_int_equal(hs_get_le16(machine_at(&machine, TSS + gpr + 2 * HS_RSI)), 0x106);
+	machine_deinit(&machine);
+}
+
 /* A software interrupt goes on behind itself; a fault at itself, with RF, and its error code is on the task's stack. */
 static void test_tasks_interrupts_and_faults(void **state)
 {
@@ -339,6 +375,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tasks_jump),
 		cmocka_unit_test(test_tasks_call_and_iret),
+		cmocka_unit_test(test_tasks_16_bit),
 		cmocka_unit_test(test_tasks_interrupts_and_faults),
 		cmocka_unit_test(test_tasks_check_before_the_switch),
 		cmocka_unit_test(test_tasks_return_checks_the_back_link),
