@@ -88,7 +88,7 @@ static void test_code_16_uses_16_bits_of_stack_counters_and_pointers(void **stat
 		    { 0x89ABCDEF, 0x10001, 2, 0, ESP, BP, 0x1000, 0x1000 }),
 		ROW("pusha\n mov bx, sp\n popa\n pushad\n mov dx, sp\n popad",
 		    { 0x89ABCDEF, 0, 0, 0, ESP, BP, 0x1000, 0x1000 }),
-		ROW("pusha\n mov bp, sp\n add sp, 6\n pop cx\n pop dx\n pop bx\n mov sp, bp\n add sp, 16\n mov bp, 0x6900",
+		ROW("pusha\n mov bp, sp\n add sp, 6\n pop cx\n mov sp, bp\n add sp, 16\n mov bp, 0x6900",
 		    { 0x89ABCDEF, SP, 0, 0, ESP, BP, 0x1000, 0x1000 }),
 		ROW("mov di, 0xFFFE\n mov ecx, 0x30004\n rep stosb", { 0x89ABCDEF, 0x30000, 0, 0, ESP, BP, 0x1000, 2 }),
 		ROW("mov edi, 0x71FFE\n mov cx, 3\n rep movsw", { 0x89ABCDEF, 0, 0, 0, ESP, BP, 0x1006, 0x72004 }),
