@@ -18,7 +18,7 @@ struct span {
 	unsigned int first; /* bytes in the first one */
 };
 
-static bool translate_span(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, unsigned int length,
+static bool translate_both(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, unsigned int length,
 			   int prot, struct span *ret)
 {
 	unsigned int left = HS_PAGE_SIZE - (unsigned int)(gva % HS_PAGE_SIZE);
@@ -30,6 +30,19 @@ static bool translate_span(struct hs_soft_cpu *cpu, enum hs_soft_space space, ui
 		return false;
 	}
 	return ret->first == length || hs_soft_translate(cpu, space, (gva + ret->first) & mask, prot, &ret->page[1]);
+}
+
+/* An exit says how long the access was that found no memory. */
+static bool translate_span(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, unsigned int length,
+			   int prot, struct span *ret)
+{
+	if (translate_both(cpu, space, gva, length, prot, ret)) {
+		return true;
+	}
+	if (cpu->why == HS_SOFT_WHY_EXIT) {
+		cpu->exit.size = (uint8_t)(length < 8 ? length : 8);
+	}
+	return false;
 }
 
 static void touch(struct hs_soft_cpu *cpu, const struct span *span, uint64_t gva, unsigned int length, int prot)
@@ -54,9 +67,6 @@ bool hs_soft_linear_load(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint
 	struct span span;
 
 	if (!translate_span(cpu, space, gva, length, HS_PROT_READ, &span)) {
-		if (cpu->why == HS_SOFT_WHY_EXIT) {
-			cpu->exit.size = (uint8_t)(length < 8 ? length : 8);
-		}
 		return false;
 	}
 	touch(cpu, &span, gva, length, HS_PROT_READ);
@@ -74,7 +84,6 @@ bool hs_soft_linear_store(struct hs_soft_cpu *cpu, enum hs_soft_space space, uin
 
 	if (!translate_span(cpu, space, gva, length, HS_PROT_WRITE, &span)) {
 		if (cpu->why == HS_SOFT_WHY_EXIT) {
-			cpu->exit.size = (uint8_t)(length < 8 ? length : 8);
 			memcpy(&cpu->exit.written, bytes, cpu->exit.size);
 		}
 		return false;
