@@ -11,10 +11,12 @@
 #include "driver.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define INPUT_MAX 4096
 
@@ -43,6 +45,19 @@ static int run_on(const uint8_t *bytes, size_t size)
 	return EXIT_SUCCESS;
 }
 
+/* The seed that is being tried, for whoever wants to try it again. */
+static volatile uint64_t trying;
+
+static void on_abort(int signal_number)
+{
+	char text[64];
+	int length = snprintf(text, sizeof(text), "the input of seed %llu (1 %llu)\n", (unsigned long long)trying,
+			      (unsigned long long)trying);
+
+	(void)signal_number;
+	(void)!write(STDERR_FILENO, text, (size_t)length);
+}
+
 /* Each input has a seed of its own, so that input i of seed s is input 0 of seed s + i. */
 static int run_seed(uint64_t seed)
 {
@@ -62,7 +77,9 @@ static int run_random(uint64_t count, time_t seconds, uint64_t seed)
 	time_t end = time(NULL) + seconds;
 	uint64_t i;
 
+	signal(SIGABRT, on_abort);
 	for (i = 0; seconds ? time(NULL) < end : i < count; i++) {
+		trying = seed + i;
 		if (run_seed(seed + i)) {
 			return EXIT_FAILURE;
 		}

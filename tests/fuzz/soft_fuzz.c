@@ -22,9 +22,10 @@
 #include <sys/time.h>
 
 #define INSTRUCTIONS 300u
+#define CR0_PG 0x80000000u
 #define EXITS_MAX 40u
-#define TICK_MS 20
-#define TICKS_MAX 10
+#define TICK_MS 10
+#define TICKS_MAX 4
 
 #define CHECK(condition)                                                                                               \
 	do {                                                                                                           \
@@ -126,6 +127,18 @@ static bool goes_on(const struct hs_exit *exit)
 	       exit->kind == HS_EXIT_WATCH;
 }
 
+/* Nothing that was decoded is kept, as if the host had written to all memory. With paging that would drop translations
+ * too, which a guest that changes its tables may rightly still be using. */
+static void forget(struct side *side)
+{
+	const struct hs_backend_ops *ops = &hs_soft_backend_ops;
+
+	CHECK(!ops->get_state(side->backend, HS_STATE_CORE, &side->end, NULL));
+	if (!(side->end.cr0 & CR0_PG)) {
+		ops->memory_written(side->backend, hs_gpa_of(0), SCENE_RAM);
+	}
+}
+
 /* Run so many instructions, `stride` at a time, unless something else comes first. */
 static void run(struct side *side, uint64_t instructions, uint64_t stride, const struct hs_debug_request *armed)
 {
@@ -138,6 +151,9 @@ static void run(struct side *side, uint64_t instructions, uint64_t stride, const
 	running = side->backend;
 	ticks = 0;
 	for (uint64_t done = 0; done < instructions; done += stride) {
+		if (stride == 1) {
+			forget(side);
+		}
 		CHECK(!ops->run(side->backend, &side->exit, NULL));
 		check_exit(&side->exit, armed->watch_count);
 		if (side->exit.kind != HS_EXIT_STEPPED) {

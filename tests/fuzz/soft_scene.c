@@ -304,6 +304,23 @@ static void set_rest(struct scene_source *source, struct hs_cpu_state *cpu)
 	}
 }
 
+/* Code that begins with stores to what comes next. */
+static void put_self_modification(struct scene_source *source, uint8_t *ram, struct hs_cpu_state *cpu)
+{
+	/* Each stores something: stos, mov and add to [rdi] or [edi], push. */
+	static const uint8_t stores[][2] = {
+		{ 0xaa, 0x90 }, { 0xab, 0x90 }, { 0x89, 0x07 }, { 0x88, 0x07 },
+		{ 0x00, 0x07 }, { 0x01, 0x37 }, { 0x50, 0x90 },
+	};
+
+	for (unsigned int i = 0; i < 4; i++) {
+		memcpy(ram + cpu->rip + 2 * i, stores[scene_choice(source, COUNT_OF(stores))], 2);
+	}
+	memset(ram + cpu->rip + 8, 0x90, 32);
+	cpu->gpr[HS_RDI] = cpu->rip + 8 + scene_choice(source, 16);
+	cpu->gpr[HS_RSP] = cpu->rip + 16 + scene_choice(source, 16);
+}
+
 void scene_make(struct scene_source *source, uint8_t *ram, struct hs_cpu_state *cpu)
 {
 	set_control(source, cpu);
@@ -313,6 +330,9 @@ void scene_make(struct scene_source *source, uint8_t *ram, struct hs_cpu_state *
 	put_tables(source, ram, cpu);
 	set_segments(source, ram, cpu);
 	set_rest(source, cpu);
+	if (one_in(source, 4) && cpu->rip < SCENE_RAM - 64) {
+		put_self_modification(source, ram, cpu);
+	}
 	/* Once in a while nothing makes sense. */
 	for (size_t i = 0; one_in(source, 8) && i < SCENE_RAM; i += 8) {
 		hs_put_le64(ram + i, scene_number(source));

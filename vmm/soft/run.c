@@ -192,9 +192,13 @@ static void run(struct hs_soft_cpu *cpu)
 		bool one;
 
 		if (HS_SOFT_UNLIKELY(cpu->executed >= cpu->limit ||
-				     atomic_load_explicit(&cpu->attention, memory_order_relaxed)) &&
-		    !look_around(cpu)) {
-			return;
+				     atomic_load_explicit(&cpu->attention, memory_order_relaxed))) {
+			if (!look_around(cpu)) {
+				return;
+			}
+			if (cpu->trap_dr6 && !cpu->shadow) {
+				continue; /* the frame of a #DB was pushed to where DR0-3 watch */
+			}
 		}
 		held = cpu->trap_dr6;
 		op = next_op(cpu, &one);
