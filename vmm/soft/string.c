@@ -107,23 +107,29 @@ static inline uint64_t within_page(const struct hs_soft_op *op, uint64_t offset,
 }
 
 /*
- * The host's address of what rsi or rdi points to, if the TLB allows this access to its page without further ado;
- * *count is cut to what stays there. Else NULL.
+ * The host's address of what rsi or rdi points to, when the page may be read or written there without further ado;
+ * *count is cut to what stays in it. Else NULL. The TLB is only the first to be asked: two pages may share an entry.
  */
-static inline uint8_t *plain_memory(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int reg,
-				    int prot, unsigned int bytes, uint64_t *count)
+static inline uint8_t *plain_memory(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int reg, int prot,
+				    unsigned int bytes, uint64_t *count)
 {
 	unsigned int seg = reg == HS_RSI ? op->segment : HS_ES;
 	uint64_t offset = narrow(cpu, op, reg);
 	uint64_t gva = hs_soft_gva(cpu, seg, offset);
 	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
-	uint64_t tag = prot == HS_PROT_WRITE ? entry->write : entry->read;
+	struct hs_soft_page page;
 
 	*count = within_page(op, offset, gva, bytes, *count);
-	if (*count == 0 || !(cpu->seg_flat[seg] & prot) || !hs_soft_in_page(gva, bytes, tag)) {
+	if (*count == 0 || !(cpu->seg_flat[seg] & prot)) {
 		return NULL;
 	}
-	return (uint8_t *)(gva + entry->addend);
+	if (hs_soft_in_page(gva, bytes, prot == HS_PROT_WRITE ? entry->write : entry->read)) {
+		return (uint8_t *)(gva + entry->addend);
+	}
+	if (!hs_soft_translate(cpu, cpu->space, gva, prot, &page)) {
+		return NULL; /* the iteration that is done alone says so again */
+	}
+	return page.watched || (prot == HS_PROT_WRITE && page.code) ? NULL : page.host;
 }
 
 static inline void copy_up(uint8_t *to, const uint8_t *from, unsigned int bytes, uint64_t count)
@@ -144,9 +150,9 @@ static inline uint64_t bulk_movs(struct hs_soft_cpu *cpu, const struct hs_soft_o
 				 uint64_t count)
 {
 	const uint8_t *from = plain_memory(cpu, op, HS_RSI, HS_PROT_READ, bytes, &count);
-	uint8_t *to = plain_memory(cpu, op, HS_RDI, HS_PROT_WRITE, bytes, &count);
+	uint8_t *to = from ? plain_memory(cpu, op, HS_RDI, HS_PROT_WRITE, bytes, &count) : NULL;
 
-	if (!from || !to) {
+	if (!to) {
 		return 0;
 	}
 	copy_up(to, from, bytes, count);
@@ -201,11 +207,11 @@ static inline uint64_t bulk_cmps(struct hs_soft_cpu *cpu, const struct hs_soft_o
 				 uint64_t count)
 {
 	const uint8_t *left = plain_memory(cpu, op, HS_RSI, HS_PROT_READ, bytes, &count);
-	const uint8_t *right = plain_memory(cpu, op, HS_RDI, HS_PROT_READ, bytes, &count);
+	const uint8_t *right = left ? plain_memory(cpu, op, HS_RDI, HS_PROT_READ, bytes, &count) : NULL;
 	uint64_t done = 0;
 	uint64_t a, b;
 
-	if (!left || !right) {
+	if (!right) {
 		return 0;
 	}
 	do {
