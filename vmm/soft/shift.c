@@ -200,7 +200,7 @@ HS_SOFT_INLINE uint64_t compute_double(struct hs_soft_cpu *cpu, uint64_t a, uint
 	if (left) {
 		result = from << steps | b >> (bits - steps);
 		cf = !beyond && bit_of(from, bits - steps);
-		of = count < bits && cf ^ bit_of(result, bits - 1);
+		of = cf ^ (count < bits && bit_of(result, bits - 1));
 	} else {
 		result = from >> steps | b << (bits - steps);
 		cf = !beyond && bit_of(from, steps - 1);
