@@ -68,12 +68,13 @@ static enum hs_status make_backend(struct oracle_guest *guest, struct hs_error *
 
 struct oracle_guest *oracle_guest_create(const struct hs_backend_ops *ops, enum oracle_mode mode, const uint8_t *before)
 {
-	struct oracle_guest *guest = calloc(1, sizeof(*guest));
+	struct oracle_guest *guest = aligned_alloc(_Alignof(struct oracle_guest), sizeof(*guest));
 	struct hs_error err = { 0 };
 
 	if (guest == NULL) {
 		return NULL;
 	}
+	memset(guest, 0, sizeof(*guest));
 	guest->ops = ops;
 	guest->mode = mode;
 	guest->ram = mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -225,9 +225,10 @@ static void test_truncated_instruction_wants_more_bytes(void **state)
 static void assert_raises(enum hs_soft_mode mode, const char *bytes, size_t length, unsigned int vector)
 {
 	struct hs_soft_op op = decode_bytes(mode, bytes, length);
-	struct hs_soft_cpu *cpu = calloc(1, sizeof(*cpu));
+	struct hs_soft_cpu *cpu = aligned_alloc(_Alignof(struct hs_soft_cpu), sizeof(*cpu));
 
 	assert_non_null(cpu);
+	memset(cpu, 0, sizeof(*cpu));
 	cpu->mode = (uint8_t)mode;
 	assert_int_equal(op.execute(cpu, &op), HS_SOFT_FAULT);
 	assert_int_equal(cpu->why, HS_SOFT_WHY_EXCEPTION);

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -16,10 +17,14 @@
 
 static int make_cpu(void **state)
 {
-	struct hs_soft_cpu *cpu = calloc(1, sizeof(*cpu));
+	struct hs_soft_cpu *cpu = aligned_alloc(_Alignof(struct hs_soft_cpu), sizeof(*cpu));
 
 	*state = cpu;
-	return cpu ? 0 : -1;
+	if (!cpu) {
+		return -1;
+	}
+	memset(cpu, 0, sizeof(*cpu));
+	return 0;
 }
 
 static int drop_cpu(void **state)

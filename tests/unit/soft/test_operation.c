@@ -24,7 +24,7 @@ struct scene {
 
 static int setup(void **state)
 {
-	struct scene *scene = calloc(1, sizeof(*scene));
+	struct scene *scene = aligned_alloc(_Alignof(struct scene), sizeof(*scene));
 
 	*state = scene;
 	return scene ? 0 : -1;
