@@ -8,6 +8,7 @@
  */
 #include "vmm/soft/access.h"
 #include "vmm/soft/flags.h"
+#include "vmm/soft/handler.h"
 #include "vmm/soft/operand.h"
 
 #include <string.h>
@@ -45,8 +46,11 @@ static void advance(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 	cpu->r[HS_SOFT_RIP] = cpu->mode == HS_SOFT_MODE_64 ? next : (uint32_t)next;
 }
 
-/* Run a row from op on. HS_SOFT_NEXT when it was left between two instructions. */
-static enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+/*
+ * Run a row from op on. HS_SOFT_NEXT when it was left between two instructions. `limited`: there is a limit to look at;
+ * a constant, as without that look instructions are executed a tenth faster.
+ */
+HS_SOFT_INLINE enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool limited)
 {
 	enum hs_soft_flow flow;
 
@@ -57,7 +61,7 @@ static enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct hs_soft_o
 		}
 		cpu->r[HS_SOFT_RIP] += op->length;
 		cpu->executed++;
-		if (HS_SOFT_UNLIKELY(cpu->executed >= cpu->limit ||
+		if (HS_SOFT_UNLIKELY((limited && cpu->executed >= cpu->limit) ||
 				     atomic_load_explicit(&cpu->attention, memory_order_relaxed))) {
 			break;
 		}
@@ -182,6 +186,14 @@ static bool handle_fault(struct hs_soft_cpu *cpu, uint64_t held)
 	return hs_soft_deliver(cpu);
 }
 
+static inline enum hs_soft_flow run_from(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool one)
+{
+	if (one) {
+		return run_one(cpu, op);
+	}
+	return HS_SOFT_LIKELY(cpu->limit == UINT64_MAX) ? run_row(cpu, op, false) : run_row(cpu, op, true);
+}
+
 /* Run until cpu->exit says why not. */
 static void run(struct hs_soft_cpu *cpu)
 {
@@ -205,7 +217,7 @@ static void run(struct hs_soft_cpu *cpu)
 		if (HS_SOFT_UNLIKELY(!op)) {
 			flow = HS_SOFT_FAULT;
 		} else {
-			flow = one ? run_one(cpu, op) : run_row(cpu, op);
+			flow = run_from(cpu, op, one);
 		}
 		if (HS_SOFT_UNLIKELY(flow == HS_SOFT_EXIT)) {
 			return;
