@@ -411,6 +411,41 @@ static void test_delivery_faults_in_delivery_become_double_faults(void **state)
 	}
 }
 
+/* A stack where there is no memory ends the run with nothing delivered, CR2 included. */
+static void test_delivery_to_no_memory_is_an_exit(void **state)
+{
+	const uint64_t gpa = 0x200000;
+
+	(void)state;
+	for (int mode = MACHINE_64; mode <= MACHINE_32; mode++) {
+		const struct machine_config config = scene_config((enum machine_mode)mode, 3);
+		const struct state_rules rules = { .rflags = 0 };
+		unsigned int word = mode == MACHINE_32 ? 4 : 8;
+		struct machine_stop stop;
+		struct machine machine;
+		char text[300];
+
+		machine_init(&machine, &config);
+		machine_set_code(&machine, page_code());
+		machine.cpu.gpr[HS_RBX] = NOWHERE;
+		machine_map(&machine, NOWHERE + 0x1000, gpa, 0x1000, HS_PROT_WRITE, false);
+		obstruct(&machine, 14, mode == MACHINE_32 ? CLEAR : UNMAPPED_STACK);
+		hs_put_le64(machine_at(&machine, MACHINE_TSS + 44), NOWHERE + 0x2000);
+		if (mode == MACHINE_32) {
+			hs_put_le32(machine_at(&machine, MACHINE_TSS + 4), NOWHERE + 0x2000);
+		}
+		machine_start(&machine, &stop);
+		assert_int_equal(stop.kind, MACHINE_EXIT);
+		assert_int_equal(stop.exit.kind, HS_EXIT_UNMAPPED);
+		assert_int_equal(stop.exit.gpa, gpa + 0x1000 - word);
+		assert_true(stop.exit.is_write);
+		assert_int_equal(stop.exit.size, word);
+		assert_int_equal(stop.exit.written, machine.cpu.seg[HS_SS].selector);
+		assert_null(state_difference(&stop.cpu, &machine.cpu, &rules, text, sizeof(text)));
+		machine_deinit(&machine);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_delivery_long_mode_frame),
 		cmocka_unit_test(test_delivery_16_bit_gates_push_words),
 		cmocka_unit_test(test_delivery_int_checks_dpl_and_limit),
+		cmocka_unit_test(test_delivery_to_no_memory_is_an_exit),
 		cmocka_unit_test(test_delivery_faults_in_delivery_become_double_faults),
 	};
 

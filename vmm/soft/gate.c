@@ -136,10 +136,22 @@ static bool is_aligned(struct hs_soft_cpu *cpu, const struct hs_soft_stack *stac
 	return true;
 }
 
+static bool check_word(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, uint8_t bytes, uint64_t value)
+{
+	if (hs_soft_linear_check(cpu, space, gva, bytes, HS_PROT_WRITE)) {
+		return true;
+	}
+	if (cpu->why == HS_SOFT_WHY_EXIT) {
+		cpu->exit.size = bytes;
+		memcpy(&cpu->exit.written, &value, bytes);
+	}
+	return false;
+}
+
 /* Room for all of it is looked for first, then each word as it is pushed: CR2 is that of the first one that faults. */
 bool hs_soft_check_frame(struct hs_soft_cpu *cpu, const struct hs_soft_stack *stack, const struct hs_soft_frame *frame)
 {
-	unsigned int bytes = frame->bytes;
+	uint8_t bytes = frame->bytes;
 
 	for (unsigned int i = 1; i <= frame->count; i++) {
 		if (!has_room(cpu, stack, slot(stack, (uint64_t)i * bytes), bytes)) {
@@ -155,7 +167,7 @@ bool hs_soft_check_frame(struct hs_soft_cpu *cpu, const struct hs_soft_stack *st
 			return false;
 		}
 		if (!hs_soft_in_page(gva, bytes, entry->write) &&
-		    !hs_soft_linear_check(cpu, stack->space, gva, bytes, HS_PROT_WRITE)) {
+		    !check_word(cpu, stack->space, gva, bytes, frame->value[i - 1])) {
 			return false;
 		}
 	}
