@@ -326,7 +326,7 @@ static void test_tables_questions_about_descriptors(void **state)
 		const unsigned int n = (unsigned int)i / 4, question = i % 4;
 		const struct code codes[] = { CODE32("lar ecx, eax"), CODE32("lsl ecx, eax"), CODE32("verr ax"),
 					      CODE32("verw ax") };
-		const uint32_t answers[] = { (uint32_t)(0x00C0 << 16 | rows[n].access << 8), 0xFFFFFFFF, 0x77, 0x77 };
+		const uint32_t answers[] = { (uint32_t)(0x00CF << 16 | rows[n].access << 8), 0xFFFFFFFF, 0x77, 0x77 };
 
 		for (int mode = MACHINE_64; mode <= MACHINE_32; mode++) {
 			bool yes = (mode == MACHINE_32 ? rows[n].yes_32 : rows[n].yes_long) >> question & 1;

@@ -209,7 +209,8 @@ static enum hs_soft_flow answer(struct hs_soft_cpu *cpu, bool yes)
 
 static enum hs_soft_flow execute_lar(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
-	const uint64_t access_rights = 0x00f0ff00; /* of the descriptor's second half */
+	/* Of the descriptor's second half. The SDM leaves 19:16 undefined; processors show the limit that is there. */
+	const uint64_t access_rights = 0x00ffff00;
 	struct hs_soft_descriptor found;
 	bool yes;
 
