@@ -45,17 +45,13 @@ static int run_on(const uint8_t *bytes, size_t size)
 	return EXIT_SUCCESS;
 }
 
-/* The seed that is being tried, for whoever wants to try it again. */
-static volatile uint64_t trying;
+/* What is being tried, for whoever wants to try it again. */
+static char trying[64];
 
 static void on_abort(int signal_number)
 {
-	char text[64];
-	int length = snprintf(text, sizeof(text), "the input of seed %llu (1 %llu)\n", (unsigned long long)trying,
-			      (unsigned long long)trying);
-
 	(void)signal_number;
-	(void)!write(STDERR_FILENO, text, (size_t)length);
+	(void)!write(STDERR_FILENO, trying, sizeof(trying));
 }
 
 /* Each input has a seed of its own, so that input i of seed s is input 0 of seed s + i. */
@@ -79,7 +75,7 @@ static int run_random(uint64_t count, time_t seconds, uint64_t seed)
 
 	signal(SIGABRT, on_abort);
 	for (i = 0; seconds ? time(NULL) < end : i < count; i++) {
-		trying = seed + i;
+		snprintf(trying, sizeof(trying), "the input is that of: 1 %llu\n", (unsigned long long)(seed + i));
 		if (run_seed(seed + i)) {
 			return EXIT_FAILURE;
 		}

@@ -98,7 +98,7 @@ static void test_sysret_to_compatibility_mode(void **state)
 	struct machine machine;
 
 	(void)state;
-	init(&machine, MACHINE_64, 0, CODE64("sysretd"));
+	init(&machine, MACHINE_64, 0, CODE64(".byte 0x0F, 0x07"));
 	machine_change_entry(&machine, MACHINE_CODE, 0, 4); /* a user page */
 	machine.cpu.gpr[HS_RCX] = UINT64_C(0xFFFFFFFF00000000) | TARGET;
 	machine.cpu.gpr[HS_R11] = 0xFFFFFFFFFFDFFEFF; /* without TF and ID */
