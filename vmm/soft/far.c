@@ -4,8 +4,6 @@
 #include "vmm/soft/segment.h"
 #include "vmm/soft/select.h"
 
-#include "base/bytes.h"
-
 struct pointer {
 	uint64_t offset;
 	uint16_t selector;
@@ -13,18 +11,11 @@ struct pointer {
 
 static bool load_pointer(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, struct pointer *ret)
 {
-	unsigned int width = op->bytes;
-	uint8_t bytes[10];
-
 	if (op->operand[0].kind == HS_SOFT_FAR) {
 		*ret = (struct pointer){ op->immediate, (uint16_t)op->aux };
 		return true;
 	}
-	if (!hs_soft_load_bytes(cpu, op->segment, hs_soft_ea(cpu, op), width + 2, bytes)) {
-		return false;
-	}
-	*ret = (struct pointer){ hs_get_le(bytes, width), hs_get_le16(bytes + width) };
-	return true;
+	return hs_soft_load_pointer(cpu, op, op->bytes, &ret->offset, &ret->selector);
 }
 
 static enum hs_soft_flow arrive(struct hs_soft_cpu *cpu, struct hs_soft_arrival *to, const struct hs_soft_frame *frame)

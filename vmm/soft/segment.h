@@ -103,6 +103,10 @@ bool hs_soft_accept_code(struct hs_soft_cpu *cpu, bool privileged, unsigned int 
 			 struct hs_soft_descriptor *descriptor);
 /** Load DS, ES, FS, GS or SS as mov does: checks, accessed bit, register, hs_soft_refresh(). */
 bool hs_soft_load_segment(struct hs_soft_cpu *cpu, unsigned int seg, uint16_t selector);
+/** Read the far pointer of an instruction, an offset of width bytes and the selector behind it: two accesses, each with
+ *  its own alignment (SDM vol. 3A table 6-7). segment_register.c. */
+bool hs_soft_load_pointer(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int width,
+			  uint64_t *ret_offset, uint16_t *ret_selector);
 static inline bool hs_soft_is_code(const struct hs_segment *segment)
 {
 	return segment->s && (segment->type & HS_DESCRIPTOR_CODE);

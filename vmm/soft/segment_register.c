@@ -7,8 +7,6 @@
 #include "vmm/soft/segment.h"
 #include "vmm/soft/select.h"
 
-#include "base/bytes.h"
-
 static enum hs_soft_flow execute_mov_from_sreg(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	return hs_soft_put(cpu, op, 0, cpu->seg[op->operand[1].reg].selector) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
@@ -51,17 +49,33 @@ static enum hs_soft_flow execute_pop_sreg(struct hs_soft_cpu *cpu, const struct 
 	return HS_SOFT_NEXT;
 }
 
+bool hs_soft_load_pointer(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int width,
+			  uint64_t *ret_offset, uint16_t *ret_selector)
+{
+	uint64_t at = hs_soft_ea(cpu, op);
+	uint64_t offset, selector;
+
+	if (!hs_soft_load(cpu, op->segment, at, width, &offset) ||
+	    !hs_soft_load(cpu, op->segment, at + width, 2, &selector)) {
+		return false;
+	}
+	*ret_offset = offset;
+	*ret_selector = (uint16_t)selector;
+	return true;
+}
+
 /* lds, les, lfs, lgs, lss: op->aux is the register. */
 static enum hs_soft_flow execute_load_pointer(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	unsigned int width = op->operand[0].bytes;
-	uint8_t bytes[10];
+	uint64_t offset;
+	uint16_t selector;
 
-	if (!hs_soft_load_bytes(cpu, op->segment, hs_soft_ea(cpu, op), width + 2, bytes) ||
-	    !hs_soft_load_segment(cpu, op->aux, hs_get_le16(bytes + width))) {
+	if (!hs_soft_load_pointer(cpu, op, width, &offset, &selector) ||
+	    !hs_soft_load_segment(cpu, op->aux, selector)) {
 		return HS_SOFT_FAULT;
 	}
-	hs_soft_set_reg(cpu, op->operand[0].reg, width, hs_get_le(bytes, width));
+	hs_soft_set_reg(cpu, op->operand[0].reg, width, offset);
 	return HS_SOFT_NEXT;
 }
 
