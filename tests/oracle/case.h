@@ -13,8 +13,8 @@
 
 enum {
 	ORACLE_PATCHES = 8,
-	ORACLE_PATCH_BYTES = 32,
-	ORACLE_DELTAS = 96,
+	ORACLE_PATCH_BYTES = 48,
+	ORACLE_DELTAS = 112,
 	ORACLE_BATCH = 256,
 	/* Vectors: what a single step ends with, and what no CPU has. */
 	ORACLE_STEPPED = 1,
@@ -38,10 +38,15 @@ enum {
 	FLAG_STATUS = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF,
 };
 
+/** Segment registers in the order of their encoding, as enum hs_seg has it. */
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
+
 struct oracle_state {
 	uint64_t gpr[16];
 	uint64_t rip;
 	uint64_t rflags;
+	uint16_t seg[SEG_COUNT]; /* selectors; of a case's start, CS and SS follow from its bits */
+	uint16_t unused[2];
 };
 
 /** Bytes that stand in memory before the instruction, on top of the world's own. */

@@ -8,6 +8,8 @@
 static const char *const gpr_names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
 					   "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
 
+static const char *const segment_names[SEG_COUNT] = { "es", "cs", "ss", "ds", "fs", "gs" };
+
 struct comparison {
 	const struct oracle_code *code;
 	const struct oracle_case *test;
@@ -49,7 +51,8 @@ static int undefined_register(const struct comparison *comparison)
 static void compare_registers(struct comparison *comparison)
 {
 	const struct oracle_state *ours = &comparison->ours->out, *host = &comparison->host->out;
-	uint64_t mask = comparison->test->bits == 32 ? UINT32_MAX : UINT64_MAX;
+	/* Outside 64-bit mode upper halves are undefined (SDM vol. 1 3.4.1.1). */
+	uint64_t mask = host->seg[SEG_CS] == ORACLE_CS64 ? UINT64_MAX : UINT32_MAX;
 	int undefined = undefined_register(comparison);
 
 	for (int i = 0; i < (comparison->test->bits == 32 ? 8 : 16); i++) {
@@ -60,6 +63,11 @@ static void compare_registers(struct comparison *comparison)
 		compare_word(comparison, gpr_names[i], ours->gpr[i] & mask, host->gpr[i] & mask);
 	}
 	compare_word(comparison, "rip", ours->rip & mask, host->rip & mask);
+	for (unsigned int i = 0; i < SEG_COUNT; i++) {
+		/* The kernel's return to user mode makes 0 of all four null selectors (SDM vol. 2A, "IRET"). */
+		compare_word(comparison, segment_names[i], ours->seg[i] < 4 ? 0 : ours->seg[i],
+			     host->seg[i] < 4 ? 0 : host->seg[i]);
+	}
 }
 
 static void compare_flags(struct comparison *comparison, enum oracle_step step)

@@ -78,17 +78,21 @@ static bool is_many(const struct oracle_pair *pair)
 	case ZYDIS_MNEMONIC_PUSHAD:
 	case ZYDIS_MNEMONIC_POPA:
 	case ZYDIS_MNEMONIC_POPAD:
+	case ZYDIS_MNEMONIC_IRET:
+	case ZYDIS_MNEMONIC_IRETD:
+	case ZYDIS_MNEMONIC_IRETQ:
 		return true;
 	default:
-		return false;
+		return pair->code->decoded.insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
 	}
 }
 
-/* An instruction that could fault in two ways: which one comes is not defined but for one access (SDM vol. 3A 6.9);
- * the target of a call that is not canonical counts as one. */
+/* An instruction that could fault in two ways: which one comes is not defined but for one access (SDM vol. 3A 6.9). The
+ * target of a call that is not canonical, a bad selector, and an operand that must be aligned count as well. */
 static bool order_of_faults(const struct oracle_pair *pair, struct oracle_result *ours)
 {
-	bool calls = pair->code->decoded.insn.meta.category == ZYDIS_CATEGORY_CALL;
+	const ZydisDecodedInstruction *insn = &pair->code->decoded.insn;
+	bool calls = insn->meta.category == ZYDIS_CATEGORY_CALL || insn->mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B;
 
 	if (!both_fault(pair) || (accesses(pair) < 2 && !is_many(pair) && !calls)) {
 		return false;
@@ -182,6 +186,21 @@ static bool loop_by_prefix(const struct oracle_pair *pair, struct oracle_result 
 	return true;
 }
 
+/* "Bits 19:16 are undefined" (SDM vol. 2A, "LAR"): the host has the limit's there. */
+static bool access_rights(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	const ZydisDecodedOperand *first = &pair->code->decoded.operands[0];
+	const uint64_t open = 0xf0000;
+	int number;
+
+	if (pair->code->decoded.insn.mnemonic != ZYDIS_MNEMONIC_LAR || !both_stepped(pair)) {
+		return false;
+	}
+	number = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, first->reg.value) - ZYDIS_REGISTER_RAX;
+	ours->out.gpr[number] = (ours->out.gpr[number] & ~open) | (pair->host->out.gpr[number] & open);
+	return true;
+}
+
 static const struct {
 	const char *reason;
 	bool (*applies)(const struct oracle_pair *pair, struct oracle_result *ours);
@@ -192,13 +211,14 @@ static const struct {
 	  unequal_upper_half },
 	{ "push of a segment register: 16 or 32 bits of its 32-bit slot are written", selector_slot },
 	{ "two faults in one instruction: their order is not defined", order_of_faults },
-	{ "enter, pusha, popa: what was done before a fault stays done on the host", done_in_part },
+	{ "enter, pusha, popa, far call: what was done before a fault stays done on the host", done_in_part },
 	{ "rep ins, outs with a count of 0: AMD's processors check the port all the same", no_port_access },
 	{ "enter: AMD's processors check the alignment of the slot that they only try", probe_alignment },
 	{ "an offset into GS that is not canonical, with an address that is: #GP on AMD's processors",
 	  offset_not_canonical },
 	{ "loope, loopne with a repeat prefix: reserved; AMD's processors take the prefix's condition",
 	  loop_by_prefix },
+	{ "lar: bits 19:16 of the result are undefined", access_rights },
 };
 
 const char *oracle_excuse_reason(unsigned int index)

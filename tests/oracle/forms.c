@@ -92,7 +92,8 @@ static void name_form(const struct oracle_insn *decoded, bool illegal, unsigned 
 		snprintf(name, bytes, "illegal lock %s", ZydisMnemonicGetString(insn->mnemonic));
 		return;
 	}
-	snprintf(name, bytes, "%s%s%s", lock, repeat_of(insn->attributes), ZydisMnemonicGetString(insn->mnemonic));
+	snprintf(name, bytes, "%s%s%s%s", lock, repeat_of(insn->attributes),
+		 insn->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ? "far " : "", ZydisMnemonicGetString(insn->mnemonic));
 	for (unsigned int i = 0; i < insn->operand_count_visible; i++) {
 		char text[24];
 

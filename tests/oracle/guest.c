@@ -126,6 +126,9 @@ static void take_state(const struct hs_cpu_state *cpu, struct oracle_result *ret
 	memcpy(ret->out.gpr, cpu->gpr, sizeof(ret->out.gpr));
 	ret->out.rip = cpu->rip;
 	ret->out.rflags = cpu->rflags;
+	for (unsigned int i = 0; i < SEG_COUNT; i++) {
+		ret->out.seg[i] = cpu->seg[i].selector;
+	}
 }
 
 /* The vectors for which the CPU pushes an error code (SDM vol. 3A table 6-1). */
@@ -145,6 +148,8 @@ static void take_frame(const struct oracle_guest *guest, unsigned int vector, st
 	ret->cr2 = vector == 14 ? guest->cpu.cr2 : 0;
 	ret->out.rip = hs_get_le(frame, word);
 	ret->out.rflags = hs_get_le(frame + 2 * word, word);
+	ret->out.seg[SEG_CS] = hs_get_le16(frame + word);
+	ret->out.seg[SEG_SS] = hs_get_le16(frame + 4 * word);
 	ret->out.gpr[HS_RSP] = hs_get_le(frame + 3 * word, word);
 }
 
@@ -181,6 +186,10 @@ bool oracle_guest_run(struct oracle_guest *guest, const struct oracle_case *test
 
 	memcpy(start.gpr, test->in.gpr, sizeof(start.gpr));
 	start.rip = test->in.rip;
+	for (unsigned int i = SEG_DS; i <= SEG_GS; i++) {
+		oracle_guest_segment(guest, test->in.seg[i], &start.seg[i]);
+	}
+	oracle_guest_segment(guest, test->in.seg[SEG_ES], &start.seg[SEG_ES]);
 	start.rflags = step == ORACLE_STEP_TF ? test->in.rflags : test->in.rflags & ~(uint64_t)FLAG_TF;
 	oracle_world_patch(&guest->world, test);
 	tell_written(guest, ORACLE_PAGE, 3 * ORACLE_PAGE); /* CODE: nothing else is ever fetched */

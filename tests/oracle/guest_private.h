@@ -19,7 +19,8 @@ enum {
 	GUEST_SYSTEM_END = 0x15000,
 	GUEST_TABLES = 0x20000,
 	GUEST_BYTES = 0x60000,
-	GUEST_CS0 = 0x10, /* selectors of ring 0, as Linux numbers them */
+	GUEST_CS0_32 = 0x08, /* selectors of ring 0, as Linux numbers them */
+	GUEST_CS0 = 0x10,
 	GUEST_DS0 = 0x18,
 	GUEST_TR = 0x40,
 	GUEST_LDTR = 0x50,
@@ -39,5 +40,8 @@ struct oracle_guest {
 
 /** Fill memory with page tables and descriptor tables and guest->cpu with a state at ring 3. */
 enum hs_status oracle_guest_prepare(struct oracle_guest *guest, struct hs_error *err);
+
+/** What a register holds after the selector was loaded. */
+void oracle_guest_segment(const struct oracle_guest *guest, uint16_t selector, struct hs_segment *ret);
 
 #endif

@@ -131,19 +131,35 @@ static void put_descriptor(struct oracle_guest *guest, const struct hs_segment *
 	}
 }
 
-static void make_segments(struct oracle_guest *guest)
+static void make_ldt(struct oracle_guest *guest)
+{
+	for (unsigned int i = 0; i < ORACLE_DESCRIPTORS; i++) {
+		const struct oracle_descriptor *from = &oracle_descriptors[i];
+		struct hs_segment segment = flat((uint16_t)(i << 3 | 7), from->contents >= 2, false);
+
+		segment.base = from->base;
+		segment.limit = from->in_pages ? from->limit << 12 | 0xfff : from->limit;
+		segment.type = (uint8_t)(from->contents << 2 | (from->fixed ? 0 : 2) | 1);
+		segment.g = from->in_pages;
+		segment.present = !from->not_present;
+		put_descriptor(guest, &segment);
+	}
+}
+
+void oracle_guest_segment(const struct oracle_guest *guest, uint16_t selector, struct hs_segment *ret)
+{
+	uint64_t table = selector & 4 ? GUEST_LDT : GUEST_GDT;
+
+	hs_descriptor_decode(hs_get_le64(guest->ram + table + (selector & ~7u)), selector, ret);
+	if ((selector & ~3u) == 0) {
+		*ret = (struct hs_segment){ .selector = selector, .unusable = 1 };
+	}
+}
+
+static void make_system_segments(struct oracle_guest *guest)
 {
 	struct hs_cpu_state *cpu = &guest->cpu;
-	const struct hs_segment ring0[] = { flat(GUEST_CS0, true, is_long(guest)), flat(GUEST_DS0, false, false) };
-	const struct hs_segment code32 = flat(ORACLE_CS32, true, false);
-	const struct hs_segment code64 = flat(ORACLE_CS64, true, is_long(guest));
-	const struct hs_segment data = flat(ORACLE_DS, false, false);
 
-	cpu->seg[HS_CS] = guest->mode == ORACLE_MODE_64 ? code64 : code32;
-	cpu->seg[HS_SS] = cpu->seg[HS_DS] = cpu->seg[HS_ES] = data;
-	cpu->seg[HS_FS] = (struct hs_segment){ .unusable = 1 };
-	cpu->seg[HS_GS] = flat(ORACLE_GS, false, false);
-	cpu->seg[HS_GS].base = ORACLE_GS_BASE;
 	cpu->seg[HS_TR] = (struct hs_segment){
 		.base = guest->system + GUEST_TSS,
 		.limit = TSS_BYTES - 1,
@@ -153,20 +169,31 @@ static void make_segments(struct oracle_guest *guest)
 	};
 	cpu->seg[HS_LDTR] = (struct hs_segment){
 		.base = guest->system + GUEST_LDT,
-		.limit = 7,
+		.limit = 8 * ORACLE_DESCRIPTORS - 1,
 		.selector = GUEST_LDTR,
 		.type = HS_DESCRIPTOR_LDT,
 		.present = 1,
 	};
-	put_descriptor(guest, &ring0[0]);
-	put_descriptor(guest, &ring0[1]);
-	put_descriptor(guest, &code32);
-	put_descriptor(guest, &code64);
-	put_descriptor(guest, &data);
-	put_descriptor(guest, &cpu->seg[HS_GS]);
 	put_descriptor(guest, &cpu->seg[HS_TR]);
 	put_descriptor(guest, &cpu->seg[HS_LDTR]);
 	cpu->gdt = (struct hs_dtable){ .base = guest->system + GUEST_GDT, .limit = 0x7f };
+}
+
+/* As Linux has them. Outside long mode the 64-bit segment is one of 16 bits, its L bit being none. */
+static void make_segments(struct oracle_guest *guest)
+{
+	const struct hs_segment segments[] = {
+		flat(GUEST_CS0_32, true, false), flat(GUEST_CS0, true, is_long(guest)), flat(GUEST_DS0, false, false),
+		flat(ORACLE_CS32, true, false),  flat(ORACLE_DS, false, false),         flat(ORACLE_CS64, true, true),
+	};
+
+	for (size_t i = 0; i < sizeof(segments) / sizeof(segments[0]); i++) {
+		put_descriptor(guest, &segments[i]);
+	}
+	make_ldt(guest);
+	make_system_segments(guest);
+	guest->cpu.seg[HS_CS] = guest->mode == ORACLE_MODE_64 ? segments[5] : segments[3];
+	guest->cpu.seg[HS_SS] = segments[4];
 }
 
 /* Linux lets a process raise 3 and 4 (and 0x80, which is not tested). */

@@ -32,11 +32,7 @@ static const struct {
 	{ ZYDIS_MNEMONIC_RDPMC, not_same }, { ZYDIS_MNEMONIC_SYSCALL, kernel },  { ZYDIS_MNEMONIC_SYSENTER, kernel },
 	{ ZYDIS_MNEMONIC_INT1, kernel },    { ZYDIS_MNEMONIC_SYSRET, vendors },  { ZYDIS_MNEMONIC_SYSEXIT, vendors },
 	{ ZYDIS_MNEMONIC_SGDT, tables },    { ZYDIS_MNEMONIC_SIDT, tables },     { ZYDIS_MNEMONIC_SLDT, tables },
-	{ ZYDIS_MNEMONIC_STR, tables },     { ZYDIS_MNEMONIC_SMSW, tables },     { ZYDIS_MNEMONIC_LAR, tables },
-	{ ZYDIS_MNEMONIC_LSL, tables },     { ZYDIS_MNEMONIC_VERR, tables },     { ZYDIS_MNEMONIC_VERW, tables },
-	{ ZYDIS_MNEMONIC_LDS, tables },     { ZYDIS_MNEMONIC_LES, tables },      { ZYDIS_MNEMONIC_LFS, tables },
-	{ ZYDIS_MNEMONIC_LGS, tables },     { ZYDIS_MNEMONIC_LSS, tables },      { ZYDIS_MNEMONIC_IRET, tables },
-	{ ZYDIS_MNEMONIC_IRETD, tables },   { ZYDIS_MNEMONIC_IRETQ, tables },    { ZYDIS_MNEMONIC_FWAIT, tables },
+	{ ZYDIS_MNEMONIC_STR, tables },     { ZYDIS_MNEMONIC_SMSW, tables },     { ZYDIS_MNEMONIC_FWAIT, tables },
 	{ ZYDIS_MNEMONIC_RSM, vendors },
 };
 
@@ -51,25 +47,12 @@ static bool is_excluded_mnemonic(ZydisMnemonic mnemonic, const char **reason)
 	return false;
 }
 
-static bool writes_segment(const struct oracle_insn *decoded)
-{
-	for (unsigned int i = 0; i < decoded->insn.operand_count; i++) {
-		const ZydisDecodedOperand *operand = &decoded->operands[i];
-
-		if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
-		    (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
-		    ZydisRegisterGetClass(operand->reg.value) == ZYDIS_REGCLASS_SEGMENT) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* AMD's processors take 66 on a near branch in 64-bit mode as a 16-bit operand size, Intel's ignore it (SDM vol. 2,
  * "JMP"; APM vol. 3, "Near Branches in 64-Bit Mode"). */
 static bool is_16bit_branch(const struct oracle_insn *decoded, unsigned int bits)
 {
 	return bits == 64 && decoded->insn.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE &&
+	       decoded->insn.meta.branch_type != ZYDIS_BRANCH_TYPE_FAR &&
 	       (decoded->insn.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE);
 }
 
@@ -80,16 +63,26 @@ static bool is_prefetch_of_register(const struct oracle_insn *decoded)
 	       decoded->insn.raw.modrm.mod == 3;
 }
 
+/* With REX.W, far pointers have 64-bit offsets on Intel's processors; AMD's ignore it (APM vol. 3, "JMP (Far)"). */
+static bool is_pointer_of_80_bits(const struct oracle_insn *decoded)
+{
+	for (unsigned int i = 0; i < decoded->insn.operand_count_visible; i++) {
+		const ZydisDecodedOperand *operand = &decoded->operands[i];
+
+		if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->size == 80) {
+			return decoded->insn.mnemonic != ZYDIS_MNEMONIC_LGDT &&
+			       decoded->insn.mnemonic != ZYDIS_MNEMONIC_LIDT;
+		}
+	}
+	return false;
+}
+
 static bool is_excluded(const struct oracle_insn *decoded, unsigned int bits, const char **reason)
 {
 	if (is_excluded_mnemonic(decoded->insn.mnemonic, reason)) {
 		return true;
 	}
-	if (writes_segment(decoded) || decoded->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
-		*reason = tables;
-		return true;
-	}
-	if (is_16bit_branch(decoded, bits) || is_prefetch_of_register(decoded)) {
+	if (is_16bit_branch(decoded, bits) || is_prefetch_of_register(decoded) || is_pointer_of_80_bits(decoded)) {
 		*reason = vendors;
 		return true;
 	}

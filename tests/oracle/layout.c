@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The table of the pages that both CPUs have. */
+/* The tables of what both CPUs have: pages, and an LDT. */
 #include "layout.h"
 
 #include <hindsight/types.h>
@@ -12,6 +12,18 @@ const struct oracle_area oracle_areas[ORACLE_AREAS] = {
 	{ ORACLE_DATA + 2 * ORACLE_PAGE, 6, 1, HS_PROT_READ },
 	{ ORACLE_STACK, 7, 2, HS_PROT_READ | HS_PROT_WRITE },
 	{ ORACLE_FAR, 9, 1, HS_PROT_READ | HS_PROT_WRITE },
+};
+
+const struct oracle_descriptor oracle_descriptors[ORACLE_DESCRIPTORS] = {
+	{ .base = ORACLE_GS_BASE, .limit = 0xfffff, .in_pages = true },
+	{ .limit = ORACLE_DATA >> 12, .in_pages = true }, /* ends with the first page of data */
+	{ .limit = 0xfffff, .in_pages = true, .fixed = true },
+	{ .limit = ORACLE_DATA >> 12, .in_pages = true, .contents = 1 }, /* begins behind the first page of data */
+	{ .limit = 0xfffff, .in_pages = true, .contents = 2 },
+	{ .limit = 0xfffff, .in_pages = true, .contents = 2, .fixed = true },
+	{ .limit = 0xfffff, .in_pages = true, .contents = 3, .not_present = true }, /* Linux allows no other */
+	{ .limit = 0xfffff, .in_pages = true, .not_present = true },
+	{ .base = ORACLE_DATA, .limit = 0x7ff },
 };
 
 bool oracle_place(uint64_t at, size_t *ret)

@@ -26,7 +26,7 @@
 #define ORACLE_STACK UINT64_C(0x30000000)
 #define ORACLE_FAR UINT64_C(0x5a3456789000)
 
-/* GS starts below the data, in both modes; ES is flat. What its descriptor on the native side is: see native.c. */
+/* Where GS starts, unless a case has it otherwise: below the data, in both modes. */
 #define ORACLE_GS_BASE UINT64_C(0x1fff0000)
 
 /* The selectors that Linux gives a process, and one of its LDT. */
@@ -36,6 +36,17 @@ enum {
 	ORACLE_CS64 = 0x33,
 	ORACLE_GS = 0x07,
 };
+
+/* The LDT, in the terms of modify_ldt(2): descriptors of DPL 3, accessed, 32-bit. The first one is ORACLE_GS. */
+struct oracle_descriptor {
+	uint32_t base, limit;
+	uint8_t contents; /* 0 data, 1 data that expands down, 2 code, 3 conforming code */
+	bool fixed;       /* data that is read-only, code that is execute-only */
+	bool in_pages, not_present;
+};
+
+#define ORACLE_DESCRIPTORS 9
+extern const struct oracle_descriptor oracle_descriptors[ORACLE_DESCRIPTORS];
 
 struct oracle_area {
 	uint64_t at;

@@ -121,6 +121,8 @@ bool oracle_native_works(struct oracle_native *native)
 
 		test->bits = i ? 32 : 64;
 		test->in.rip = ORACLE_CODE;
+		test->in.seg[SEG_DS] = test->in.seg[SEG_ES] = ORACLE_DS;
+		test->in.seg[SEG_GS] = ORACLE_GS;
 		test->in.rflags = 2 | FLAG_IF | FLAG_TF;
 		test->patch_count = 1;
 		test->patches[0].at = ORACLE_CODE;

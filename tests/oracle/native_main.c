@@ -18,6 +18,7 @@
 #include <hindsight/types.h>
 
 #include <asm/ldt.h>
+#include <asm/prctl.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,6 +39,11 @@ static struct {
 	bool running; /* a case is being executed */
 } self;
 
+/* What the entry finds in the segment registers that a signal frame does not have, and the base of the process's own
+ * FS. Assembly knows them by these names. */
+__attribute__((used)) uint16_t oracle_native_selectors[SEG_COUNT];
+__attribute__((used)) uint64_t oracle_native_fs_base;
+
 /* Where the frame has the registers, in the order of their encoding. */
 static const uint8_t numbers[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
 				     REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15 };
@@ -47,6 +53,12 @@ static void store_result(const greg_t *gregs, struct oracle_result *result)
 	for (unsigned int i = 0; i < 16; i++) {
 		result->out.gpr[i] = (uint64_t)gregs[numbers[i]];
 	}
+	result->out.seg[SEG_ES] = oracle_native_selectors[SEG_ES];
+	result->out.seg[SEG_CS] = (uint16_t)gregs[REG_CSGSFS];
+	result->out.seg[SEG_SS] = (uint16_t)((uint64_t)gregs[REG_CSGSFS] >> 48);
+	result->out.seg[SEG_DS] = oracle_native_selectors[SEG_DS];
+	result->out.seg[SEG_FS] = oracle_native_selectors[SEG_FS];
+	result->out.seg[SEG_GS] = oracle_native_selectors[SEG_GS];
 	result->out.rip = (uint64_t)gregs[REG_RIP];
 	result->out.rflags = (uint64_t)gregs[REG_EFL];
 	result->vector = (uint32_t)gregs[REG_TRAPNO];
@@ -70,6 +82,16 @@ static void load_case(const struct oracle_case *test, greg_t *gregs)
 	selectors |= test->bits == 64 ? ORACLE_CS64 : ORACLE_CS32;
 	selectors |= (uint64_t)ORACLE_DS << 48; /* SS */
 	gregs[REG_CSGSFS] = (greg_t)selectors;
+}
+
+/* The last thing before the return to a case: with FS gone, nothing of the C library works. */
+static void load_data_segments(const struct oracle_state *in)
+{
+	__asm__ volatile("movw %w0, %%ds\n\tmovw %w1, %%es\n\tmovw %w2, %%gs" ::"r"(in->seg[SEG_DS]),
+			 "r"(in->seg[SEG_ES]), "r"(in->seg[SEG_GS]));
+	if (in->seg[SEG_FS]) {
+		__asm__ volatile("movw %w0, %%fs" ::"r"(in->seg[SEG_FS]));
+	}
 }
 
 /* Wait for the parent to give work; without a parent there is none. */
@@ -111,16 +133,39 @@ __attribute__((used)) static void handle(int number, siginfo_t *info, void *cont
 	self.batch->at = self.at;
 	oracle_world_patch(&self.world, &self.batch->cases[self.at]);
 	load_case(&self.batch->cases[self.at], gregs);
+	load_data_segments(&self.batch->cases[self.at].in);
 }
 
-/* Flags as C wants them, then on. The stack is aligned here, so that AC does not strike at once; the mask keeps all
- * but NT, DF, AC, ID: sigreturn takes the last one from the flags of now, not from the frame. */
+/*
+ * Flags and segment registers as C wants them, then on. The stack is aligned here, so that AC does not strike at once;
+ * the mask keeps all but NT, DF, AC, ID: sigreturn takes the last one from the flags of now, not from the frame. FS's
+ * base comes back by arch_prctl(ARCH_SET_FS).
+ */
 __asm__(".text\n"
 	".type oracle_native_entry, @function\n"
 	"oracle_native_entry:\n"
 	"	pushfq\n"
 	"	andl $0xffdbbbff, (%rsp)\n"
 	"	popfq\n"
+	"	movw %es, oracle_native_selectors(%rip)\n"
+	"	movw %ds, 6 + oracle_native_selectors(%rip)\n"
+	"	movw %fs, 8 + oracle_native_selectors(%rip)\n"
+	"	movw %gs, 10 + oracle_native_selectors(%rip)\n"
+	"	movl $0x2b, %eax\n"
+	"	movl %eax, %ds\n"
+	"	movl %eax, %es\n"
+	"	xorl %eax, %eax\n"
+	"	movl %eax, %fs\n"
+	"	pushq %rdi\n"
+	"	pushq %rsi\n"
+	"	pushq %rdx\n"
+	"	movl $158, %eax\n"
+	"	movl $0x1002, %edi\n"
+	"	movq oracle_native_fs_base(%rip), %rsi\n"
+	"	syscall\n"
+	"	popq %rdx\n"
+	"	popq %rsi\n"
+	"	popq %rdi\n"
 	"	jmp handle\n"
 	".size oracle_native_entry, . - oracle_native_entry\n");
 void oracle_native_entry(int number, siginfo_t *info, void *context);
@@ -162,24 +207,27 @@ static bool make_world(const uint8_t *before)
 	return map_areas(memory);
 }
 
-/* Data segments as a 32-bit process has them, in 64-bit mode too, where only GS's base counts. */
-static bool load_segments(void)
+static bool write_ldt(void)
 {
-	struct user_desc gs = {
-		.entry_number = ORACLE_GS >> 3,
-		.base_addr = ORACLE_GS_BASE,
-		.limit = 0xfffff,
-		.seg_32bit = 1,
-		.limit_in_pages = 1,
-		.useable = 1,
-	};
+	for (unsigned int i = 0; i < ORACLE_DESCRIPTORS; i++) {
+		const struct oracle_descriptor *from = &oracle_descriptors[i];
+		struct user_desc descriptor = {
+			.entry_number = i,
+			.base_addr = from->base,
+			.limit = from->limit,
+			.seg_32bit = 1,
+			.contents = from->contents,
+			.read_exec_only = from->fixed,
+			.limit_in_pages = from->in_pages,
+			.seg_not_present = from->not_present,
+		};
 
-	if (syscall(SYS_modify_ldt, 0x11, &gs, sizeof(gs)) != 0) {
-		perror("oracle: modify_ldt");
-		return false;
+		if (syscall(SYS_modify_ldt, 0x11, &descriptor, sizeof(descriptor)) != 0) {
+			perror("oracle: modify_ldt");
+			return false;
+		}
 	}
-	__asm__ volatile("movw %w0, %%ds\n\tmovw %w0, %%es\n\tmovw %w1, %%gs" ::"r"(ORACLE_DS), "r"(ORACLE_GS));
-	return true;
+	return syscall(SYS_arch_prctl, ARCH_GET_FS, &oracle_native_fs_base) == 0;
 }
 
 static bool install_handler(void)
@@ -212,7 +260,7 @@ int main(void)
 		return 2;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!make_world(self.batch->before) || !load_segments() || !install_handler()) {
+	if (!make_world(self.batch->before) || !write_ldt() || !install_handler()) {
 		return 1;
 	}
 	raise(SIGUSR1);

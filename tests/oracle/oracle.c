@@ -242,8 +242,14 @@ static enum oracle_step choose_step(struct oracle_random *random, const struct o
 	case ZYDIS_MNEMONIC_INT:
 	case ZYDIS_MNEMONIC_INT3:
 	case ZYDIS_MNEMONIC_INTO:
+	case ZYDIS_MNEMONIC_IRET:
+	case ZYDIS_MNEMONIC_IRETD:
+	case ZYDIS_MNEMONIC_IRETQ:
 		return ORACLE_STEP_TF;
 	default:
+		if (oracle_loads_stack_segment(code)) {
+			return ORACLE_STEP_TF;
+		}
 		return oracle_chance(random, 50) ? ORACLE_STEP_TF : ORACLE_STEP_DEBUG;
 	}
 }

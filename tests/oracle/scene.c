@@ -64,13 +64,13 @@ static void add_patch(struct scene *scene, uint64_t at, const void *bytes, size_
 	}
 }
 
-/* Values of the operand's size, up to four. */
+/* Values of the operand's size. */
 static void fill_memory(struct scene *scene, uint64_t at, unsigned int bits)
 {
 	unsigned int bytes = bits / 8;
-	uint64_t values[4];
+	uint64_t values[ORACLE_PATCH_BYTES / 8];
 
-	for (unsigned int i = 0; i < 4; i++) {
+	for (unsigned int i = 0; i < ORACLE_PATCH_BYTES / 8; i++) {
 		values[i] = oracle_value(scene->random);
 	}
 	if (bytes && bytes <= sizeof(values)) {
@@ -78,9 +78,17 @@ static void fill_memory(struct scene *scene, uint64_t at, unsigned int bits)
 	}
 }
 
-static bool fills_segment(const struct scene *scene, ZydisRegister segment)
+/* The base that a segment starts the case with. */
+static uint64_t base_of(const struct scene *scene, ZydisRegister segment)
 {
-	return segment == ZYDIS_REGISTER_GS || (scene->form->bits == 32 && segment == ZYDIS_REGISTER_FS);
+	uint16_t selector;
+
+	if (segment < ZYDIS_REGISTER_ES || segment > ZYDIS_REGISTER_GS ||
+	    (scene->form->bits == 64 && segment != ZYDIS_REGISTER_GS)) {
+		return 0;
+	}
+	selector = scene->test->in.seg[segment - ZYDIS_REGISTER_ES];
+	return selector & 4 ? oracle_descriptors[selector >> 3].base : 0;
 }
 
 /* The byte that a bit offset in a register moves the operand by (SDM vol. 2, "BT"). */
@@ -112,7 +120,7 @@ static void aim(struct scene *scene, const ZydisDecodedOperand *operand, uint64_
 	const ZydisDecodedOperandMem *memory = &operand->mem;
 	unsigned int width = scene->code->decoded.insn.address_width;
 	uint64_t scale = memory->scale ? memory->scale : 1;
-	uint64_t offset = fills_segment(scene, memory->segment) ? at - ORACLE_GS_BASE : at;
+	uint64_t offset = at - base_of(scene, memory->segment);
 	ZydisRegister base = memory->base;
 	uint64_t index;
 
@@ -146,7 +154,7 @@ static void aim_hidden(struct scene *scene, const ZydisDecodedOperand *operand)
 	const ZydisDecodedOperandMem *memory = &operand->mem;
 	unsigned int width = is_stack_base(memory->base) ? scene->form->bits : scene->code->decoded.insn.address_width;
 	uint64_t at = oracle_target(scene->random, width, operand->size / 8u, scene->aligned);
-	uint64_t offset = fills_segment(scene, memory->segment) ? at - ORACLE_GS_BASE : at;
+	uint64_t offset = at - base_of(scene, memory->segment);
 
 	fill_memory(scene, at, operand->size);
 	if (memory->index != ZYDIS_REGISTER_NONE) {
@@ -272,6 +280,9 @@ static uint64_t choose_rip(struct oracle_random *random, const struct oracle_cod
 	if (code->decoded.insn.mnemonic == ZYDIS_MNEMONIC_UD0 || code->decoded.insn.mnemonic == ZYDIS_MNEMONIC_UD1) {
 		return ORACLE_CODE + 64; /* processors differ in how many bytes they fetch of these */
 	}
+	if (oracle_loads_stack_segment(code)) {
+		return ORACLE_CODE + 128; /* the next one is executed too */
+	}
 	switch (oracle_below(random, 20)) {
 	case 0:
 		return ORACLE_CODE + ORACLE_PAGE - oracle_below(random, length + 1);
@@ -310,6 +321,7 @@ bool oracle_scene(struct oracle_random *random, const ZydisDecoder *decoder, con
 {
 	struct scene scene = { .random = random, .form = form, .code = ret_code, .test = ret };
 	const struct oracle_encoding *encoding = &form->encodings[oracle_below(random, form->encoding_count)];
+	static const uint8_t nop = 0x90;
 	bool made = false;
 
 	for (unsigned int i = 0; i < TRIES && !made; i++) {
@@ -323,15 +335,20 @@ bool oracle_scene(struct oracle_random *random, const ZydisDecoder *decoder, con
 	ret_code->rip = choose_rip(random, ret_code);
 	scene.aligned = oracle_chance(random, 50);
 	choose_registers(&scene);
+	oracle_choose_segments(random, ret);
 	choose_counts(&scene);
 	choose_dividend(&scene);
 	aim_all(&scene);
 	aim_frame(&scene);
 	choose_equal(&scene);
+	oracle_choose_selector(random, ret_code, ret);
 	ret->in.rip = ret_code->rip;
 	if (form->bits == 32) {
 		narrow(ret);
 	}
 	add_patch(&scene, ret_code->rip, ret_code->bytes, ret_code->length);
+	if (oracle_loads_stack_segment(ret_code)) {
+		add_patch(&scene, ret_code->rip + ret_code->length, &nop, 1);
+	}
 	return true;
 }

@@ -27,6 +27,13 @@ void oracle_set_displacement(struct oracle_code *code, uint64_t value);
 /** Where an operand of `bytes` bytes is to be: mostly in memory, often at an edge of it. */
 uint64_t oracle_target(struct oracle_random *random, unsigned int address_width, unsigned int bytes, bool aligned);
 
+/** The data segments a case begins with. */
+void oracle_choose_segments(struct oracle_random *random, struct oracle_case *test);
+/** Give an instruction that takes a selector one that is worth it; operands have been placed. */
+void oracle_choose_selector(struct oracle_random *random, struct oracle_code *code, struct oracle_case *test);
+/** mov ss, pop ss: no trap comes behind it, but behind the next instruction, which is a nop. */
+bool oracle_loads_stack_segment(const struct oracle_code *code);
+
 /** The whole case. False: none was found in a reasonable number of tries. */
 bool oracle_scene(struct oracle_random *random, const ZydisDecoder *decoder, const struct oracle_form *form,
 		  struct oracle_case *ret, struct oracle_code *ret_code);
