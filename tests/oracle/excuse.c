@@ -201,6 +201,18 @@ static bool access_rights(const struct oracle_pair *pair, struct oracle_result *
 	return true;
 }
 
+/* A far call out of 64-bit mode: AMD's processors push by the 32-bit stack pointer already. */
+static bool pushes_of_new_mode(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	if (pair->test->bits != 64 || pair->code->decoded.insn.mnemonic != ZYDIS_MNEMONIC_CALL ||
+	    (pair->ours->out.seg[SEG_CS] == ORACLE_CS64 && pair->host->out.seg[SEG_CS] == ORACLE_CS64) ||
+	    pair->test->in.gpr[4] >> 32 == 0) {
+		return false;
+	}
+	*ours = *pair->host;
+	return true;
+}
+
 static const struct {
 	const char *reason;
 	bool (*applies)(const struct oracle_pair *pair, struct oracle_result *ours);
@@ -219,6 +231,7 @@ static const struct {
 	{ "loope, loopne with a repeat prefix: reserved; AMD's processors take the prefix's condition",
 	  loop_by_prefix },
 	{ "lar: bits 19:16 of the result are undefined", access_rights },
+	{ "far call out of 64-bit mode, rsp above 4 GiB: AMD's processors push by esp", pushes_of_new_mode },
 };
 
 const char *oracle_excuse_reason(unsigned int index)

@@ -18,7 +18,7 @@ struct oracle_pair {
 };
 
 /** Number of excuses, and the sentence of one. */
-#define ORACLE_EXCUSES 10
+#define ORACLE_EXCUSES 11
 const char *oracle_excuse_reason(unsigned int index);
 
 /** Whether an excuse is for this pair; then what it covers of ours is made equal to the host's in *ours. */

@@ -3,6 +3,7 @@
 #include "native.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Far longer than 256 cases take anywhere. */
+#define PATIENCE_SECONDS 20
 
 struct oracle_native {
 	struct oracle_batch *batch; /* shared */
@@ -95,6 +99,25 @@ struct oracle_batch *oracle_native_batch(struct oracle_native *native)
 	return native->batch;
 }
 
+/* What the watchdog has seen: a signal handler is given nothing. */
+static struct {
+	struct oracle_native *volatile waiting;
+	volatile uint32_t at;
+	volatile unsigned int seconds;
+} watched;
+
+void oracle_native_watchdog(void)
+{
+	struct oracle_native *native = watched.waiting;
+
+	if (native == NULL || native->batch->at != watched.at) {
+		watched.seconds = 0;
+		watched.at = native ? native->batch->at : 0;
+	} else if (++watched.seconds == PATIENCE_SECONDS) {
+		kill(native->child, SIGKILL);
+	}
+}
+
 bool oracle_native_start(struct oracle_native *native)
 {
 	char byte = 0;
@@ -105,8 +128,13 @@ bool oracle_native_start(struct oracle_native *native)
 bool oracle_native_wait(struct oracle_native *native)
 {
 	char byte;
+	bool good;
 
-	return read(native->socket, &byte, 1) == 1;
+	watched.seconds = 0;
+	watched.waiting = native;
+	good = read(native->socket, &byte, 1) == 1;
+	watched.waiting = NULL;
+	return good;
 }
 
 /* One nop each in 64-bit and 32-bit mode. */

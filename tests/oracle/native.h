@@ -31,6 +31,8 @@ struct oracle_batch *oracle_native_batch(struct oracle_native *native);
 bool oracle_native_start(struct oracle_native *native);
 /** Whether the child is ready, in both modes. */
 bool oracle_native_works(struct oracle_native *native);
+/** From a signal handler, every second or so: end a child that has been at one case for long. */
+void oracle_native_watchdog(void);
 /** Wait for its results. False: it died at batch->at. */
 bool oracle_native_wait(struct oracle_native *native);
 

@@ -420,6 +420,7 @@ static void on_alarm(int number)
 {
 	(void)number;
 	oracle_guest_watchdog();
+	oracle_native_watchdog();
 }
 
 static void start_watchdog(void)

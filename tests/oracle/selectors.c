@@ -163,6 +163,14 @@ void oracle_choose_selector(struct oracle_random *random, struct oracle_code *co
 {
 	uint16_t selector = any_selector(random);
 
+	/*
+	 * The push of a far call from 32-bit into 64-bit code can fault above 4 GiB on the host. Linux takes that for a
+	 * processor's erratum and tries again for ever (arch/x86/mm/fault.c, is_errata100()).
+	 */
+	if (test->bits == 32 && code->decoded.insn.mnemonic == ZYDIS_MNEMONIC_CALL &&
+	    (selector & ~3) == (ORACLE_CS64 & ~3)) {
+		selector = ORACLE_CS32;
+	}
 	switch (source_of(code)) {
 	case SECOND:
 		put_operand(&code->decoded.operands[1], selector, test);
