@@ -46,10 +46,23 @@ static void advance(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 	cpu->r[HS_SOFT_RIP] = cpu->mode == HS_SOFT_MODE_64 ? next : (uint32_t)next;
 }
 
-/*
- * Run a row from op on. HS_SOFT_NEXT when it was left between two instructions. `limited`: there is a limit to look at;
- * a constant, as without that look instructions are executed a tenth faster.
- */
+/* The operation at rip, if it was there before. */
+static inline const struct hs_soft_op *known_op(struct hs_soft_cpu *cpu)
+{
+	uint64_t gva = (cpu->seg_base[HS_CS] + cpu->r[HS_SOFT_RIP]) & cpu->linear_mask;
+	const struct hs_soft_jump *jump = &cpu->jumps[gva % HS_SOFT_JUMPS];
+
+	return HS_SOFT_LIKELY(jump->key == (gva ^ cpu->jump_key)) ? jump->op : NULL;
+}
+
+/* Whether to look around between two instructions. */
+HS_SOFT_INLINE bool has_to_look(struct hs_soft_cpu *cpu, bool limited)
+{
+	return HS_SOFT_UNLIKELY((limited && cpu->executed >= cpu->limit) ||
+				atomic_load_explicit(&cpu->attention, memory_order_relaxed));
+}
+
+/* Run a row from op on. HS_SOFT_NEXT when it was left between two instructions. */
 HS_SOFT_INLINE enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool limited)
 {
 	enum hs_soft_flow flow;
@@ -61,8 +74,7 @@ HS_SOFT_INLINE enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct h
 		}
 		cpu->r[HS_SOFT_RIP] += op->length;
 		cpu->executed++;
-		if (HS_SOFT_UNLIKELY((limited && cpu->executed >= cpu->limit) ||
-				     atomic_load_explicit(&cpu->attention, memory_order_relaxed))) {
+		if (has_to_look(cpu, limited)) {
 			break;
 		}
 		op++;
@@ -74,6 +86,25 @@ HS_SOFT_INLINE enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct h
 	if (cpu->mode != HS_SOFT_MODE_64) {
 		cpu->r[HS_SOFT_RIP] = (uint32_t)cpu->r[HS_SOFT_RIP];
 	}
+	return flow;
+}
+
+/*
+ * Run rows, one after the other while branches lead to code that is known. What begins careful mode asks for attention,
+ * so it need not be looked at. `limited`: there is a limit on instructions; a constant, as without that look they are
+ * executed a tenth faster.
+ */
+HS_SOFT_INLINE enum hs_soft_flow run_rows(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool limited)
+{
+	enum hs_soft_flow flow;
+
+	do {
+		flow = run_row(cpu, op, limited);
+		if (HS_SOFT_UNLIKELY(flow != HS_SOFT_BRANCH && flow != HS_SOFT_AGAIN) || has_to_look(cpu, limited)) {
+			break;
+		}
+		op = known_op(cpu);
+	} while (op);
 	return flow;
 }
 
@@ -108,17 +139,16 @@ static enum hs_soft_flow run_one(struct hs_soft_cpu *cpu, const struct hs_soft_o
 static const struct hs_soft_op *next_op(struct hs_soft_cpu *cpu, bool *ret_one)
 {
 	uint64_t gva = (cpu->seg_base[HS_CS] + cpu->r[HS_SOFT_RIP]) & cpu->linear_mask;
-	struct hs_soft_jump *jump = &cpu->jumps[gva % HS_SOFT_JUMPS];
-	const struct hs_soft_op *op;
+	const struct hs_soft_op *op = cpu->careful ? NULL : known_op(cpu);
 
-	if (HS_SOFT_LIKELY(jump->key == (gva ^ cpu->jump_key) && !cpu->careful)) {
-		*ret_one = false;
-		return jump->op;
+	*ret_one = false;
+	if (HS_SOFT_LIKELY(op)) {
+		return op;
 	}
 	op = hs_soft_look_up(cpu);
 	*ret_one = cpu->careful || hs_soft_page_has_breaks(cpu, gva);
 	if (op && !*ret_one && !hs_soft_is_straddler(cpu, op)) {
-		*jump = (struct hs_soft_jump){ gva ^ cpu->jump_key, op };
+		cpu->jumps[gva % HS_SOFT_JUMPS] = (struct hs_soft_jump){ gva ^ cpu->jump_key, op };
 		cpu->jumps_empty = false;
 	}
 	return op;
@@ -191,7 +221,7 @@ static inline enum hs_soft_flow run_from(struct hs_soft_cpu *cpu, const struct h
 	if (one) {
 		return run_one(cpu, op);
 	}
-	return HS_SOFT_LIKELY(cpu->limit == UINT64_MAX) ? run_row(cpu, op, false) : run_row(cpu, op, true);
+	return HS_SOFT_LIKELY(cpu->limit == UINT64_MAX) ? run_rows(cpu, op, false) : run_rows(cpu, op, true);
 }
 
 /* Run until cpu->exit says why not. */
