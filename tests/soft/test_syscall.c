@@ -20,6 +20,7 @@
 #define CR4_FSGSBASE (1u << 16)
 #define EFER_SCE 1u
 #define FLAG_ZF 0x40u
+#define FIVES UINT64_C(0x5555555555555555)
 #define NOT_CANONICAL (UINT64_C(1) << 47)
 #define NONE                                                                                                           \
 	{                                                                                                              \
@@ -350,6 +351,86 @@ static void test_tables_questions_about_descriptors(void **state)
 	}
 }
 
+/* What is loaded and stored, by its traces in rax and in 16 bytes of memory that began as 0x55. */
+static void test_tables_values(void **state)
+{
+	const struct {
+		const char *what;
+		uint8_t modes;
+		struct code code;
+		uint64_t rax, low, high;
+	} rows[] = {
+		{ "sgdt", IN_64, CODE64("sgdt [rbx]"), 0x77, 0x10000FFF, 0x5555555555550000 },
+		{ "sgdt", IN_LEGACY, CODE32("sgdt [ebx]"), 0x77, 0x5555000010000FFF, FIVES },
+		{ "str to memory", EVERYWHERE, CODE32("str [ebx]"), 0x77, 0x5555555555550030, FIVES },
+		{ "str to a register", EVERYWHERE, CODE32("str eax"), 0x30, FIVES, FIVES },
+		{ "sldt to 16 bits", EVERYWHERE, CODE32("sldt ax"), 0, FIVES, FIVES },
+		{ "mov from ss to memory", EVERYWHERE, CODE32(".byte 0x8c, 0x13"), 0x77, 0x5555555555550010, FIVES },
+		{ "arpl raises an RPL", IN_LEGACY, CODE32("mov al, 0x10\n mov cl, 2\n arpl ax, cx"), 0x12, FIVES,
+		  FIVES },
+		{ "arpl lowers none", IN_LEGACY, CODE32("mov al, 0x13\n mov cl, 2\n arpl ax, cx"), 0x13, FIVES, FIVES },
+		{ "wrfsbase and back", IN_64, CODE64("wrfsbase rbx\n rdfsbase rax"), MACHINE_DATA, FIVES, FIVES },
+		{ "32 bits of a base", IN_64, CODE64("mov rax, -1\n wrgsbase eax\n rdgsbase rax"), 0xFFFFFFFF, FIVES,
+		  FIVES },
+		{ "swapgs", IN_64, CODE64("swapgs\n rdgsbase rax"), 0x123456789A, FIVES, FIVES },
+		{ "fs has the base that was written", IN_64, CODE64("wrfsbase rbx\n mov eax, fs:[0]"), 0x55555555,
+		  FIVES, FIVES },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int mode = MACHINE_64; mode <= MACHINE_32; mode++) {
+			struct machine_stop stop;
+			struct machine machine;
+
+			if (!(rows[i].modes >> mode & 1)) {
+				continue;
+			}
+			init(&machine, (enum machine_mode)mode, 0, rows[i].code);
+			memset(machine_at(&machine, MACHINE_DATA), 0x55, 16);
+			machine.cpu.cr4 |= mode == MACHINE_64 ? CR4_FSGSBASE : 0;
+			machine.cpu.gpr[HS_RAX] = 0x77;
+			machine.cpu.gpr[HS_RBX] = MACHINE_DATA;
+			machine.cpu.msr.kernel_gs_base = 0x123456789A;
+			machine_start(&machine, &stop);
+			if (stop.kind != MACHINE_HLT || stop.cpu.gpr[HS_RAX] != rows[i].rax ||
+			    hs_get_le64(machine_at(&machine, MACHINE_DATA)) != rows[i].low ||
+			    hs_get_le64(machine_at(&machine, MACHINE_DATA + 8)) != rows[i].high) {
+				fail_msg("%s, mode %d: stop %d, rax 0x%llx, memory 0x%llx 0x%llx", rows[i].what, mode,
+					 stop.kind, (unsigned long long)stop.cpu.gpr[HS_RAX],
+					 (unsigned long long)hs_get_le64(machine_at(&machine, MACHINE_DATA)),
+					 (unsigned long long)hs_get_le64(machine_at(&machine, MACHINE_DATA + 8)));
+			}
+			machine_deinit(&machine);
+		}
+	}
+}
+
+/* lgdt takes 24 bits of the base with a 16-bit operand size, and sets nothing when the base is not canonical. */
+static void test_tables_lgdt_bases(void **state)
+{
+	const struct expected refused = { 13, 0 };
+
+	(void)state;
+	for (int mode = MACHINE_64; mode <= MACHINE_32; mode++) {
+		struct machine_stop stop;
+		struct machine machine;
+
+		init(&machine, (enum machine_mode)mode, 0, CODE32(".byte 0x66, 0x0f, 0x01, 0x13")); /* lgdt [ebx] */
+		machine.cpu.gpr[HS_RBX] = MACHINE_DATA;
+		hs_put_le16(machine_at(&machine, MACHINE_DATA), 0x7FF);
+		hs_put_le64(machine_at(&machine, MACHINE_DATA + 2), 0xFF001000);
+		machine_start(&machine, &stop);
+		assert_int_equal(stop.cpu.gdt.limit, 0x7FF);
+		assert_int_equal(stop.cpu.gdt.base, mode == MACHINE_64 ? 0xFF001000 : 0x1000);
+		if (mode == MACHINE_64) {
+			hs_put_le64(machine_at(&machine, MACHINE_DATA + 2), NOT_CANONICAL);
+			scene_expect(&machine, "lgdt of nowhere", &refused, &stop);
+		}
+		machine_deinit(&machine);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +439,8 @@ int main(void)
 		cmocka_unit_test(test_sysenter_and_back),
 		cmocka_unit_test(test_system_calls_that_are_not_there),
 		cmocka_unit_test(test_tables_privileged),
+		cmocka_unit_test(test_tables_values),
+		cmocka_unit_test(test_tables_lgdt_bases),
 		cmocka_unit_test(test_tables_ltr_and_lldt_check_descriptors),
 		cmocka_unit_test(test_tables_questions_about_descriptors),
 	};
