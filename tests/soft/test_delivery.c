@@ -446,6 +446,24 @@ static void test_delivery_to_no_memory_is_an_exit(void **state)
 	}
 }
 
+/* #AC in ring 3 whose handler is in ring 3, on a stack that is not aligned: hardware hangs, here it is a shutdown. */
+static void test_delivery_endless_alignment_checks_end(void **state)
+{
+	const struct machine_config config = scene_config(MACHINE_32, 3);
+	struct machine machine;
+
+	(void)state;
+	machine_init(&machine, &config);
+	machine_set_code(&machine, CODE32("mov eax, [ebx + 1]"));
+	scene_put_gate(&machine, scene_gate_of(&machine, 17), MACHINE_CS3_32, MACHINE_CODE + 0x80, TRAP_GATE, 0);
+	machine.cpu.gpr[HS_RBX] = MACHINE_DATA;
+	machine.cpu.gpr[HS_RSP] = MACHINE_STACK - 1;
+	machine.cpu.cr0 |= 1u << 18;    /* AM */
+	machine.cpu.rflags |= 1u << 18; /* AC */
+	expect_shutdown(&machine, "endless #AC");
+	machine_deinit(&machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +471,7 @@ int main(void)
 		cmocka_unit_test(test_delivery_long_mode_frame),
 		cmocka_unit_test(test_delivery_16_bit_gates_push_words),
 		cmocka_unit_test(test_delivery_int_checks_dpl_and_limit),
+		cmocka_unit_test(test_delivery_endless_alignment_checks_end),
 		cmocka_unit_test(test_delivery_to_no_memory_is_an_exit),
 		cmocka_unit_test(test_delivery_faults_in_delivery_become_double_faults),
 	};
