@@ -30,8 +30,13 @@ class Rig:
     def __init__(self, files=(), memory_mib=1536):
         self._machine = None
         self._next_port = FIRST_PORT
-        self._present = {}
         self._lock = threading.Lock()
+        self._files, self._memory_mib = files, memory_mib
+        self._start()
+
+    def _start(self):
+        files, memory_mib = self._files, self._memory_mib
+        self._present = {}
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="hindsight-rig-") as scratch:
             archive = initramfs.build(scratch, files)
@@ -53,6 +58,15 @@ class Rig:
         if said != "ready":
             raise Failed(f"the rig did not boot: {said}")
         self._agent = self._machine.forward(AGENT_PORT)
+
+    def ended(self, within=0):
+        """Whether QEMU has ended by itself, or does so within seconds."""
+        return self._machine.ended(within)
+
+    def restart(self):
+        """A fresh machine with the files of the start in place of one that has ended."""
+        self.close()
+        self._start()
 
     @property
     def pid(self):

@@ -75,6 +75,22 @@ def test_files_come_back_with_their_bytes_and_holes(rig):
     assert status.st_blocks * 512 < 1 << 20
 
 
+def test_machine_that_died_is_started_anew_and_the_command_run_again(rig, monkeypatch):
+    os.kill(rig.rig.pid, signal.SIGKILL)
+    assert rig.run(["echo", "again"]).stdout == "again\n"
+    died = []
+
+    def dies_first(args, *more, really=rig.rig.run, **named):
+        if args[0] == "echo" and not died:
+            died.append(rig.rig.pid)
+            os.kill(rig.rig.pid, signal.SIGKILL)
+        return really(args, *more, **named)
+
+    monkeypatch.setattr(rig.rig, "run", dies_first)
+    assert rig.run(["echo", "once more"]).stdout == "once more\n"
+    assert len(died) == 1 and died[0] != rig.rig.pid
+
+
 def test_file_that_changed_is_sent_again(rig, tmp_path):
     path = tmp_path / "input"
     for text in "first", "second!":
