@@ -142,6 +142,10 @@ static void set_memory(const ZydisDecodedInstruction *insn, const ZydisDecodedOp
 		op->displacement = insn->raw.disp.value;
 	}
 	op->segment = (uint8_t)ZydisRegisterGetId(mem->segment);
+	/* What Zydis calls "notrack" is the override by DS; only in 64-bit mode it means nothing else. */
+	if ((insn->attributes & ZYDIS_ATTRIB_HAS_NOTRACK) && insn->machine_mode != ZYDIS_MACHINE_MODE_LONG_64) {
+		op->segment = HS_DS;
+	}
 }
 
 static void set_immediate(const ZydisDecodedOperandImm *imm, bool first, struct hs_soft_op *op,
