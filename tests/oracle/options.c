@@ -76,6 +76,9 @@ bool oracle_options_parse(int argc, char **argv, struct oracle_options *ret)
 		fputs(usage, stderr);
 		return false;
 	}
+	if (options.only >= (long)options.cases) {
+		options.cases = (unsigned int)options.only + 1;
+	}
 	*ret = options;
 	return true;
 }

@@ -74,7 +74,8 @@ static void print_state(const char *who, const struct oracle_state *state)
 	for (unsigned int i = 0; i < 16; i++) {
 		printf(" r%u %" PRIx64, i, state->gpr[i]);
 	}
-	puts("");
+	printf(" es %x ds %x fs %x gs %x\n", state->seg[SEG_ES], state->seg[SEG_DS], state->seg[SEG_FS],
+	       state->seg[SEG_GS]);
 }
 
 /* Of a case that is looked at alone: all of it. */

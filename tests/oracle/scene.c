@@ -189,17 +189,45 @@ static void aim_all(struct scene *scene)
 	}
 }
 
+/* enter at random nearly always faults: a small frame of few levels, in the middle of a stack. */
+static void choose_frame(struct scene *scene)
+{
+	static const uint8_t levels[] = { 0, 1, 2, 3, 7, 31, 33, 0xff };
+	struct oracle_code *code = scene->code;
+	uint16_t bytes = (uint16_t)oracle_below(scene->random, 600);
+
+	memcpy(code->bytes + code->length - 3, &bytes, 2);
+	code->bytes[code->length - 1] = levels[oracle_below(scene->random, sizeof(levels))];
+	set_gpr(scene, ZYDIS_REGISTER_RSP, ORACLE_STACK + ORACLE_PAGE + oracle_below(scene->random, 2048));
+	set_gpr(scene, ZYDIS_REGISTER_RBP, ORACLE_STACK + ORACLE_PAGE + oracle_below(scene->random, 2048));
+}
+
 /* Those two go through rbp as well. */
 static void aim_frame(struct scene *scene)
 {
 	ZydisMnemonic mnemonic = scene->code->decoded.insn.mnemonic;
 	unsigned int bytes = scene->code->decoded.insn.operand_width / 8u;
 
-	if (mnemonic == ZYDIS_MNEMONIC_LEAVE || mnemonic == ZYDIS_MNEMONIC_ENTER) {
+	if (mnemonic == ZYDIS_MNEMONIC_ENTER && oracle_chance(scene->random, 60)) {
+		choose_frame(scene);
+	} else if (mnemonic == ZYDIS_MNEMONIC_LEAVE || mnemonic == ZYDIS_MNEMONIC_ENTER) {
 		uint64_t at = oracle_target(scene->random, scene->form->bits, bytes, scene->aligned);
 
 		set_gpr(scene, ZYDIS_REGISTER_RBP, at);
 		fill_memory(scene, at, bytes * 8);
+	}
+}
+
+/* Bounds with room between them, for bound; those of the negative and the positive half. */
+static void choose_bounds(struct scene *scene)
+{
+	unsigned int bytes = scene->code->decoded.insn.operand_width / 8u;
+	uint64_t lower = UINT64_C(1) << (bytes * 8 - 1), upper = lower - 1;
+
+	if (scene->code->decoded.insn.mnemonic == ZYDIS_MNEMONIC_BOUND && scene->test->patch_count &&
+	    oracle_chance(scene->random, 50)) {
+		memcpy(scene->test->patches[0].bytes, &lower, bytes);
+		memcpy(scene->test->patches[0].bytes + bytes, &upper, bytes);
 	}
 }
 
@@ -340,6 +368,7 @@ bool oracle_scene(struct oracle_random *random, const ZydisDecoder *decoder, con
 	choose_dividend(&scene);
 	aim_all(&scene);
 	aim_frame(&scene);
+	choose_bounds(&scene);
 	choose_equal(&scene);
 	oracle_choose_selector(random, ret_code, ret);
 	ret->in.rip = ret_code->rip;

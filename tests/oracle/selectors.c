@@ -159,6 +159,11 @@ static void put_frame(struct oracle_random *random, size_t slot, uint16_t select
 	}
 }
 
+static bool is_for_stack(const struct oracle_code *code)
+{
+	return oracle_loads_stack_segment(code) || code->decoded.insn.mnemonic == ZYDIS_MNEMONIC_LSS;
+}
+
 void oracle_choose_selector(struct oracle_random *random, struct oracle_code *code, struct oracle_case *test)
 {
 	uint16_t selector = any_selector(random);
@@ -170,6 +175,9 @@ void oracle_choose_selector(struct oracle_random *random, struct oracle_code *co
 	if (test->bits == 32 && code->decoded.insn.mnemonic == ZYDIS_MNEMONIC_CALL &&
 	    (selector & ~3) == (ORACLE_CS64 & ~3)) {
 		selector = ORACLE_CS32;
+	}
+	if (is_for_stack(code) && oracle_chance(random, 50)) {
+		selector = loadable(random);
 	}
 	switch (source_of(code)) {
 	case SECOND:
