@@ -2,6 +2,7 @@
 """--backend: a guest runs on the software CPU without privileges and without KVM, and KVM that cannot be had says what
 to do."""
 
+import json
 import pathlib
 import shutil
 import tempfile
@@ -45,3 +46,14 @@ def test_kvm_for_a_user_without_it_says_what_to_do(open_directory):
     assert (result.rc, result.stdout) == (125, "")
     said = report.one_line_error(result.stderr)
     assert "/dev/kvm: permission denied (join the group that owns it, usually kvm; --backend soft needs none)" in said
+
+
+@pytest.mark.parametrize("kind", ["absent", "closed"])
+def test_doctor_without_kvm_takes_the_software_cpu(build, tmp_path, kind):
+    result = run([*with_kvm(kind, tmp_path), build / "hindsight", "doctor", "--json"]).check()
+    said = json.loads(result.stdout)
+    assert said["kvm"]["usable"] is False and said["kvm"]["error"].startswith("/dev/kvm: ")
+    assert said["host"]["soft_ns_per_instruction"] > 0
+    for auto in said["auto"].values():
+        assert (auto["backend"], auto["backend_with_debugger"]) == ("soft", "soft")
+        assert auto["reason"] == auto["reason_with_debugger"] == "there is no usable /dev/kvm"
