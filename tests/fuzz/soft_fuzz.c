@@ -24,7 +24,7 @@
 #define INSTRUCTIONS 300u
 #define CR0_PG 0x80000000u
 #define EXITS_MAX 40u
-#define TICK_MS 10
+#define TICK_MS 2
 #define TICKS_MAX 4
 
 #define CHECK(condition)                                                                                               \
@@ -229,6 +229,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct hs_cpu_state cpu;
 	struct scene_source source = scene_source_of(data, size);
 	struct hs_breakpoint watch = { .kind = HS_WATCH_WRITE, .length = 8 };
+	struct hs_breakpoint stop = { .kind = HS_BREAK_SOFTWARE, .length = 1 };
 	struct hs_debug_request armed = { .step = true };
 	uint64_t instructions = 1 + scene_choice(&source, INSTRUCTIONS);
 
@@ -240,6 +241,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		watch.gva = hs_gva_of(scene_choice(&source, SCENE_RAM));
 		armed.watches = &watch;
 		armed.watch_count = 1;
+	}
+	if (scene_choice(&source, 4) == 0) {
+		stop.gva = hs_gva_of(SCENE_CODE + scene_choice(&source, SCENE_CODE_BYTES));
+		armed.breaks = &stop;
+		armed.break_count = 1;
 	}
 	for (int i = 0; i < 2; i++) {
 		make(&sides[i], ram, &cpu);

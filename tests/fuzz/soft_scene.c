@@ -158,7 +158,10 @@ static void put_gates(struct scene_source *source, uint8_t *ram, bool is_long)
 		hs_put_le64(ram + SCENE_IDT + bytes * i, gate);
 	}
 	for (size_t i = 4; i < 104; i += 8) {
-		hs_put_le64(ram + SCENE_TSS + i, one_in(source, 8) ? scene_number(source) : SCENE_STACK);
+		hs_put_le64(ram + SCENE_TSS + i, one_in(source, 16) ? scene_number(source) : SCENE_STACK);
+	}
+	if (!is_long) {
+		hs_put_le32(ram + SCENE_TSS + 8, 0x10); /* SS0 */
 	}
 }
 
@@ -181,7 +184,7 @@ static void put_tables(struct scene_source *source, uint8_t *ram, const struct h
 	}
 	for (unsigned int page = 0; page < 512; page++) {
 		uint64_t gpa = page == 300 ? SCENE_READ_ONLY : page * 0x1000u;
-		uint64_t entry = gpa | (one_in(source, 16) ? scene_choice(source, 256) : 7);
+		uint64_t entry = gpa | (one_in(source, 32) ? scene_choice(source, 256) : 7);
 
 		if (one_in(source, 64)) {
 			entry ^= UINT64_C(1) << scene_choice(source, 64);
