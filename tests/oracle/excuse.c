@@ -51,8 +51,12 @@ static bool selector_slot(const struct oracle_pair *pair, struct oracle_result *
 	const ZydisDecodedOperand *first = &pair->code->decoded.operands[0];
 
 	if (pair->code->decoded.insn.mnemonic != ZYDIS_MNEMONIC_PUSH || first->type != ZYDIS_OPERAND_TYPE_REGISTER ||
-	    ZydisRegisterGetClass(first->reg.value) != ZYDIS_REGCLASS_SEGMENT || !both_stepped(pair)) {
+	    ZydisRegisterGetClass(first->reg.value) != ZYDIS_REGCLASS_SEGMENT || pair->host->vector != ORACLE_STEPPED) {
 		return false;
+	}
+	if (pair->ours->vector != ORACLE_STEPPED) {
+		*ours = *pair->host; /* the slot's upper half cannot be written */
+		return true;
 	}
 	ours->delta_count = pair->host->delta_count;
 	memcpy(ours->deltas, pair->host->deltas, sizeof(ours->deltas));

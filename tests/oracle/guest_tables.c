@@ -98,7 +98,7 @@ static enum hs_status map_all(struct oracle_guest *guest, const struct hs_root *
 			.user = true,
 		};
 
-		if (is_long(guest) || area->at < UINT32_MAX) {
+		if (oracle_area_is_there(area) && (is_long(guest) || area->at < UINT32_MAX)) {
 			st = map_one(guest, root, mapping, err);
 		}
 	}

@@ -4,6 +4,8 @@
 
 #include <hindsight/types.h>
 
+#include <sys/mman.h>
+
 const struct oracle_area oracle_areas[ORACLE_AREAS] = {
 	{ ORACLE_LOW, 0, 1, HS_PROT_READ | HS_PROT_WRITE },
 	{ ORACLE_CODE, 1, 2, HS_PROT_READ | HS_PROT_EXEC },
@@ -25,6 +27,21 @@ const struct oracle_descriptor oracle_descriptors[ORACLE_DESCRIPTORS] = {
 	{ .limit = 0xfffff, .in_pages = true, .not_present = true },
 	{ .base = ORACLE_DATA, .limit = 0x7ff },
 };
+
+bool oracle_area_is_there(const struct oracle_area *area)
+{
+	void *wanted = (void *)(uintptr_t)area->at;
+	void *got;
+
+	if (area->at != ORACLE_LOW) {
+		return true;
+	}
+	got = mmap(wanted, ORACLE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (got != MAP_FAILED) {
+		munmap(got, ORACLE_PAGE);
+	}
+	return got == wanted;
+}
 
 bool oracle_place(uint64_t at, size_t *ret)
 {

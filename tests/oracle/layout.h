@@ -61,6 +61,9 @@ struct oracle_area {
 
 extern const struct oracle_area oracle_areas[ORACLE_AREAS];
 
+/* Whether this host lets a process have an area at its address: not one below vm.mmap_min_addr. */
+bool oracle_area_is_there(const struct oracle_area *area);
+
 /* The place in a world of an address, and false where nothing is mapped. */
 bool oracle_place(uint64_t at, size_t *ret);
 

@@ -177,6 +177,9 @@ static bool map_areas(int memory)
 		/* hs_prot has the bits of PROT_*. */
 		int prot = area->prot & (PROT_READ | PROT_WRITE | PROT_EXEC);
 
+		if (!oracle_area_is_there(area)) {
+			continue;
+		}
 		if (mmap((void *)(uintptr_t)area->at, area->pages * ORACLE_PAGE, prot,
 			 MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, memory,
 			 (off_t)(area->first * ORACLE_PAGE)) != (void *)(uintptr_t)area->at) {
