@@ -27,7 +27,9 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{ "Guests on KVM", "64-bit paging", "paging_amd64", offsetof(struct hs_probe, paging_amd64), "amd64 guests run",
+	{ "Guests on KVM", "VMX or SVM", "hardware", offsetof(struct hs_probe, hardware), NULL,
+	  "KVM has other ways here" },
+	{ NULL, "64-bit paging", "paging_amd64", offsetof(struct hs_probe, paging_amd64), "amd64 guests run",
 	  "amd64 guests do not run" },
 	{ NULL, "32-bit paging", "paging_32bit", offsetof(struct hs_probe, paging_32bit), "i686 guests run",
 	  "i686 guests do not run" },

@@ -57,6 +57,8 @@ void hs_choice_of(const struct hs_probe *probe, enum hs_arch arch, bool debugger
 	} else if (kvm_ns > 0 && soft_ns > 0 && kvm_ns > soft_ns) {
 		choose(ret, HS_BACKEND_SOFT, "this KVM takes %s an instruction at CPL 0, the software CPU %s", kvm,
 		       soft);
+	} else if (probe->hardware == HS_ANSWER_NO) {
+		choose(ret, HS_BACKEND_SOFT, "this processor has no VMX or SVM, and KVM without is slow");
 	} else if (probe->vectors == HS_ANSWER_NO) {
 		choose(ret, HS_BACKEND_SOFT, "this KVM does not execute SSE2 at CPL 0");
 	} else if (missing) {

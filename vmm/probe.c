@@ -33,8 +33,9 @@ void hs_probe(struct hs_probe *ret)
 
 void hs_probe_arch(enum hs_arch arch, struct hs_probe *ret)
 {
-	double soft_ns = soft_speed();
-
-	hs_kvm_probe_arch(arch, soft_ns, ret);
-	ret->soft_ns_per_instruction = soft_ns;
+	hs_kvm_probe_quick(ret);
+	if (ret->hardware == HS_ANSWER_YES) {
+		hs_kvm_probe_arch(arch, soft_speed(), ret);
+		ret->soft_ns_per_instruction = soft_speed();
+	}
 }

@@ -28,6 +28,7 @@ struct hs_probe {
 	bool kvm_usable;           /* /dev/kvm opens and answers */
 	struct hs_error kvm_error; /* why not, when it is not */
 	char kvm_module[32];       /* "kvm_amd", "kvm_intel", "kvm_pvm", "" when none is listed */
+	enum hs_answer hardware;   /* the processor has VMX or SVM: without, KVM has other ways, and they are slow */
 	enum hs_answer paging_amd64, paging_32bit, paging_pae;
 	enum hs_int3_fate int3;
 	enum hs_answer hlt_exits;        /* hlt at CPL 0 is an exit with rip behind it */
@@ -48,8 +49,9 @@ struct hs_probe {
 void hs_probe(struct hs_probe *ret);
 
 /**
- * Only what decides what is good for guests of arch: whether KVM is usable, their paging, vectors, both speeds; the
- * rest is unknown. Takes up to two milliseconds, the first time in a process, and a tenth where there is no KVM.
+ * Only what decides what is good for guests of arch: whether KVM is usable and the processor's own and, when it is,
+ * their paging, vectors, both speeds; the rest is unknown. Takes one or two milliseconds with a KVM of the processor's,
+ * the first time in a process, and a tenth without.
  */
 void hs_probe_arch(enum hs_arch arch, struct hs_probe *ret);
 

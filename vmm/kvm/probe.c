@@ -6,6 +6,7 @@
 #include "vmm/kvm/kvm.h"
 #include "vmm/machine.h"
 
+#include <cpuid.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -141,18 +142,42 @@ static void name_module(struct hs_probe *probe)
 	}
 }
 
+/* CPUID.1:ECX.VMX and CPUID.80000001H:ECX.SVM, as the kernel that runs KVM sees them. */
+static bool has_vmx_or_svm(void)
+{
+	unsigned int eax;
+	unsigned int ebx;
+	unsigned int ecx;
+	unsigned int edx;
+
+	if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 5)) {
+		return true;
+	}
+	return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 2);
+}
+
+void hs_kvm_probe_quick(struct hs_probe *ret)
+{
+	int fd;
+
+	*ret = (struct hs_probe){ .kvm_usable = false };
+	if (hs_kvm_open(&fd, &ret->kvm_error) == HS_OK) {
+		close(fd);
+		ret->kvm_usable = true;
+		ret->hardware = answer_of(has_vmx_or_svm());
+	}
+}
+
 /* What guests of one architecture meet. */
 static void probe_arch(enum hs_arch arch, double enough_ns, struct hs_probe *probe)
 {
 	bool is_amd64 = arch == HS_ARCH_AMD64;
 	struct hs_trial trial;
-	int fd;
 
-	if (hs_kvm_open(&fd, &probe->kvm_error)) {
+	hs_kvm_probe_quick(probe);
+	if (!probe->kvm_usable) {
 		return;
 	}
-	close(fd);
-	probe->kvm_usable = true;
 	hs_machine_try(&hs_kvm_backend_ops, is_amd64 ? HS_PAGING_4LEVEL : HS_PAGING_32BIT, enough_ns, &trial);
 	*(is_amd64 ? &probe->paging_amd64 : &probe->paging_32bit) = trial.paging;
 	probe->vectors = trial.vectors;
@@ -218,7 +243,7 @@ void hs_kvm_probe(struct hs_probe *ret)
 enum hs_status hs_kvm_check(enum hs_arch arch, struct hs_error *err)
 {
 	struct hs_error failure;
-	struct hs_probe probe;
+	struct hs_trial trial;
 	int fd;
 
 	if (hs_kvm_open(&fd, &failure)) {
@@ -232,8 +257,8 @@ enum hs_status hs_kvm_check(enum hs_arch arch, struct hs_error *err)
 	if (arch == HS_ARCH_AMD64) {
 		return HS_OK;
 	}
-	hs_kvm_probe_arch(arch, INFINITY, &probe);
-	if (probe.paging_32bit != HS_ANSWER_YES) {
+	hs_machine_try(&hs_kvm_backend_ops, HS_PAGING_32BIT, 0, &trial);
+	if (trial.paging != HS_ANSWER_YES) {
 		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
 				    "this host's KVM has no 32-bit paging, so it cannot run an i686 guest "
 				    "(--backend soft can)");

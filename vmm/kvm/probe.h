@@ -8,8 +8,10 @@
 
 /** As hs_probe(), without the software CPU's part. */
 void hs_kvm_probe(struct hs_probe *ret);
+/** What costs next to nothing to ask: is it usable, and the processor's own. Never cached. */
+void hs_kvm_probe_quick(struct hs_probe *ret);
 /**
- * Only what decides whether this KVM is good for guests of arch: is it usable, their paging, speed and, unless an
+ * These and what else decides whether this KVM is good for guests of arch: their paging, speed and, unless an
  * instruction takes more than soft_ns, which decides already, vectors.
  */
 void hs_kvm_probe_arch(enum hs_arch arch, double soft_ns, struct hs_probe *ret);

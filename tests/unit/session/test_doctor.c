@@ -16,6 +16,7 @@ static struct hs_probe hardware(void)
 	return (struct hs_probe){
 		.kvm_usable = true,
 		.kvm_module = "kvm_intel",
+		.hardware = HS_ANSWER_YES,
 		.paging_amd64 = HS_ANSWER_YES,
 		.paging_32bit = HS_ANSWER_YES,
 		.paging_pae = HS_ANSWER_YES,
@@ -38,7 +39,7 @@ static struct hs_probe pvm(void)
 	strcpy(probe.kvm_module, "kvm_pvm");
 	probe.paging_32bit = probe.paging_pae = probe.hardware_data = HS_ANSWER_NO;
 	probe.int3 = HS_INT3_EMULATION_FAILURE;
-	probe.vectors = HS_ANSWER_NO;
+	probe.vectors = probe.hardware = HS_ANSWER_NO;
 	probe.ns_per_instruction = 1000;
 	return probe;
 }

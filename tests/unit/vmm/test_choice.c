@@ -13,6 +13,7 @@ static struct hs_probe hardware(void)
 {
 	return (struct hs_probe){
 		.kvm_usable = true,
+		.hardware = HS_ANSWER_YES,
 		.paging_amd64 = HS_ANSWER_YES,
 		.paging_32bit = HS_ANSWER_YES,
 		.paging_pae = HS_ANSWER_YES,
@@ -90,6 +91,20 @@ static void test_choice_slower_kvm_takes_soft(void **state)
 	expect_all(&probe, HS_BACKEND_KVM, "KVM takes 30 ns an instruction at CPL 0, the software CPU 200 ns");
 }
 
+static void test_choice_kvm_without_hardware_takes_soft_whatever_else_is_known(void **state)
+{
+	struct hs_probe probe = { .kvm_usable = true, .hardware = HS_ANSWER_NO };
+
+	(void)state;
+	expect_all(&probe, HS_BACKEND_SOFT, "this processor has no VMX or SVM");
+	probe = hardware();
+	probe.hardware = HS_ANSWER_NO;
+	expect_all(&probe, HS_BACKEND_SOFT, "this processor has no VMX or SVM");
+	/* A figure says more. */
+	probe.ns_per_instruction = 710;
+	expect_all(&probe, HS_BACKEND_SOFT, "this KVM takes 710 ns");
+}
+
 static void test_choice_instructions_that_kvm_cannot_emulate_take_soft(void **state)
 {
 	struct hs_probe probe = hardware();
@@ -142,6 +157,7 @@ int main(void)
 		cmocka_unit_test(test_choice_no_kvm_takes_soft),
 		cmocka_unit_test(test_choice_no_paging_of_an_arch_takes_soft_for_that_arch_only),
 		cmocka_unit_test(test_choice_slower_kvm_takes_soft),
+		cmocka_unit_test(test_choice_kvm_without_hardware_takes_soft_whatever_else_is_known),
 		cmocka_unit_test(test_choice_instructions_that_kvm_cannot_emulate_take_soft),
 		cmocka_unit_test(test_choice_debugger_takes_soft_where_kvm_debugs_in_part),
 		cmocka_unit_test(test_choice_unknown_counts_for_kvm),
