@@ -11,7 +11,7 @@
 
 #include "base/arith.h"
 #include "base/error.h"
-#include "paging/format.h"
+#include "paging/range.h"
 
 struct hs_budget hs_budget_default(void)
 {
@@ -45,27 +45,6 @@ static void clip(const struct hs_iter *iter, struct hs_range *range)
 	if (range->length - 1 > iter->last - iter->at) {
 		range->length = iter->last - iter->at + 1;
 	}
-}
-
-static bool same_attributes(const struct hs_range *a, const struct hs_range *b)
-{
-	/* Within one format the level says how large the page is. */
-	return a->kind == b->kind && a->prot == b->prot && a->user == b->user && a->cow == b->cow &&
-	       a->level == b->level && a->leaf == b->leaf;
-}
-
-/* Make range longer by next where it continues it. */
-static bool merge(struct hs_range *range, const struct hs_range *next)
-{
-	if (range->start.v + range->length != next->start.v || !same_attributes(range, next)) {
-		return false;
-	}
-	if (range->kind == HS_RANGE_MAPPED ? range->gpa.v + range->length != next->gpa.v
-					   : range->kind != HS_RANGE_UNREADABLE || range->gpa.v != next->gpa.v) {
-		return false;
-	}
-	range->length += next->length;
-	return true;
 }
 
 /* The next range of any kind, and step over it; false at the end and when the table budget is used up. */
@@ -112,8 +91,7 @@ enum hs_status hs_iter_next(struct hs_iter *iter, struct hs_range *ret, struct h
 		return give_out(iter, ret, err);
 	}
 	while (advance(iter, &next)) {
-		if (next.kind == HS_RANGE_HOLE || next.kind == HS_RANGE_NON_CANONICAL ||
-		    (iter->has_pending && merge(&iter->pending, &next))) {
+		if (hs_range_is_nothing(&next) || (iter->has_pending && hs_range_merge(&iter->pending, &next))) {
 			continue;
 		}
 		if (!iter->has_pending) {

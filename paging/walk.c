@@ -15,8 +15,7 @@
 
 #include <string.h>
 
-/* Bits that a physical address can have. */
-static uint64_t physical_bits(const struct hs_root *root)
+uint64_t hs_walk_physical(const struct hs_root *root)
 {
 	unsigned int width = root->maxphyaddr >= 32 && root->maxphyaddr < 52 ? root->maxphyaddr : 52;
 
@@ -27,7 +26,7 @@ void hs_walk_init(struct hs_walk *walk, const struct hs_phys *phys, const struct
 		  bool ahead)
 {
 	const struct hs_format *format = hs_format_of(root->format);
-	uint64_t physical = physical_bits(root);
+	uint64_t physical = hs_walk_physical(root);
 
 	walk->phys = phys;
 	walk->format = format;
@@ -97,18 +96,6 @@ static bool entry_at(struct hs_walk *walk, uint32_t index, uint64_t *ret)
 	return true;
 }
 
-static uint32_t index_of(const struct hs_format_level *row, uint64_t gva)
-{
-	return (uint32_t)(gva >> row->shift) & ((1u << row->index_bits) - 1);
-}
-
-static uint8_t rights_of(const struct hs_format_level *row, uint64_t entry)
-{
-	return (uint8_t)(HS_PROT_READ | (hs_entry_is(entry, row->writable) ? HS_PROT_WRITE : 0) |
-			 (hs_entry_is(entry, row->no_execute) ? 0 : HS_PROT_EXEC) |
-			 (hs_entry_is(entry, row->user) ? HS_RIGHT_USER : 0));
-}
-
 static bool open_table(struct hs_walk *walk)
 {
 	if (walk->tables_left == 0) {
@@ -136,7 +123,7 @@ static void fill_mapped(const struct hs_walk *walk, struct hs_range *ret)
 	unsigned int depth = walk->open - 1u;
 	const struct hs_format_level *row = &walk->format->level[depth];
 	uint64_t entry = walk->entry;
-	uint8_t rights = walk->levels[depth].rights & rights_of(row, entry);
+	uint8_t rights = walk->levels[depth].rights & hs_walk_rights(row, entry);
 
 	ret->kind = HS_RANGE_MAPPED;
 	ret->gpa.v = (entry & row->leaf_address) | (entry & row->leaf_high) << row->leaf_high_shift;
@@ -176,7 +163,7 @@ static bool decide(struct hs_walk *walk, uint64_t gva, struct hs_range *ret)
 {
 	unsigned int depth = walk->open - 1u;
 	const struct hs_format_level *row = &walk->format->level[depth];
-	uint32_t index = index_of(row, gva);
+	uint32_t index = hs_walk_index(row, gva);
 	uint64_t bytes = UINT64_C(1) << row->shift;
 	uint64_t table = walk->levels[depth].table;
 	bool leaf;
@@ -207,28 +194,43 @@ static bool decide(struct hs_walk *walk, uint64_t gva, struct hs_range *ret)
 	return leaf;
 }
 
-bool hs_walk_find(struct hs_walk *walk, uint64_t gva, struct hs_range *ret)
+enum hs_walk_step hs_walk_step(struct hs_walk *walk, uint64_t gva, unsigned int tables, struct hs_range *ret)
 {
 	if (!go_back(walk, gva)) {
 		if (fill_without_tables(walk, gva, ret)) {
-			return true;
+			return HS_WALK_FOUND;
 		}
-		if (walk->open == 0 && !open_table(walk)) {
-			return false;
+		if (walk->open == 0) {
+			walk->entry = 0;
+			if (tables == 0) {
+				return HS_WALK_TABLE;
+			}
+			if (!open_table(walk)) {
+				return HS_WALK_BUDGET;
+			}
+			tables--;
 		}
 	}
 	walk->at = gva;
-	while (!decide(walk, gva, ret)) {
+	for (; !decide(walk, gva, ret); tables--) {
 		unsigned int depth = walk->open - 1u;
 		const struct hs_format_level *row = &walk->format->level[depth];
 
+		if (tables == 0) {
+			return HS_WALK_TABLE;
+		}
 		if (!open_table(walk)) {
-			return false;
+			return HS_WALK_BUDGET;
 		}
 		walk->levels[depth + 1].table = walk->entry & row->table_address;
-		walk->levels[depth + 1].rights = walk->levels[depth].rights & rights_of(row, walk->entry);
+		walk->levels[depth + 1].rights = walk->levels[depth].rights & hs_walk_rights(row, walk->entry);
 	}
-	return true;
+	return HS_WALK_FOUND;
+}
+
+bool hs_walk_find(struct hs_walk *walk, uint64_t gva, struct hs_range *ret)
+{
+	return hs_walk_step(walk, gva, HS_PAGING_LEVELS_MAX, ret) == HS_WALK_FOUND;
 }
 
 /* How many entries, of `count` from bytes on, are `first` under the mask, then first + step, and so on. */
@@ -277,7 +279,7 @@ void hs_walk_extend(struct hs_walk *walk, struct hs_range *range)
 		return;
 	}
 	row = &format->level[depth];
-	index = index_of(row, walk->at) + 1 - walk->levels[depth].first;
+	index = hs_walk_index(row, walk->at) + 1 - walk->levels[depth].first;
 	bytes = walk->levels[depth].entries + (size_t)index * format->entry_bytes;
 	count = walk->levels[depth].count - index;
 	if (range->kind == HS_RANGE_MAPPED) {

@@ -8,6 +8,7 @@
 
 #include <hindsight/paging.h>
 
+#include "paging/entry.h"
 #include "paging/format.h"
 
 #include <stdbool.h>
@@ -27,11 +28,52 @@
 void hs_walk_init(struct hs_walk *walk, const struct hs_phys *phys, const struct hs_root *root, uint64_t tables,
 		  bool ahead);
 
+enum hs_walk_step {
+	HS_WALK_FOUND,  /**< *ret is what is at gva */
+	HS_WALK_TABLE,  /**< a table is next, and was not to be opened: hs_walk_next_table() */
+	HS_WALK_BUDGET, /**< a table is next, and none is left of the budget */
+};
+
+/** Towards gva through at most so many tables that are not open yet; *ret is undefined unless it is found. */
+enum hs_walk_step hs_walk_step(struct hs_walk *walk, uint64_t gva, unsigned int tables, struct hs_range *ret);
+
 /** What is at gva. False, and *ret undefined, when that takes more tables than are left. */
 bool hs_walk_find(struct hs_walk *walk, uint64_t gva, struct hs_range *ret);
 
 /** Let the range that hs_walk_find() just gave grow over the entries behind it that go on the same way. */
 void hs_walk_extend(struct hs_walk *walk, struct hs_range *range);
+
+/** Bits that a physical address can have. */
+uint64_t hs_walk_physical(const struct hs_root *root);
+
+/** Which entry of a table decides about gva. */
+static inline uint32_t hs_walk_index(const struct hs_format_level *row, uint64_t gva)
+{
+	return (uint32_t)(gva >> row->shift) & ((1u << row->index_bits) - 1);
+}
+
+/** The rights that an entry alone leaves: HS_RIGHTS_ALL or less. */
+static inline uint8_t hs_walk_rights(const struct hs_format_level *row, uint64_t entry)
+{
+	return (uint8_t)(HS_PROT_READ | (hs_entry_is(entry, row->writable) ? HS_PROT_WRITE : 0) |
+			 (hs_entry_is(entry, row->no_execute) ? 0 : HS_PROT_EXEC) |
+			 (hs_entry_is(entry, row->user) ? HS_RIGHT_USER : 0));
+}
+
+/** After HS_WALK_TABLE, the address of the table that is next. Its depth is walk->open, its entry walk->entry. */
+static inline uint64_t hs_walk_next_table(const struct hs_walk *walk)
+{
+	return walk->open == 0 ? walk->levels[0].table
+			       : walk->entry & walk->format->level[walk->open - 1].table_address;
+}
+
+/** After HS_WALK_TABLE, the rights that the path leaves to what is in the table that is next. */
+static inline uint8_t hs_walk_next_rights(const struct hs_walk *walk)
+{
+	return walk->open == 0 ? HS_RIGHTS_ALL
+			       : walk->levels[walk->open - 1].rights &
+					 hs_walk_rights(&walk->format->level[walk->open - 1], walk->entry);
+}
 
 /** True when an entry at this depth maps memory, under the root's control bits. */
 static inline bool hs_walk_is_leaf(const struct hs_walk *walk, unsigned int depth, uint64_t entry)

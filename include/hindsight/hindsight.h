@@ -6,6 +6,7 @@
  *   gdb.h       serve anything with a table of target operations (target.h) to gdb and lldb
  *   coredump.h  write an ELF core from plain data, and read one
  *   paging.h    read and build x86 page tables in guest-physical memory (mem.h)
+ *   spaces.h    several address spaces together, and a walk level by level
  *   cpu.h       one CPU's registers as plain data
  *   error.h     how every call fails
  *
@@ -20,6 +21,7 @@
 #include <hindsight/gdb.h>
 #include <hindsight/mem.h>
 #include <hindsight/paging.h>
+#include <hindsight/spaces.h>
 #include <hindsight/target.h>
 #include <hindsight/types.h>
 #include <hindsight/vm.h>

@@ -35,6 +35,7 @@ PUBLIC = {
     "cpu": "arch",
     "target": "arch",
     "paging": "paging",
+    "spaces": "paging",
     "vm": "vmm",
     "snapshot": "snapshot",
     "gdb": "gdbstub",

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Several guest address spaces together: what they map and which tables they share, all of it again in other memory,
+ * and which of them reach a physical page. Beside it the path of one walk, level by level, for whoever shows it.
+ *
+ * As in <hindsight/paging.h>, nothing here touches a CPU, makes a system call or allocates: storage is the caller's.
+ *
+ * Sources: Intel SDM vol. 3A chapter 4 (paging), 4.6 (access rights), tables 4-4 to 4-20 (entry formats).
+ */
+#ifndef HINDSIGHT_SPACES_H
+#define HINDSIGHT_SPACES_H
+
+#include <hindsight/paging.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One level of a walk: the entry that it read. */
+struct hs_path_level {
+	hs_gpa table;   /**< the table that the entry is in */
+	hs_gpa place;   /**< the entry itself */
+	uint64_t entry; /**< its value, 0 if not readable */
+	bool readable;  /**< it is in physical memory; only that of the last level can be elsewhere */
+};
+
+/** The way from a root to what it says about an address. */
+struct hs_path {
+	struct hs_range range; /**< what hs_translate() says */
+	uint8_t count;         /**< of levels, from the root on; 0 without paging and for what is not canonical */
+	struct hs_path_level levels[HS_PAGING_LEVELS_MAX];
+};
+
+/** Translate gva and keep every entry on the way. */
+void hs_path_find(const struct hs_phys *phys, const struct hs_root *root, hs_gva gva, struct hs_path *ret);
+
+/** One field of an entry by the name that the SDM gives it, lower fields first. */
+struct hs_entry_field {
+	const char *name; /**< "P", "RW", "US", "PWT", "PCD", "A", "D", "PS", "PAT", "G", "AVL", "PKEY", "XD"; static.
+			       "RSVD": bits that are reserved and yet set */
+	uint64_t mask;    /**< its bits in the entry */
+	uint64_t value;   /**< what they hold, as a number: shifted down to bit 0; for "RSVD" left in place */
+};
+
+/** Most fields of any entry. */
+#define HS_ENTRY_FIELDS_MAX 16
+
+/** An entry taken apart. */
+struct hs_entry_fields {
+	bool present; /**< otherwise the only field is P, and nothing else in the entry counts */
+	bool leaf;    /**< it maps memory; otherwise it names a table */
+	hs_gpa gpa;   /**< of that memory or table */
+	uint8_t count;
+	struct hs_entry_field fields[HS_ENTRY_FIELDS_MAX];
+};
+
+/**
+ * Take apart an entry of the table at depth (0 is the root's), as root reads it. Fields that this level does not have
+ * are left out: a PDPTE of PAE paging has no RW. A depth that the format does not have gives an entry not present and
+ * no field.
+ */
+void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t entry, struct hs_entry_fields *ret);
+
+/** One table page seen by a walk over several roots. The caller's storage; fields are private. */
+struct hs_space_place {
+	uint64_t table, gva;
+	uint32_t owner, group;
+	uint8_t depth;
+	bool used;
+};
+
+enum hs_space_kind {
+	HS_SPACE_RANGE, /**< a range that the space maps or that could not be read: what hs_iter_next() gives */
+	HS_SPACE_TABLE, /**< a table that this space is the first to reach: it owns it */
+	HS_SPACE_ALIAS, /**< a table that was reached before at the same depth, by another root or another slot */
+};
+
+/** One finding of hs_spaces_next(). Fields that a kind does not have are zero. */
+struct hs_space_item {
+	enum hs_space_kind kind;
+	uint32_t space;  /**< index of the root */
+	uint8_t depth;   /**< of the table: 0 is the root's own. For RANGE, of the entries */
+	hs_gva gva;      /**< where the range, or the reach of the table, begins in this space */
+	uint64_t length; /**< bytes; 0 for the table of a root, which reaches all of the address space */
+	/** The rights and U/S of our own entry alone for RANGE, so that it can be built again as it is; for TABLE and
+	 *  ALIAS those that our path leaves to what is in the table, the entry that names it included. */
+	int prot;
+	bool user;
+	struct hs_range range; /**< RANGE: all of it, its rights ANDed over all levels */
+	hs_gpa table;          /**< TABLE, ALIAS: where the table is */
+	uint64_t entry;        /**< TABLE, ALIAS: the entry of ours that names the table; 0 at depth 0 */
+	uint32_t owner;        /**< ALIAS: index of the root that owns the table, at most `space` */
+	hs_gva owner_gva;      /**< ALIAS: where its reach begins in the owner's space */
+};
+
+/** A walk over several roots in progress. The caller's storage; nothing to free; must not be copied. */
+struct hs_spaces {
+	uint32_t space; /**< index of the root of the last item, or of the error; the other fields are private */
+	const struct hs_phys *phys;
+	const struct hs_root *roots;
+	uint32_t count, current, group;
+	struct hs_space_place *places;
+	size_t places_count;
+	struct hs_walk walk;
+	uint64_t at; /* next address of this root */
+	uint64_t tables_left, ranges_left;
+	bool enter;   /* the table that comes next was given out: open it */
+	bool started; /* walk is of roots[current] */
+	bool has_pending;
+	struct hs_space_item pending; /* a range that may still grow */
+};
+
+/**
+ * Start a walk over all of several address spaces, in the order of roots, each ascending. A table is walked where it is
+ * first reached and never again at the same depth: whatever slot or root reaches it later gets an ALIAS, which always
+ * points backwards. Tables are the same only where they are read the same: with one format, CR4.PSE, EFER.NXE and
+ * physical width; CR0.WP does not matter.
+ *
+ * @param phys    borrowed until the walk is over, as are roots and places
+ * @param places  storage for the tables seen, and so a budget of its own: it holds one table each, with its depth. The
+ *                walk is fast while half of it is free. It is overwritten, and need not be kept afterwards.
+ * @param budget  tables: how many TABLE items at most; ranges: how many RANGE and ALIAS items
+ */
+void hs_spaces_init(struct hs_spaces *spaces, const struct hs_phys *phys, const struct hs_root *roots, uint32_t count,
+		    struct hs_space_place *places, size_t places_count, struct hs_budget budget);
+/**
+ * The next item. A TABLE comes before all that is in the table; ranges are merged as those of hs_iter_next() are, but
+ * never over the border of a table nor over leaves whose own rights differ. A self-map or a cycle of tables costs each
+ * table once a level.
+ *
+ * HS_OK and *ret; HS_ERR_NOT_FOUND at the end; HS_ERR_BUDGET when the budget or the storage for tables is used up:
+ * err->where is the address reached in spaces->space, what came before is valid, and every further call gives the same.
+ */
+HS_MUST_CHECK enum hs_status hs_spaces_next(struct hs_spaces *spaces, struct hs_space_item *ret, struct hs_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
