@@ -16,6 +16,9 @@
 
 #define CODE16(text) CODE_OF_BITS("16", text)
 
+/* call 1f; jmp 2f; clang makes a call of 32 bits of the first. */
+#define CALL_1 ".byte 0xE8, 2, 0\n jmp 2f\n"
+
 /* Within their segments. Bits above 15 of esp do not count, and are kept. */
 #define STACK_BASE 0x20000u
 #define SP 0x6800u
@@ -79,9 +82,9 @@ static void test_code_16_uses_16_bits_of_stack_counters_and_pointers(void **stat
 		    { 0x89ABCDEF, 0x1234, 0xCDEF, 0, ESP, BP, 0x1000, 0x1000 }),
 		ROW("push eax\n pop bx\n pop dx", { 0x89ABCDEF, 0, 0x89AB, 0xCDEF, ESP, BP, 0x1000, 0x1000 }),
 		ROW("push esp\n pop esi\n push sp\n pop di", { 0x89ABCDEF, 0, 0, 0, ESP, BP, ESP, SP }),
-		ROW("call 1f\n jmp 2f\n 1: mov bx, sp\n ret 0\n 2:",
+		ROW(CALL_1 "1: mov bx, sp\n .byte 0xC2, 0, 0\n 2:",
 		    { 0x89ABCDEF, 0, 0, SP - 2, ESP, BP, 0x1000, 0x1000 }),
-		ROW("push 9\n call 1f\n jmp 2f\n 1: ret 2\n 2:", { 0x89ABCDEF, 0, 0, 0, ESP, BP, 0x1000, 0x1000 }),
+		ROW("push 9\n" CALL_1 "1: .byte 0xC2, 2, 0\n 2:", { 0x89ABCDEF, 0, 0, 0, ESP, BP, 0x1000, 0x1000 }),
 		ROW("mov ecx, 0x50003\n 1: inc dx\n loop 1b\n jcxz 2f\n inc dx\n 2:",
 		    { 0x89ABCDEF, 0x50000, 3, 0, ESP, BP, 0x1000, 0x1000 }),
 		ROW("mov ecx, 0x10001\n jecxz 1f\n inc dx\n 1: jcxz 2f\n inc dx\n 2:",
