@@ -173,7 +173,7 @@ static enum oracle_verdict compare_all(const struct oracle_pair *pair, char *tex
 
 	text[0] = 0;
 	/* A fault leaves nothing undefined: all is as before the instruction. */
-	if (pair->host->vector == ORACLE_STEPPED) {
+	if (oracle_executed(pair, pair->host)) {
 		oracle_undefined(pair->code, pair->test, &comparison.undefined);
 	}
 	if (compare_events(&comparison)) {

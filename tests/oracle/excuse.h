@@ -17,8 +17,15 @@ struct oracle_pair {
 	enum oracle_step step;
 };
 
+/** Whether the instruction was executed, rather than that it faulted. */
+static inline bool oracle_executed(const struct oracle_pair *pair, const struct oracle_result *result)
+{
+	return result->vector == ORACLE_STEPPED ||
+	       (pair->step == ORACLE_STEP_RUN && result->out.rip != pair->test->in.rip);
+}
+
 /** Number of excuses, and the sentence of one. */
-#define ORACLE_EXCUSES 11
+#define ORACLE_EXCUSES 12
 const char *oracle_excuse_reason(unsigned int index);
 
 /** Whether an excuse is for this pair; then what it covers of ours is made equal to the host's in *ours. */

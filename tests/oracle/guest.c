@@ -190,7 +190,7 @@ bool oracle_guest_run(struct oracle_guest *guest, const struct oracle_case *test
 		oracle_guest_segment(guest, test->in.seg[i], &start.seg[i]);
 	}
 	oracle_guest_segment(guest, test->in.seg[SEG_ES], &start.seg[SEG_ES]);
-	start.rflags = step == ORACLE_STEP_TF ? test->in.rflags : test->in.rflags & ~(uint64_t)FLAG_TF;
+	start.rflags = step == ORACLE_STEP_DEBUG ? test->in.rflags & ~(uint64_t)FLAG_TF : test->in.rflags;
 	oracle_world_patch(&guest->world, test);
 	tell_written(guest, ORACLE_PAGE, 3 * ORACLE_PAGE); /* CODE: nothing else is ever fetched */
 	st = set_step(guest, step, &err);

@@ -17,8 +17,9 @@ enum oracle_mode {
 	ORACLE_MODES,
 };
 
-/** How an instruction is stepped: by the debugger, or by its own TF and #DB handler. */
-enum oracle_step { ORACLE_STEP_DEBUG, ORACLE_STEP_TF };
+/** How an instruction is stopped behind: by the debugger's step, by its own TF and #DB handler, or not at all until the
+ *  int3 that follows it: then a repeated one does all of its iterations. The host does the latter two. */
+enum oracle_step { ORACLE_STEP_DEBUG, ORACLE_STEP_TF, ORACLE_STEP_RUN };
 
 struct oracle_guest;
 

@@ -57,6 +57,8 @@ static uint64_t hash(uint64_t seed, const char *text, uint64_t number)
 	return value + number * UINT64_C(0x9e3779b97f4a7c15) * 3;
 }
 
+static const char *const step_names[] = { "stepped", "by TF", "run" };
+
 static void print_case(const struct run *run, const struct slot *slot, enum oracle_mode mode, const char *text)
 {
 	printf("DIFFERENCE %s %s, bytes", oracle_mode_name(mode), run->forms.forms[slot->form].name);
@@ -64,8 +66,8 @@ static void print_case(const struct run *run, const struct slot *slot, enum orac
 		printf(" %02x", slot->code.bytes[i]);
 	}
 	printf(" at 0x%" PRIx64 " (%s):%s run: --bits %u --form '%s' --seed %" PRIu64 " --only %u\n", slot->code.rip,
-	       slot->step == ORACLE_STEP_TF ? "by TF" : "stepped", text, run->bits, run->forms.forms[slot->form].name,
-	       run->options.seed, slot->number);
+	       step_names[slot->step], text, run->bits, run->forms.forms[slot->form].name, run->options.seed,
+	       slot->number);
 }
 
 static void print_state(const char *who, const struct oracle_state *state)
@@ -107,7 +109,7 @@ static void judge(struct run *run, uint32_t index, enum oracle_mode mode, const 
 		print_patches(&batch->cases[index], host);
 	}
 	tally->cases++;
-	tally->faults += host->vector != ORACLE_STEPPED;
+	tally->faults += !oracle_executed(&pair, host);
 	switch (oracle_compare(&pair, &excuses, text, sizeof(text))) {
 	case ORACLE_AGREES:
 		break;
@@ -193,7 +195,7 @@ static bool flush_self(struct run *run)
 		return restart_native(run);
 	}
 	for (uint32_t i = 0; i < run->count; i++) {
-		run->slots[i].step = ORACLE_STEP_TF;
+		run->slots[i].step = run->slots[i].step == ORACLE_STEP_RUN ? ORACLE_STEP_RUN : ORACLE_STEP_TF;
 		judge(run, i, ORACLE_MODE_64, &run->twin[i]);
 	}
 	return true;
@@ -230,50 +232,25 @@ static bool flush(struct run *run)
 	return good;
 }
 
-/* What shows TF, or clears it, is only the same when both step by it. */
-static enum oracle_step choose_step(struct oracle_random *random, const struct oracle_code *code)
-{
-	switch (code->decoded.insn.mnemonic) {
-	case ZYDIS_MNEMONIC_PUSHF:
-	case ZYDIS_MNEMONIC_PUSHFD:
-	case ZYDIS_MNEMONIC_PUSHFQ:
-	case ZYDIS_MNEMONIC_POPF:
-	case ZYDIS_MNEMONIC_POPFD:
-	case ZYDIS_MNEMONIC_POPFQ:
-	case ZYDIS_MNEMONIC_INT:
-	case ZYDIS_MNEMONIC_INT3:
-	case ZYDIS_MNEMONIC_INTO:
-	case ZYDIS_MNEMONIC_IRET:
-	case ZYDIS_MNEMONIC_IRETD:
-	case ZYDIS_MNEMONIC_IRETQ:
-		return ORACLE_STEP_TF;
-	default:
-		if (oracle_loads_stack_segment(code)) {
-			return ORACLE_STEP_TF;
-		}
-		return oracle_chance(random, 50) ? ORACLE_STEP_TF : ORACLE_STEP_DEBUG;
-	}
-}
-
 static bool run_form(struct run *run, const ZydisDecoder *decoder, size_t index)
 {
 	const struct oracle_form *form = &run->forms.forms[index];
 
 	for (unsigned int number = 0; number < run->options.cases; number++) {
+		struct oracle_batch *batch = oracle_native_batch(run->native);
 		struct oracle_random random = { hash(run->options.seed, form->name, number) };
 		struct slot *slot = &run->slots[run->count];
 
 		if (run->options.only >= 0 && number != (unsigned long)run->options.only) {
 			continue;
 		}
-		if (!oracle_scene(&random, decoder, form, &oracle_native_batch(run->native)->cases[run->count],
-				  &slot->code)) {
+		if (!oracle_scene(&random, decoder, form, &batch->cases[run->count], &slot->code)) {
 			run->cases_skipped++;
 			continue;
 		}
 		slot->form = index;
 		slot->number = number;
-		slot->step = choose_step(&random, &slot->code);
+		slot->step = oracle_choose_step(&random, &slot->code, &batch->cases[run->count]);
 		if (++run->count == ORACLE_BATCH && !flush(run)) {
 			return false;
 		}

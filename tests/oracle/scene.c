@@ -218,6 +218,21 @@ static void aim_frame(struct scene *scene)
 	}
 }
 
+static unsigned int category_of(const struct scene *scene)
+{
+	return scene->code->decoded.insn.meta.category;
+}
+
+/* Strings that overlap, or are the same. */
+static void choose_overlap(struct scene *scene)
+{
+	if (category_of(scene) == ZYDIS_CATEGORY_STRINGOP && oracle_chance(scene->random, 25)) {
+		uint64_t source = get_gpr(scene, ZYDIS_REGISTER_RSI);
+
+		set_gpr(scene, ZYDIS_REGISTER_RDI, source + oracle_below(scene->random, 25) - 12);
+	}
+}
+
 /* Bounds with room between them, for bound; those of the negative and the positive half. */
 static void choose_bounds(struct scene *scene)
 {
@@ -231,12 +246,7 @@ static void choose_bounds(struct scene *scene)
 	}
 }
 
-static unsigned int category_of(const struct scene *scene)
-{
-	return scene->code->decoded.insn.meta.category;
-}
-
-/* Counts of repetitions and of loop: few, none, or any number. */
+/* Counts of repetitions and of loop: few, none, some, or any number. */
 static void choose_counts(struct scene *scene)
 {
 	ZydisMnemonic mnemonic = scene->code->decoded.insn.mnemonic;
@@ -246,7 +256,7 @@ static void choose_counts(struct scene *scene)
 
 	if (counts && oracle_chance(scene->random, 75)) {
 		set_gpr(scene, scene->code->decoded.insn.address_width == 64 ? ZYDIS_REGISTER_RCX : ZYDIS_REGISTER_ECX,
-			oracle_below(scene->random, 4));
+			oracle_below(scene->random, oracle_chance(scene->random, 40) ? 100 : 4));
 	}
 	if (category_of(scene) == ZYDIS_CATEGORY_SHIFT || category_of(scene) == ZYDIS_CATEGORY_ROTATE) {
 		set_gpr(scene, ZYDIS_REGISTER_CL,
@@ -369,6 +379,7 @@ bool oracle_scene(struct oracle_random *random, const ZydisDecoder *decoder, con
 	aim_all(&scene);
 	aim_frame(&scene);
 	choose_bounds(&scene);
+	choose_overlap(&scene);
 	choose_equal(&scene);
 	oracle_choose_selector(random, ret_code, ret);
 	ret->in.rip = ret_code->rip;

@@ -8,6 +8,7 @@
 
 #include "case.h"
 #include "forms.h"
+#include "guest.h"
 #include "random.h"
 
 /** The bytes of an instruction and what they decode to at `rip`. */
@@ -34,7 +35,11 @@ void oracle_choose_selector(struct oracle_random *random, struct oracle_code *co
 /** mov ss, pop ss: no trap comes behind it, but behind the next instruction, which is a nop. */
 bool oracle_loads_stack_segment(const struct oracle_code *code);
 
-/** The whole case. False: none was found in a reasonable number of tries. */
+/** How both CPUs are to stop behind the instruction; it may add to the case. */
+enum oracle_step oracle_choose_step(struct oracle_random *random, const struct oracle_code *code,
+				    struct oracle_case *test);
+
+/** The whole case but for that. False: none was found in a reasonable number of tries. */
 bool oracle_scene(struct oracle_random *random, const ZydisDecoder *decoder, const struct oracle_form *form,
 		  struct oracle_case *ret, struct oracle_code *ret_code);
 
