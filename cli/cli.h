@@ -11,6 +11,7 @@
 /** Exit statuses of the command, besides the guest's own and 128 + signal (docs/command.md). */
 enum hs_exit_status {
 	HS_EXIT_OK = 0,
+	HS_EXIT_NOT_ALL = 1,   /**< pagetable: the list is not complete, or the address is not mapped */
 	HS_EXIT_USAGE = 2,     /**< the command line is wrong; nothing was done */
 	HS_EXIT_TIMEOUT = 124, /**< --timeout passed: the number timeout(1) uses */
 	HS_EXIT_FAILED = 125,  /**< hindsight itself failed */
@@ -20,6 +21,7 @@ enum hs_exit_status {
 /** Commands: argv[0] is the command's name, as in main(). Each returns the exit status. */
 int hs_cmd_run(int argc, char **argv);
 int hs_cmd_core(int argc, char **argv);
+int hs_cmd_pagetable(int argc, char **argv);
 int hs_cmd_doctor(int argc, char **argv);
 
 /** Print "hindsight: " and the formatted sentence as one line on stderr. Never fails; keeps errno. */

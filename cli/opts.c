@@ -164,6 +164,20 @@ static enum hs_status store_choice(const struct hs_opt *row, const char *text, i
 	return bad_value(row, text, words, err);
 }
 
+static enum hs_status store_further(const struct hs_opt *row, const char *text, struct hs_opt_numbers *field,
+				    struct hs_error *err)
+{
+	if (field->count == HS_OPT_NUMBERS_MAX) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--%s: given more than %u times", row->name,
+				    HS_OPT_NUMBERS_MAX);
+	}
+	if (!hs_opts_number(text, &field->values[field->count])) {
+		return bad_value(row, text, "a number", err);
+	}
+	field->count++;
+	return HS_OK;
+}
+
 static enum hs_status store(const struct hs_opt *row, const char *text, void *values, struct hs_error *err)
 {
 	void *field = (char *)values + row->offset;
@@ -195,6 +209,8 @@ static enum hs_status store(const struct hs_opt *row, const char *text, void *va
 		return hs_opts_number(text, field) ? HS_OK : bad_value(row, text, "a number", err);
 	case HS_OPT_CHOICE:
 		return store_choice(row, text, field, err);
+	case HS_OPT_NUMBERS:
+		return store_further(row, text, field, err);
 	}
 	return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--%s: option of no kind", row->name);
 }

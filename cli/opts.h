@@ -24,6 +24,16 @@ enum hs_opt_kind {
 	HS_OPT_SECONDS, /**< uint64_t: a duration in nanoseconds, given in seconds with an optional fraction; not 0 */
 	HS_OPT_NUMBER,  /**< uint64_t: decimal, or hexadecimal after 0x */
 	HS_OPT_CHOICE,  /**< int: the index of the word in choices */
+	HS_OPT_NUMBERS, /**< struct hs_opt_numbers: a number each time the option is given */
+};
+
+/** Most values of an option that may be given several times. */
+#define HS_OPT_NUMBERS_MAX 64u
+
+/** The values of such an option, in the order in which they were given. */
+struct hs_opt_numbers {
+	uint64_t values[HS_OPT_NUMBERS_MAX];
+	size_t count;
 };
 
 /** One option. */

@@ -1,6 +1,7 @@
 # bash completion of hindsight(1)                                     -*- shell-script -*-
 _hindsight_run_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --boot --heap --scratch
 	--memory --log-level --help"
+_hindsight_pagetable_options="--image --base --format --root --no-nxe --no-pse --physical-bits --json --help"
 
 _hindsight()
 {
@@ -15,7 +16,7 @@ _hindsight()
 		fi
 	done
 	if ((COMP_CWORD == 1)); then
-		words="run core doctor --help --version"
+		words="run core pagetable doctor --help --version"
 	elif [[ $command == run ]]; then
 		case $prev in
 		--backend) words="auto kvm soft" ;;
@@ -34,6 +35,16 @@ _hindsight()
 		elif [[ $cur == -* ]]; then
 			words="--json --all --help"
 		fi
+	elif [[ $command == pagetable ]]; then
+		case $prev in
+		--format) words="none i686 pae amd64-4 amd64-5" ;;
+		--base | --root | --physical-bits | --start | --ranges | --tables) return ;;
+		pagetable) words="list walk --help" ;;
+		*)
+			[[ $cur == -* ]] && words=$_hindsight_pagetable_options
+			[[ $words && ${COMP_WORDS[2]} == list ]] && words+=" --start --ranges --tables"
+			;;
+		esac
 	elif [[ $command == doctor ]]; then
 		words="--json --help"
 	fi

@@ -1,7 +1,8 @@
 # fish completion of hindsight(1)
-set -l commands run core doctor
+set -l commands run core pagetable doctor
 complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -a run -d 'run a guest'
 complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -a core -d 'look into a core'
+complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -a pagetable -d 'read page tables'
 complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'show what this host can do'
 complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -l version -d 'show the version'
 complete -c hindsight -l help -d 'show help'
@@ -20,4 +21,15 @@ complete -c hindsight -n '__fish_seen_subcommand_from run' -l log-level -x -d 'l
 
 complete -c hindsight -n '__fish_seen_subcommand_from core; and not __fish_seen_subcommand_from info' -f -a info
 complete -c hindsight -n '__fish_seen_subcommand_from core' -l all -d 'list every segment'
-complete -c hindsight -n '__fish_seen_subcommand_from core doctor' -l json -d 'print one JSON object'
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable; and not __fish_seen_subcommand_from list walk' -f -a 'list walk'
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l image -r -F -d 'raw image of physical memory'
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l base -x -d 'physical address of its first byte'
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l format -x -a 'none i686 pae amd64-4 amd64-5' -d 'format'
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l root -x -d CR3
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l no-nxe -d 'EFER.NXE is 0'
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l no-pse -d 'CR4.PSE is 0'
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l physical-bits -x -d MAXPHYADDR
+complete -c hindsight -n '__fish_seen_subcommand_from list' -l start -x -d 'begin at this address'
+complete -c hindsight -n '__fish_seen_subcommand_from list' -l ranges -x -d 'most ranges of a root'
+complete -c hindsight -n '__fish_seen_subcommand_from list' -l tables -x -d 'most tables visited of a root'
+complete -c hindsight -n '__fish_seen_subcommand_from core pagetable doctor' -l json -d 'print one JSON object'

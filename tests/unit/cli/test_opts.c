@@ -17,6 +17,7 @@ struct values {
 	uint64_t timeout;
 	uint64_t level;
 	int backend;
+	struct hs_opt_numbers roots;
 };
 
 static const char *const backends[] = { "auto", "kvm", "soft", NULL };
@@ -29,6 +30,7 @@ static const struct hs_opt rows[] = {
 	{ "timeout", HS_OPT_SECONDS, offsetof(struct values, timeout), "S", "limit", NULL },
 	{ "level", HS_OPT_NUMBER, offsetof(struct values, level), "N", "level", NULL },
 	{ "backend", HS_OPT_CHOICE, offsetof(struct values, backend), "NAME", "backend", backends },
+	{ "root", HS_OPT_NUMBERS, offsetof(struct values, roots), "N", "roots", NULL },
 };
 
 static const struct hs_opts opts = {
@@ -72,8 +74,11 @@ static void test_opts_every_kind_fills_its_field(void **state)
 
 	(void)state;
 	PARSE(&p, "--loud", "--core=/tmp", "--gdb", ":1234", "--heap", "2M", "--timeout=0.25", "--level", "0x1f",
-	      "--backend", "kvm", "guest");
+	      "--backend", "kvm", "--root", "0x10", "guest", "--root=9");
 	assert_int_equal(p.st, HS_OK);
+	assert_int_equal(p.values.roots.count, 2);
+	assert_int_equal(p.values.roots.values[0], 0x10);
+	assert_int_equal(p.values.roots.values[1], 9);
 	assert_true(p.values.loud);
 	assert_string_equal(p.values.core, "/tmp");
 	assert_string_equal(p.values.gdb, ":1234");
@@ -157,6 +162,7 @@ static void test_opts_bad_command_line_names_the_option(void **state)
 	REFUSED("--heap: '0K' is not a size above 0 (bytes, or with K, M or G)", "--heap", "0K");
 	REFUSED("--timeout: '0' is not a number of seconds above 0", "--timeout", "0");
 	REFUSED("--level: '-1' is not a number", "--level", "-1");
+	REFUSED("--root: 'x' is not a number", "--root", "1", "--root", "x");
 	REFUSED("--backend: 'xen' is not auto, kvm or soft", "--backend", "xen");
 	REFUSED("--gdb: '1234' is not an address (:PORT, HOST:PORT, unix:PATH or stdio)", "--gdb", "1234");
 }

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* hindsight pagetable WORD: the command lines, one row and one function for each word. */
+#include "cli/cli.h"
+#include "cli/opts.h"
+#include "cli/pagetable.h"
+
+#include "base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* In the order of enum hs_paging_format. */
+static const char *const format_names[] = { "none", "i686", "pae", "amd64-4", "amd64-5", NULL };
+
+#define FIELD(member) offsetof(struct hs_pagetable_options, member)
+
+/* The last three are for list alone. */
+static const struct hs_opt rows[] = {
+	{ "image", HS_OPT_STRING, FIELD(image), "FILE", "read a raw image of physical memory, not a core", NULL },
+	{ "base", HS_OPT_NUMBER, FIELD(base), "GPA", "physical address of the image's first byte (0)", NULL },
+	{ "format", HS_OPT_CHOICE, FIELD(format), "NAME", "none, i686, pae, amd64-4 or amd64-5 (the core's)",
+	  format_names },
+	{ "root", HS_OPT_NUMBERS, FIELD(roots), "GPA", "CR3 (the core's); may be given again", NULL },
+	{ "no-nxe", HS_OPT_FLAG, FIELD(no_nxe), NULL, "EFER.NXE is 0: bit 63 of an entry is reserved", NULL },
+	{ "no-pse", HS_OPT_FLAG, FIELD(no_pse), NULL, "CR4.PSE is 0: i686 has no 4 MiB pages", NULL },
+	{ "physical-bits", HS_OPT_NUMBER, FIELD(physical_bits), "N", "MAXPHYADDR (the core's, or 52)", NULL },
+	{ "json", HS_OPT_FLAG, FIELD(json), NULL, "print one JSON object", NULL },
+	{ "start", HS_OPT_NUMBER, FIELD(start), "GVA", "begin at this address (0)", NULL },
+	{ "ranges", HS_OPT_NUMBER, FIELD(budget.ranges), "N", "most ranges of a root (1048576)", NULL },
+	{ "tables", HS_OPT_NUMBER, FIELD(budget.tables), "N", "most tables visited of a root (1048576)", NULL },
+};
+
+#define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
+
+static const struct hs_opts list_opts = {
+	.command = "pagetable list",
+	.operands = "[CORE]",
+	.summary = "List what page tables map: the ranges of each root, by address",
+	.epilogue = "Exit status: 1 when --ranges or --tables ended a list before its end.\n",
+	.rows = rows,
+	.count = ROW_COUNT,
+};
+
+static const struct hs_opts walk_opts = {
+	.command = "pagetable walk",
+	.operands = "[CORE] ADDRESS",
+	.summary = "Show each step of the translation of an address, and where it ends",
+	.epilogue = "Exit status: 1 when the address is not mapped.\n",
+	.rows = rows,
+	.count = ROW_COUNT - 3,
+};
+
+struct word {
+	const char *name;
+	const char *summary;
+	const struct hs_opts *opts;
+	bool takes_address;
+	/** Write the answer. False: no memory for all of it. *ret_whole false: the exit status is HS_EXIT_NOT_ALL. */
+	bool (*answer)(const struct hs_pagetable_source *source, const struct hs_pagetable_options *options,
+		       bool *ret_whole, FILE *out);
+};
+
+static const struct word words[] = {
+	{ "list", "list what page tables map", &list_opts, false, hs_pagetable_list },
+	{ "walk", "show how one address is translated", &walk_opts, true, hs_pagetable_walk },
+};
+
+#define WORD_COUNT (sizeof(words) / sizeof(words[0]))
+
+/** The operands: a core unless there is an image, then what the word takes. */
+static enum hs_status take_operands(const struct word *word, const struct hs_opts_rest *rest,
+				    struct hs_pagetable_options *options, const char **ret_core, struct hs_error *err)
+{
+	bool has_core = options->image == NULL;
+	const char *names = !has_core ? "ADDRESS" : word->takes_address ? "CORE or ADDRESS" : "CORE (or --image)";
+	enum hs_status st = hs_opts_operands(rest, (has_core ? 1 : 0) + (word->takes_address ? 1 : 0), names, err);
+
+	if (st) {
+		return st;
+	}
+	*ret_core = has_core ? rest->operands[0] : NULL;
+	if (word->takes_address) {
+		const char *text = rest->operands[has_core ? 1 : 0];
+
+		if (!hs_opts_number(text, &options->address)) {
+			return hs_error_set(err, HS_ERR_INVALID, 0, 0, "ADDRESS: '%s' is not a number", text);
+		}
+	}
+	return hs_pagetable_check(options, err);
+}
+
+static int run_word(const struct word *word, int argc, char **argv)
+{
+	struct hs_pagetable_options options = { .format = -1, .budget = hs_budget_default() };
+	struct hs_pagetable_source source;
+	struct hs_opts_rest rest;
+	struct hs_error err;
+	const char *core;
+	bool whole;
+
+	if (hs_opts_parse(word->opts, argc, argv, &options, &rest, &err)) {
+		return hs_cli_misused(word->opts->command, &err);
+	}
+	if (rest.help) {
+		hs_opts_help(word->opts, stdout);
+		return HS_EXIT_OK;
+	}
+	if (take_operands(word, &rest, &options, &core, &err)) {
+		return hs_cli_misused(word->opts->command, &err);
+	}
+	if (hs_pagetable_open(&options, core, &source, &err)) {
+		return hs_cli_failed(&err);
+	}
+	bool answered = word->answer(&source, &options, &whole, stdout);
+
+	hs_pagetable_close(&source);
+	if (!answered) {
+		hs_cli_say("%s: no memory to show all of it", options.image != NULL ? options.image : core);
+		return HS_EXIT_FAILED;
+	}
+	return whole ? HS_EXIT_OK : HS_EXIT_NOT_ALL;
+}
+
+static int print_help(void)
+{
+	printf("Usage: hindsight pagetable WORD [OPTIONS] [CORE] ...\n"
+	       "\n"
+	       "Read x86 page tables out of a core, or with --image out of a raw image of physical memory.\n"
+	       "\n"
+	       "Words:\n");
+	for (size_t i = 0; i < WORD_COUNT; i++) {
+		printf("  %-10s %s\n", words[i].name, words[i].summary);
+	}
+	printf("\n"
+	       "Options:\n"
+	       "  --help     show this help and exit; after a word, the word's\n");
+	return HS_EXIT_OK;
+}
+
+int hs_cmd_pagetable(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+
+	if (!word) {
+		hs_cli_say("pagetable: no word given (try 'hindsight pagetable --help')");
+		return HS_EXIT_USAGE;
+	}
+	if (strcmp(word, "--help") == 0) {
+		return print_help();
+	}
+	for (size_t i = 0; i < WORD_COUNT; i++) {
+		if (strcmp(words[i].name, word) == 0) {
+			return run_word(&words[i], argc - 1, argv + 1);
+		}
+	}
+	hs_cli_say("pagetable: unknown %s '%s' (try 'hindsight pagetable --help')", word[0] == '-' ? "option" : "word",
+		   word);
+	return HS_EXIT_USAGE;
+}

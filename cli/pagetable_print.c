@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Roots and ranges, for people and as JSON. See pagetable.h. */
+#include "cli/pagetable.h"
+
+#include "base/json.h"
+#include "paging/format.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+int hs_pagetable_digits(const struct hs_root *root)
+{
+	return hs_format_of(root->format)->sign_extended ? 16 : 8;
+}
+
+void hs_pagetable_root_text(const struct hs_root *root, FILE *out)
+{
+	fprintf(out, "root 0x%" PRIx64 ", %s\n", root->base.v, hs_paging_format_name(root->format));
+}
+
+/** "4K", "2M", "4M", "1G". */
+static void put_page(uint64_t bytes, FILE *out)
+{
+	static const char units[] = "KMG";
+	size_t unit = 0;
+
+	for (bytes /= 1024; bytes >= 1024 && unit + 2 < sizeof(units); unit++) {
+		bytes /= 1024;
+	}
+	fprintf(out, "%" PRIu64 "%c", bytes, units[unit]);
+}
+
+/** The names of a leaf's attributes as the SDM has them, each between before and behind, parted by between. */
+static void put_attributes(uint64_t leaf, const char *before, const char *behind, const char *between, FILE *out)
+{
+	/* What is more than a bit is a number. Bits 62:59 are the protection key (SDM vol. 3A 4.6.2). */
+	static const struct {
+		uint64_t mask;
+		const char *name;
+	} rows[] = {
+		{ HS_LEAF_PWT, "PWT" },          { HS_LEAF_PCD, "PCD" },
+		{ HS_LEAF_ACCESSED, "A" },       { HS_LEAF_DIRTY, "D" },
+		{ HS_LEAF_PAT, "PAT" },          { HS_LEAF_GLOBAL, "G" },
+		{ HS_LEAF_AVL, "AVL" },          { HS_LEAF_HIGH & ~(UINT64_C(0xf) << 59), "IGN" },
+		{ UINT64_C(0xf) << 59, "PKEY" },
+	};
+	const char *separator = "";
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t mask = rows[i].mask;
+		uint64_t value = (leaf & mask) / (mask & -mask);
+
+		if (value == 0) {
+			continue;
+		}
+		fprintf(out, "%s%s%s", separator, before, rows[i].name);
+		if ((mask & (mask - 1)) != 0) {
+			fprintf(out, "=0x%" PRIx64, value);
+		}
+		fprintf(out, "%s", behind);
+		separator = between;
+	}
+}
+
+void hs_pagetable_range_text(const struct hs_range *range, int width, FILE *out)
+{
+	switch (range->kind) {
+	case HS_RANGE_MAPPED:
+		fprintf(out, "0x%-*" PRIx64 "  %c%c%c%c  ", width, range->gpa.v, range->prot & HS_PROT_READ ? 'r' : '-',
+			range->prot & HS_PROT_WRITE ? 'w' : '-', range->prot & HS_PROT_EXEC ? 'x' : '-',
+			range->user ? 'u' : '-');
+		put_page(range->page_bytes, out);
+		fprintf(out, "%s%s", range->cow ? "  cow" : "", range->leaf == 0 ? "" : range->cow ? " " : "  ");
+		put_attributes(range->leaf, "", "", " ", out);
+		return;
+	case HS_RANGE_HOLE:
+		fprintf(out, "not mapped");
+		return;
+	case HS_RANGE_UNREADABLE:
+		fprintf(out, "unreadable table at 0x%" PRIx64, range->gpa.v);
+		return;
+	case HS_RANGE_RESERVED:
+		fprintf(out, "reserved bits in the entry at 0x%" PRIx64, range->gpa.v);
+		return;
+	case HS_RANGE_NON_CANONICAL:
+		fprintf(out, "non-canonical: no address of this format");
+		return;
+	}
+}
+
+void hs_pagetable_root_json(const struct hs_root *root, FILE *out)
+{
+	fprintf(out, "\"root\": \"0x%" PRIx64 "\", \"format\": \"%s\"", root->base.v,
+		hs_paging_format_name(root->format));
+}
+
+void hs_pagetable_range_json(const struct hs_range *range, FILE *out)
+{
+	static const char *const kinds[] = {
+		[HS_RANGE_MAPPED] = "mapped",
+		[HS_RANGE_HOLE] = "hole",
+		[HS_RANGE_UNREADABLE] = "unreadable",
+		[HS_RANGE_RESERVED] = "reserved",
+		[HS_RANGE_NON_CANONICAL] = "non-canonical",
+	};
+
+	/* A length can be 2^64 - n, which is more than the 53 bits that many readers keep of a number. */
+	fprintf(out, "\"kind\": \"%s\", \"address\": \"0x%" PRIx64 "\", \"length\": \"0x%" PRIx64 "\"",
+		kinds[range->kind], range->start.v, range->length);
+	if (range->kind == HS_RANGE_UNREADABLE || range->kind == HS_RANGE_RESERVED) {
+		fprintf(out, ", \"where\": \"0x%" PRIx64 "\"", range->gpa.v);
+	}
+	if (range->kind != HS_RANGE_MAPPED) {
+		return;
+	}
+	fprintf(out, ", \"physical\": \"0x%" PRIx64 "\", \"access\": \"%s%s%s\", \"user\": %s, \"cow\": %s",
+		range->gpa.v, range->prot & HS_PROT_READ ? "r" : "", range->prot & HS_PROT_WRITE ? "w" : "",
+		range->prot & HS_PROT_EXEC ? "x" : "", range->user ? "true" : "false", range->cow ? "true" : "false");
+	fprintf(out, ", \"page\": %" PRIu64 ", \"attributes\": [", range->page_bytes);
+	put_attributes(range->leaf, "\"", "\"", ", ", out);
+	putc(']', out);
+}
+
+bool hs_pagetable_string_json(const char *text, FILE *out)
+{
+	struct hs_buf buf;
+
+	/* Each byte becomes at most \u00xx. */
+	hs_buf_init(&buf, 6 * strlen(text) + 2);
+	hs_json_string(&buf, text);
+	bool made = !buf.failed;
+
+	if (made) {
+		fwrite(buf.data, 1, buf.length, out);
+	}
+	hs_buf_deinit(&buf);
+	return made;
+}

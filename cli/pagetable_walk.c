@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* hindsight pagetable walk: every entry on the way to an address, taken apart, and what comes of it. */
+#include "cli/pagetable.h"
+
+#include "paging/format.h"
+
+#include <hindsight/spaces.h>
+
+#include <inttypes.h>
+
+/** What the SDM calls the entries, from those with the smallest reach on (vol. 3A 4.2). */
+static const char *level_name(const struct hs_format *format, unsigned int depth)
+{
+	static const char *const names[HS_PAGING_LEVELS_MAX] = { "PTE", "PDE", "PDPTE", "PML4E", "PML5E" };
+
+	return names[format->levels - 1u - depth];
+}
+
+static uint64_t index_in_table(const struct hs_format *format, const struct hs_path_level *level)
+{
+	return (level->place.v - level->table.v) / format->entry_bytes;
+}
+
+/** The fields that are not zero, each between quotes, parted by between. */
+static void put_fields(const struct hs_entry_fields *fields, const char *quote, const char *between, FILE *out)
+{
+	const char *separator = "";
+
+	for (unsigned int i = 0; i < fields->count; i++) {
+		const struct hs_entry_field *field = &fields->fields[i];
+
+		if (field->value == 0) {
+			continue;
+		}
+		fprintf(out, "%s%s%s", separator, quote, field->name);
+		/* The value of RSVD is the bits where they stand. */
+		if ((field->mask & (field->mask - 1)) != 0 || field->value != 1) {
+			fprintf(out, "=0x%" PRIx64, field->value);
+		}
+		fprintf(out, "%s", quote);
+		separator = between;
+	}
+}
+
+/** True when the entry at depth goes on to a table or to memory. */
+static bool leads_on(const struct hs_path *path, unsigned int depth, const struct hs_entry_fields *fields)
+{
+	return fields->present && (depth + 1u < path->count || path->range.kind == HS_RANGE_MAPPED);
+}
+
+static void put_level(const struct hs_root *root, const struct hs_path *path, unsigned int depth, FILE *out)
+{
+	const struct hs_format *format = hs_format_of(root->format);
+	const struct hs_path_level *level = &path->levels[depth];
+	struct hs_entry_fields fields;
+
+	fprintf(out, "  %-5s  0x%-12" PRIx64 "  %5" PRIu64 "  ", level_name(format, depth), level->table.v,
+		index_in_table(format, level));
+	if (!level->readable) {
+		fprintf(out, "not in physical memory\n");
+		return;
+	}
+	hs_entry_describe(root, depth, level->entry, &fields);
+	fprintf(out, "0x%0*" PRIx64 "  ", 2 * format->entry_bytes, level->entry);
+	if (leads_on(path, depth, &fields)) {
+		fprintf(out, "0x%-12" PRIx64 "  ", fields.gpa.v);
+	} else {
+		fprintf(out, "%-14s  ", "");
+	}
+	if (fields.present) {
+		put_fields(&fields, "", " ", out);
+	} else {
+		fprintf(out, "P is 0");
+	}
+	putc('\n', out);
+}
+
+/** What comes of the address: the range, for memory from the address itself on. */
+static struct hs_range result_of(const struct hs_path *path, uint64_t address)
+{
+	struct hs_range range = path->range;
+
+	if (range.kind == HS_RANGE_MAPPED) {
+		range.gpa.v += address - range.start.v;
+	}
+	return range;
+}
+
+static void put_text(const struct hs_root *root, const struct hs_path *path, uint64_t address, FILE *out)
+{
+	int digits = hs_pagetable_digits(root);
+	const struct hs_range *range = &path->range;
+	struct hs_range result = result_of(path, address);
+
+	hs_pagetable_root_text(root, out);
+	if (path->count > 0) {
+		fprintf(out, "  %-5s  %-14s  %5s  %-*s  %s\n", "entry", "table", "index",
+			2 * hs_format_of(root->format)->entry_bytes + 2, "value", "leads to");
+	}
+	for (unsigned int depth = 0; depth < path->count; depth++) {
+		put_level(root, path, depth, out);
+	}
+	fprintf(out, "  0x%0*" PRIx64 ": ", digits, address);
+	hs_pagetable_range_text(&result, 0, out);
+	fprintf(out, "\n  the same from 0x%0*" PRIx64 " to 0x%0*" PRIx64 "\n", digits, range->start.v, digits,
+		range->start.v + (range->length - 1));
+}
+
+static void put_level_json(const struct hs_root *root, const struct hs_path *path, unsigned int depth, FILE *out)
+{
+	const struct hs_format *format = hs_format_of(root->format);
+	const struct hs_path_level *level = &path->levels[depth];
+	struct hs_entry_fields fields;
+
+	fprintf(out, "{\"name\": \"%s\", \"table\": \"0x%" PRIx64 "\", \"index\": %" PRIu64, level_name(format, depth),
+		level->table.v, index_in_table(format, level));
+	if (!level->readable) {
+		fprintf(out, ", \"entry\": null, \"bits\": [], \"leads_to\": null}");
+		return;
+	}
+	hs_entry_describe(root, depth, level->entry, &fields);
+	fprintf(out, ", \"entry\": \"0x%" PRIx64 "\", \"bits\": [", level->entry);
+	put_fields(&fields, "\"", ", ", out);
+	if (leads_on(path, depth, &fields)) {
+		fprintf(out, "], \"leads_to\": \"0x%" PRIx64 "\"}", fields.gpa.v);
+	} else {
+		fprintf(out, "], \"leads_to\": null}");
+	}
+}
+
+static void put_json(const struct hs_root *root, const struct hs_path *path, uint64_t address, FILE *out)
+{
+	putc('{', out);
+	hs_pagetable_root_json(root, out);
+	fprintf(out, ", \"levels\": [");
+	for (unsigned int depth = 0; depth < path->count; depth++) {
+		fprintf(out, "%s", depth == 0 ? "" : ", ");
+		put_level_json(root, path, depth, out);
+	}
+	fprintf(out, "], \"physical\": ");
+	if (path->range.kind == HS_RANGE_MAPPED) {
+		fprintf(out, "\"0x%" PRIx64 "\"", result_of(path, address).gpa.v);
+	} else {
+		fprintf(out, "null");
+	}
+	fprintf(out, ", \"range\": {");
+	hs_pagetable_range_json(&path->range, out);
+	fprintf(out, "}}");
+}
+
+/** What stands before the first walk. */
+static bool put_head(const struct hs_pagetable_source *source, const struct hs_pagetable_options *options, FILE *out)
+{
+	if (!options->json) {
+		return true;
+	}
+	fprintf(out, "{\"file\": ");
+	if (!hs_pagetable_string_json(source->file, out)) {
+		return false;
+	}
+	fprintf(out, ", \"address\": \"0x%" PRIx64 "\", \"walks\": [", options->address);
+	return true;
+}
+
+bool hs_pagetable_walk(const struct hs_pagetable_source *source, const struct hs_pagetable_options *options,
+		       bool *ret_whole, FILE *out)
+{
+	*ret_whole = true;
+	if (!put_head(source, options, out)) {
+		return false;
+	}
+	for (size_t i = 0; i < source->root_count; i++) {
+		const struct hs_root *root = &source->roots[i];
+		struct hs_path path;
+
+		hs_path_find(&source->phys, root, hs_gva_of(options->address), &path);
+		*ret_whole = *ret_whole && path.range.kind == HS_RANGE_MAPPED;
+		if (options->json) {
+			fprintf(out, "%s", i == 0 ? "" : ", ");
+			put_json(root, &path, options->address, out);
+		} else {
+			fprintf(out, "%s", i == 0 ? "" : "\n");
+			put_text(root, &path, options->address, out);
+		}
+	}
+	if (options->json) {
+		fprintf(out, "]}\n");
+	}
+	return true;
+}

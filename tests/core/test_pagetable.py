@@ -1,0 +1,490 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`hindsight pagetable` over raw images whose tables are put together here, bit by bit from the SDM's tables (vol. 3A
+4.3 to 4.5), and over cores of guests that crashed."""
+
+import json
+import re
+import struct
+from dataclasses import dataclass
+
+import pytest
+
+from lib.elf import readelf
+from lib.process import run
+
+P, RW, US, PWT, PCD, A, D, PS, G, COW = (1 << bit for bit in range(10))
+PAT_LARGE, XD = 1 << 12, 1 << 63
+TABLE = P | RW | US
+BASE, ROOT, NOWHERE = 0x100000, 0x100000, 0x9000000
+BOTH = pytest.mark.parametrize("runner", ["amd64-soft", "i686-soft"], indirect=True)
+
+
+@dataclass
+class Format:
+    name: str
+    entry: str
+    """How struct packs an entry."""
+    shifts: tuple
+    levels: tuple
+    large: int
+    """Bytes of a large page."""
+
+    @property
+    def wide(self):
+        return self.name.startswith("amd64")
+
+    @property
+    def top(self):
+        return (1 << 64 if self.wide else 1 << 32) - 0x1000
+
+    @property
+    def xd(self):
+        return 0 if self.name == "i686" else XD
+
+    @property
+    def digits(self):
+        return 16 if self.wide else 8
+
+
+FORMATS = {row.name: row for row in (
+    Format("i686", "<I", (22, 12), ("PDE", "PTE"), 4 << 20),
+    Format("pae", "<Q", (30, 21, 12), ("PDPTE", "PDE", "PTE"), 2 << 20),
+    Format("amd64-4", "<Q", (39, 30, 21, 12), ("PML4E", "PDPTE", "PDE", "PTE"), 2 << 20),
+    Format("amd64-5", "<Q", (48, 39, 30, 21, 12), ("PML5E", "PML4E", "PDPTE", "PDE", "PTE"), 2 << 20),
+)}
+EACH_FORMAT = pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+
+
+class Memory:
+    """Physical memory from BASE on, its first page the root; tables are made behind it as they are needed."""
+
+    def __init__(self, form, pages=16):
+        self.form, self.pages = form, pages
+        self.bytes = bytearray(pages << 12)
+        self.free = ROOT + 0x1000
+        self.size = struct.calcsize(form.entry)
+
+    def get(self, table, index):
+        return struct.unpack_from(self.form.entry, self.bytes, table - BASE + index * self.size)[0]
+
+    def set(self, table, index, value):
+        struct.pack_into(self.form.entry, self.bytes, table - BASE + index * self.size, value)
+
+    def path(self, address):
+        """Table and index of each level, as far as there are tables."""
+        table = ROOT
+        for level, shift in zip(self.form.levels, self.form.shifts):
+            index = (address >> shift) & (0x3FF if self.form.name == "i686" else 3 if (
+                self.form.name, level) == ("pae", "PDPTE") else 0x1FF)
+            yield level, table, index
+            table = self.get(table, index) & 0xFFFFFFFFFF000
+            if not BASE <= table < BASE + len(self.bytes):
+                return
+
+    def put(self, address, entry, level="PTE"):
+        """Set the entry at a level on the way to the address."""
+        while True:
+            for name, table, index in self.path(address):
+                if name == level:
+                    self.set(table, index, entry)
+                    return
+            # PAE: a PDPTE has neither R/W nor U/S.
+            self.set(table, index, self.free | (P if (self.form.name, name) == ("pae", "PDPTE") else TABLE))
+            self.free += 0x1000
+
+    def write(self, path):
+        path.write_bytes(self.bytes)
+        return path
+
+
+def sample(form):
+    """Memory with one of everything."""
+    memory = Memory(form)
+    for page in range(3):
+        memory.put(0x400000 + page * 0x1000, 0x500000 + page * 0x1000 | P | US | A)
+    memory.put(0x403000, 0x700000 | P | RW | US | A | D | G | form.xd)
+    memory.put(0x404000, 0x701000 | P | US | COW)
+    memory.put(0x800000, 0xC00000 | P | RW | PWT | PCD | PS | PAT_LARGE, "PDE")
+    memory.put(0x1000000, 0xC00000 | P | PS | (1 << 21 if form.name == "i686" else 1 << 13), "PDE")
+    memory.put(0x1400000, NOWHERE | TABLE, "PDE")
+    memory.put(form.top, 0x702000 | P | RW | form.xd)
+    return memory
+
+
+def reserved_place(memory):
+    """Where the entry with the reserved bit is."""
+    *_, (_, table, index) = memory.path(0x1000000)
+    return table + index * memory.size
+
+
+def expected(memory):
+    """What sample() maps: first address, length, the rest of the line, members of the object."""
+    form = memory.form
+    executable, access = ("x", "rwx") if form.name == "i686" else ("-", "rw")
+    large = f"{form.large >> 20}M"
+
+    def mapped(first, length, physical, rights, page, names, cow=False):
+        line = f"0x{physical:<12x}  {rights}  {page}{'  cow' if cow else ''}"
+        sizes = {"4K": 4096, "2M": 2 << 20, "4M": 4 << 20}
+        return first, length, line + (" " if cow else "  ") * bool(names) + " ".join(names), {
+            "kind": "mapped", "physical": hex(physical), "access": rights[:3].replace("-", ""),
+            "user": rights[3] == "u", "cow": cow, "page": sizes[page], "attributes": names}
+
+    assert access[2:] == executable.replace("-", "")
+    place = reserved_place(memory)
+    return [
+        mapped(0x400000, 0x3000, 0x500000, "r-xu", "4K", ["A"]),
+        mapped(0x403000, 0x1000, 0x700000, f"rw{executable}u", "4K", ["A", "D", "G"]),
+        mapped(0x404000, 0x1000, 0x701000, "r-xu", "4K", ["AVL=0x1"], cow=True),
+        mapped(0x800000, form.large, 0xC00000, "rwx-", large, ["PWT", "PCD", "PAT"]),
+        (0x1000000, form.large, f"reserved bits in the entry at {place:#x}", {
+            "kind": "reserved", "where": hex(place)}),
+        (0x1400000, form.large, f"unreadable table at {NOWHERE:#x}", {"kind": "unreadable", "where": hex(NOWHERE)}),
+        mapped(form.top, 0x1000, 0x702000, f"rw{executable}-", "4K", []),
+    ]
+
+
+@pytest.fixture
+def pagetable(build, tmp_path):
+    def call(*words):
+        return run([str(build / "hindsight"), "pagetable", *map(str, words)], cwd=tmp_path)
+    return call
+
+
+def image_words(memory, path, root=ROOT):
+    return "--image", memory.write(path), "--base", hex(BASE), "--format", memory.form.name, "--root", hex(root)
+
+
+def heading(form, root=ROOT):
+    columns = f"  {'first':{form.digits + 2}}  {'last':{form.digits + 2}}  {'length':14}  {'physical':14}        page"
+    return [f"root {root:#x}, {form.name}", columns]
+
+
+def lines_of(form, rows):
+    return [f"  {first:#0{form.digits + 2}x}  {first + length - 1:#0{form.digits + 2}x}  0x{length:<12x}  {rest}"
+            for first, length, rest, _ in rows]
+
+
+@EACH_FORMAT
+def test_list_shows_every_kind_of_range(pagetable, tmp_path, form):
+    memory = sample(form)
+    words = image_words(memory, tmp_path / "image")
+    text = pagetable("list", *words).check()
+    assert text.stderr == ""
+    assert text.stdout.splitlines() == heading(form) + lines_of(form, expected(memory))
+    data = json.loads(pagetable("list", "--json", *words).check().stdout)
+    assert data == {"file": str(tmp_path / "image"), "spaces": [{
+        "root": hex(ROOT), "format": form.name, "complete": True, "reached": None,
+        "ranges": [{"address": hex(first), "length": hex(length), **members}
+                   for first, length, _, members in expected(memory)]}]}
+
+
+def test_list_without_paging_is_one_range(pagetable, tmp_path):
+    (tmp_path / "image").write_bytes(b"\0")
+    result = pagetable("list", "--image", "image", "--format", "none").check()
+    assert result.stdout.splitlines() == [
+        "root 0x0, none", heading(FORMATS["i686"])[1],
+        "  0x00000000  0xffffffff  0x100000000     0x0             rwxu  4K"]
+
+
+@EACH_FORMAT
+def test_list_begins_where_it_is_told(pagetable, tmp_path, form):
+    memory = sample(form)
+    words = image_words(memory, tmp_path / "image")
+    result = pagetable("list", *words, "--start", "0x402000").check()
+    first, *rest = result.stdout.splitlines()[2:]
+    assert first.split()[:4] == [f"{0x402000:#0{form.digits + 2}x}", f"{0x402fff:#0{form.digits + 2}x}", "0x1000",
+                                 "0x502000"]
+    assert rest == lines_of(form, expected(memory)[1:])
+
+
+def test_list_of_several_roots_is_in_their_order(pagetable, tmp_path):
+    form = FORMATS["amd64-4"]
+    memory = sample(form)
+    words = image_words(memory, tmp_path / "image")
+    empty = ROOT + (15 << 12)
+    result = pagetable("list", *words, "--root", empty, "--root", ROOT).check()
+    whole = heading(form) + lines_of(form, expected(memory))
+    assert result.stdout.splitlines() == whole + [""] + heading(form, empty) + [""] + whole
+    spaces = json.loads(pagetable("list", "--json", *words, "--root", empty).check().stdout)["spaces"]
+    assert [(space["root"], len(space["ranges"])) for space in spaces] == [(hex(ROOT), 7), (hex(empty), 0)]
+
+
+def test_control_bits_change_what_is_reserved(pagetable, tmp_path):
+    def kinds(name, *words):
+        memory = sample(FORMATS[name])
+        words = *image_words(memory, tmp_path / name), "--json", *words
+        ranges = json.loads(pagetable("list", *words).check().stdout)["spaces"][0]["ranges"]
+        return {int(each["address"], 16): each["kind"] for each in ranges}
+
+    assert kinds("amd64-4")[0x403000] == "mapped"
+    assert kinds("amd64-4", "--no-nxe")[0x403000] == "reserved"
+    assert kinds("i686")[0x800000] == "mapped"
+    # Without CR4.PSE it names a table, at 0xc01000, where there is no memory.
+    assert kinds("i686", "--no-pse")[0x800000] == "unreadable"
+    memory = Memory(FORMATS["pae"])
+    memory.put(0x1000, 1 << 40 | P)
+    words = *image_words(memory, tmp_path / "image"), "0x1000"
+    assert pagetable("walk", *words).rc == 0
+    result = pagetable("walk", *words, "--physical-bits", 40)
+    assert result.rc == 1 and "  P RSVD=0x10000000000\n" in result.stdout
+
+
+def walk_of(memory, address, bits):
+    """The levels of --json, out of the memory itself; bits has the names of each level's entry."""
+    levels = []
+    for (name, table, index), names in zip(memory.path(address), bits):
+        entry = memory.get(table, index)
+        levels.append({"name": name, "table": hex(table), "index": index, "entry": hex(entry), "bits": names,
+                       "leads_to": hex(entry & 0xFFFFFFFFFF000) if entry & P else None})
+    return levels
+
+
+@EACH_FORMAT
+def test_walk_shows_every_level(pagetable, tmp_path, form):
+    memory = sample(form)
+    words = "--json", *image_words(memory, tmp_path / "image")
+    above = [["P"] if (form.name, level) == ("pae", "PDPTE") else ["P", "RW", "US"] for level in form.levels[:-1]]
+    result = pagetable("walk", *words, "0x403456").check()
+    (walk,) = json.loads(result.stdout)["walks"]
+    names = ["P", "RW", "US", "A", "D", "G"] + (["XD"] if form.xd else [])
+    assert walk["levels"] == walk_of(memory, 0x403456, [*above, names])
+    assert walk["physical"] == "0x700456" and (walk["root"], walk["format"]) == (hex(ROOT), form.name)
+    first, length, _, members = expected(memory)[1]
+    assert walk["range"] == {"address": hex(first), "length": hex(length), **members}
+
+    hole = pagetable("walk", *words, "0x405000")
+    (walk,) = json.loads(hole.stdout)["walks"]
+    assert (hole.rc, hole.stderr) == (1, "")
+    assert walk["levels"] == walk_of(memory, 0x405000, [*above, []])
+    assert walk["physical"] is None
+    assert walk["range"] == {"kind": "hole", "address": "0x405000", "length": "0x1000"}
+
+
+@EACH_FORMAT
+def test_walk_says_why_there_is_nothing(pagetable, tmp_path, form):
+    memory = sample(form)
+    words = image_words(memory, tmp_path / "image")
+
+    def last_lines(address):
+        result = pagetable("walk", *words, hex(address))
+        assert (result.rc, result.stderr) == (1, ""), result
+        return result.stdout.splitlines()[-3:]
+
+    wide = form.digits + 2
+    entry, why, extent = last_lines(0x1000010)
+    assert entry.startswith("  PDE ") and " RSVD=" in entry and " P " in entry
+    assert why == f"  {0x1000010:#0{wide}x}: reserved bits in the entry at {reserved_place(memory):#x}"
+    assert extent == f"  the same from {0x1000000:#0{wide}x} to {0x1000000 + form.large - 1:#0{wide}x}"
+    entry, why, extent = last_lines(0x1401000)
+    assert re.fullmatch(rf"  PTE    {NOWHERE:#x}  +1  not in physical memory", entry)
+    assert why == f"  {0x1401000:#0{wide}x}: unreadable table at {NOWHERE:#x}"
+    entry, why, extent = last_lines(0x405000)
+    assert entry.startswith("  PTE ") and entry.endswith("  P is 0")
+    assert why == f"  {0x405000:#0{wide}x}: not mapped"
+    beyond = 1 << (56 if form.name == "amd64-5" else 47 if form.wide else 32)
+    heads, why, extent = last_lines(beyond)
+    assert heads == f"root {ROOT:#x}, {form.name}"
+    assert why == f"  {beyond:#0{wide}x}: non-canonical: no address of this format"
+
+
+def test_walk_as_text(pagetable, tmp_path):
+    memory = sample(FORMATS["amd64-4"])
+    result = pagetable("walk", *image_words(memory, tmp_path / "image"), "0x812345").check()
+    assert result.stdout == """\
+root 0x100000, amd64-4
+  entry  table           index  value               leads to
+  PML4E  0x100000            0  0x0000000000101007  0x101000        P RW US
+  PDPTE  0x101000            0  0x0000000000102007  0x102000        P RW US
+  PDE    0x102000            4  0x0000000000c0109b  0xc00000        P RW PWT PCD PS PAT
+  0x0000000000812345: 0xc12345  rwx-  2M  PWT PCD PAT
+  the same from 0x0000000000800000 to 0x00000000009fffff
+"""
+
+
+def test_walk_from_several_roots(pagetable, tmp_path):
+    memory = sample(FORMATS["pae"])
+    words = image_words(memory, tmp_path / "image")
+    empty = ROOT + (15 << 12)
+    result = pagetable("walk", *words, "--root", empty, "0x400000")
+    one, other = result.stdout.split("\n\n")
+    assert result.rc == 1 and "\n  0x00400000: 0x500000  r-xu  4K  A\n" in one
+    assert other.endswith("  0x00400000: not mapped\n  the same from 0x00000000 to 0x3fffffff\n")
+    walks = json.loads(pagetable("walk", "--json", *words, "--root", empty, "0x400000").stdout)["walks"]
+    assert [walk["physical"] for walk in walks] == ["0x500000", None]
+
+
+@EACH_FORMAT
+@pytest.mark.parametrize("option, count", [("--ranges", 50), ("--tables", 20), ("--ranges", 0), ("--tables", 0)])
+def test_tables_that_name_themselves_end_with_the_budget(pagetable, tmp_path, form, option, count):
+    memory = Memory(form, pages=1)
+    for index in range(4 if form.name == "pae" else 0x1000 // memory.size):
+        # PAE: the four PDPTEs are the first entries of page directories and page tables too.
+        memory.set(ROOT, index, ROOT | (P if form.name == "pae" else TABLE))
+    words = *image_words(memory, tmp_path / "image"), option, count
+    result = pagetable("list", *words)
+    data = json.loads(pagetable("list", "--json", *words).stdout)["spaces"][0]
+    assert result.rc == 1 and result.stderr.count("\n") == 1, result.stderr
+    said = re.fullmatch(rf"hindsight: root {ROOT:#x}: the walk of the page tables stopped at (0x\w+): its budget of "
+                        rf"{option[2:]} is used up \(--start \1 goes on there\)\n", result.stderr)
+    assert said, result.stderr
+    assert (data["complete"], data["reached"]) == (False, said[1])
+    ranges = result.stdout.splitlines()[2:]
+    assert len(ranges) == len(data["ranges"])
+    assert len(ranges) == count if option == "--ranges" else count == 0 or ranges
+    assert all(each["kind"] == "mapped" and each["physical"] == hex(ROOT) for each in data["ranges"])
+
+
+def test_list_goes_on_where_its_budget_ended(pagetable, tmp_path):
+    memory = sample(FORMATS["amd64-5"])
+    words = image_words(memory, tmp_path / "image")
+    found, at = [], "0"
+    while at is not None:
+        data = json.loads(pagetable("list", "--json", *words, "--ranges", 2, "--start", at).stdout)["spaces"][0]
+        assert len(data["ranges"]) <= 2
+        found, at = found + data["ranges"], data["reached"]
+    assert found == json.loads(pagetable("list", "--json", *words).check().stdout)["spaces"][0]["ranges"]
+
+
+def test_image_that_ends_within_a_table_has_the_rest_of_it(pagetable, tmp_path):
+    form = FORMATS["i686"]
+    memory = Memory(form, pages=1)
+    memory.put(0, 0x400000 | P | PS, "PDE")
+    memory.bytes = memory.bytes[:0x800]
+    result = pagetable("list", *image_words(memory, tmp_path / "image")).check()
+    assert [line.split(maxsplit=3)[0::3] for line in result.stdout.splitlines()[2:]] == [
+        ["0x00000000", "0x400000        r-x-  4M"], ["0x80000000", f"unreadable table at {ROOT:#x}"]]
+
+
+def test_image_need_not_begin_at_a_page(pagetable, tmp_path):
+    form = FORMATS["amd64-4"]
+    memory = sample(form)
+    (tmp_path / "image").write_bytes(b"\xff" * 0x7f8 + memory.bytes + b"\xff")
+    words = "--image", "image", "--base", hex(BASE - 0x7f8), "--format", form.name, "--root", hex(ROOT)
+    assert pagetable("list", *words).check().stdout.splitlines()[2:] == lines_of(form, expected(memory))
+
+
+@pytest.mark.parametrize("words, status, said", [
+    ("list", 2, "CORE (or --image) is missing"),
+    ("walk", 2, "CORE or ADDRESS is missing"),
+    ("walk core", 2, "CORE or ADDRESS is missing"),
+    ("walk core x1", 2, "ADDRESS: 'x1' is not a number"),
+    ("list a b", 2, "'b' is one word too many"),
+    ("list --image image b", 2, "'b' is one word too many"),
+    ("list --image image", 2, "--image needs --format"),
+    ("list --image image --format pae", 2, "--image needs --root"),
+    ("list --image image --format x86 --root 0", 2, "'x86' is not none, i686, pae, amd64-4 or amd64-5"),
+    ("list --image image --format pae --root 1g", 2, "--root: '1g' is not a number"),
+    ("list --image image --format pae --root 0 --base -1", 2, "--base: '-1' is not a number"),
+    ("list --image image --format pae --root 0 --ranges x", 2, "--ranges: 'x' is not a number"),
+    ("list --image image --format pae --root 0 --physical-bits 31", 2, "--physical-bits: 31 is not 32 to 52"),
+    ("list --base 1 core", 2, "--base goes with --image"),
+    ("walk --start 1 core 1", 2, "unknown or ambiguous option '--start'"),
+    ("list none-such", 125, "cannot open none-such: No such file or directory"),
+    ("list image", 125, "image: not a core: not an ELF file"),
+    ("list --image none-such --format pae --root 0", 125, "cannot open none-such: No such file or directory"),
+    ("list --image . --format pae --root 0", 125, ".: not a memory image: not a regular file"),
+    ("list --image empty --format pae --root 0", 125, "empty: not a memory image: it is empty"),
+    ("list --image image --format pae --root 0x4000", 125, "image: the root table at 0x4000 is not in it"),
+    ("list --image image --format pae --root 0 --root 0x4000", 125, "image: the root table at 0x4000 is not in it"),
+    ("walk --image image --base 0x1000 --format i686 --root 0 0", 125, "image: the root table at 0x0 is not in it"),
+    ("list --image image --base 0xfffffffffffff001 --format none", 125,
+     "image: an image of 4096 bytes does not fit at 0xfffffffffffff001"),
+])
+def test_bad_command_lines_are_said(pagetable, tmp_path, words, status, said):
+    (tmp_path / "image").write_bytes(bytes(4096))
+    (tmp_path / "empty").write_bytes(b"")
+    result = pagetable(*words.split())
+    assert (result.rc, result.stdout, result.stderr.count("\n")) == (status, "", 1), result
+    assert said in result.stderr and result.stderr.startswith("hindsight: ")
+    assert ("(try 'hindsight pagetable " in result.stderr) == (status == 2)
+
+
+def test_sixty_five_roots_are_one_too_many(pagetable, tmp_path):
+    (tmp_path / "image").write_bytes(bytes(4096))
+    words = ["list", "--image", "image", "--format", "pae"] + ["--root", "0"] * 64
+    assert pagetable(*words).check().stdout.count("root 0x0, pae\n") == 64
+    result = pagetable(*words, "--root", "0")
+    assert result.rc == 2 and "--root: given more than 64 times" in result.stderr
+
+
+def crash(runner, guest="page_write"):
+    result = runner.run(guest)
+    (core,) = result.files.values()
+    return core
+
+
+def segments_of(core):
+    """What readelf says of the PT_LOADs."""
+    form = r"^  LOAD +0x\w+ (0x\w+) (0x\w+) 0x\w+ (0x\w+) ([R ])([W ])([E ]) "
+    return [(int(start, 16), int(physical, 16), int(length, 16), "".join(flags).replace(" ", "").lower())
+            for start, physical, length, *flags in re.findall(form, readelf(core, "-l"), re.M)]
+
+
+def united(ranges):
+    """The ranges of --json as a core cuts them: by addresses and permissions alone."""
+    found = []
+    for each in ranges:
+        assert each["kind"] == "mapped", each
+        start, physical, length = (int(each[name], 16) for name in ("address", "physical", "length"))
+        access = each["access"].replace("x", "e")
+        if found:
+            before = found[-1]
+            if before[0] + before[2] == start and before[1] + before[2] == physical and before[3] == access:
+                found[-1] = before[0], before[1], before[2] + length, access
+                continue
+        found.append((start, physical, length, access))
+    return found
+
+
+@BOTH
+def test_list_of_a_core_is_its_segments(runner, pagetable):
+    core = crash(runner)
+    data = json.loads(pagetable("list", "--json", core).check().stdout)
+    (space,) = data["spaces"]
+    assert space["format"] == ("amd64-4" if runner.arch == "amd64" else "i686")
+    assert space["complete"] and united(space["ranges"]) == segments_of(core) != []
+    text = pagetable("list", core).check().stdout.splitlines()
+    assert text[0] == f"root {space['root']}, {space['format']}" and len(text) == len(space["ranges"]) + 2
+    # The same from a root that is named.
+    again = pagetable("list", core, "--root", space["root"], "--format", space["format"]).check()
+    assert again.stdout.splitlines() == text
+
+
+@BOTH
+def test_walk_of_the_fault_address_shows_the_hole(runner, pagetable):
+    core = crash(runner)
+    result = pagetable("walk", core, "0xdead0000")
+    assert (result.rc, result.stderr) == (1, "")
+    lines = result.stdout.splitlines()
+    assert lines[-3].endswith("  P is 0") and re.fullmatch(r"  0x0*dead0000: not mapped", lines[-2])
+    for start, physical, _, access in segments_of(core):
+        (walk,) = json.loads(pagetable("walk", "--json", core, start).check().stdout)["walks"]
+        assert (int(walk["physical"], 16), walk["range"]["access"].replace("x", "e")) == (physical, access)
+
+
+@BOTH
+def test_core_that_does_not_know_its_root(runner, pagetable, tmp_path):
+    """Of another writer: its root has to be named, and then it reads the same."""
+    core = crash(runner)
+    data = json.loads(pagetable("list", "--json", core).check().stdout)["spaces"][0]
+    other = tmp_path / "other.core"
+    other.write_bytes(core.read_bytes().replace(b"HINDSIGHT\0", b"SOMEBODY_\0"))
+    refused = pagetable("list", other)
+    assert (refused.rc, refused.stdout) == (125, "")
+    assert refused.stderr == (f"hindsight: {other}: the core does not say where its page tables are "
+                              "(give --format and --root)\n")
+    result = pagetable("list", "--json", other, "--format", data["format"], "--root", data["root"]).check()
+    assert json.loads(result.stdout)["spaces"][0]["ranges"] == data["ranges"]
+
+
+@BOTH
+def test_core_that_was_cut_off_has_no_tables(runner, pagetable, tmp_path):
+    """They are near the end of the data, which ascends by physical address."""
+    core = crash(runner)
+    cut = tmp_path / "cut.core"
+    cut.write_bytes(core.read_bytes()[:-0x60000])
+    result = pagetable("list", cut)
+    assert result.rc == 125 and re.fullmatch(
+        rf"hindsight: {cut}: the root table at 0x\w+ is not in it \(a core has the memory that its guest had "
+        rf"mapped\)\n", result.stderr), result.stderr
