@@ -158,7 +158,7 @@ static enum hs_status next_table(struct builder *builder, unsigned int depth, hs
 	} else if (entry & builder->walk.levels[depth].reserved_table) {
 		return error_at(builder, HS_ERR_FORMAT, "an entry on the way to it has reserved bits set", err);
 	}
-	if (forbids(builder, depth, entry)) {
+	if (!builder->mapping->exact && forbids(builder, depth, entry)) {
 		return error_at(builder, HS_ERR_STATE, "a table on the way to it allows less than the mapping does",
 				err);
 	}

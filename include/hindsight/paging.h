@@ -188,6 +188,7 @@ struct hs_mapping {
 	bool cow;      /**< W is left clear and the copy-on-write tag set, instead of the AVL bits of leaf */
 	uint64_t leaf; /**< further attributes: HS_LEAF_* as in hs_range.leaf */
 	bool large;    /**< use larger leaves where alignment allows */
+	bool exact;    /**< write the rights of the leaves as they are asked for, although a table above allows less */
 };
 
 /**
@@ -197,9 +198,10 @@ struct hs_mapping {
  * Nothing was changed: HS_ERR_INVALID for HS_PAGING_NONE, a leaf attribute that the format does not have, or read-only
  * phys; HS_ERR_RANGE for what is not aligned, not canonical, or beyond what the format can address.
  * The pages before err->where, a gva, have been mapped, and tables may have been added: HS_ERR_BUSY, it is mapped
- * already; HS_ERR_STATE, a table that was there forbids what the mapping allows; HS_ERR_FORMAT, an entry on the way to
- * it has reserved bits set; HS_ERR_RANGE, no leaf that fits there can hold the address (PSE-36 above 4 GiB), or the
- * table source gave an unusable page. Errors of the table source and of phys pass through with a `where` of their own.
+ * already; HS_ERR_STATE, a table that was there forbids what the mapping allows and it is not `exact`; HS_ERR_FORMAT,
+ * an entry on the way to it has reserved bits set; HS_ERR_RANGE, no leaf that fits there can hold the address (PSE-36
+ * above 4 GiB), or the table source gave an unusable page. Errors of the table source and of phys pass through with a
+ * `where` of their own.
  */
 HS_MUST_CHECK enum hs_status hs_build_map(const struct hs_phys *phys, const struct hs_root *root,
 					  const struct hs_mapping *mapping, const struct hs_table_source *tables,

@@ -133,6 +133,80 @@ void hs_spaces_init(struct hs_spaces *spaces, const struct hs_phys *phys, const 
  */
 HS_MUST_CHECK enum hs_status hs_spaces_next(struct hs_spaces *spaces, struct hs_space_item *ret, struct hs_error *err);
 
+/**
+ * Make the table at depth (1 or more) for gva, in a slot that is free in a table that is there.
+ *
+ * @param entry   the bits of the entry that is to name it, such as hs_space_item.entry; an address in it is ignored
+ * @param tables  where the page comes from, zeroed; one is taken, and lost if the entry cannot be written then
+ *
+ * Nothing was changed: HS_ERR_INVALID, a depth that the format does not have, an entry that would name no table, or
+ * read-only phys; HS_ERR_RANGE, gva is not canonical or an entry cannot name the page given; HS_ERR_STATE, there is no
+ * table above; HS_ERR_BUSY, the slot is in use; HS_ERR_FORMAT and HS_ERR_UNREADABLE, an entry above has reserved bits
+ * set or is not in memory. Errors of the table source and of phys pass through.
+ */
+HS_MUST_CHECK enum hs_status hs_build_table(const struct hs_phys *phys, const struct hs_root *root, unsigned int depth,
+					    hs_gva gva, uint64_t entry, const struct hs_table_source *tables,
+					    struct hs_error *err);
+/**
+ * Point the slot of an ALIAS at the table that its owner has now, with the flags of our own entry.
+ *
+ * @param root   the root that is being built for hs_space_item.space
+ * @param owner  that of hs_space_item.owner, of the same format, as it was built before
+ *
+ * Nothing was changed: HS_ERR_NOT_FOUND, the owner has no table there; else as for hs_build_table(). An alias of depth
+ * 0 is HS_ERR_INVALID: no entry names the table of a root, and the root to build is the owner's itself.
+ */
+HS_MUST_CHECK enum hs_status hs_build_link(const struct hs_phys *phys, const struct hs_root *root,
+					   const struct hs_space_item *alias, const struct hs_root *owner,
+					   struct hs_error *err);
+/**
+ * Move the table at depth for gva to another place: its bytes are copied and the one entry above it on this path is
+ * changed, with its flags kept; at depth 0, root->base is. What else names the table (the ALIAS items of
+ * hs_spaces_next() say) still names the old place, until hs_build_repoint().
+ *
+ * HS_ERR_NOT_FOUND: there is no such table. Others as for hs_build_table(). Nothing but the bytes at `to` was changed.
+ */
+HS_MUST_CHECK enum hs_status hs_build_move_table(const struct hs_phys *phys, struct hs_root *root, unsigned int depth,
+						 hs_gva gva, hs_gpa to, struct hs_error *err);
+/** The same without the copy: only the entry above is changed, to name the table at `to`. */
+HS_MUST_CHECK enum hs_status hs_build_repoint(const struct hs_phys *phys, const struct hs_root *root,
+					      unsigned int depth, hs_gva gva, hs_gpa to, struct hs_error *err);
+
+/** One place at which memory is mapped. */
+struct hs_reverse_item {
+	uint32_t space;        /**< index of the root */
+	struct hs_range range; /**< cut to the memory that was asked for: range.start is the gva, of range.gpa */
+};
+
+/** A search for whatever maps some memory. The caller's storage; nothing to free; must not be copied. */
+struct hs_reverse {
+	uint32_t space; /**< index of the root that the search has reached; the other fields are private */
+	const struct hs_phys *phys;
+	const struct hs_root *roots;
+	uint32_t count;
+	uint64_t first, last; /* of the memory */
+	uint64_t ranges_left;
+	struct hs_iter iter;
+	struct hs_reverse_item pending; /* found and not yet given out */
+	bool has_pending;
+};
+
+/**
+ * Start a search for all addresses at which roots map any of [gpa, gpa + length), in the order of roots, each
+ * ascending; length 0 means to the end of memory. Every path counts: memory under a shared table is found once for
+ * each way to it. phys and roots are borrowed until the search is over.
+ *
+ * @param budget  tables: how many are visited in all, each path again; ranges: how many items there are at most
+ */
+void hs_reverse_init(struct hs_reverse *reverse, const struct hs_phys *phys, const struct hs_root *roots,
+		     uint32_t count, hs_gpa gpa, uint64_t length, struct hs_budget budget);
+/**
+ * The next place. HS_OK and *ret; HS_ERR_NOT_FOUND at the end; HS_ERR_BUDGET when the budget is used up: err->where is
+ * the address reached in reverse->space, what came before is valid, and every further call gives the same.
+ */
+HS_MUST_CHECK enum hs_status hs_reverse_next(struct hs_reverse *reverse, struct hs_reverse_item *ret,
+					     struct hs_error *err);
+
 #ifdef __cplusplus
 }
 #endif
