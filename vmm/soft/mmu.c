@@ -103,6 +103,12 @@ static bool leave_for_memory(struct hs_soft_cpu *cpu, enum hs_exit_kind kind, ui
 	return false;
 }
 
+static bool page_fault(struct hs_soft_cpu *cpu, uint64_t gva, uint32_t code)
+{
+	(void)hs_soft_raise_pf(cpu, gva, code);
+	return false;
+}
+
 struct translation {
 	uint64_t gpa; /* of gva itself */
 	bool dirty;   /* D is set, or there is no paging */
@@ -122,7 +128,7 @@ static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint6
 	}
 	hs_walk_init(&walk, &phys, &root, HS_PAGING_LEVELS_MAX, false);
 	if (!hs_walk_find(&walk, gva, &range)) {
-		return hs_soft_raise_pf(cpu, gva, error_code(cpu, space, prot));
+		return page_fault(cpu, gva, error_code(cpu, space, prot));
 	}
 	switch (range.kind) {
 	case HS_RANGE_MAPPED:
@@ -133,12 +139,12 @@ static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint6
 	case HS_RANGE_UNREADABLE:
 		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, range.gpa.v, HS_PROT_READ);
 	case HS_RANGE_RESERVED:
-		return hs_soft_raise_pf(cpu, gva, error_code(cpu, space, prot) | HS_PF_P | HS_PF_RSVD);
+		return page_fault(cpu, gva, error_code(cpu, space, prot) | HS_PF_P | HS_PF_RSVD);
 	default:
-		return hs_soft_raise_pf(cpu, gva, error_code(cpu, space, prot));
+		return page_fault(cpu, gva, error_code(cpu, space, prot));
 	}
 	if (!permitted(cpu, space, prot, &range)) {
-		return hs_soft_raise_pf(cpu, gva, error_code(cpu, space, prot) | HS_PF_P);
+		return page_fault(cpu, gva, error_code(cpu, space, prot) | HS_PF_P);
 	}
 	mark(cpu, &walk, gva, prot & HS_PROT_WRITE);
 	cpu->knows_large_pages |= range.page_bytes > HS_PAGE_SIZE;
