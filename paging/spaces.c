@@ -72,7 +72,11 @@ static void skip(struct hs_spaces *spaces, uint64_t length)
 	}
 }
 
-/* The place of a table: the one it has, or a free one, or NULL if it has none and none is free. */
+/* Places that a search looks at. With half of them free it takes tens; a guest that chooses its tables so that they
+ * meet, or a store that is nearly full, must not make every search as long as the store. */
+#define SEARCH_MAX 256
+
+/* The place of a table: the one it has, or a free one, or NULL if it has none and none is free near by. */
 static struct hs_space_place *place_of(const struct hs_spaces *spaces, uint64_t table, uint8_t depth)
 {
 	uint64_t hash = (table ^ (uint64_t)depth << 56 ^ (uint64_t)spaces->group << 3) * UINT64_C(0x9e3779b97f4a7c15);
@@ -82,7 +86,7 @@ static struct hs_space_place *place_of(const struct hs_spaces *spaces, uint64_t 
 		return NULL;
 	}
 	at = (size_t)((hash ^ hash >> 32) % spaces->places_count);
-	for (size_t i = 0; i < spaces->places_count; i++) {
+	for (size_t i = 0; i < spaces->places_count && i < SEARCH_MAX; i++) {
 		struct hs_space_place *place = &spaces->places[at];
 
 		if (!place->used || (place->table == table && place->depth == depth && place->group == spaces->group)) {

@@ -117,8 +117,9 @@ struct hs_spaces {
  * physical width; CR0.WP does not matter.
  *
  * @param phys    borrowed until the walk is over, as are roots and places
- * @param places  storage for the tables seen, and so a budget of its own: it holds one table each, with its depth. The
- *                walk is fast while half of it is free. It is overwritten, and need not be kept afterwards.
+ * @param places  storage for the tables seen, and so a budget of its own: it holds one table each, with its depth. Give
+ *                twice as many as there are tables: of more than 256, one may be found full while a few are still
+ *                free. It is overwritten, and need not be kept afterwards.
  * @param budget  tables: how many TABLE items at most; ranges: how many RANGE and ALIAS items
  */
 void hs_spaces_init(struct hs_spaces *spaces, const struct hs_phys *phys, const struct hs_root *roots, uint32_t count,

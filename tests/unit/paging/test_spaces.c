@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#define PLACES 256
+#define PLACES 2052
 #define ITEMS 8192
 
 static struct hs_space_item items[ITEMS];
@@ -235,7 +235,7 @@ static void test_spaces_roots_that_read_tables_differently_share_none(void **sta
 
 	put_chain(ram, &shapes[2], 0x1000, 7);
 	/* Storage for just so many, so that every search in it passes what is stored for the others. */
-	for (size_t storage = 16; storage <= PLACES; storage += PLACES - 16) {
+	for (size_t storage = 16; storage <= 256; storage += 240) {
 		assert_int_equal(collect(ram, roots, 6, storage, hs_budget_default()), HS_ERR_NOT_FOUND);
 		/* 52 bits are what 0 stands for. */
 		assert_int_equal(only(HS_SPACE_ALIAS)->space, 5);
@@ -372,6 +372,23 @@ static void test_spaces_unreadable_table_is_shared_and_reported_once(void **stat
 	assert_int_equal(only(HS_SPACE_ALIAS)->owner_gva.v, 0x40000000);
 }
 
+static void test_spaces_storage_takes_all_while_half_of_it_is_free(void **state)
+{
+	struct ram *ram = *state;
+	struct hs_root roots[2] = { { .format = HS_PAGING_4LEVEL, .base = { 0x1000 } },
+				    { .format = HS_PAGING_4LEVEL, .base = { 0x2000 } } };
+
+	/* Tables that are nowhere, in a row, as an allocator gives them. */
+	for (uint64_t i = 0; i < 1024; i++) {
+		ram_put(ram, 0x1000 + 8 * i, 8, 0x70000007 + (i << 12));
+	}
+	assert_int_equal(collect(ram, roots, 2, 2052, hs_budget_default()), HS_ERR_NOT_FOUND);
+	assert_int_equal(count_of(HS_SPACE_TABLE), 1026);
+	assert_int_equal(count_of(HS_SPACE_RANGE), 1024);
+	assert_int_equal(collect(ram, roots, 2, 1025, hs_budget_default()), HS_ERR_BUDGET);
+	assert_true(count_of(HS_SPACE_TABLE) > 768);
+}
+
 static void test_spaces_none_is_nothing(void **state)
 {
 	assert_int_equal(collect_all(*state, NULL, 0), HS_ERR_NOT_FOUND);
@@ -393,6 +410,7 @@ int main(void)
 		TEST(test_spaces_cycle_of_two_tables_ends),
 		TEST(test_spaces_budgets_end_the_walk_with_what_was_found),
 		TEST(test_spaces_unreadable_table_is_shared_and_reported_once),
+		TEST(test_spaces_storage_takes_all_while_half_of_it_is_free),
 		TEST(test_spaces_none_is_nothing),
 	};
 
