@@ -177,7 +177,7 @@ bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64
 		       struct hs_soft_page *ret)
 {
 	struct hs_soft_region *region;
-	struct translation found;
+	struct translation found = { 0 };
 	struct hs_soft_page page;
 
 	if (!walk_tables(cpu, space, gva, prot, &found)) {
@@ -207,7 +207,7 @@ bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *re
 	enum hs_soft_space space = cpu->cpl == 3 ? HS_SOFT_USER : HS_SOFT_SUPERVISOR;
 	uint64_t page = gva & ~PAGE_OFFSET;
 	struct hs_soft_fetch_entry *entry = &cpu->fetch[space][gva / HS_PAGE_SIZE % HS_SOFT_FETCH_ENTRIES];
-	struct translation found;
+	struct translation found = { 0 };
 
 	if (entry->page == page) {
 		*ret_gpa = entry->gpa | (gva & PAGE_OFFSET);
