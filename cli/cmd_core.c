@@ -4,11 +4,11 @@
 #include "cli/core_info.h"
 #include "cli/opts.h"
 #include "cli/term.h"
+#include "cli/words.h"
 
 #include <hindsight/coredump.h>
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 struct info_options {
@@ -63,50 +63,19 @@ static int core_info(int argc, char **argv)
 	return HS_EXIT_OK;
 }
 
-struct word {
-	const char *name;
-	const char *summary;
-	int (*main)(int argc, char **argv);
-};
-
-static const struct word words[] = {
+static const struct hs_word words[] = {
 	{ "info", "show what is in a core", core_info },
 };
 
-#define WORD_COUNT (sizeof(words) / sizeof(words[0]))
-
-static int print_help(void)
-{
-	printf("Usage: hindsight core WORD [OPTIONS] FILE\n"
-	       "\n"
-	       "Look into the core of a guest.\n"
-	       "\n"
-	       "Words:\n");
-	for (size_t i = 0; i < WORD_COUNT; i++) {
-		printf("  %-10s %s\n", words[i].name, words[i].summary);
-	}
-	printf("\n"
-	       "Options:\n"
-	       "  --help     show this help and exit; after a word, the word's\n");
-	return HS_EXIT_OK;
-}
-
 int hs_cmd_core(int argc, char **argv)
 {
-	const char *word = argc > 1 ? argv[1] : NULL;
+	static const struct hs_words core = {
+		.command = "core",
+		.usage = "WORD [OPTIONS] FILE",
+		.summary = "Look into the core of a guest",
+		.words = words,
+		.count = sizeof(words) / sizeof(words[0]),
+	};
 
-	if (!word) {
-		hs_cli_say("core: no word given (try 'hindsight core --help')");
-		return HS_EXIT_USAGE;
-	}
-	if (strcmp(word, "--help") == 0) {
-		return print_help();
-	}
-	for (size_t i = 0; i < WORD_COUNT; i++) {
-		if (strcmp(words[i].name, word) == 0) {
-			return words[i].main(argc - 1, argv + 1);
-		}
-	}
-	hs_cli_say("core: unknown %s '%s' (try 'hindsight core --help')", word[0] == '-' ? "option" : "word", word);
-	return HS_EXIT_USAGE;
+	return hs_words_run(&core, argc, argv);
 }

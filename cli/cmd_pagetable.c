@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* hindsight pagetable WORD: the command lines, one row and one function for each word. */
+/* hindsight pagetable WORD: the command lines, what list and walk have in common, and where they part. */
 #include "cli/cli.h"
 #include "cli/opts.h"
 #include "cli/pagetable.h"
+#include "cli/words.h"
 
 #include "base/error.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* In the order of enum hs_paging_format. */
 static const char *const format_names[] = { "none", "i686", "pae", "amd64-4", "amd64-5", NULL };
@@ -50,9 +50,8 @@ static const struct hs_opts walk_opts = {
 	.count = ROW_COUNT - 3,
 };
 
-struct word {
-	const char *name;
-	const char *summary;
+/* What a word does, all else being the same. */
+struct question {
 	const struct hs_opts *opts;
 	bool takes_address;
 	/** Write the answer. False: no memory for all of it. *ret_whole false: the exit status is HS_EXIT_NOT_ALL. */
@@ -60,26 +59,19 @@ struct word {
 		       bool *ret_whole, FILE *out);
 };
 
-static const struct word words[] = {
-	{ "list", "list what page tables map", &list_opts, false, hs_pagetable_list },
-	{ "walk", "show how one address is translated", &walk_opts, true, hs_pagetable_walk },
-};
-
-#define WORD_COUNT (sizeof(words) / sizeof(words[0]))
-
-/** The operands: a core unless there is an image, then what the word takes. */
-static enum hs_status take_operands(const struct word *word, const struct hs_opts_rest *rest,
+/** The operands: a core unless there is an image, then what the question takes. */
+static enum hs_status take_operands(const struct question *question, const struct hs_opts_rest *rest,
 				    struct hs_pagetable_options *options, const char **ret_core, struct hs_error *err)
 {
 	bool has_core = options->image == NULL;
-	const char *names = !has_core ? "ADDRESS" : word->takes_address ? "CORE or ADDRESS" : "CORE (or --image)";
-	enum hs_status st = hs_opts_operands(rest, (has_core ? 1 : 0) + (word->takes_address ? 1 : 0), names, err);
+	const char *names = !has_core ? "ADDRESS" : question->takes_address ? "CORE or ADDRESS" : "CORE (or --image)";
+	enum hs_status st = hs_opts_operands(rest, (has_core ? 1 : 0) + (question->takes_address ? 1 : 0), names, err);
 
 	if (st) {
 		return st;
 	}
 	*ret_core = has_core ? rest->operands[0] : NULL;
-	if (word->takes_address) {
+	if (question->takes_address) {
 		const char *text = rest->operands[has_core ? 1 : 0];
 
 		if (!hs_opts_number(text, &options->address)) {
@@ -89,7 +81,7 @@ static enum hs_status take_operands(const struct word *word, const struct hs_opt
 	return hs_pagetable_check(options, err);
 }
 
-static int run_word(const struct word *word, int argc, char **argv)
+static int ask(const struct question *question, int argc, char **argv)
 {
 	struct hs_pagetable_options options = { .format = -1, .budget = hs_budget_default() };
 	struct hs_pagetable_source source;
@@ -98,20 +90,20 @@ static int run_word(const struct word *word, int argc, char **argv)
 	const char *core;
 	bool whole;
 
-	if (hs_opts_parse(word->opts, argc, argv, &options, &rest, &err)) {
-		return hs_cli_misused(word->opts->command, &err);
+	if (hs_opts_parse(question->opts, argc, argv, &options, &rest, &err)) {
+		return hs_cli_misused(question->opts->command, &err);
 	}
 	if (rest.help) {
-		hs_opts_help(word->opts, stdout);
+		hs_opts_help(question->opts, stdout);
 		return HS_EXIT_OK;
 	}
-	if (take_operands(word, &rest, &options, &core, &err)) {
-		return hs_cli_misused(word->opts->command, &err);
+	if (take_operands(question, &rest, &options, &core, &err)) {
+		return hs_cli_misused(question->opts->command, &err);
 	}
 	if (hs_pagetable_open(&options, core, &source, &err)) {
 		return hs_cli_failed(&err);
 	}
-	bool answered = word->answer(&source, &options, &whole, stdout);
+	bool answered = question->answer(&source, &options, &whole, stdout);
 
 	hs_pagetable_close(&source);
 	if (!answered) {
@@ -121,39 +113,34 @@ static int run_word(const struct word *word, int argc, char **argv)
 	return whole ? HS_EXIT_OK : HS_EXIT_NOT_ALL;
 }
 
-static int print_help(void)
+static int list(int argc, char **argv)
 {
-	printf("Usage: hindsight pagetable WORD [OPTIONS] [CORE] ...\n"
-	       "\n"
-	       "Read x86 page tables out of a core, or with --image out of a raw image of physical memory.\n"
-	       "\n"
-	       "Words:\n");
-	for (size_t i = 0; i < WORD_COUNT; i++) {
-		printf("  %-10s %s\n", words[i].name, words[i].summary);
-	}
-	printf("\n"
-	       "Options:\n"
-	       "  --help     show this help and exit; after a word, the word's\n");
-	return HS_EXIT_OK;
+	static const struct question question = { &list_opts, false, hs_pagetable_list };
+
+	return ask(&question, argc, argv);
 }
+
+static int walk(int argc, char **argv)
+{
+	static const struct question question = { &walk_opts, true, hs_pagetable_walk };
+
+	return ask(&question, argc, argv);
+}
+
+static const struct hs_word words[] = {
+	{ "list", "list what page tables map", list },
+	{ "walk", "show how one address is translated", walk },
+};
 
 int hs_cmd_pagetable(int argc, char **argv)
 {
-	const char *word = argc > 1 ? argv[1] : NULL;
+	static const struct hs_words pagetable = {
+		.command = "pagetable",
+		.usage = "WORD [OPTIONS] [CORE] ...",
+		.summary = "Read x86 page tables out of a core, or with --image out of a raw image of physical memory",
+		.words = words,
+		.count = sizeof(words) / sizeof(words[0]),
+	};
 
-	if (!word) {
-		hs_cli_say("pagetable: no word given (try 'hindsight pagetable --help')");
-		return HS_EXIT_USAGE;
-	}
-	if (strcmp(word, "--help") == 0) {
-		return print_help();
-	}
-	for (size_t i = 0; i < WORD_COUNT; i++) {
-		if (strcmp(words[i].name, word) == 0) {
-			return run_word(&words[i], argc - 1, argv + 1);
-		}
-	}
-	hs_cli_say("pagetable: unknown %s '%s' (try 'hindsight pagetable --help')", word[0] == '-' ? "option" : "word",
-		   word);
-	return HS_EXIT_USAGE;
+	return hs_words_run(&pagetable, argc, argv);
 }
