@@ -24,8 +24,9 @@ enum hs_descriptor_type {
 /** Bits of the type of a code or data descriptor (SDM vol. 3A table 3-1). */
 enum hs_descriptor_bit {
 	HS_DESCRIPTOR_ACCESSED = 1,
-	HS_DESCRIPTOR_WRITABLE = 2,   /* data; in code: readable */
-	HS_DESCRIPTOR_CONFORMING = 4, /* code; in data: expands down */
+	HS_DESCRIPTOR_WRITABLE = 2,    /* data; in code: readable */
+	HS_DESCRIPTOR_CONFORMING = 4,  /* code */
+	HS_DESCRIPTOR_EXPAND_DOWN = 4, /* data */
 	HS_DESCRIPTOR_CODE = 8,
 };
 

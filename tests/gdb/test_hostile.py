@@ -6,6 +6,7 @@ import pytest
 
 from lib.assemble import assemble
 from lib.debuggers import Transcript, gdb_batch
+from lib.hostile import RING3
 from lib.runner import RUNNERS
 
 # An IDT that is the provided one but for the vectors that are set.
@@ -223,38 +224,9 @@ p_write: mov [BX], al /* the code is not writable; two bytes */
     assert result.rc == 8
 
 
-RING3 = r"""
-test:	call take_pages
-	mov [place], CX
-	add [place], DX
-	mov AX, DX
-	call map_virt
-	mov rdi, [place]
-	lea rsi, [user]
-	mov ecx, 64
-	rep movsb
-	push 0x23
-	mov rax, VIRT + 0xff0
-	push rax
-	push 2
-	push 0x2b
-	mov rax, VIRT
-	push rax
-leave:	iretq
-.section .bss
-place: .skip 8
-.section .rodata
-user:	nop
-	nop
-	nop
-	ud2
-	.skip 64
-"""
-
-
 @pytest.mark.parametrize("runner", [name for name in RUNNERS if name.startswith("amd64-")], indirect=True)
 def test_breakpoint_in_ring_3_is_hit_where_it_is(runner, directory):
-    said, _ = session(runner, directory, "user", RING3,
+    said, _ = session(runner, directory, "user", RING3 + "nop\nnop\nnop\nud2\n.skip 64",
                       ["tbreak leave", "continue", "break *0x200000000002", "continue", "print/x (long)$pc",
                        "print/x $cs",
                        "delete", "continue", "print/x (long)$pc"])

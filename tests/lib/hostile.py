@@ -354,7 +354,7 @@ push 2
 push 0x2b
 mov rax, VIRT
 push rax
-iretq
+leave: iretq
 .section .bss
 place: .skip 8
 .section .rodata

@@ -285,6 +285,17 @@ void machine_deinit(struct machine *machine)
 	munmap(machine->ram - HS_PAGE_SIZE, MACHINE_BYTES + 2 * HS_PAGE_SIZE);
 }
 
+void machine_each(const struct machine_config *configs, size_t count, void (*check)(struct machine *machine))
+{
+	for (size_t i = 0; i < count; i++) {
+		struct machine machine;
+
+		machine_init(&machine, &configs[i]);
+		check(&machine);
+		machine_deinit(&machine);
+	}
+}
+
 uint8_t *machine_copy_memory(const struct machine *machine)
 {
 	uint8_t *copy = malloc(MACHINE_BYTES);

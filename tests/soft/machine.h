@@ -108,6 +108,11 @@ const char *machine_missing(const struct machine_config *config);
 /** A machine with memory, tables and a state to start in: rip at MACHINE_CODE, rsp at MACHINE_STACK, flat segments. */
 void machine_init(struct machine *machine, const struct machine_config *config);
 void machine_deinit(struct machine *machine);
+/** Check on a new machine of each kind. */
+void machine_each(const struct machine_config *configs, size_t count, void (*check)(struct machine *machine));
+
+/** The same text as code of the machine's mode. */
+#define CODE_FOR(machine, text) ((machine)->config.mode == MACHINE_64 ? CODE64(text) : CODE32(text))
 
 /** Put code at gpa (which must not leave memory) and tell the backend. */
 void machine_put(struct machine *machine, uint64_t gpa, const void *bytes, size_t length);

@@ -23,9 +23,6 @@ static const struct machine_config configs[] = {
 
 #define CONFIG_COUNT (sizeof(configs) / sizeof(configs[0]))
 
-/* The same text as code of the machine's mode. */
-#define CODE_FOR(machine, text) ((machine)->config.mode == MACHINE_64 ? CODE64(text) : CODE32(text))
-
 static void arm(struct machine *machine, const struct hs_debug_request *request)
 {
 	assert_int_equal(machine->config.ops->set_debug(machine->backend, request, NULL), HS_OK);
@@ -47,13 +44,7 @@ static struct hs_exit run_armed(struct machine *machine, const struct hs_debug_r
 
 static void each_config(void (*check)(struct machine *machine))
 {
-	for (size_t i = 0; i < CONFIG_COUNT; i++) {
-		struct machine machine;
-
-		machine_init(&machine, &configs[i]);
-		check(&machine);
-		machine_deinit(&machine);
-	}
+	machine_each(configs, CONFIG_COUNT, check);
 }
 
 /* ---- Breakpoints ---- */

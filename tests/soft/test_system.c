@@ -27,18 +27,9 @@ static const struct machine_config configs[] = {
 
 #define CONFIG_COUNT (sizeof(configs) / sizeof(configs[0]))
 
-/* The same text as code of the machine's mode. */
-#define CODE_FOR(machine, text) ((machine)->config.mode == MACHINE_64 ? CODE64(text) : CODE32(text))
-
 static void each_config(void (*check)(struct machine *machine))
 {
-	for (size_t i = 0; i < CONFIG_COUNT; i++) {
-		struct machine machine;
-
-		machine_init(&machine, &configs[i]);
-		check(&machine);
-		machine_deinit(&machine);
-	}
+	machine_each(configs, CONFIG_COUNT, check);
 }
 
 static void start_code(struct machine *machine, struct code code, struct machine_stop *ret)

@@ -21,13 +21,7 @@ static const struct machine_config configs[] = {
 
 void each_config(void (*check)(struct machine *machine))
 {
-	for (size_t i = 0; i < CONFIG_COUNT; i++) {
-		struct machine machine;
-
-		machine_init(&machine, &configs[i]);
-		check(&machine);
-		machine_deinit(&machine);
-	}
+	machine_each(configs, CONFIG_COUNT, check);
 }
 
 /* Length as DR7 has it (SDM vol. 3B 17.2.4). */

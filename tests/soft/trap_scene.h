@@ -17,9 +17,6 @@
 #define ON_PORT 2u
 #define ON_ACCESS 3u
 
-/** The same text as code of the machine's mode. */
-#define CODE_FOR(machine, text) ((machine)->config.mode == MACHINE_64 ? CODE64(text) : CODE32(text))
-
 /** Check on one machine of each kind. */
 void each_config(void (*check)(struct machine *machine));
 

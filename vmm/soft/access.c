@@ -6,11 +6,7 @@
 #include "vmm/soft/access.h"
 
 #include "arch/exception.h"
-
-/* Type bits of a segment (SDM vol. 3A 3.4.5.1). */
-#define TYPE_CODE 8
-#define TYPE_EXPAND_DOWN 4
-#define TYPE_WRITABLE 2 /* of data; of code: readable */
+#include "vmm/descriptor.h"
 
 /* A stretch of linear memory, translated: at most two pages. */
 struct span {
@@ -112,19 +108,19 @@ static bool segment_fault(struct hs_soft_cpu *cpu, unsigned int seg)
 
 bool hs_soft_segment_allows(const struct hs_segment *segment, uint64_t offset, unsigned int length, int prot)
 {
-	bool code = segment->type & TYPE_CODE;
+	bool code = segment->type & HS_DESCRIPTOR_CODE;
 	uint64_t last = offset + length - 1;
 
 	if (segment->unusable || !segment->present) {
 		return false;
 	}
-	if ((prot & HS_PROT_WRITE) && (code || !(segment->type & TYPE_WRITABLE))) {
+	if ((prot & HS_PROT_WRITE) && (code || !(segment->type & HS_DESCRIPTOR_WRITABLE))) {
 		return false;
 	}
-	if ((prot & HS_PROT_READ) && code && !(segment->type & TYPE_WRITABLE)) {
+	if ((prot & HS_PROT_READ) && code && !(segment->type & HS_DESCRIPTOR_WRITABLE)) {
 		return false;
 	}
-	if (!code && (segment->type & TYPE_EXPAND_DOWN)) {
+	if (!code && (segment->type & HS_DESCRIPTOR_EXPAND_DOWN)) {
 		return offset > segment->limit && last <= (segment->db ? 0xffffffffu : 0xffffu);
 	}
 	return last <= segment->limit;

@@ -4,6 +4,7 @@
  * its format itself; what it may not do is go back to real-address mode, which this CPU does not have.
  */
 #include "vmm/soft/operand.h"
+#include "vmm/soft/segment.h"
 #include "vmm/soft/select.h"
 
 #include "base/bytes.h"
@@ -33,8 +34,6 @@
 #define DR6_ONES 0xffff0ff0u
 #define DR7_WRITABLE 0xffff23ffu
 #define DR7_ONES 0x400u
-
-#define TSS_TYPE_32 8 /* the type bit that tells a 32- or 64-bit TSS from a 16-bit one */
 
 static bool is_refused(struct hs_soft_cpu *cpu, bool refused)
 {
@@ -78,7 +77,7 @@ static bool can_change_paging(struct hs_soft_cpu *cpu, bool on)
 		return !is_refused(cpu, cpu->mode == HS_SOFT_MODE_64);
 	}
 	if (cpu->msr.efer & HS_EFER_LME) {
-		bool tss16 = !tr->unusable && tr->present && !(tr->type & TSS_TYPE_32);
+		bool tss16 = !tr->unusable && tr->present && !(tr->type & HS_SOFT_TYPE_32);
 
 		return !is_refused(cpu, !(cpu->cr4 & HS_CR4_PAE) || cpu->seg[HS_CS].l || tss16);
 	}

@@ -20,7 +20,7 @@
 
 #define PAGE_OFFSET ((uint64_t)(HS_PAGE_SIZE - 1))
 
-/* Without CR4.LA57, CR4.PAE and so on; what hs_root_of_cpu() makes of a whole state. */
+/* As hs_root_of_cpu(), without a struct hs_cpu_state, and by EFER.LMA. */
 static struct hs_root root_of(const struct hs_soft_cpu *cpu)
 {
 	enum hs_paging_format format = HS_PAGING_32BIT;

@@ -19,7 +19,7 @@ static bool map_allows(struct hs_soft_cpu *cpu, uint16_t port, unsigned int byte
 	const struct hs_segment *tr = &cpu->seg[HS_TR];
 	uint16_t base, bits;
 
-	if (tr->unusable || !tr->present || !(tr->type & 8) || tr->limit < TSS_MAP_BASE + 1) {
+	if (tr->unusable || !tr->present || !(tr->type & HS_SOFT_TYPE_32) || tr->limit < TSS_MAP_BASE + 1) {
 		hs_soft_raise(cpu, HS_VECTOR_GP, 0);
 		return false;
 	}

@@ -2,12 +2,9 @@
 /* What follows from control registers, segments, flags and the privilege level: worked out once, used by everything. */
 #include "vmm/soft/cpu.h"
 
-#include <hindsight/types.h>
+#include "vmm/descriptor.h"
 
-/* Type bits of a segment (SDM vol. 3A 3.4.5.1). */
-#define TYPE_CODE 8
-#define TYPE_EXPAND_DOWN 4
-#define TYPE_WRITABLE 2 /* of data; of code: readable */
+#include <hindsight/types.h>
 
 /* Bits of a jump's key that no canonical address has: 62:58 repeat bit 63. */
 #define KEY_SHIFT 58
@@ -23,16 +20,16 @@ static enum hs_soft_mode mode_of(const struct hs_soft_cpu *cpu)
 /* Accesses that need no look at the segment: it spans everything, from 0. */
 static uint8_t flat_accesses(const struct hs_segment *segment)
 {
-	bool code = segment->type & TYPE_CODE;
+	bool code = segment->type & HS_DESCRIPTOR_CODE;
 
 	if (segment->unusable || !segment->present || segment->limit != 0xffffffff ||
-	    (!code && (segment->type & TYPE_EXPAND_DOWN))) {
+	    (!code && (segment->type & HS_DESCRIPTOR_EXPAND_DOWN))) {
 		return 0;
 	}
 	if (code) {
-		return segment->type & TYPE_WRITABLE ? HS_PROT_READ : 0;
+		return segment->type & HS_DESCRIPTOR_WRITABLE ? HS_PROT_READ : 0;
 	}
-	return segment->type & TYPE_WRITABLE ? HS_PROT_READ | HS_PROT_WRITE : HS_PROT_READ;
+	return segment->type & HS_DESCRIPTOR_WRITABLE ? HS_PROT_READ | HS_PROT_WRITE : HS_PROT_READ;
 }
 
 static void refresh_segments(struct hs_soft_cpu *cpu)
