@@ -179,7 +179,7 @@ static enum hs_status map_some(struct builder *builder, struct hs_error *err)
 	for (unsigned int depth = 0; !st && depth < builder->format->levels; depth++) {
 		const struct hs_format_level *row = &builder->format->level[depth];
 		uint32_t entries = 1u << row->index_bits;
-		uint32_t index = (uint32_t)(builder->gva >> row->shift) & (entries - 1);
+		uint32_t index = hs_walk_index(row, builder->gva);
 		hs_gpa place = hs_gpa_of(table.v + (uint64_t)index * entry_bytes);
 		uint64_t entry;
 		bool last = depth + 1 == builder->format->levels;

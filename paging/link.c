@@ -70,8 +70,7 @@ static enum hs_status find_slot(const struct hs_phys *phys, const struct hs_root
 		return no_slot(ret, &range, err);
 	}
 	ret->entry = ret->walk.entry;
-	ret->place.v = ret->walk.levels[depth - 1].table +
-		       (uint64_t)hs_walk_index(row_of(ret), gva.v) * ret->walk.format->entry_bytes;
+	ret->place.v = hs_walk_place(&ret->walk, depth - 1, gva.v);
 	return HS_OK;
 }
 

@@ -27,7 +27,7 @@ void hs_path_find(const struct hs_phys *phys, const struct hs_root *root, hs_gva
 		uint32_t index = hs_walk_index(&walk.format->level[depth], gva.v);
 
 		level->table.v = walk.levels[depth].table;
-		level->place.v = level->table.v + (uint64_t)index * walk.format->entry_bytes;
+		level->place.v = hs_walk_place(&walk, depth, gva.v);
 		level->readable = walk.levels[depth].count > 0;
 		if (level->readable) {
 			level->entry =

@@ -52,6 +52,13 @@ static inline uint32_t hs_walk_index(const struct hs_format_level *row, uint64_t
 	return (uint32_t)(gva >> row->shift) & ((1u << row->index_bits) - 1);
 }
 
+/** The gpa of the entry for gva in the table at depth of the way that the walk is on. */
+static inline uint64_t hs_walk_place(const struct hs_walk *walk, unsigned int depth, uint64_t gva)
+{
+	return walk->levels[depth].table +
+	       (uint64_t)hs_walk_index(&walk->format->level[depth], gva) * walk->format->entry_bytes;
+}
+
 /** The rights that an entry alone leaves: HS_RIGHTS_ALL or less. */
 static inline uint8_t hs_walk_rights(const struct hs_format_level *row, uint64_t entry)
 {

@@ -82,12 +82,11 @@ static void mark(struct hs_soft_cpu *cpu, const struct hs_walk *walk, uint64_t g
 {
 	for (unsigned int depth = 0; depth < walk->open; depth++) {
 		const struct hs_format_level *row = &walk->format->level[depth];
-		uint64_t index = gva >> row->shift & ((1u << row->index_bits) - 1);
 		bool last = depth + 1u == walk->open;
 
 		/* A PDPTE of PAE paging has neither W nor A. */
 		if (row->writable.mask) {
-			set_entry_bits(cpu, walk->levels[depth].table + index * walk->format->entry_bytes,
+			set_entry_bits(cpu, hs_walk_place(walk, depth, gva),
 				       (uint8_t)(HS_LEAF_ACCESSED | (last && write ? HS_LEAF_DIRTY : 0)));
 		}
 	}
