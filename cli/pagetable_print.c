@@ -33,22 +33,28 @@ static void put_page(uint64_t bytes, FILE *out)
 /** The names of a leaf's attributes as the SDM has them, each between before and behind, parted by between. */
 static void put_attributes(uint64_t leaf, const char *before, const char *behind, const char *between, FILE *out)
 {
-	/* What is more than a bit is a number. Bits 62:59 are the protection key (SDM vol. 3A 4.6.2). */
+	/* What is more than a bit is a number; what is ignored has no first bit to count from and stays in place, as
+	 * hs_entry_describe() shows it. Bits 62:59 are the protection key (SDM vol. 3A 4.6.2). */
 	static const struct {
 		uint64_t mask;
 		const char *name;
+		bool in_place;
 	} rows[] = {
-		{ HS_LEAF_PWT, "PWT" },          { HS_LEAF_PCD, "PCD" },
-		{ HS_LEAF_ACCESSED, "A" },       { HS_LEAF_DIRTY, "D" },
-		{ HS_LEAF_PAT, "PAT" },          { HS_LEAF_GLOBAL, "G" },
-		{ HS_LEAF_AVL, "AVL" },          { HS_LEAF_HIGH & ~(UINT64_C(0xf) << 59), "IGN" },
-		{ UINT64_C(0xf) << 59, "PKEY" },
+		{ HS_LEAF_PWT, "PWT", false },
+		{ HS_LEAF_PCD, "PCD", false },
+		{ HS_LEAF_ACCESSED, "A", false },
+		{ HS_LEAF_DIRTY, "D", false },
+		{ HS_LEAF_PAT, "PAT", false },
+		{ HS_LEAF_GLOBAL, "G", false },
+		{ HS_LEAF_AVL, "AVL", false },
+		{ UINT64_C(0xf) << 59, "PKEY", false },
+		{ HS_LEAF_HIGH & ~(UINT64_C(0xf) << 59), "IGN", true },
 	};
 	const char *separator = "";
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		uint64_t mask = rows[i].mask;
-		uint64_t value = (leaf & mask) / (mask & -mask);
+		uint64_t value = (leaf & mask) / (rows[i].in_place ? 1 : mask & -mask);
 
 		if (value == 0) {
 			continue;

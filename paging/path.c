@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One walk for the eye: the entries that it read, and what the bits of an entry are called. Which of the names below an
- * entry has is read off the rows of format.c, as the walk reads them; only what the walk ignores in the entry of a
- * table, and the names, are known here.
+ * entry has is read off the rows of format.c, as the walk reads them; only which of the bits that the walk passes over
+ * in the entry of a table have names, and the names, are known here.
  */
 #include "paging/walk.h"
 
@@ -68,11 +68,25 @@ static void add_field(struct hs_entry_fields *fields_found, const char *name, ui
 		(struct hs_entry_field){ .name = name, .mask = mask, .value = value };
 }
 
+/* Bits that have no name each: only those that are set are a field. */
+static void add_rest(struct hs_entry_fields *fields_found, const char *name, uint64_t mask, uint64_t entry)
+{
+	if (entry & mask) {
+		add_field(fields_found, name, mask, entry & mask);
+	}
+}
+
+/* Where the format's entries have bits at all. */
+static uint64_t entry_bits(const struct hs_format *format)
+{
+	return HS_ENTRY_BITS(8 * format->entry_bytes - 1, 0);
+}
+
 void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t entry, struct hs_entry_fields *ret)
 {
 	const struct hs_format_level *row;
 	struct hs_walk walk;
-	uint64_t reserved;
+	uint64_t address, reserved, named = 0;
 	uint64_t masks[SOURCE_COUNT] = { 0 };
 
 	*ret = (struct hs_entry_fields){ .count = 0 };
@@ -89,6 +103,7 @@ void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t 
 	}
 	ret->leaf = hs_walk_is_leaf(&walk, depth, entry);
 	reserved = ret->leaf ? walk.levels[depth].reserved_leaf : walk.levels[depth].reserved_table;
+	address = ret->leaf ? row->leaf_address | row->leaf_high : row->table_address;
 	ret->gpa.v = ret->leaf ? (entry & row->leaf_address) | (entry & row->leaf_high) << row->leaf_high_shift
 			       : entry & row->table_address;
 	masks[FROM_TESTS] = walk.format->present.mask | row->writable.mask | row->user.mask | row->no_execute.mask;
@@ -100,9 +115,9 @@ void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t 
 
 		if ((masks[fields[i].source] & ~reserved & mask) == mask) {
 			add_field(ret, fields[i].name, mask, (entry & mask) >> fields[i].low);
+			named |= mask;
 		}
 	}
-	if (entry & reserved) {
-		add_field(ret, "RSVD", reserved, entry & reserved);
-	}
+	add_rest(ret, "RSVD", reserved, entry);
+	add_rest(ret, "IGN", entry_bits(walk.format) & ~(named | address | reserved), entry);
 }

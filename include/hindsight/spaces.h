@@ -37,9 +37,10 @@ void hs_path_find(const struct hs_phys *phys, const struct hs_root *root, hs_gva
 /** One field of an entry by the name that the SDM gives it, lower fields first. */
 struct hs_entry_field {
 	const char *name; /**< "P", "RW", "US", "PWT", "PCD", "A", "D", "PS", "PAT", "G", "AVL", "PKEY", "XD"; static.
-			       "RSVD": bits that are reserved and yet set */
+			       The last two are there when one of their bits is set: "RSVD", bits that are reserved,
+			       and "IGN", bits that the CPU ignores and that have no name */
 	uint64_t mask;    /**< its bits in the entry */
-	uint64_t value;   /**< what they hold, as a number: shifted down to bit 0; for "RSVD" left in place */
+	uint64_t value;   /**< what they hold, as a number: shifted down to bit 0; for "RSVD" and "IGN" left in place */
 };
 
 /** Most fields of any entry. */
@@ -55,8 +56,9 @@ struct hs_entry_fields {
 };
 
 /**
- * Take apart an entry of the table at depth (0 is the root's), as root reads it. Fields that this level does not have
- * are left out: a PDPTE of PAE paging has no RW. A depth that the format does not have gives an entry not present and
+ * Take apart an entry of the table at depth (0 is the root's), as root reads it: every bit of a present one that is set
+ * is in one field, or is of the address and no reserved one. Fields that this level does not have are left out: a PDPTE
+ * of PAE paging has no RW. A depth that the format does not have gives an entry not present and
  * no field.
  */
 void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t entry, struct hs_entry_fields *ret);

@@ -300,6 +300,19 @@ root 0x100000, amd64-4
 """
 
 
+def test_bits_that_are_ignored_are_shown(pagetable, tmp_path):
+    form = FORMATS["amd64-4"]
+    memory = Memory(form)
+    memory.put(0x1000, 1 << 58 | 5 << 59 | 1 << 52 | 0x200000 | P)
+    (_, root, index), *_ = memory.path(0x1000)
+    memory.set(root, index, memory.get(root, index) | 1 << 62 | 1 << 8 | D)
+    words = image_words(memory, tmp_path / "image")
+    (walk,) = json.loads(pagetable("walk", "--json", *words, "0x1000").check().stdout)["walks"]
+    assert walk["levels"][0]["bits"] == ["P", "RW", "US", "IGN=0x4000000000000140"]
+    assert walk["levels"][-1]["bits"] == ["P", "PKEY=0x5", "IGN=0x410000000000000"]
+    assert walk["range"]["attributes"] == ["PKEY=0x5", "IGN=0x410000000000000"]
+
+
 def test_walk_from_several_roots(pagetable, tmp_path):
     memory = sample(FORMATS["pae"])
     words = image_words(memory, tmp_path / "image")

@@ -128,9 +128,53 @@ static void test_entry_fields_of_each_level(void **state)
 			    "P RW=0 US=0 PWT=0 PCD=0 A D PS G=0 AVL=0 PAT PKEY=5 XD=0");
 	assert_string_equal(names(HS_PAGING_5LEVEL, 4, 0x2081, true),
 			    "P RW=0 US=0 PWT=0 PCD=0 A=0 D=0 PAT G=0 AVL=0 PKEY=0 XD=0");
+	/* What is ignored and has no name: bits 6, 7 without CR4.PSE and 8 of an entry that names a table, and the high
+	 * ones, which in a leaf are the protection key from bit 59 on. */
+	assert_string_equal(names(HS_PAGING_32BIT, 0, 0x2143, true), "P RW US=0 PWT=0 PCD=0 A=0 PS=0 AVL=0 IGN=140");
+	assert_string_equal(names(HS_PAGING_PAE, 1, 0x2141, false), "P RW=0 US=0 PWT=0 PCD=0 A=0 PS=0 AVL=0 IGN=140");
+	assert_string_equal(names(HS_PAGING_4LEVEL, 0, UINT64_C(0x7ff) << 52 | 0x2141, true),
+			    "P RW=0 US=0 PWT=0 PCD=0 A=0 AVL=0 XD=0 IGN=7ff0000000000140");
+	assert_string_equal(names(HS_PAGING_5LEVEL, 4, UINT64_C(0x3ff) << 52 | 0x2001, true),
+			    "P RW=0 US=0 PWT=0 PCD=0 A=0 D=0 PAT=0 G=0 AVL=0 PKEY=7 XD=0 IGN=7f0000000000000");
 	assert_string_equal(names(HS_PAGING_5LEVEL, 4, UINT64_MAX - 1, true), "P=0");
 	assert_string_equal(names(HS_PAGING_5LEVEL, 5, 1, true), "");
 	assert_string_equal(names(HS_PAGING_NONE, 0, 1, true), "");
+}
+
+/* The address that an entry holds, spread over the bits it is taken from: turning one of those over moves it. */
+static bool is_of_address(const struct hs_root *root, unsigned int depth, uint64_t entry, uint64_t bit)
+{
+	struct hs_entry_fields with, without;
+
+	hs_entry_describe(root, depth, entry | bit, &with);
+	hs_entry_describe(root, depth, entry & ~bit, &without);
+	return with.leaf == without.leaf && with.gpa.v != without.gpa.v;
+}
+
+static void test_entry_fields_leave_no_bit_out(void **state)
+{
+	struct hs_entry_fields fields;
+
+	(void)state;
+	for (unsigned int i = 0; i < HS_PAGING_FORMAT_COUNT * HS_PAGING_LEVELS_MAX * 16; i++) {
+		struct hs_root root = { .format = (enum hs_paging_format)(i / 16 / HS_PAGING_LEVELS_MAX),
+					.pse = i & 1,
+					.nxe = i & 2,
+					.maxphyaddr = i & 4 ? 36 : 0 };
+		unsigned int depth = i / 16 % HS_PAGING_LEVELS_MAX, bits = root.format == HS_PAGING_32BIT ? 32 : 64;
+		uint64_t entry = UINT64_MAX >> (64 - bits) & (i & 8 ? UINT64_MAX : ~UINT64_C(0x80)), shown = 0;
+
+		hs_entry_describe(&root, depth, entry, &fields);
+		for (unsigned int f = 0; f < fields.count; f++) {
+			shown |= fields.fields[f].mask;
+		}
+		for (unsigned int bit = 0; fields.count > 0 && bit < bits; bit++) {
+			uint64_t mask = UINT64_C(1) << bit;
+
+			assert_true(!(entry & mask) || (shown & mask) != 0 || is_of_address(&root, depth, entry, mask));
+		}
+		assert_int_equal(shown & ~entry & ~UINT64_C(0x80), 0);
+	}
 }
 
 static void test_entry_fields_never_overlap_and_fit(void **state)
@@ -160,6 +204,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_path_shows_every_entry, make_ram, drop_ram),
 		cmocka_unit_test_setup_teardown(test_path_ends_where_the_walk_does, make_ram, drop_ram),
 		cmocka_unit_test(test_entry_fields_of_each_level),
+		cmocka_unit_test(test_entry_fields_leave_no_bit_out),
 		cmocka_unit_test(test_entry_fields_never_overlap_and_fit),
 	};
 
