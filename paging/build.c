@@ -31,7 +31,10 @@ struct builder {
 static bool make_leaf(const struct builder *builder, unsigned int depth, uint64_t gpa, uint64_t *ret)
 {
 	const struct hs_format_level *row = &builder->format->level[depth];
+	const struct hs_entry_rights *rights = &row->leaf_rights;
 	const struct hs_mapping *mapping = builder->mapping;
+	/* The other mode's right to fetch, where it has one of its own, is among the attributes. */
+	uint64_t exec = mapping->user ? rights->user_exec : rights->exec;
 	uint64_t entry = (gpa & row->leaf_address) | ((gpa >> row->leaf_high_shift) & row->leaf_high);
 
 	if (((entry & row->leaf_address) | (entry & row->leaf_high) << row->leaf_high_shift) != gpa) {
@@ -39,13 +42,12 @@ static bool make_leaf(const struct builder *builder, unsigned int depth, uint64_
 	}
 	entry |= row->new_leaf | (mapping->leaf & row->leaf_attributes);
 	entry |= (mapping->leaf << row->leaf_moved_shift) & row->leaf_moved;
-	entry = hs_entry_make(entry, row->writable, mapping->prot & HS_PROT_WRITE);
-	entry = hs_entry_make(entry, row->user, mapping->user);
-	entry = hs_entry_make(entry, row->no_execute,
-			      !(mapping->prot & HS_PROT_EXEC) &&
-				      !(builder->walk.levels[depth].reserved_leaf & row->no_execute.mask));
+	entry = hs_entry_allow(entry, rights, rights->write, mapping->prot & HS_PROT_WRITE);
+	entry = hs_entry_allow(entry, rights, rights->user, mapping->user);
+	entry = hs_entry_allow(entry, rights, exec & ~builder->walk.levels[depth].reserved_leaf,
+			       mapping->prot & HS_PROT_EXEC);
 	if (mapping->cow) {
-		entry = hs_entry_make(entry, builder->format->cow, true);
+		entry = (entry & ~builder->format->cow.mask) | builder->format->cow.value;
 	}
 	*ret = entry;
 	return true;
@@ -134,12 +136,12 @@ static enum hs_status add_table(struct builder *builder, unsigned int depth, hs_
 /* Whether a table's entry takes away a right that the mapping gives. */
 static bool forbids(const struct builder *builder, unsigned int depth, uint64_t entry)
 {
-	const struct hs_format_level *row = &builder->format->level[depth];
 	const struct hs_mapping *mapping = builder->mapping;
+	uint8_t rights = hs_walk_rights(&builder->format->level[depth].table_rights, entry);
 
-	return ((mapping->prot & HS_PROT_WRITE) && !hs_entry_is(entry, row->writable)) ||
-	       ((mapping->prot & HS_PROT_EXEC) && hs_entry_is(entry, row->no_execute)) ||
-	       (mapping->user && !hs_entry_is(entry, row->user));
+	return (mapping->user && !(rights & HS_RIGHT_USER)) ||
+	       ((mapping->prot & HS_PROT_WRITE) && !(rights & HS_PROT_WRITE)) ||
+	       ((mapping->prot & HS_PROT_EXEC) && !(rights & (mapping->user ? HS_RIGHT_USER_EXEC : HS_PROT_EXEC)));
 }
 
 /* The address of the table that the entry at place names; made if it names none. */

@@ -37,10 +37,10 @@ static inline bool hs_entry_is(uint64_t entry, struct hs_entry_test test)
 	return (entry & test.mask) == test.value;
 }
 
-/** The entry changed so that the test holds, or so that it does not. A test without bits changes nothing. */
-static inline uint64_t hs_entry_make(uint64_t entry, struct hs_entry_test test, bool holds)
+/** The entry changed so that the bit of a right lets through, or does not. Without a bit nothing is changed. */
+static inline uint64_t hs_entry_allow(uint64_t entry, const struct hs_entry_rights *rights, uint64_t bit, bool allow)
 {
-	return (entry & ~test.mask) | ((holds ? test.value : ~test.value) & test.mask);
+	return (entry & ~bit) | ((allow ? rights->allow : ~rights->allow) & bit);
 }
 
 #endif

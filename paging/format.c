@@ -39,8 +39,10 @@
 /* Bits 58:52 are ignored and bits 62:59 are the protection key or ignored (4-level and 5-level paging only). */
 #define LONG_ATTRIBUTES BITS(62, 52)
 
-#define RIGHTS_32 .writable = { W, W }, .user = { U, U }, .no_execute = NEVER
-#define RIGHTS_64 .writable = { W, W }, .user = { U, U }, .no_execute = { XD, XD }
+/* x86 asks the same of a leaf and of an entry that names a table, and XD forbids a fetch to everybody. */
+#define RIGHTS_WITH(xd) { .allow = W | U, .write = W, .user = U, .exec = (xd), .user_exec = (xd) }
+#define RIGHTS_32 .table_rights = RIGHTS_WITH(0), .leaf_rights = RIGHTS_WITH(0)
+#define RIGHTS_64 .table_rights = RIGHTS_WITH(XD), .leaf_rights = RIGHTS_WITH(XD), .reserved_without_nxe = XD
 
 #define LONG_TABLE_ONLY(at) {                                                                                          \
 	.shift = (at), .index_bits = 9, .leaf = NEVER, RIGHTS_64, .table_address = BITS(51, 12),                       \
@@ -57,10 +59,10 @@
 }
 
 static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
-	[HS_PAGING_NONE] = { .name = "none", .va_bits = 32 },
+	[HS_PAGING_NONE] = { .name = "none", .stretch_bits = 32, .has_low = true },
 	[HS_PAGING_32BIT] = {
-		.name = "i686", .levels = 2, .entry_bytes = 4, .va_bits = 32, .root_address = BITS(31, 12),
-		.present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
+		.name = "i686", .levels = 2, .entry_bytes = 4, .stretch_bits = 32, .has_low = true,
+		.root_address = BITS(31, 12), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
 		.level = {
 			{	/* PDE. PSE-36: bits 20:13 of a leaf are its address bits 39:32; bit 21 is reserved. */
 				.shift = 22, .index_bits = 10, .leaf = { PS, PS }, .leaf_needs_pse = true, RIGHTS_32,
@@ -76,12 +78,12 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 		},
 	},
 	[HS_PAGING_PAE] = {
-		.name = "pae", .levels = 3, .entry_bytes = 8, .va_bits = 32, .root_address = BITS(31, 5),
-		.present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
+		.name = "pae", .levels = 3, .entry_bytes = 8, .stretch_bits = 32, .has_low = true,
+		.root_address = BITS(31, 5), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
 		.level = {
 			{	/* PDPTE: no W, no U, no XD, no A; bit 63 is reserved whatever EFER.NXE. */
 				.shift = 30, .index_bits = 2, .leaf = NEVER,
-				.writable = ALWAYS, .user = ALWAYS, .no_execute = NEVER, .table_address = BITS(51, 12),
+				.table_address = BITS(51, 12),
 				.reserved_table = BITS(2, 1) | BITS(8, 5) | BITS(63, 52), .new_table = P,
 			},
 			{	/* PDE. Unlike 4-level paging, bits 62:52 are reserved. CR4.PSE does not matter. */
@@ -98,13 +100,13 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 		},
 	},
 	[HS_PAGING_4LEVEL] = {
-		.name = "amd64-4", .levels = 4, .entry_bytes = 8, .va_bits = 48, .sign_extended = true,
-		.root_address = BITS(51, 12), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
+		.name = "amd64-4", .levels = 4, .entry_bytes = 8, .stretch_bits = 47, .has_low = true,
+		.has_high = true, .root_address = BITS(51, 12), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
 		.level = { LONG_TABLE_ONLY(39), LONG_TABLE_OR_LEAF(30), LONG_TABLE_OR_LEAF(21), LONG_LEAF },
 	},
 	[HS_PAGING_5LEVEL] = {
-		.name = "amd64-5", .levels = 5, .entry_bytes = 8, .va_bits = 57, .sign_extended = true,
-		.root_address = BITS(51, 12), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
+		.name = "amd64-5", .levels = 5, .entry_bytes = 8, .stretch_bits = 56, .has_low = true,
+		.has_high = true, .root_address = BITS(51, 12), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
 		.level = {
 			LONG_TABLE_ONLY(48), LONG_TABLE_ONLY(39), LONG_TABLE_OR_LEAF(30), LONG_TABLE_OR_LEAF(21),
 			LONG_LEAF,
@@ -128,21 +130,21 @@ const char *hs_paging_format_name(enum hs_paging_format format)
 
 bool hs_format_stretch(const struct hs_format *format, uint64_t gva, uint64_t *ret_first, uint64_t *ret_last)
 {
-	/* The low stretch is [0, half); with sign extension a second one of the same size ends the address space. */
-	uint64_t half = UINT64_C(1) << (format->va_bits - (format->sign_extended ? 1 : 0));
-	uint64_t high = format->sign_extended ? -half : 0;
+	uint64_t bytes = UINT64_C(1) << format->stretch_bits;
+	uint64_t gap_first = format->has_low ? bytes : 0;
+	uint64_t gap_last = format->has_high ? ~bytes : UINT64_MAX;
 
-	if (gva < half) {
+	if (gva < gap_first) {
 		*ret_first = 0;
-		*ret_last = half - 1;
+		*ret_last = gap_first - 1;
 		return true;
 	}
-	if (format->sign_extended && gva >= high) {
-		*ret_first = high;
+	if (gva > gap_last) {
+		*ret_first = gap_last + 1;
 		*ret_last = UINT64_MAX;
 		return true;
 	}
-	*ret_first = half;
-	*ret_last = high - 1;
+	*ret_first = gap_first;
+	*ret_last = gap_last;
 	return false;
 }

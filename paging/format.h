@@ -18,26 +18,35 @@ struct hs_entry_test {
 	uint64_t mask, value;
 };
 
+/** What an entry lets through: a bit for each right, which may be the same as another's; 0 stands for always. */
+struct hs_entry_rights {
+	uint64_t allow;     /* of the bits below, those that let through when they are set; the others forbid then */
+	uint64_t write;     /* writes */
+	uint64_t user;      /* user mode at all */
+	uint64_t exec;      /* fetches by the kernel */
+	uint64_t user_exec; /* fetches by user mode */
+};
+
 /** How one level of a format reads its entries. Masks are of bits in the entry. */
 struct hs_format_level {
-	uint8_t shift;                   /* log2 of the bytes of address space that one entry covers */
-	uint8_t index_bits;              /* log2 of the entries of a table */
-	bool leaf_needs_pse;             /* the leaf test holds only with CR4.PSE */
-	struct hs_entry_test leaf;       /* the entry maps memory; otherwise it names a table */
-	struct hs_entry_test writable;   /* it lets writes through */
-	struct hs_entry_test user;       /* it lets user mode through */
-	struct hs_entry_test no_execute; /* it forbids fetches; the mask is reserved without EFER.NXE */
-	uint64_t table_address;          /* address of the next table */
-	uint64_t leaf_address;           /* address of the memory mapped */
-	uint64_t leaf_high;              /* bits of a leaf that hold high address bits (PSE-36) ... */
-	uint8_t leaf_high_shift;         /* ... and how far left of their place those belong */
-	uint8_t leaf_moved_shift;        /* how far right of their place the bits of leaf_moved are shown */
-	uint64_t leaf_moved;             /* attributes that this leaf keeps elsewhere than the smallest one (PAT) */
-	uint64_t leaf_attributes;        /* attributes that are shown where they are */
-	uint64_t reserved_table;         /* must be clear in an entry that names a table */
-	uint64_t reserved_leaf;          /* must be clear in a leaf */
-	uint64_t new_table;              /* what the builder sets in an entry for a table, the address apart */
-	uint64_t new_leaf;               /* what it sets in a leaf, the address and attributes apart */
+	uint8_t shift;                       /* log2 of the bytes of address space that one entry covers */
+	uint8_t index_bits;                  /* log2 of the entries of a table */
+	bool leaf_needs_pse;                 /* the leaf test holds only with CR4.PSE */
+	struct hs_entry_test leaf;           /* the entry maps memory; otherwise it names a table */
+	struct hs_entry_rights table_rights; /* what an entry that names a table lets through to all that is in it */
+	struct hs_entry_rights leaf_rights;
+	uint64_t table_address;        /* address of the next table */
+	uint64_t leaf_address;         /* address of the memory mapped */
+	uint64_t leaf_high;            /* bits of a leaf that hold high address bits (PSE-36) ... */
+	uint8_t leaf_high_shift;       /* ... and how far left of their place those belong */
+	uint8_t leaf_moved_shift;      /* how far right of their place the bits of leaf_moved are shown */
+	uint64_t leaf_moved;           /* attributes that this leaf keeps elsewhere than the smallest one (PAT) */
+	uint64_t leaf_attributes;      /* attributes that are shown where they are */
+	uint64_t reserved_table;       /* must be clear in an entry that names a table */
+	uint64_t reserved_leaf;        /* must be clear in a leaf */
+	uint64_t reserved_without_nxe; /* must be clear in both while EFER.NXE is */
+	uint64_t new_table;            /* what the builder sets in an entry for a table, the address apart */
+	uint64_t new_leaf;             /* what it sets in a leaf, the address and attributes apart */
 };
 
 /** One paging format. levels = 0 stands for no paging at all. */
@@ -45,9 +54,10 @@ struct hs_format {
 	const char *name;
 	uint8_t levels;
 	uint8_t entry_bytes;
-	uint8_t va_bits;
-	bool sign_extended;    /* an address repeats its bit va_bits - 1 up to bit 63; otherwise it has zeros there */
-	uint64_t root_address; /* bits of CR3 that are the root table's address */
+	uint8_t stretch_bits;         /* log2 of the bytes of each stretch of addresses that it has: */
+	bool has_low;                 /* one that begins at 0 */
+	bool has_high;                /* one that ends with the last address of 64 bits */
+	uint64_t root_address;        /* bits of CR3 that are the root table's address */
 	struct hs_entry_test present; /* the entry is used at all */
 	struct hs_entry_test cow;     /* a leaf is tagged copy-on-write */
 	struct hs_format_level level[HS_PAGING_LEVELS_MAX];
@@ -57,8 +67,8 @@ struct hs_format {
 const struct hs_format *hs_format_of(enum hs_paging_format format);
 
 /**
- * The stretch of equal addresses around gva: true with its canonical half (or the whole space of a format that has no
- * sign extension), false with the gap that is no address of the format. Both ends are inclusive.
+ * The stretch of equal addresses around gva: true with one that the format has, false with the gap that is no address
+ * of the format. Both ends are inclusive.
  */
 bool hs_format_stretch(const struct hs_format *format, uint64_t gva, uint64_t *ret_first, uint64_t *ret_last);
 

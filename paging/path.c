@@ -85,6 +85,7 @@ static uint64_t entry_bits(const struct hs_format *format)
 void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t entry, struct hs_entry_fields *ret)
 {
 	const struct hs_format_level *row;
+	const struct hs_entry_rights *rights;
 	struct hs_walk walk;
 	uint64_t address, reserved, named = 0;
 	uint64_t masks[SOURCE_COUNT] = { 0 };
@@ -106,7 +107,8 @@ void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t 
 	address = ret->leaf ? row->leaf_address | row->leaf_high : row->table_address;
 	ret->gpa.v = ret->leaf ? (entry & row->leaf_address) | (entry & row->leaf_high) << row->leaf_high_shift
 			       : entry & row->table_address;
-	masks[FROM_TESTS] = walk.format->present.mask | row->writable.mask | row->user.mask | row->no_execute.mask;
+	rights = ret->leaf ? &row->leaf_rights : &row->table_rights;
+	masks[FROM_TESTS] = walk.format->present.mask | rights->write | rights->user | rights->exec | rights->user_exec;
 	masks[FROM_LEAF_TEST] = walk.levels[depth].leaf_mask;
 	masks[FROM_ATTRIBUTE] = ret->leaf ? row->leaf_attributes : TABLE_ATTRIBUTES;
 	masks[FROM_MOVED] = ret->leaf ? row->leaf_moved : 0;

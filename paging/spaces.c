@@ -127,7 +127,7 @@ static enum hs_status meet_table(struct hs_spaces *spaces, struct hs_space_item 
 		.depth = depth,
 		.gva = { spaces->at },
 		.length = depth > 0 ? UINT64_C(1) << walk->format->level[depth - 1].shift : 0,
-		.prot = rights & ~HS_RIGHT_USER,
+		.prot = hs_walk_table_prot(rights),
 		.user = rights & HS_RIGHT_USER,
 		.table = { table },
 		.entry = walk->entry,
@@ -157,7 +157,7 @@ static void fill_range(const struct hs_spaces *spaces, const struct hs_range *ra
 
 	if (range->kind == HS_RANGE_MAPPED) {
 		rights = walk->open == 0 ? HS_RIGHTS_ALL
-					 : hs_walk_rights(&walk->format->level[range->level], walk->entry);
+					 : hs_walk_rights(&walk->format->level[range->level].leaf_rights, walk->entry);
 	}
 	*ret = (struct hs_space_item){
 		.kind = HS_SPACE_RANGE,
@@ -165,7 +165,7 @@ static void fill_range(const struct hs_spaces *spaces, const struct hs_range *ra
 		.depth = range->level,
 		.gva = range->start,
 		.length = range->length,
-		.prot = rights & ~HS_RIGHT_USER,
+		.prot = hs_walk_leaf_prot(rights),
 		.user = rights & HS_RIGHT_USER,
 		.range = *range,
 	};

@@ -38,7 +38,7 @@ void hs_walk_init(struct hs_walk *walk, const struct hs_phys *phys, const struct
 	walk->open = 0;
 	for (unsigned int depth = 0; depth < format->levels; depth++) {
 		const struct hs_format_level *row = &format->level[depth];
-		uint64_t xd = root->nxe ? 0 : row->no_execute.mask;
+		uint64_t xd = root->nxe ? 0 : row->reserved_without_nxe;
 
 		walk->levels[depth].leaf_mask = row->leaf_needs_pse && !root->pse ? 0 : row->leaf.mask;
 		walk->levels[depth].reserved_table = row->reserved_table | (row->table_address & ~physical) | xd;
@@ -123,11 +123,11 @@ static void fill_mapped(const struct hs_walk *walk, struct hs_range *ret)
 	unsigned int depth = walk->open - 1u;
 	const struct hs_format_level *row = &walk->format->level[depth];
 	uint64_t entry = walk->entry;
-	uint8_t rights = walk->levels[depth].rights & hs_walk_rights(row, entry);
+	uint8_t rights = walk->levels[depth].rights & hs_walk_rights(&row->leaf_rights, entry);
 
 	ret->kind = HS_RANGE_MAPPED;
 	ret->gpa.v = (entry & row->leaf_address) | (entry & row->leaf_high) << row->leaf_high_shift;
-	ret->prot = rights & ~HS_RIGHT_USER;
+	ret->prot = hs_walk_leaf_prot(rights);
 	ret->user = rights & HS_RIGHT_USER;
 	ret->cow = hs_entry_is(entry, walk->format->cow);
 	ret->page_bytes = ret->length;
@@ -223,7 +223,8 @@ enum hs_walk_step hs_walk_step(struct hs_walk *walk, uint64_t gva, unsigned int 
 			return HS_WALK_BUDGET;
 		}
 		walk->levels[depth + 1].table = walk->entry & row->table_address;
-		walk->levels[depth + 1].rights = walk->levels[depth].rights & hs_walk_rights(row, walk->entry);
+		walk->levels[depth + 1].rights = walk->levels[depth].rights &
+						 hs_walk_rights(&row->table_rights, walk->entry);
 	}
 	return HS_WALK_FOUND;
 }

@@ -14,9 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Bits of levels[].rights: those of enum hs_prot and this one. */
+/** Bits of levels[].rights: those of enum hs_prot, of which EXEC is the kernel's, and these. */
 #define HS_RIGHT_USER 8
-#define HS_RIGHTS_ALL (HS_PROT_READ | HS_PROT_WRITE | HS_PROT_EXEC | HS_RIGHT_USER)
+#define HS_RIGHT_USER_EXEC 16
+#define HS_RIGHTS_ALL (HS_PROT_READ | HS_PROT_WRITE | HS_PROT_EXEC | HS_RIGHT_USER | HS_RIGHT_USER_EXEC)
 
 /**
  * Stand before the root table, with none visited.
@@ -59,12 +60,31 @@ static inline uint64_t hs_walk_place(const struct hs_walk *walk, unsigned int de
 	       (uint64_t)hs_walk_index(&walk->format->level[depth], gva) * walk->format->entry_bytes;
 }
 
-/** The rights that an entry alone leaves: HS_RIGHTS_ALL or less. */
-static inline uint8_t hs_walk_rights(const struct hs_format_level *row, uint64_t entry)
+/** The rights that an entry alone leaves, given the row's table_rights or leaf_rights: HS_RIGHTS_ALL or less. */
+static inline uint8_t hs_walk_rights(const struct hs_entry_rights *row, uint64_t entry)
 {
-	return (uint8_t)(HS_PROT_READ | (hs_entry_is(entry, row->writable) ? HS_PROT_WRITE : 0) |
-			 (hs_entry_is(entry, row->no_execute) ? 0 : HS_PROT_EXEC) |
-			 (hs_entry_is(entry, row->user) ? HS_RIGHT_USER : 0));
+	uint64_t forbidden = entry ^ row->allow;
+
+	return (uint8_t)(HS_RIGHTS_ALL ^
+			 ((forbidden & row->write ? HS_PROT_WRITE : 0) | (forbidden & row->exec ? HS_PROT_EXEC : 0) |
+			  (forbidden & row->user ? HS_RIGHT_USER : 0) |
+			  (forbidden & row->user_exec ? HS_RIGHT_USER_EXEC : 0)));
+}
+
+/** The rights to memory as bits of enum hs_prot: EXEC is user mode's where it is let through, else the kernel's. */
+static inline int hs_walk_leaf_prot(uint8_t rights)
+{
+	/* Without a branch: two bits to the right of the place of user mode's is that of EXEC. */
+	int exec = (rights & HS_RIGHT_USER ? rights >> 2 : rights) & HS_PROT_EXEC;
+
+	return (rights & (HS_PROT_READ | HS_PROT_WRITE)) | exec;
+}
+
+/** The same of a table: EXEC if memory that it leads to may have it. */
+static inline int hs_walk_table_prot(uint8_t rights)
+{
+	return (rights & (HS_PROT_READ | HS_PROT_WRITE)) |
+	       (rights & (HS_PROT_EXEC | HS_RIGHT_USER_EXEC) ? HS_PROT_EXEC : 0);
 }
 
 /** After HS_WALK_TABLE, the address of the table that is next. Its depth is walk->open, its entry walk->entry. */
@@ -79,7 +99,7 @@ static inline uint8_t hs_walk_next_rights(const struct hs_walk *walk)
 {
 	return walk->open == 0 ? HS_RIGHTS_ALL
 			       : walk->levels[walk->open - 1].rights &
-					 hs_walk_rights(&walk->format->level[walk->open - 1], walk->entry);
+					 hs_walk_rights(&walk->format->level[walk->open - 1].table_rights, walk->entry);
 }
 
 /** True when an entry at this depth maps memory, under the root's control bits. */

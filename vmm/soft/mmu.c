@@ -85,7 +85,7 @@ static void mark(struct hs_soft_cpu *cpu, const struct hs_walk *walk, uint64_t g
 		bool last = depth + 1u == walk->open;
 
 		/* A PDPTE of PAE paging has neither W nor A. */
-		if (row->writable.mask) {
+		if (row->table_rights.write) {
 			set_entry_bits(cpu, hs_walk_place(walk, depth, gva),
 				       (uint8_t)(HS_LEAF_ACCESSED | (last && write ? HS_LEAF_DIRTY : 0)));
 		}
