@@ -125,6 +125,14 @@ struct hs_backend_ops {
 	enum hs_status (*inject_int3)(struct hs_backend *backend, struct hs_error *err);
 	/** Make run() return HS_EXIT_INTERRUPTED soon, the next one at once. Any thread, async-signal-safe. */
 	void (*interrupt)(struct hs_backend *backend);
+
+	/**
+	 * Where the CPU itself finds gva now, for whoever doubts what paging/ reads in the tables. It says whether
+	 * gva is mapped, not for what accesses, and whether or not memory is there. A bits may be set on the way. What
+	 * it says about an address that is not canonical means nothing. *ret_gpa only when *ret_mapped.
+	 */
+	enum hs_status (*translate)(struct hs_backend *backend, hs_gva gva, bool *ret_mapped, hs_gpa *ret_gpa,
+				    struct hs_error *err);
 };
 
 extern const struct hs_backend_ops hs_kvm_backend_ops;

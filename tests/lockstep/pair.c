@@ -5,8 +5,6 @@
 
 #include "base/bytes.h"
 
-#include "vmm/handle_exit.h"
-#include "vmm/rewind.h"
 #include "vmm/vm_private.h"
 
 #include <stdio.h>
@@ -18,40 +16,15 @@
 #define HANDLER_MAX 5000
 #define TABLE_BITS 0x60u /* A and D */
 
-static void console(void *ctx, const void *bytes, size_t length)
-{
-	struct pair_console *to = ctx;
-	size_t room = sizeof(to->text) - to->length;
-
-	if (length > room) {
-		length = room;
-	}
-	memcpy(to->text + to->length, bytes, length);
-	to->length += length;
-}
-
-static enum hs_status make_side(struct pair_side *side, enum hs_backend_choice backend, const char *image,
-				const char *const *args, size_t args_count, struct hs_error *err)
-{
-	const struct hs_vm_config config = {
-		.backend = backend,
-		.seed = 1,
-		.args = args,
-		.args_count = args_count,
-		.console = console,
-		.console_ctx = &side->console,
-	};
-
-	return hs_vm_create(image, &config, &side->vm, err);
-}
-
 enum hs_status pair_init(struct pair *pair, const char *image, const char *const *args, size_t args_count,
 			 struct hs_error *err)
 {
-	enum hs_status st = make_side(&pair->kvm, HS_BACKEND_KVM, image, args, args_count, err);
+	struct hs_vm_config config = { .backend = HS_BACKEND_KVM, .args = args, .args_count = args_count };
+	enum hs_status st = side_init(&pair->kvm, image, &config, err);
 
 	if (!st) {
-		st = make_side(&pair->soft, HS_BACKEND_SOFT, image, args, args_count, err);
+		config.backend = HS_BACKEND_SOFT;
+		st = side_init(&pair->soft, image, &config, err);
 	}
 	if (!st) {
 		/* What a CPU is before its first instruction is not all the boot's to say. */
@@ -65,8 +38,8 @@ enum hs_status pair_init(struct pair *pair, const char *image, const char *const
 
 void pair_deinit(struct pair *pair)
 {
-	hs_vm_destroy(pair->kvm.vm);
-	hs_vm_destroy(pair->soft.vm);
+	side_deinit(&pair->kvm);
+	side_deinit(&pair->soft);
 }
 
 /* For the report: where they are. */
@@ -91,48 +64,16 @@ static bool fail(struct pair *pair, const char *what, const struct hs_error *err
 	return false;
 }
 
-static enum hs_status to_exit(struct pair_side *side, struct hs_exit *exit, struct hs_error *err)
-{
-	static const struct hs_debug_request nothing;
-	struct hs_vm *vm = side->vm;
-	enum hs_turn turn = HS_TURN_STEP;
-	enum hs_status st = hs_vm_flush(vm, err);
-
-	if (!st) {
-		st = hs_vm_fetch(vm, HS_STATE_CORE, err);
-	}
-	if (!st) {
-		hs_root_of_cpu(&vm->cpu, &vm->last_root);
-		st = vm->ops->set_debug(vm->backend, &nothing, err);
-	}
-	/* The guest's own int3 is an exit on some KVMs, of which the VM makes the guest's exception. */
-	do {
-		if (!st) {
-			st = vm->ops->run(vm->backend, exit, err);
-			vm->have = 0;
-		}
-		if (!st) {
-			st = hs_vm_handle_exit(vm, exit, &nothing, &turn, &side->event, err);
-			side->ended = turn == HS_TURN_EVENT;
-		}
-	} while (!st && turn == HS_TURN_AGAIN);
-	/* Behind the instruction on both, but not in the middle of a string of accesses. */
-	if (!st && !side->ended && exit->left == 0) {
-		st = hs_vm_retire(vm, err);
-	}
-	return st;
-}
-
 bool pair_run_to_exit(struct pair *pair)
 {
 	struct hs_error err = { 0 };
 	struct hs_exit kvm = { 0 };
 	struct hs_exit soft = { 0 };
 
-	if (to_exit(&pair->kvm, &kvm, &err)) {
+	if (side_run_to_exit(&pair->kvm, &kvm, &err)) {
 		return fail(pair, "KVM", &err);
 	}
-	if (to_exit(&pair->soft, &soft, &err)) {
+	if (side_run_to_exit(&pair->soft, &soft, &err)) {
 		return fail(pair, "the software CPU", &err);
 	}
 	if (kvm.kind != soft.kind) {
@@ -147,7 +88,7 @@ bool pair_run_to_exit(struct pair *pair)
 	return kvm.gpa == soft.gpa || say(pair, "the physical address", (long long)kvm.gpa, (long long)soft.gpa);
 }
 
-static bool fetch(struct pair *pair, struct pair_side *side)
+static bool fetch(struct pair *pair, struct side *side)
 {
 	struct hs_error err = { 0 };
 
@@ -235,8 +176,8 @@ bool pair_compare_memory(struct pair *pair)
 
 bool pair_compare_ends(struct pair *pair)
 {
-	const struct pair_side *kvm = &pair->kvm;
-	const struct pair_side *soft = &pair->soft;
+	const struct side *kvm = &pair->kvm;
+	const struct side *soft = &pair->soft;
 
 	if (kvm->ended != soft->ended) {
 		return say(pair, "the end", kvm->ended, soft->ended);
@@ -265,15 +206,6 @@ bool pair_compare_ends(struct pair *pair)
 	return true;
 }
 
-static enum hs_status step(struct pair_side *side, struct hs_error *err)
-{
-	static const struct hs_resume one = { .kind = HS_RESUME_STEP };
-	enum hs_status st = hs_vm_run(side->vm, &one, &side->event, err);
-
-	side->ended = !st && side->event.kind != HS_EVENT_STEPPED;
-	return st;
-}
-
 /*
  * KVM's emulator does many rounds of a repeated instruction in a step, and stays at it when rcx has become 0; the
  * software CPU does one round, and leaves it with the last one. They meet where both have the same rounds left.
@@ -286,7 +218,7 @@ static bool catch_up(struct pair *pair, uint64_t rip)
 		return false;
 	}
 	if (!pair->kvm.ended && pair->kvm.cpu.rip == rip && pair->kvm.cpu.gpr[HS_RCX] == 0) {
-		if (step(&pair->kvm, &err)) {
+		if (side_step(&pair->kvm, &err)) {
 			return fail(pair, "KVM", &err);
 		}
 		if (!fetch(pair, &pair->kvm)) {
@@ -297,7 +229,7 @@ static bool catch_up(struct pair *pair, uint64_t rip)
 		if (pair->kvm.cpu.rip == rip && pair->soft.cpu.gpr[HS_RCX] == pair->kvm.cpu.gpr[HS_RCX]) {
 			break;
 		}
-		if (step(&pair->soft, &err)) {
+		if (side_step(&pair->soft, &err)) {
 			return fail(pair, "the software CPU", &err);
 		}
 		if (!fetch(pair, &pair->soft)) {
@@ -320,7 +252,7 @@ static bool run_through_handler(struct pair *pair)
 		    pair->soft.cpu.gpr[HS_RSP] == pair->kvm.cpu.gpr[HS_RSP]) {
 			break;
 		}
-		if (step(&pair->soft, &err)) {
+		if (side_step(&pair->soft, &err)) {
 			return fail(pair, "the software CPU", &err);
 		}
 		if (!fetch(pair, &pair->soft)) {
@@ -342,10 +274,10 @@ bool pair_step(struct pair *pair)
 	}
 	rip = pair->kvm.cpu.rip;
 	rules_of_insn(pair->kvm.vm, &pair->kvm.cpu, &rules);
-	if (step(&pair->kvm, &err)) {
+	if (side_step(&pair->kvm, &err)) {
 		return fail(pair, "KVM", &err);
 	}
-	if (step(&pair->soft, &err)) {
+	if (side_step(&pair->soft, &err)) {
 		return fail(pair, "the software CPU", &err);
 	}
 	if (rules.repeats && !catch_up(pair, rip)) {
@@ -355,7 +287,7 @@ bool pair_step(struct pair *pair)
 		return false;
 	}
 	if (rules.may_take_the_next && !pair->soft.ended && pair->kvm.cpu.rip != pair->soft.cpu.rip &&
-	    (step(&pair->soft, &err) || !fetch(pair, &pair->soft))) {
+	    (side_step(&pair->soft, &err) || !fetch(pair, &pair->soft))) {
 		return fail(pair, "the software CPU", &err);
 	}
 	if (rules.length != 0 && (rules.branches || pair->soft.cpu.rip == rip + rules.length)) {

@@ -4,29 +4,13 @@
 #define HS_TESTS_LOCKSTEP_PAIR_H
 
 #include "rules.h"
-
-#include "vmm/backend.h"
-
-#include <hindsight/vm.h>
+#include "side.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-struct pair_console {
-	size_t length;
-	char text[1 << 16]; /* what does not fit is dropped on both sides */
-};
-
-struct pair_side {
-	struct hs_vm *vm;
-	struct pair_console console;
-	struct hs_cpu_state cpu; /* as pair_compare() saw it */
-	struct hs_event event;
-	bool ended; /* event is one that ends the guest */
-};
-
 struct pair {
-	struct pair_side kvm, soft;
+	struct side kvm, soft;
 	char difference[400]; /* of the last comparison that found one */
 };
 

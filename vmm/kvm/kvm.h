@@ -75,6 +75,8 @@ enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struc
 void hs_kvm_port_in(struct hs_backend *backend, uint32_t value);
 enum hs_status hs_kvm_complete(struct hs_backend *backend, struct hs_error *err);
 void hs_kvm_interrupt(struct hs_backend *backend);
+enum hs_status hs_kvm_translate(struct hs_backend *backend, hs_gva gva, bool *ret_mapped, hs_gpa *ret_gpa,
+				struct hs_error *err);
 
 /* probe.c */
 enum hs_status hs_kvm_check(enum hs_arch arch, struct hs_error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Running the CPU, completing port accesses, and stopping it from another thread. */
+/* Running the CPU, completing port accesses, stopping it from another thread, and asking it for a translation. */
 #include "vmm/kvm/kvm.h"
 
 #include "base/error.h"
@@ -163,6 +163,23 @@ enum hs_status hs_kvm_complete(struct hs_backend *backend, struct hs_error *err)
 	if (failure && failure != EINTR) {
 		return hs_error_set(err, HS_ERR_BACKEND, failure, 0, "KVM cannot complete a port access: %s",
 				    strerror(failure));
+	}
+	return HS_OK;
+}
+
+/* Of the four answers two are worth something: writeable is always 1 and usermode always 0 (Linux 6.1 and 6.18,
+ * kvm_arch_vcpu_ioctl_translate()). */
+enum hs_status hs_kvm_translate(struct hs_backend *backend, hs_gva gva, bool *ret_mapped, hs_gpa *ret_gpa,
+				struct hs_error *err)
+{
+	struct kvm_translation translation = { .linear_address = gva.v };
+
+	if (ioctl(backend->vcpu_fd, KVM_TRANSLATE, &translation)) {
+		return hs_error_os(err, errno, "KVM cannot translate the address 0x%llx", (unsigned long long)gva.v);
+	}
+	*ret_mapped = translation.valid;
+	if (translation.valid) {
+		ret_gpa->v = translation.physical_address;
 	}
 	return HS_OK;
 }

@@ -178,4 +178,5 @@ const struct hs_backend_ops hs_kvm_backend_ops = {
 	.complete = hs_kvm_complete,
 	.inject_int3 = hs_kvm_inject_int3,
 	.interrupt = hs_kvm_interrupt,
+	.translate = hs_kvm_translate,
 };

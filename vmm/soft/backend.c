@@ -94,6 +94,14 @@ static void interrupt(struct hs_backend *backend)
 	hs_soft_attend(&backend->cpu, HS_SOFT_INTERRUPT);
 }
 
+static enum hs_status translate(struct hs_backend *backend, hs_gva gva, bool *ret_mapped, hs_gpa *ret_gpa,
+				struct hs_error *err)
+{
+	(void)err;
+	*ret_mapped = hs_soft_find(&backend->cpu, gva.v, &ret_gpa->v);
+	return HS_OK;
+}
+
 const struct hs_backend_ops hs_soft_backend_ops = {
 	.name = "soft",
 	.check = check,
@@ -110,4 +118,5 @@ const struct hs_backend_ops hs_soft_backend_ops = {
 	.complete = complete,
 	.inject_int3 = hs_soft_inject_int3,
 	.interrupt = interrupt,
+	.translate = translate,
 };

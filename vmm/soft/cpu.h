@@ -343,6 +343,8 @@ struct hs_soft_page {
  */
 bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
 		       struct hs_soft_page *ret);
+/** Where gva is for whatever access: as the TLB has it, else as the tables have it. Nothing is changed or raised. */
+bool hs_soft_find(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa);
 /** Drop those of one page (invlpg). */
 void hs_soft_flush_page(struct hs_soft_cpu *cpu, uint64_t gva);
 /** No write may go straight to this physical page any more: it holds code now. */

@@ -224,6 +224,34 @@ bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *re
 	return true;
 }
 
+bool hs_soft_find(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa)
+{
+	struct hs_phys phys = hs_soft_phys(cpu);
+	struct hs_root root = root_of(cpu);
+	uint64_t page = gva & ~PAGE_OFFSET;
+	struct hs_range range;
+
+	if (!cpu->paging) {
+		*ret_gpa = gva & 0xffffffff;
+		return true;
+	}
+	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
+		const struct hs_soft_tlb_entry *entry = &cpu->tlb[space][gva / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
+		const struct hs_soft_fetch_entry *fetch =
+			&cpu->fetch[space][gva / HS_PAGE_SIZE % HS_SOFT_FETCH_ENTRIES];
+
+		if (entry->read == page || entry->write == page || fetch->page == page) {
+			*ret_gpa = (fetch->page == page ? fetch->gpa : entry->gpa) | (gva & PAGE_OFFSET);
+			return true;
+		}
+	}
+	hs_translate(&phys, &root, hs_gva_of(gva), &range);
+	if (range.kind == HS_RANGE_MAPPED) {
+		*ret_gpa = range.gpa.v + (gva - range.start.v);
+	}
+	return range.kind == HS_RANGE_MAPPED;
+}
+
 static void empty_tlb(struct hs_soft_cpu *cpu)
 {
 	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
