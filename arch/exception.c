@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "arch/exception.h"
 
+#include <hindsight/cpu.h>
+
 #include <signal.h>
 #include <stddef.h>
 

@@ -30,9 +30,6 @@ enum hs_vector {
 	HS_VECTOR_COUNT = 32,
 };
 
-/** Bits of a page-fault error code (SDM vol. 3A figure 4-12). */
-enum hs_pf_bit { HS_PF_P = 1, HS_PF_W = 2, HS_PF_U = 4, HS_PF_RSVD = 8, HS_PF_I = 16, HS_PF_PK = 32 };
-
 struct hs_exception {
 	const char *mnemonic; /* "#PF" */
 	const char *name;     /* "page fault" */

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "vmm/insn.h"
 
+#include <hindsight/cpu.h>
 #include <hindsight/paging.h>
 
 #include <signal.h>

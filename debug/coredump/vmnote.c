@@ -37,8 +37,8 @@ static void put_text(struct hs_buf *buf, uint32_t kind, const char *text)
 static void put_root(struct hs_buf *buf, const struct hs_root *root)
 {
 	uint8_t bytes[ROOT_BYTES];
-	uint32_t bits = (root->pse ? 1u : 0u) | (root->nxe ? 2u : 0u) | (root->wp ? 4u : 0u) |
-			(uint32_t)root->maxphyaddr << 8;
+	uint32_t bits = (root->pse ? 1u : 0u) | (root->nxe ? 2u : 0u) | (root->wp ? 4u : 0u) | (root->smep ? 8u : 0u) |
+			(root->smap ? 16u : 0u) | (uint32_t)root->maxphyaddr << 8;
 
 	hs_put_le32(bytes, root->format);
 	hs_put_le32(bytes + 4, bits);
@@ -93,6 +93,8 @@ static enum hs_status get_root(const uint8_t *bytes, size_t length, struct hs_vm
 		.pse = bits & 1,
 		.nxe = bits & 2,
 		.wp = bits & 4,
+		.smep = bits & 8,
+		.smap = bits & 16,
 		.maxphyaddr = (uint8_t)(bits >> 8),
 	};
 	return HS_OK;

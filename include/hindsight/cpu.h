@@ -102,6 +102,16 @@ struct hs_cpu_state {
 	uint8_t xsave[HS_XSAVE_SIZE] __attribute__((aligned(64)));
 };
 
+/** Bits of a page-fault error code (SDM vol. 3A figure 4-12). */
+enum hs_pf_bit {
+	HS_PF_P = 1,    /**< rights are missing or bits reserved; otherwise an entry is not present */
+	HS_PF_W = 2,    /**< a write */
+	HS_PF_U = 4,    /**< a user-mode access */
+	HS_PF_RSVD = 8, /**< an entry has a reserved bit set */
+	HS_PF_I = 16,   /**< a fetch; told only with CR4.SMEP, or with EFER.NXE outside of 32-bit paging */
+	HS_PF_PK = 32,  /**< a protection key forbids it */
+};
+
 #ifdef __cplusplus
 }
 #endif

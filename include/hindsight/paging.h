@@ -38,17 +38,28 @@ const char *hs_paging_format_name(enum hs_paging_format format);
 /** One address space: where its tables start and the control bits that change how they are read. */
 struct hs_root {
 	enum hs_paging_format format;
-	hs_gpa base;        /**< CR3 without its low and reserved bits */
-	bool pse;           /**< CR4.PSE: 4 MiB pages exist (32-bit format only) */
-	bool nxe;           /**< IA32_EFER.NXE: bit 63 is XD and not reserved */
-	bool wp;            /**< CR0.WP; kept for whoever asks what the CPU may do, the walk does not use it */
+	hs_gpa base; /**< CR3 without its low and reserved bits */
+	bool pse;    /**< CR4.PSE: 4 MiB pages exist (32-bit format only) */
+	bool nxe;    /**< IA32_EFER.NXE: bit 63 is XD and not reserved */
+	/* What the CPU may do with what is mapped (hs_access_rights()); the walk does not use these. */
+	bool wp;            /**< CR0.WP: read-only pages are read-only to the supervisor too */
+	bool smep, smap;    /**< CR4: the supervisor does not fetch from user pages, nor read or write them */
 	uint8_t maxphyaddr; /**< physical address width in bits, 32..52 (else 52): bits above are reserved */
 };
 
+/** The registers that say which address space a CPU is on. */
+struct hs_paging_registers {
+	uint64_t cr0, cr3, cr4;
+	uint64_t efer; /**< IA32_EFER; LMA is not looked at: it follows from CR0.PG and LME */
+};
+
 /**
- * The root that a CPU is on (SDM vol. 3A 4.1.1). maxphyaddr becomes 0, because the state does not hold it: who knows
- * the width of the CPU sets it afterwards.
+ * The root that a CPU with such registers is on (SDM vol. 3A 4.1.1). Every combination of bits is answered, those too
+ * that no CPU lets software set. maxphyaddr becomes 0, because no register holds it: who knows the width of the CPU
+ * sets it afterwards.
  */
+void hs_root_of_registers(const struct hs_paging_registers *registers, struct hs_root *ret);
+/** The same from all of a CPU. */
 void hs_root_of_cpu(const struct hs_cpu_state *cpu, struct hs_root *ret);
 
 enum hs_range_kind {
@@ -92,6 +103,40 @@ struct hs_range {
  * are results, not errors. Without paging it is the whole 4 GiB, as one range of 4 KiB pages.
  */
 void hs_translate(const struct hs_phys *phys, const struct hs_root *root, hs_gva gva, struct hs_range *ret);
+
+/** Who makes an access (SDM vol. 3A 4.6). The CPU's own, to descriptor tables and TSS, are the supervisor's. */
+enum hs_access_by {
+	HS_ACCESS_BY_SUPERVISOR,    /**< CPL 0 to 2 with RFLAGS.AC clear, or the CPU itself at any CPL */
+	HS_ACCESS_BY_SUPERVISOR_AC, /**< CPL 0 to 2 with RFLAGS.AC set: CR4.SMAP forbids nothing */
+	HS_ACCESS_BY_USER,          /**< CPL 3 */
+};
+
+/**
+ * What the CPU lets somebody do with a range that root maps, as bits of enum hs_prot: range->prot says what the entries
+ * allow, this what follows from it under CR0.WP, CR4.SMEP and CR4.SMAP (SDM vol. 3A 4.6.1). 0 for what is not mapped.
+ * Without paging it is everything, to everybody.
+ *
+ * Not judged: protection keys (the key is in range->leaf), shadow stacks, and what lies outside of paging: segments,
+ * LASS, memory types.
+ */
+int hs_access_rights(const struct hs_root *root, const struct hs_range *range, enum hs_access_by by);
+
+/** What comes of an access. */
+enum hs_access_outcome {
+	HS_ACCESS_ALLOWED,
+	HS_ACCESS_PAGE_FAULT,
+	HS_ACCESS_NON_CANONICAL, /**< #GP(0), or #SS(0) through SS */
+	HS_ACCESS_UNREADABLE, /**< a table is not in physical memory: what a CPU finds there is its platform's matter */
+};
+
+/**
+ * Whether the CPU lets somebody make an access to a range that root was asked for, and how it refuses.
+ *
+ * @param prot            HS_PROT_READ, HS_PROT_WRITE, both for an instruction that reads and writes, or HS_PROT_EXEC
+ * @param ret_error_code  for HS_ACCESS_PAGE_FAULT the bits of enum hs_pf_bit (SDM vol. 3A 4.7), otherwise untouched
+ */
+enum hs_access_outcome hs_access_check(const struct hs_root *root, const struct hs_range *range, enum hs_access_by by,
+				       int prot, uint32_t *ret_error_code);
 
 /** What a walk may cost. Both are needed: with a zero, a walk that wants one of that kind is out of budget at once. */
 struct hs_budget {

@@ -17,6 +17,7 @@
 #include "vmm/soft/op.h"
 
 #include <hindsight/cpu.h>
+#include <hindsight/paging.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -202,8 +203,10 @@ struct hs_soft_cpu {
 	uint8_t space;        /* enum hs_soft_space of explicit accesses */
 	bool careful;         /* look before and behind each instruction: TF, RF, a shadow, DR7, a step */
 	bool paging;
-	bool long_mode; /* EFER.LMA */
+	bool long_mode; /* what EFER.LMA says, or should */
 	uint64_t jump_key;
+
+	struct hs_root root; /* derived too, by hs_soft_flush() */
 
 	atomic_uint attention;
 	uint64_t executed; /* instructions since the CPU was made; each iteration of a rep counts */
@@ -312,7 +315,8 @@ void hs_soft_free_code(struct hs_soft_cpu *cpu);
 bool hs_soft_decode(enum hs_soft_mode mode, const uint8_t *bytes, size_t length, struct hs_soft_op *ret);
 
 /* ---- mmu.c ---- */
-/** Drop all translations: CR3, CR0.PG/WP, CR4, EFER were written, or tables by the host. */
+/** Drop all translations and see which address space it is now: CR3, CR0.PG/WP, CR4, EFER were written, or tables by
+ *  the host. */
 void hs_soft_flush(struct hs_soft_cpu *cpu);
 /** Physical address bits, as CPUID leaf 0x80000008 says; those above are reserved in page-table entries. */
 #define HS_SOFT_PHYSICAL_BITS 48u

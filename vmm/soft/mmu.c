@@ -2,8 +2,8 @@
 /*
  * From linear to physical addresses: paging/'s walk is the truth, the TLB remembers what it said.
  *
- * Permissions are those of SDM vol. 3A 4.6.1, error codes those of 4.7; accessed and dirty bits are set as 4.8 says,
- * when an access is about to succeed. Bits of tables in read-only memory stay as they are.
+ * Permissions and error codes are paging/'s too; accessed and dirty bits are set as SDM vol. 3A 4.8 says, when an
+ * access is about to succeed. Bits of tables in read-only memory stay as they are.
  *
  * The TLB holds no page that is watched, and lets no write straight to one that holds decoded code: both go the slow
  * way, where somebody looks.
@@ -19,52 +19,6 @@
 #include <string.h>
 
 #define PAGE_OFFSET ((uint64_t)(HS_PAGE_SIZE - 1))
-
-/* As hs_root_of_cpu(), without a struct hs_cpu_state, and by EFER.LMA. */
-static struct hs_root root_of(const struct hs_soft_cpu *cpu)
-{
-	enum hs_paging_format format = HS_PAGING_32BIT;
-
-	if (cpu->long_mode) {
-		format = cpu->cr4 & HS_CR4_LA57 ? HS_PAGING_5LEVEL : HS_PAGING_4LEVEL;
-	} else if (cpu->cr4 & HS_CR4_PAE) {
-		format = HS_PAGING_PAE;
-	}
-	return (struct hs_root){
-		.format = format,
-		.base = hs_gpa_of(cpu->cr3 & hs_format_of(format)->root_address),
-		.pse = cpu->cr4 & HS_CR4_PSE,
-		.nxe = cpu->msr.efer & HS_EFER_NXE,
-		.wp = cpu->cr0 & HS_CR0_WP,
-		.maxphyaddr = HS_SOFT_PHYSICAL_BITS,
-	};
-}
-
-static uint32_t error_code(const struct hs_soft_cpu *cpu, enum hs_soft_space space, int prot)
-{
-	bool shows_fetch = (cpu->cr4 & HS_CR4_SMEP) || ((cpu->cr4 & HS_CR4_PAE) && (cpu->msr.efer & HS_EFER_NXE));
-
-	return (prot & HS_PROT_WRITE ? HS_PF_W : 0) | (space == HS_SOFT_USER ? HS_PF_U : 0) |
-	       (prot & HS_PROT_EXEC && shows_fetch ? HS_PF_I : 0);
-}
-
-static bool permitted(const struct hs_soft_cpu *cpu, enum hs_soft_space space, int prot, const struct hs_range *range)
-{
-	if ((prot & HS_PROT_EXEC) && !(range->prot & HS_PROT_EXEC)) {
-		return false;
-	}
-	if (space == HS_SOFT_USER) {
-		return range->user && (!(prot & HS_PROT_WRITE) || (range->prot & HS_PROT_WRITE));
-	}
-	if ((prot & HS_PROT_WRITE) && !(range->prot & HS_PROT_WRITE) && (cpu->cr0 & HS_CR0_WP)) {
-		return false;
-	}
-	if (!range->user) {
-		return true;
-	}
-	return prot & HS_PROT_EXEC ? !(cpu->cr4 & HS_CR4_SMEP)
-				   : !(cpu->cr4 & HS_CR4_SMAP) || space == HS_SOFT_SUPERVISOR_AC;
-}
 
 static void set_entry_bits(struct hs_soft_cpu *cpu, uint64_t gpa, uint8_t bits)
 {
@@ -102,53 +56,41 @@ static bool leave_for_memory(struct hs_soft_cpu *cpu, enum hs_exit_kind kind, ui
 	return false;
 }
 
-static bool page_fault(struct hs_soft_cpu *cpu, uint64_t gva, uint32_t code)
+static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot, uint64_t *ret_gpa)
 {
-	(void)hs_soft_raise_pf(cpu, gva, code);
-	return false;
-}
-
-struct translation {
-	uint64_t gpa; /* of gva itself */
-	bool dirty;   /* D is set, or there is no paging */
-};
-
-static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
-			struct translation *ret)
-{
+	static const enum hs_access_by accessor[HS_SOFT_SPACES] = {
+		[HS_SOFT_SUPERVISOR] = HS_ACCESS_BY_SUPERVISOR,
+		[HS_SOFT_SUPERVISOR_AC] = HS_ACCESS_BY_SUPERVISOR_AC,
+		[HS_SOFT_USER] = HS_ACCESS_BY_USER,
+	};
 	struct hs_phys phys = hs_soft_phys(cpu);
-	struct hs_root root = root_of(cpu);
 	struct hs_range range;
 	struct hs_walk walk;
+	uint32_t error_code = 0;
 
 	if (!cpu->paging) {
-		*ret = (struct translation){ gva & 0xffffffff, true };
+		*ret_gpa = gva & 0xffffffff;
 		return true;
 	}
-	hs_walk_init(&walk, &phys, &root, HS_PAGING_LEVELS_MAX, false);
+	hs_walk_init(&walk, &phys, &cpu->root, HS_PAGING_LEVELS_MAX, false);
 	if (!hs_walk_find(&walk, gva, &range)) {
-		return page_fault(cpu, gva, error_code(cpu, space, prot));
+		range = (struct hs_range){ .kind = HS_RANGE_HOLE }; /* not reached: no format has more levels */
 	}
-	switch (range.kind) {
-	case HS_RANGE_MAPPED:
+	switch (hs_access_check(&cpu->root, &range, accessor[space], prot, &error_code)) {
+	case HS_ACCESS_ALLOWED:
 		break;
-	case HS_RANGE_NON_CANONICAL:
+	case HS_ACCESS_PAGE_FAULT:
+		(void)hs_soft_raise_pf(cpu, gva, error_code);
+		return false;
+	case HS_ACCESS_NON_CANONICAL:
 		hs_soft_raise(cpu, HS_VECTOR_GP, 0);
 		return false;
-	case HS_RANGE_UNREADABLE:
+	case HS_ACCESS_UNREADABLE:
 		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, range.gpa.v, HS_PROT_READ);
-	case HS_RANGE_RESERVED:
-		return page_fault(cpu, gva, error_code(cpu, space, prot) | HS_PF_P | HS_PF_RSVD);
-	default:
-		return page_fault(cpu, gva, error_code(cpu, space, prot));
-	}
-	if (!permitted(cpu, space, prot, &range)) {
-		return page_fault(cpu, gva, error_code(cpu, space, prot) | HS_PF_P);
 	}
 	mark(cpu, &walk, gva, prot & HS_PROT_WRITE);
 	cpu->knows_large_pages |= range.page_bytes > HS_PAGE_SIZE;
-	*ret = (struct translation){ range.gpa.v + (gva - range.start.v),
-				     (prot & HS_PROT_WRITE) || (range.leaf & HS_LEAF_DIRTY) };
+	*ret_gpa = range.gpa.v + (gva - range.start.v);
 	return true;
 }
 
@@ -176,24 +118,24 @@ bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64
 		       struct hs_soft_page *ret)
 {
 	struct hs_soft_region *region;
-	struct translation found = { 0 };
+	uint64_t gpa = 0;
 	struct hs_soft_page page;
 
-	if (!walk_tables(cpu, space, gva, prot, &found)) {
+	if (!walk_tables(cpu, space, gva, prot, &gpa)) {
 		return false;
 	}
-	region = hs_soft_region_of(cpu, found.gpa);
+	region = hs_soft_region_of(cpu, gpa);
 	if (!region) {
-		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, found.gpa, prot);
+		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, gpa, prot);
 	}
 	if (region->read_only && (prot & HS_PROT_WRITE)) {
-		return leave_for_memory(cpu, HS_EXIT_READ_ONLY, found.gpa, prot);
+		return leave_for_memory(cpu, HS_EXIT_READ_ONLY, gpa, prot);
 	}
 	page = (struct hs_soft_page){
-		.host = region->host + (found.gpa - region->gpa),
-		.gpa = found.gpa,
+		.host = region->host + (gpa - region->gpa),
+		.gpa = gpa,
 		.watched = hs_soft_page_is_watched(cpu, gva),
-		.code = hs_soft_has_code(cpu, found.gpa),
+		.code = hs_soft_has_code(cpu, gpa),
 	};
 	cpu->tlb_empty = false;
 	fill(cpu, space, gva & ~PAGE_OFFSET, prot, &page);
@@ -206,21 +148,21 @@ bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *re
 	enum hs_soft_space space = cpu->cpl == 3 ? HS_SOFT_USER : HS_SOFT_SUPERVISOR;
 	uint64_t page = gva & ~PAGE_OFFSET;
 	struct hs_soft_fetch_entry *entry = &cpu->fetch[space][gva / HS_PAGE_SIZE % HS_SOFT_FETCH_ENTRIES];
-	struct translation found = { 0 };
+	uint64_t gpa = 0;
 
 	if (entry->page == page) {
 		*ret_gpa = entry->gpa | (gva & PAGE_OFFSET);
 		return true;
 	}
-	if (!walk_tables(cpu, space, gva, HS_PROT_EXEC, &found)) {
+	if (!walk_tables(cpu, space, gva, HS_PROT_EXEC, &gpa)) {
 		return false;
 	}
-	if (!hs_soft_region_of(cpu, found.gpa)) {
-		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, found.gpa, HS_PROT_READ);
+	if (!hs_soft_region_of(cpu, gpa)) {
+		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, gpa, HS_PROT_READ);
 	}
 	cpu->tlb_empty = false;
-	*entry = (struct hs_soft_fetch_entry){ page, found.gpa & ~PAGE_OFFSET };
-	*ret_gpa = found.gpa;
+	*entry = (struct hs_soft_fetch_entry){ page, gpa & ~PAGE_OFFSET };
+	*ret_gpa = gpa;
 	return true;
 }
 
@@ -265,8 +207,22 @@ static void empty_tlb(struct hs_soft_cpu *cpu)
 	cpu->tlb_empty = true;
 }
 
+static void refresh_root(struct hs_soft_cpu *cpu)
+{
+	const struct hs_paging_registers registers = {
+		.cr0 = cpu->cr0,
+		.cr3 = cpu->cr3,
+		.cr4 = cpu->cr4,
+		.efer = cpu->msr.efer,
+	};
+
+	hs_root_of_registers(&registers, &cpu->root);
+	cpu->root.maxphyaddr = HS_SOFT_PHYSICAL_BITS;
+}
+
 void hs_soft_flush(struct hs_soft_cpu *cpu)
 {
+	refresh_root(cpu);
 	if (!cpu->tlb_empty) {
 		empty_tlb(cpu);
 	}

@@ -57,7 +57,7 @@ void hs_soft_refresh(struct hs_soft_cpu *cpu)
 	bool limited;
 
 	cpu->paging = cpu->cr0 & HS_CR0_PG;
-	cpu->long_mode = cpu->msr.efer & HS_EFER_LMA;
+	cpu->long_mode = cpu->paging && (cpu->msr.efer & HS_EFER_LME);
 	cpu->mode = mode_of(cpu);
 	cpu->linear_mask = cpu->mode == HS_SOFT_MODE_64 ? UINT64_MAX : 0xffffffff;
 	cpu->stack_mask = cpu->mode == HS_SOFT_MODE_64 ? UINT64_MAX : cpu->seg[HS_SS].db ? 0xffffffff : 0xffff;

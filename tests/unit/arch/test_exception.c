@@ -2,6 +2,8 @@
 /* arch/exception: every vector has a row, and the rows say what Linux tells a process. */
 #include "arch/exception.h"
 
+#include <hindsight/cpu.h>
+
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

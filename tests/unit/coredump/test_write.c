@@ -192,6 +192,7 @@ static void test_write_notes_say_what_the_input_said(void **state)
 	guest.input.files = files;
 	guest.input.file_count = 2;
 	guest.input.auxv = (struct hs_core_auxv){ .entry = 0x401234, .phdr = 0x400040, .phent = 56, .phnum = 7 };
+	guest.input.root.smap = true;
 	guest_dump(&guest, &result);
 	struct hs_core *core = open_core();
 	const struct hs_core_info *info = hs_core_info(core);
@@ -210,6 +211,8 @@ static void test_write_notes_say_what_the_input_said(void **state)
 	assert_memory_equal(&info->root.base, &guest.root.base, sizeof(info->root.base));
 	assert_int_equal(info->root.format, HS_PAGING_4LEVEL);
 	assert_true(info->root.nxe);
+	assert_true(info->root.smap);
+	assert_false(info->root.pse || info->root.wp || info->root.smep);
 	assert_int_equal(info->auxv.entry, 0x401234);
 	assert_int_equal(info->auxv.phdr, 0x400040);
 	assert_int_equal(info->auxv.page_bytes, 4096);

@@ -307,6 +307,13 @@ static void test_root_of_cpu_follows_the_control_bits(void **state)
 	cpu.cr4 = 1 << 4;
 	hs_root_of_cpu(&cpu, &root);
 	assert_true(root.pse);
+	assert_false(root.smep || root.smap);
+	cpu.cr4 = 1 << 20;
+	hs_root_of_cpu(&cpu, &root);
+	assert_true(root.smep && !root.smap);
+	cpu.cr4 = 1 << 21;
+	hs_root_of_cpu(&cpu, &root);
+	assert_true(root.smap && !root.smep);
 	cpu.cr4 = 1 << 5;
 	hs_root_of_cpu(&cpu, &root);
 	assert_int_equal(root.format, HS_PAGING_PAE);
