@@ -4,95 +4,14 @@
 
 import json
 import re
-import struct
-from dataclasses import dataclass
 
 import pytest
 
 from lib.process import run
+from lib.tables import A, BASE, COW, D, FORMATS, G, Memory, P, PAT_LARGE, PCD, PS, PWT, ROOT, RW, TABLE, US
 
-P, RW, US, PWT, PCD, A, D, PS, G, COW = (1 << bit for bit in range(10))
-PAT_LARGE, XD = 1 << 12, 1 << 63
-TABLE = P | RW | US
-BASE, ROOT, NOWHERE = 0x100000, 0x100000, 0x9000000
-
-
-@dataclass
-class Format:
-    name: str
-    entry: str
-    """How struct packs an entry."""
-    shifts: tuple
-    levels: tuple
-    large: int
-    """Bytes of a large page."""
-
-    @property
-    def wide(self):
-        return self.name.startswith("amd64")
-
-    @property
-    def top(self):
-        return (1 << 64 if self.wide else 1 << 32) - 0x1000
-
-    @property
-    def xd(self):
-        return 0 if self.name == "i686" else XD
-
-    @property
-    def digits(self):
-        return 16 if self.wide else 8
-
-
-FORMATS = {row.name: row for row in (
-    Format("i686", "<I", (22, 12), ("PDE", "PTE"), 4 << 20),
-    Format("pae", "<Q", (30, 21, 12), ("PDPTE", "PDE", "PTE"), 2 << 20),
-    Format("amd64-4", "<Q", (39, 30, 21, 12), ("PML4E", "PDPTE", "PDE", "PTE"), 2 << 20),
-    Format("amd64-5", "<Q", (48, 39, 30, 21, 12), ("PML5E", "PML4E", "PDPTE", "PDE", "PTE"), 2 << 20),
-)}
+NOWHERE = 0x9000000
 EACH_FORMAT = pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
-
-
-class Memory:
-    """Physical memory from BASE on, its first page the root; tables are made behind it as they are needed."""
-
-    def __init__(self, form, pages=16):
-        self.form, self.pages = form, pages
-        self.bytes = bytearray(pages << 12)
-        self.free = ROOT + 0x1000
-        self.size = struct.calcsize(form.entry)
-
-    def get(self, table, index):
-        return struct.unpack_from(self.form.entry, self.bytes, table - BASE + index * self.size)[0]
-
-    def set(self, table, index, value):
-        struct.pack_into(self.form.entry, self.bytes, table - BASE + index * self.size, value)
-
-    def path(self, address):
-        """Table and index of each level, as far as there are tables."""
-        table = ROOT
-        for level, shift in zip(self.form.levels, self.form.shifts):
-            index = (address >> shift) & (0x3FF if self.form.name == "i686" else 3 if (
-                self.form.name, level) == ("pae", "PDPTE") else 0x1FF)
-            yield level, table, index
-            table = self.get(table, index) & 0xFFFFFFFFFF000
-            if not BASE <= table < BASE + len(self.bytes):
-                return
-
-    def put(self, address, entry, level="PTE"):
-        """Set the entry at a level on the way to the address."""
-        while True:
-            for name, table, index in self.path(address):
-                if name == level:
-                    self.set(table, index, entry)
-                    return
-            # PAE: a PDPTE has neither R/W nor U/S.
-            self.set(table, index, self.free | (P if (self.form.name, name) == ("pae", "PDPTE") else TABLE))
-            self.free += 0x1000
-
-    def write(self, path):
-        path.write_bytes(self.bytes)
-        return path
 
 
 def sample(form):
