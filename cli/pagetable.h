@@ -10,6 +10,7 @@
 
 #include <hindsight/coredump.h>
 #include <hindsight/paging.h>
+#include <hindsight/spaces.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,13 +60,15 @@ int hs_pagetable_digits(const struct hs_root *root);
 
 /** "root 0x1000, amd64-4" as a line. */
 void hs_pagetable_root_text(const struct hs_root *root, FILE *out);
+/** The fields that are not zero, each between quotes, parted by between. */
+void hs_pagetable_put_fields(const struct hs_entry_fields *fields, const char *quote, const char *between, FILE *out);
 /** What a range is, without its addresses: "0x5000  rw-u  4K  A D", or what is wrong. No newline.
  *  width: columns for the digits of the gpa. */
-void hs_pagetable_range_text(const struct hs_range *range, int width, FILE *out);
+void hs_pagetable_range_text(const struct hs_root *root, const struct hs_range *range, int width, FILE *out);
 
 /** The members of an object for a root or a range, without braces. */
 void hs_pagetable_root_json(const struct hs_root *root, FILE *out);
-void hs_pagetable_range_json(const struct hs_range *range, FILE *out);
+void hs_pagetable_range_json(const struct hs_root *root, const struct hs_range *range, FILE *out);
 /** A string with its quotes; false when there was no memory for it. */
 HS_MUST_CHECK bool hs_pagetable_string_json(const char *text, FILE *out);
 

@@ -19,13 +19,13 @@ static bool ended_whole(const struct hs_root *root, enum hs_status st, const str
 	return false;
 }
 
-static void put_line(const struct hs_range *range, int digits, FILE *out)
+static void put_line(const struct hs_root *root, const struct hs_range *range, int digits, FILE *out)
 {
 	uint64_t last = range->start.v + (range->length - 1);
 
 	fprintf(out, "  0x%0*" PRIx64 "  0x%0*" PRIx64 "  0x%-12" PRIx64 "  ", digits, range->start.v, digits, last,
 		range->length);
-	hs_pagetable_range_text(range, 12, out);
+	hs_pagetable_range_text(root, range, 12, out);
 	putc('\n', out);
 }
 
@@ -40,7 +40,7 @@ static bool list_text(const struct hs_root *root, struct hs_iter *iter, FILE *ou
 	fprintf(out, "  %-*s  %-*s  %-14s  %-14s  %-4s  %s\n", digits + 2, "first", digits + 2, "last", "length",
 		"physical", "", "page");
 	while ((st = hs_iter_next(iter, &range, &err)) == HS_OK) {
-		put_line(&range, digits, out);
+		put_line(root, &range, digits, out);
 	}
 	return ended_whole(root, st, &err);
 }
@@ -57,7 +57,7 @@ static bool list_json(const struct hs_root *root, struct hs_iter *iter, FILE *ou
 	fprintf(out, ", \"ranges\": [");
 	while ((st = hs_iter_next(iter, &range, &err)) == HS_OK) {
 		fprintf(out, "%s{", separator);
-		hs_pagetable_range_json(&range, out);
+		hs_pagetable_range_json(root, &range, out);
 		putc('}', out);
 		separator = ", ";
 	}

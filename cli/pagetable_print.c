@@ -30,46 +30,30 @@ static void put_page(uint64_t bytes, FILE *out)
 	fprintf(out, "%" PRIu64 "%c", bytes, units[unit]);
 }
 
-/** The names of a leaf's attributes as the SDM has them, each between before and behind, parted by between. */
-static void put_attributes(uint64_t leaf, const char *before, const char *behind, const char *between, FILE *out)
+void hs_pagetable_put_fields(const struct hs_entry_fields *fields, const char *quote, const char *between, FILE *out)
 {
-	/* What is more than a bit is a number; what is ignored has no first bit to count from and stays in place, as
-	 * hs_entry_describe() shows it. Bits 62:59 are the protection key (SDM vol. 3A 4.6.2). */
-	static const struct {
-		uint64_t mask;
-		const char *name;
-		bool in_place;
-	} rows[] = {
-		{ HS_LEAF_PWT, "PWT", false },
-		{ HS_LEAF_PCD, "PCD", false },
-		{ HS_LEAF_ACCESSED, "A", false },
-		{ HS_LEAF_DIRTY, "D", false },
-		{ HS_LEAF_PAT, "PAT", false },
-		{ HS_LEAF_GLOBAL, "G", false },
-		{ HS_LEAF_AVL, "AVL", false },
-		{ UINT64_C(0xf) << 59, "PKEY", false },
-		{ HS_LEAF_HIGH & ~(UINT64_C(0xf) << 59), "IGN", true },
-	};
 	const char *separator = "";
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		uint64_t mask = rows[i].mask;
-		uint64_t value = (leaf & mask) / (rows[i].in_place ? 1 : mask & -mask);
+	for (unsigned int i = 0; i < fields->count; i++) {
+		const struct hs_entry_field *field = &fields->fields[i];
 
-		if (value == 0) {
+		if (field->value == 0) {
 			continue;
 		}
-		fprintf(out, "%s%s%s", separator, before, rows[i].name);
-		if ((mask & (mask - 1)) != 0) {
-			fprintf(out, "=0x%" PRIx64, value);
+		fprintf(out, "%s%s%s", separator, quote, field->name);
+		/* The values of RSVD and IGN are the bits where they stand. */
+		if ((field->mask & (field->mask - 1)) != 0 || field->value != 1) {
+			fprintf(out, "=0x%" PRIx64, field->value);
 		}
-		fprintf(out, "%s", behind);
+		fprintf(out, "%s", quote);
 		separator = between;
 	}
 }
 
-void hs_pagetable_range_text(const struct hs_range *range, int width, FILE *out)
+void hs_pagetable_range_text(const struct hs_root *root, const struct hs_range *range, int width, FILE *out)
 {
+	struct hs_entry_fields fields;
+
 	switch (range->kind) {
 	case HS_RANGE_MAPPED:
 		fprintf(out, "0x%-*" PRIx64 "  %c%c%c%c  ", width, range->gpa.v, range->prot & HS_PROT_READ ? 'r' : '-',
@@ -77,7 +61,8 @@ void hs_pagetable_range_text(const struct hs_range *range, int width, FILE *out)
 			range->user ? 'u' : '-');
 		put_page(range->page_bytes, out);
 		fprintf(out, "%s%s", range->cow ? "  cow" : "", range->leaf == 0 ? "" : range->cow ? " " : "  ");
-		put_attributes(range->leaf, "", "", " ", out);
+		hs_leaf_describe(root, range->leaf, &fields);
+		hs_pagetable_put_fields(&fields, "", " ", out);
 		return;
 	case HS_RANGE_HOLE:
 		fprintf(out, "not mapped");
@@ -100,7 +85,7 @@ void hs_pagetable_root_json(const struct hs_root *root, FILE *out)
 		hs_paging_format_name(root->format));
 }
 
-void hs_pagetable_range_json(const struct hs_range *range, FILE *out)
+void hs_pagetable_range_json(const struct hs_root *root, const struct hs_range *range, FILE *out)
 {
 	static const char *const kinds[] = {
 		[HS_RANGE_MAPPED] = "mapped",
@@ -109,6 +94,7 @@ void hs_pagetable_range_json(const struct hs_range *range, FILE *out)
 		[HS_RANGE_RESERVED] = "reserved",
 		[HS_RANGE_NON_CANONICAL] = "non-canonical",
 	};
+	struct hs_entry_fields fields;
 
 	/* A length can be 2^64 - n, which is more than the 53 bits that many readers keep of a number. */
 	fprintf(out, "\"kind\": \"%s\", \"address\": \"0x%" PRIx64 "\", \"length\": \"0x%" PRIx64 "\"",
@@ -123,7 +109,8 @@ void hs_pagetable_range_json(const struct hs_range *range, FILE *out)
 		range->gpa.v, range->prot & HS_PROT_READ ? "r" : "", range->prot & HS_PROT_WRITE ? "w" : "",
 		range->prot & HS_PROT_EXEC ? "x" : "", range->user ? "true" : "false", range->cow ? "true" : "false");
 	fprintf(out, ", \"page\": %" PRIu64 ", \"attributes\": [", range->page_bytes);
-	put_attributes(range->leaf, "\"", "\"", ", ", out);
+	hs_leaf_describe(root, range->leaf, &fields);
+	hs_pagetable_put_fields(&fields, "\"", ", ", out);
 	putc(']', out);
 }
 

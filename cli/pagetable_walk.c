@@ -8,38 +8,9 @@
 
 #include <inttypes.h>
 
-/** What the SDM calls the entries, from those with the smallest reach on (vol. 3A 4.2). */
-static const char *level_name(const struct hs_format *format, unsigned int depth)
-{
-	static const char *const names[HS_PAGING_LEVELS_MAX] = { "PTE", "PDE", "PDPTE", "PML4E", "PML5E" };
-
-	return names[format->levels - 1u - depth];
-}
-
 static uint64_t index_in_table(const struct hs_format *format, const struct hs_path_level *level)
 {
 	return (level->place.v - level->table.v) / format->entry_bytes;
-}
-
-/** The fields that are not zero, each between quotes, parted by between. */
-static void put_fields(const struct hs_entry_fields *fields, const char *quote, const char *between, FILE *out)
-{
-	const char *separator = "";
-
-	for (unsigned int i = 0; i < fields->count; i++) {
-		const struct hs_entry_field *field = &fields->fields[i];
-
-		if (field->value == 0) {
-			continue;
-		}
-		fprintf(out, "%s%s%s", separator, quote, field->name);
-		/* The value of RSVD is the bits where they stand. */
-		if ((field->mask & (field->mask - 1)) != 0 || field->value != 1) {
-			fprintf(out, "=0x%" PRIx64, field->value);
-		}
-		fprintf(out, "%s", quote);
-		separator = between;
-	}
 }
 
 /** True when the entry at depth goes on to a table or to memory. */
@@ -54,7 +25,7 @@ static void put_level(const struct hs_root *root, const struct hs_path *path, un
 	const struct hs_path_level *level = &path->levels[depth];
 	struct hs_entry_fields fields;
 
-	fprintf(out, "  %-5s  0x%-12" PRIx64 "  %5" PRIu64 "  ", level_name(format, depth), level->table.v,
+	fprintf(out, "  %-5s  0x%-12" PRIx64 "  %5" PRIu64 "  ", format->level[depth].name, level->table.v,
 		index_in_table(format, level));
 	if (!level->readable) {
 		fprintf(out, "not in physical memory\n");
@@ -68,9 +39,9 @@ static void put_level(const struct hs_root *root, const struct hs_path *path, un
 		fprintf(out, "%-14s  ", "");
 	}
 	if (fields.present) {
-		put_fields(&fields, "", " ", out);
+		hs_pagetable_put_fields(&fields, "", " ", out);
 	} else {
-		fprintf(out, "P is 0");
+		fprintf(out, "%s is 0", fields.fields[0].name);
 	}
 	putc('\n', out);
 }
@@ -101,7 +72,7 @@ static void put_text(const struct hs_root *root, const struct hs_path *path, uin
 		put_level(root, path, depth, out);
 	}
 	fprintf(out, "  0x%0*" PRIx64 ": ", digits, address);
-	hs_pagetable_range_text(&result, 0, out);
+	hs_pagetable_range_text(root, &result, 0, out);
 	fprintf(out, "\n  the same from 0x%0*" PRIx64 " to 0x%0*" PRIx64 "\n", digits, range->start.v, digits,
 		range->start.v + (range->length - 1));
 }
@@ -112,7 +83,7 @@ static void put_level_json(const struct hs_root *root, const struct hs_path *pat
 	const struct hs_path_level *level = &path->levels[depth];
 	struct hs_entry_fields fields;
 
-	fprintf(out, "{\"name\": \"%s\", \"table\": \"0x%" PRIx64 "\", \"index\": %" PRIu64, level_name(format, depth),
+	fprintf(out, "{\"name\": \"%s\", \"table\": \"0x%" PRIx64 "\", \"index\": %" PRIu64, format->level[depth].name,
 		level->table.v, index_in_table(format, level));
 	if (!level->readable) {
 		fprintf(out, ", \"entry\": null, \"bits\": [], \"leads_to\": null}");
@@ -120,7 +91,7 @@ static void put_level_json(const struct hs_root *root, const struct hs_path *pat
 	}
 	hs_entry_describe(root, depth, level->entry, &fields);
 	fprintf(out, ", \"entry\": \"0x%" PRIx64 "\", \"bits\": [", level->entry);
-	put_fields(&fields, "\"", ", ", out);
+	hs_pagetable_put_fields(&fields, "\"", ", ", out);
 	if (leads_on(path, depth, &fields)) {
 		fprintf(out, "], \"leads_to\": \"0x%" PRIx64 "\"}", fields.gpa.v);
 	} else {
@@ -144,7 +115,7 @@ static void put_json(const struct hs_root *root, const struct hs_path *path, uin
 		fprintf(out, "null");
 	}
 	fprintf(out, ", \"range\": {");
-	hs_pagetable_range_json(&path->range, out);
+	hs_pagetable_range_json(root, &path->range, out);
 	fprintf(out, "}}");
 }
 

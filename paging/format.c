@@ -39,77 +39,95 @@
 /* Bits 58:52 are ignored and bits 62:59 are the protection key or ignored (4-level and 5-level paging only). */
 #define LONG_ATTRIBUTES BITS(62, 52)
 
+/* What an entry for a table has a name for, rights apart (PWT, PCD, A, AVL), and how it is made. */
+#define FOR_TABLES .table_attributes = BITS(5, 3) | BITS(11, 9), .new_table = NEW_TABLE
+
 /* x86 asks the same of a leaf and of an entry that names a table, and XD forbids a fetch to everybody. */
 #define RIGHTS_WITH(xd) { .allow = W | U, .write = W, .user = U, .exec = (xd), .user_exec = (xd) }
 #define RIGHTS_32 .table_rights = RIGHTS_WITH(0), .leaf_rights = RIGHTS_WITH(0)
 #define RIGHTS_64 .table_rights = RIGHTS_WITH(XD), .leaf_rights = RIGHTS_WITH(XD), .reserved_without_nxe = XD
 
-#define LONG_TABLE_ONLY(at) {                                                                                          \
-	.shift = (at), .index_bits = 9, .leaf = NEVER, RIGHTS_64, .table_address = BITS(51, 12),                       \
-	.reserved_table = PS, .new_table = NEW_TABLE,                                                                  \
+#define LONG_TABLE_ONLY(called, at) {                                                                                  \
+	.name = (called), .shift = (at), .index_bits = 9, .leaf = NEVER, RIGHTS_64, FOR_TABLES,                        \
+	.table_address = BITS(51, 12), .reserved_table = PS,                                                           \
 }
-#define LONG_TABLE_OR_LEAF(at) {                                                                                       \
-	.shift = (at), .index_bits = 9, .leaf = { PS, PS }, RIGHTS_64, .table_address = BITS(51, 12),                  \
-	.leaf_address = BITS(51, (at)), LARGE_PAT, .leaf_attributes = LARGE_ATTRIBUTES | LONG_ATTRIBUTES,              \
-	.reserved_leaf = BITS((at) - 1, 13), .new_table = NEW_TABLE, .new_leaf = P | PS,                               \
+#define LONG_TABLE_OR_LEAF(called, at) {                                                                               \
+	.name = (called), .shift = (at), .index_bits = 9, .leaf = { PS, PS }, RIGHTS_64, FOR_TABLES,                   \
+	.table_address = BITS(51, 12), .leaf_address = BITS(51, (at)), LARGE_PAT,                                      \
+	.leaf_attributes = LARGE_ATTRIBUTES | LONG_ATTRIBUTES, .reserved_leaf = BITS((at) - 1, 13),                    \
+	.new_leaf = P | PS,                                                                                            \
 }
 #define LONG_LEAF {                                                                                                    \
-	.shift = 12, .index_bits = 9, .leaf = ALWAYS, RIGHTS_64, .leaf_address = BITS(51, 12),                         \
+	.name = "PTE", .shift = 12, .index_bits = 9, .leaf = ALWAYS, RIGHTS_64, .leaf_address = BITS(51, 12),          \
 	.leaf_attributes = SMALL_ATTRIBUTES | LONG_ATTRIBUTES, .new_leaf = P,                                          \
 }
+
+#define X86_ENTRIES .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) }, .names = x86_names
+static const struct hs_field_name x86_names[] = {
+	{ "P", 0, 0, HS_FIELD_OF_TESTS }, { "RW", 1, 1, HS_FIELD_OF_TESTS }, { "US", 2, 2, HS_FIELD_OF_TESTS },
+	{ "PWT", 3, 3, HS_FIELD_OF_ATTRIBUTE }, { "PCD", 4, 4, HS_FIELD_OF_ATTRIBUTE },
+	{ "A", 5, 5, HS_FIELD_OF_ATTRIBUTE }, { "D", 6, 6, HS_FIELD_OF_ATTRIBUTE },
+	{ "PS", 7, 7, HS_FIELD_OF_LEAF_TEST }, { "PAT", 7, 7, HS_FIELD_OF_ATTRIBUTE },
+	{ "G", 8, 8, HS_FIELD_OF_ATTRIBUTE }, { "AVL", 11, 9, HS_FIELD_OF_ATTRIBUTE },
+	{ "PAT", 12, 12, HS_FIELD_OF_MOVED }, { "PKEY", 62, 59, HS_FIELD_OF_ATTRIBUTE },
+	{ "XD", 63, 63, HS_FIELD_OF_TESTS }, { NULL, 0, 0, 0 },
+};
 
 static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 	[HS_PAGING_NONE] = { .name = "none", .stretch_bits = 32, .has_low = true },
 	[HS_PAGING_32BIT] = {
 		.name = "i686", .levels = 2, .entry_bytes = 4, .stretch_bits = 32, .has_low = true,
-		.root_address = BITS(31, 12), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
+		.root_address = BITS(31, 12), X86_ENTRIES,
 		.level = {
-			{	/* PDE. PSE-36: bits 20:13 of a leaf are its address bits 39:32; bit 21 is reserved. */
-				.shift = 22, .index_bits = 10, .leaf = { PS, PS }, .leaf_needs_pse = true, RIGHTS_32,
+			{	/* PSE-36: bits 20:13 of a leaf are its address bits 39:32; bit 21 is reserved. */
+				.name = "PDE", .shift = 22, .index_bits = 10, .leaf = { PS, PS },
+				.leaf_needs_pse = true, RIGHTS_32, FOR_TABLES,
 				.table_address = BITS(31, 12), .leaf_address = BITS(31, 22),
 				.leaf_high = BITS(20, 13), .leaf_high_shift = 32 - 13, LARGE_PAT,
-				.leaf_attributes = LARGE_ATTRIBUTES, .reserved_leaf = BIT(21),
-				.new_table = NEW_TABLE, .new_leaf = P | PS,
+				.leaf_attributes = LARGE_ATTRIBUTES, .reserved_leaf = BIT(21), .new_leaf = P | PS,
 			},
-			{	/* PTE: has no reserved bits. */
-				.shift = 12, .index_bits = 10, .leaf = ALWAYS, RIGHTS_32,
+			{	/* It has no reserved bits. */
+				.name = "PTE", .shift = 12, .index_bits = 10, .leaf = ALWAYS, RIGHTS_32,
 				.leaf_address = BITS(31, 12), .leaf_attributes = SMALL_ATTRIBUTES, .new_leaf = P,
 			},
 		},
 	},
 	[HS_PAGING_PAE] = {
 		.name = "pae", .levels = 3, .entry_bytes = 8, .stretch_bits = 32, .has_low = true,
-		.root_address = BITS(31, 5), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
+		.root_address = BITS(31, 5), X86_ENTRIES,
 		.level = {
-			{	/* PDPTE: no W, no U, no XD, no A; bit 63 is reserved whatever EFER.NXE. */
-				.shift = 30, .index_bits = 2, .leaf = NEVER,
-				.table_address = BITS(51, 12),
+			{	/* No W, no U, no XD, no A; bit 63 is reserved whatever EFER.NXE. */
+				.name = "PDPTE", .shift = 30, .index_bits = 2, .leaf = NEVER,
+				.table_address = BITS(51, 12), .table_attributes = BITS(4, 3) | BITS(11, 9),
 				.reserved_table = BITS(2, 1) | BITS(8, 5) | BITS(63, 52), .new_table = P,
 			},
-			{	/* PDE. Unlike 4-level paging, bits 62:52 are reserved. CR4.PSE does not matter. */
-				.shift = 21, .index_bits = 9, .leaf = { PS, PS }, RIGHTS_64,
+			{	/* Unlike 4-level paging, bits 62:52 are reserved. CR4.PSE does not matter. */
+				.name = "PDE", .shift = 21, .index_bits = 9, .leaf = { PS, PS }, RIGHTS_64, FOR_TABLES,
 				.table_address = BITS(51, 12), .leaf_address = BITS(51, 21), LARGE_PAT,
 				.leaf_attributes = LARGE_ATTRIBUTES, .reserved_table = BITS(62, 52),
-				.reserved_leaf = BITS(20, 13) | BITS(62, 52),
-				.new_table = NEW_TABLE, .new_leaf = P | PS,
+				.reserved_leaf = BITS(20, 13) | BITS(62, 52), .new_leaf = P | PS,
 			},
-			{	/* PTE */
-				.shift = 12, .index_bits = 9, .leaf = ALWAYS, RIGHTS_64, .leaf_address = BITS(51, 12),
-				.leaf_attributes = SMALL_ATTRIBUTES, .reserved_leaf = BITS(62, 52), .new_leaf = P,
+			{
+				.name = "PTE", .shift = 12, .index_bits = 9, .leaf = ALWAYS, RIGHTS_64,
+				.leaf_address = BITS(51, 12), .leaf_attributes = SMALL_ATTRIBUTES,
+				.reserved_leaf = BITS(62, 52), .new_leaf = P,
 			},
 		},
 	},
 	[HS_PAGING_4LEVEL] = {
 		.name = "amd64-4", .levels = 4, .entry_bytes = 8, .stretch_bits = 47, .has_low = true,
-		.has_high = true, .root_address = BITS(51, 12), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
-		.level = { LONG_TABLE_ONLY(39), LONG_TABLE_OR_LEAF(30), LONG_TABLE_OR_LEAF(21), LONG_LEAF },
+		.has_high = true, .root_address = BITS(51, 12), X86_ENTRIES,
+		.level = {
+			LONG_TABLE_ONLY("PML4E", 39), LONG_TABLE_OR_LEAF("PDPTE", 30), LONG_TABLE_OR_LEAF("PDE", 21),
+			LONG_LEAF,
+		},
 	},
 	[HS_PAGING_5LEVEL] = {
 		.name = "amd64-5", .levels = 5, .entry_bytes = 8, .stretch_bits = 56, .has_low = true,
-		.has_high = true, .root_address = BITS(51, 12), .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) },
+		.has_high = true, .root_address = BITS(51, 12), X86_ENTRIES,
 		.level = {
-			LONG_TABLE_ONLY(48), LONG_TABLE_ONLY(39), LONG_TABLE_OR_LEAF(30), LONG_TABLE_OR_LEAF(21),
-			LONG_LEAF,
+			LONG_TABLE_ONLY("PML5E", 48), LONG_TABLE_ONLY("PML4E", 39), LONG_TABLE_OR_LEAF("PDPTE", 30),
+			LONG_TABLE_OR_LEAF("PDE", 21), LONG_LEAF,
 		},
 	},
 };

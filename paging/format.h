@@ -27,8 +27,24 @@ struct hs_entry_rights {
 	uint64_t user_exec; /* fetches by user mode */
 };
 
+/** By what a field of an entry is there. */
+enum hs_field_source {
+	HS_FIELD_OF_TESTS,     /* one of the row's conditions looks at it: present, rights */
+	HS_FIELD_OF_LEAF_TEST, /* the test for a leaf does */
+	HS_FIELD_OF_ATTRIBUTE, /* it is an attribute, where the smallest leaf has it */
+	HS_FIELD_OF_MOVED,     /* it is one that this leaf has elsewhere */
+	HS_FIELD_SOURCE_COUNT,
+};
+
+/** What the bits high to low of an entry are called where the source has all of them. */
+struct hs_field_name {
+	const char *name; /* NULL ends a list, which is in the order of the bits */
+	uint8_t high, low, source;
+};
+
 /** How one level of a format reads its entries. Masks are of bits in the entry. */
 struct hs_format_level {
+	const char *name;                    /* of its entries */
 	uint8_t shift;                       /* log2 of the bytes of address space that one entry covers */
 	uint8_t index_bits;                  /* log2 of the entries of a table */
 	bool leaf_needs_pse;                 /* the leaf test holds only with CR4.PSE */
@@ -42,6 +58,7 @@ struct hs_format_level {
 	uint8_t leaf_moved_shift;      /* how far right of their place the bits of leaf_moved are shown */
 	uint64_t leaf_moved;           /* attributes that this leaf keeps elsewhere than the smallest one (PAT) */
 	uint64_t leaf_attributes;      /* attributes that are shown where they are */
+	uint64_t table_attributes;     /* what has a name in an entry that names a table, rights apart */
 	uint64_t reserved_table;       /* must be clear in an entry that names a table */
 	uint64_t reserved_leaf;        /* must be clear in a leaf */
 	uint64_t reserved_without_nxe; /* must be clear in both while EFER.NXE is */
@@ -60,6 +77,7 @@ struct hs_format {
 	uint64_t root_address;        /* bits of CR3 that are the root table's address */
 	struct hs_entry_test present; /* the entry is used at all */
 	struct hs_entry_test cow;     /* a leaf is tagged copy-on-write */
+	const struct hs_field_name *names;
 	struct hs_format_level level[HS_PAGING_LEVELS_MAX];
 };
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One walk for the eye: the entries that it read, and what the bits of an entry are called. Which of the names below an
- * entry has is read off the rows of format.c, as the walk reads them; only which of the bits that the walk passes over
- * in the entry of a table have names, and the names, are known here.
+ * One walk for the eye: the entries that it read, and what the bits of an entry are called. Both are read off the rows
+ * of format.c, by the masks that the walk decides with.
  */
 #include "paging/walk.h"
 
@@ -38,30 +37,6 @@ void hs_path_find(const struct hs_phys *phys, const struct hs_root *root, hs_gva
 	}
 }
 
-/* By what a field of an entry is there. */
-enum source {
-	FROM_TESTS,     /* one of the row's conditions looks at it: present, rights */
-	FROM_LEAF_TEST, /* the test for a leaf does */
-	FROM_ATTRIBUTE, /* it is an attribute, where the smallest leaf has it */
-	FROM_MOVED,     /* it is one that this leaf has elsewhere */
-	SOURCE_COUNT,
-};
-
-/* SDM vol. 3A tables 4-5, 4-6, 4-8 to 4-11, 4-14 to 4-20: the names, in the order of their bits. */
-static const struct field {
-	const char *name;
-	uint8_t high, low, source;
-} fields[] = {
-	{ "P", 0, 0, FROM_TESTS },          { "RW", 1, 1, FROM_TESTS },       { "US", 2, 2, FROM_TESTS },
-	{ "PWT", 3, 3, FROM_ATTRIBUTE },    { "PCD", 4, 4, FROM_ATTRIBUTE },  { "A", 5, 5, FROM_ATTRIBUTE },
-	{ "D", 6, 6, FROM_ATTRIBUTE },      { "PS", 7, 7, FROM_LEAF_TEST },   { "PAT", 7, 7, FROM_ATTRIBUTE },
-	{ "G", 8, 8, FROM_ATTRIBUTE },      { "AVL", 11, 9, FROM_ATTRIBUTE }, { "PAT", 12, 12, FROM_MOVED },
-	{ "PKEY", 62, 59, FROM_ATTRIBUTE }, { "XD", 63, 63, FROM_TESTS },
-};
-
-/* What an entry that names a table has beside its rights, where the row does not reserve it: PWT, PCD, A, AVL. */
-#define TABLE_ATTRIBUTES (HS_LEAF_PWT | HS_LEAF_PCD | HS_LEAF_ACCESSED | HS_LEAF_AVL)
-
 static void add_field(struct hs_entry_fields *fields_found, const char *name, uint64_t mask, uint64_t value)
 {
 	fields_found->fields[fields_found->count++] =
@@ -76,6 +51,23 @@ static void add_rest(struct hs_entry_fields *fields_found, const char *name, uin
 	}
 }
 
+/* Every field that has all of its bits in the mask of its source; the bits of those fields. */
+static uint64_t add_named(struct hs_entry_fields *fields_found, const struct hs_format *format,
+			  const uint64_t masks[HS_FIELD_SOURCE_COUNT], uint64_t entry)
+{
+	uint64_t named = 0;
+
+	for (const struct hs_field_name *field = format->names; field->name; field++) {
+		uint64_t mask = HS_ENTRY_BITS(field->high, field->low);
+
+		if ((masks[field->source] & mask) == mask) {
+			add_field(fields_found, field->name, mask, (entry & mask) >> field->low);
+			named |= mask;
+		}
+	}
+	return named;
+}
+
 /* Where the format's entries have bits at all. */
 static uint64_t entry_bits(const struct hs_format *format)
 {
@@ -87,8 +79,8 @@ void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t 
 	const struct hs_format_level *row;
 	const struct hs_entry_rights *rights;
 	struct hs_walk walk;
-	uint64_t address, reserved, named = 0;
-	uint64_t masks[SOURCE_COUNT] = { 0 };
+	uint64_t address, reserved, named;
+	uint64_t masks[HS_FIELD_SOURCE_COUNT] = { 0 };
 
 	*ret = (struct hs_entry_fields){ .count = 0 };
 	/* It has no table; only the row's masks under this root are asked for. */
@@ -108,18 +100,32 @@ void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t 
 	ret->gpa.v = ret->leaf ? (entry & row->leaf_address) | (entry & row->leaf_high) << row->leaf_high_shift
 			       : entry & row->table_address;
 	rights = ret->leaf ? &row->leaf_rights : &row->table_rights;
-	masks[FROM_TESTS] = walk.format->present.mask | rights->write | rights->user | rights->exec | rights->user_exec;
-	masks[FROM_LEAF_TEST] = walk.levels[depth].leaf_mask;
-	masks[FROM_ATTRIBUTE] = ret->leaf ? row->leaf_attributes : TABLE_ATTRIBUTES;
-	masks[FROM_MOVED] = ret->leaf ? row->leaf_moved : 0;
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		uint64_t mask = HS_ENTRY_BITS(fields[i].high, fields[i].low);
-
-		if ((masks[fields[i].source] & ~reserved & mask) == mask) {
-			add_field(ret, fields[i].name, mask, (entry & mask) >> fields[i].low);
-			named |= mask;
-		}
+	masks[HS_FIELD_OF_TESTS] = walk.format->present.mask | rights->write | rights->user | rights->exec |
+				   rights->user_exec;
+	masks[HS_FIELD_OF_LEAF_TEST] = walk.levels[depth].leaf_mask;
+	masks[HS_FIELD_OF_ATTRIBUTE] = ret->leaf ? row->leaf_attributes : row->table_attributes;
+	masks[HS_FIELD_OF_MOVED] = ret->leaf ? row->leaf_moved : 0;
+	for (size_t i = 0; i < HS_FIELD_SOURCE_COUNT; i++) {
+		masks[i] &= ~reserved;
 	}
+	named = add_named(ret, walk.format, masks, entry);
 	add_rest(ret, "RSVD", reserved, entry);
 	add_rest(ret, "IGN", entry_bits(walk.format) & ~(named | address | reserved), entry);
+}
+
+void hs_leaf_describe(const struct hs_root *root, uint64_t leaf, struct hs_entry_fields *ret)
+{
+	const struct hs_format *format = hs_format_of(root->format);
+	uint64_t masks[HS_FIELD_SOURCE_COUNT] = { 0 };
+	uint64_t named;
+
+	*ret = (struct hs_entry_fields){ .present = true, .leaf = true };
+	if (format->levels == 0) {
+		return;
+	}
+	/* It is shown where the smallest leaf has it, and may be one of the rights too. */
+	masks[HS_FIELD_OF_ATTRIBUTE] = format->level[format->levels - 1].leaf_attributes;
+	masks[HS_FIELD_OF_TESTS] = masks[HS_FIELD_OF_ATTRIBUTE];
+	named = add_named(ret, format, masks, leaf);
+	add_rest(ret, "IGN", masks[HS_FIELD_OF_ATTRIBUTE] & ~named, leaf);
 }

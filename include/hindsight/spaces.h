@@ -62,6 +62,8 @@ struct hs_entry_fields {
  * no field.
  */
 void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t entry, struct hs_entry_fields *ret);
+/** The same of attributes alone, as hs_range.leaf shows them, for a range of root; gpa is 0. */
+void hs_leaf_describe(const struct hs_root *root, uint64_t leaf, struct hs_entry_fields *ret);
 
 /** One table page seen by a walk over several roots. The caller's storage; fields are private. */
 struct hs_space_place {
