@@ -169,7 +169,6 @@ bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *re
 bool hs_soft_find(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa)
 {
 	struct hs_phys phys = hs_soft_phys(cpu);
-	struct hs_root root = root_of(cpu);
 	uint64_t page = gva & ~PAGE_OFFSET;
 	struct hs_range range;
 
@@ -187,7 +186,7 @@ bool hs_soft_find(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa)
 			return true;
 		}
 	}
-	hs_translate(&phys, &root, hs_gva_of(gva), &range);
+	hs_translate(&phys, &cpu->root, hs_gva_of(gva), &range);
 	if (range.kind == HS_RANGE_MAPPED) {
 		*ret_gpa = range.gpa.v + (gva - range.start.v);
 	}
