@@ -3,13 +3,14 @@
  * main() of a fuzz target where libFuzzer does not provide it: a fixed number of pseudo-random inputs, the same ones in
  * every run, so that a target is also a test under any compiler. With libFuzzer, leave this file out:
  *
- *   TARGET              100,000 inputs from seed 0
- *   TARGET COUNT SEED   as many from that seed
- *   TARGET 60s SEED     as many as that time allows
- *   TARGET FILE         the bytes of one file: an input that was kept
+ *   TARGET                        100,000 inputs from seed 0
+ *   TARGET COUNT SEED [DIRECTORY] as many from that seed, after the inputs that are kept in a directory
+ *   TARGET 60s SEED [DIRECTORY]   as many as that time allows
+ *   TARGET FILE                   the bytes of one file: an input that was kept
  */
 #include "driver.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,12 +47,12 @@ static int run_on(const uint8_t *bytes, size_t size)
 }
 
 /* What is being tried, for whoever wants to try it again. */
-static char trying[64];
+static char trying[320];
 
 static void on_abort(int signal_number)
 {
 	(void)signal_number;
-	(void)!write(STDERR_FILENO, trying, sizeof(trying));
+	(void)!write(STDERR_FILENO, trying, strlen(trying));
 }
 
 /* Each input has a seed of its own, so that input i of seed s is input 0 of seed s + i. */
@@ -73,7 +74,6 @@ static int run_random(uint64_t count, time_t seconds, uint64_t seed)
 	time_t end = time(NULL) + seconds;
 	uint64_t i;
 
-	signal(SIGABRT, on_abort);
 	for (i = 0; seconds ? time(NULL) < end : i < count; i++) {
 		snprintf(trying, sizeof(trying), "the input is that of: 1 %llu\n", (unsigned long long)(seed + i));
 		if (run_seed(seed + i)) {
@@ -99,12 +99,43 @@ static int run_file(const char *path)
 	return run_on(bytes, size);
 }
 
+static int is_kept(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/* The inputs that are kept, in the order of their names; that there is none is a mistake. */
+static int run_directory(const char *directory)
+{
+	struct dirent **entries;
+	int count = scandir(directory, &entries, is_kept, alphasort);
+	int status = count > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+
+	for (int i = 0; i < count; i++) {
+		char path[4096];
+
+		snprintf(path, sizeof(path), "%s/%s", directory, entries[i]->d_name);
+		snprintf(trying, sizeof(trying), "the input is %s\n", entries[i]->d_name);
+		status |= run_file(path);
+		free(entries[i]);
+	}
+	if (count >= 0) {
+		free(entries);
+	}
+	printf("%d inputs of %s\n", count, directory);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
+	signal(SIGABRT, on_abort);
 	if (argc == 2) {
 		return run_file(argv[1]);
 	}
-	if (argc == 3) {
+	if (argc == 4 && run_directory(argv[3])) {
+		return EXIT_FAILURE;
+	}
+	if (argc >= 3) {
 		char *end;
 		uint64_t count = strtoull(argv[1], &end, 0);
 
