@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* hindsight pagetable WORD: the command lines, what list and walk have in common, and where they part. */
+/* hindsight pagetable WORD: the command lines, what the words have in common, and where they part. */
 #include "cli/cli.h"
 #include "cli/opts.h"
 #include "cli/pagetable.h"
@@ -14,7 +14,7 @@ static const char *const format_names[] = { "none", "i686", "pae", "amd64-4", "a
 
 #define FIELD(member) offsetof(struct hs_pagetable_options, member)
 
-/* The last three are for list alone. */
+/* walk has none of the last three, and spaces has not the last one. */
 static const struct hs_opt rows[] = {
 	{ "image", HS_OPT_STRING, FIELD(image), "FILE", "read a raw image of physical memory, not a core", NULL },
 	{ "base", HS_OPT_NUMBER, FIELD(base), "GPA", "physical address of the image's first byte (0)", NULL },
@@ -25,9 +25,9 @@ static const struct hs_opt rows[] = {
 	{ "no-pse", HS_OPT_FLAG, FIELD(no_pse), NULL, "CR4.PSE is 0: i686 has no 4 MiB pages", NULL },
 	{ "physical-bits", HS_OPT_NUMBER, FIELD(physical_bits), "N", "MAXPHYADDR (the core's, or 52)", NULL },
 	{ "json", HS_OPT_FLAG, FIELD(json), NULL, "print one JSON object", NULL },
+	{ "ranges", HS_OPT_NUMBER, FIELD(budget.ranges), "N", "most ranges (1048576)", NULL },
+	{ "tables", HS_OPT_NUMBER, FIELD(budget.tables), "N", "most tables visited (1048576)", NULL },
 	{ "start", HS_OPT_NUMBER, FIELD(start), "GVA", "begin at this address (0)", NULL },
-	{ "ranges", HS_OPT_NUMBER, FIELD(budget.ranges), "N", "most ranges of a root (1048576)", NULL },
-	{ "tables", HS_OPT_NUMBER, FIELD(budget.tables), "N", "most tables visited of a root (1048576)", NULL },
 };
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
@@ -36,9 +36,20 @@ static const struct hs_opts list_opts = {
 	.command = "pagetable list",
 	.operands = "[CORE]",
 	.summary = "List what page tables map: the ranges of each root, by address",
-	.epilogue = "Exit status: 1 when --ranges or --tables ended a list before its end.\n",
+	.epilogue = "--ranges and --tables are for each root.\n"
+		    "Exit status: 1 when one of them ended a list before its end.\n",
 	.rows = rows,
 	.count = ROW_COUNT,
+};
+
+static const struct hs_opts spaces_opts = {
+	.command = "pagetable spaces",
+	.operands = "[CORE]",
+	.summary = "List what the page tables of several roots map, and which tables they share",
+	.epilogue = "--ranges (which shared tables count among) and --tables are for all roots together.\n"
+		    "Exit status: 1 when one of them ended the list before its end.\n",
+	.rows = rows,
+	.count = ROW_COUNT - 1,
 };
 
 static const struct hs_opts walk_opts = {
@@ -120,6 +131,13 @@ static int list(int argc, char **argv)
 	return ask(&question, argc, argv);
 }
 
+static int spaces(int argc, char **argv)
+{
+	static const struct question question = { &spaces_opts, false, hs_pagetable_spaces };
+
+	return ask(&question, argc, argv);
+}
+
 static int walk(int argc, char **argv)
 {
 	static const struct question question = { &walk_opts, true, hs_pagetable_walk };
@@ -129,6 +147,7 @@ static int walk(int argc, char **argv)
 
 static const struct hs_word words[] = {
 	{ "list", "list what page tables map", list },
+	{ "spaces", "list what several roots map, and which tables they share", spaces },
 	{ "walk", "show how one address is translated", walk },
 };
 

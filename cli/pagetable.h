@@ -24,7 +24,7 @@ struct hs_pagetable_options {
 	struct hs_opt_numbers roots; /**< CR3 of each */
 	bool no_nxe, no_pse;         /**< control bits that are clear */
 	uint64_t physical_bits;      /**< MAXPHYADDR; 0 when it was not given */
-	struct hs_budget budget;     /**< of list */
+	struct hs_budget budget;     /**< of list for each root, of spaces for all together */
 	uint64_t start;              /**< of list: gva to begin at */
 	uint64_t address;            /**< of walk: gva */
 	bool json;
@@ -62,12 +62,21 @@ int hs_pagetable_digits(const struct hs_root *root);
 void hs_pagetable_root_text(const struct hs_root *root, FILE *out);
 /** The fields that are not zero, each between quotes, parted by between. */
 void hs_pagetable_put_fields(const struct hs_entry_fields *fields, const char *quote, const char *between, FILE *out);
+/** What stands above the lines of ranges. */
+void hs_pagetable_columns_text(const struct hs_root *root, FILE *out);
+/** The part of a line with first and last address and length. */
+void hs_pagetable_extent_text(const struct hs_root *root, hs_gva first, uint64_t length, FILE *out);
+/** A range as a line. */
+void hs_pagetable_line_text(const struct hs_root *root, const struct hs_range *range, FILE *out);
+/** "rwxu", '-' for each that is not there. */
+void hs_pagetable_rights_text(int prot, bool user, FILE *out);
 /** What a range is, without its addresses: "0x5000  rw-u  4K  A D", or what is wrong. No newline.
  *  width: columns for the digits of the gpa. */
 void hs_pagetable_range_text(const struct hs_root *root, const struct hs_range *range, int width, FILE *out);
 
-/** The members of an object for a root or a range, without braces. */
+/** The members of an object for a root, rights or a range, without braces. */
 void hs_pagetable_root_json(const struct hs_root *root, FILE *out);
+void hs_pagetable_rights_json(int prot, bool user, FILE *out);
 void hs_pagetable_range_json(const struct hs_root *root, const struct hs_range *range, FILE *out);
 /** A string with its quotes; false when there was no memory for it. */
 HS_MUST_CHECK bool hs_pagetable_string_json(const char *text, FILE *out);
@@ -79,6 +88,14 @@ HS_MUST_CHECK bool hs_pagetable_string_json(const char *text, FILE *out);
  */
 HS_MUST_CHECK bool hs_pagetable_list(const struct hs_pagetable_source *source,
 				     const struct hs_pagetable_options *options, bool *ret_whole, FILE *out);
+/**
+ * Write what all roots map, each table once, which tables they share, and what it comes to. False when there was no
+ * memory for a part of it.
+ *
+ * @param ret_whole  false when a budget ended the walk, which has been said on stderr then
+ */
+HS_MUST_CHECK bool hs_pagetable_spaces(const struct hs_pagetable_source *source,
+				       const struct hs_pagetable_options *options, bool *ret_whole, FILE *out);
 /**
  * Write how options->address is translated from every root. False when there was no memory for a part of it.
  *

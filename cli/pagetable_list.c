@@ -19,28 +19,16 @@ static bool ended_whole(const struct hs_root *root, enum hs_status st, const str
 	return false;
 }
 
-static void put_line(const struct hs_root *root, const struct hs_range *range, int digits, FILE *out)
-{
-	uint64_t last = range->start.v + (range->length - 1);
-
-	fprintf(out, "  0x%0*" PRIx64 "  0x%0*" PRIx64 "  0x%-12" PRIx64 "  ", digits, range->start.v, digits, last,
-		range->length);
-	hs_pagetable_range_text(root, range, 12, out);
-	putc('\n', out);
-}
-
 static bool list_text(const struct hs_root *root, struct hs_iter *iter, FILE *out)
 {
-	int digits = hs_pagetable_digits(root);
 	struct hs_range range;
 	struct hs_error err;
 	enum hs_status st;
 
 	hs_pagetable_root_text(root, out);
-	fprintf(out, "  %-*s  %-*s  %-14s  %-14s  %-4s  %s\n", digits + 2, "first", digits + 2, "last", "length",
-		"physical", "", "page");
+	hs_pagetable_columns_text(root, out);
 	while ((st = hs_iter_next(iter, &range, &err)) == HS_OK) {
-		put_line(root, &range, digits, out);
+		hs_pagetable_line_text(root, &range, out);
 	}
 	return ended_whole(root, st, &err);
 }

@@ -18,6 +18,41 @@ void hs_pagetable_root_text(const struct hs_root *root, FILE *out)
 	fprintf(out, "root 0x%" PRIx64 ", %s\n", root->base.v, hs_paging_format_name(root->format));
 }
 
+void hs_pagetable_columns_text(const struct hs_root *root, FILE *out)
+{
+	int width = hs_pagetable_digits(root) + 2;
+
+	fprintf(out, "  %-*s  %-*s  %-14s  %-14s  %-4s  %s\n", width, "first", width, "last", "length", "physical", "",
+		"page");
+}
+
+void hs_pagetable_extent_text(const struct hs_root *root, hs_gva first, uint64_t length, FILE *out)
+{
+	int digits = hs_pagetable_digits(root);
+
+	fprintf(out, "  0x%0*" PRIx64 "  0x%0*" PRIx64 "  0x%-12" PRIx64 "  ", digits, first.v, digits,
+		first.v + (length - 1), length);
+}
+
+void hs_pagetable_line_text(const struct hs_root *root, const struct hs_range *range, FILE *out)
+{
+	hs_pagetable_extent_text(root, range->start, range->length, out);
+	hs_pagetable_range_text(root, range, 12, out);
+	putc('\n', out);
+}
+
+void hs_pagetable_rights_text(int prot, bool user, FILE *out)
+{
+	fprintf(out, "%c%c%c%c", prot & HS_PROT_READ ? 'r' : '-', prot & HS_PROT_WRITE ? 'w' : '-',
+		prot & HS_PROT_EXEC ? 'x' : '-', user ? 'u' : '-');
+}
+
+void hs_pagetable_rights_json(int prot, bool user, FILE *out)
+{
+	fprintf(out, "\"access\": \"%s%s%s\", \"user\": %s", prot & HS_PROT_READ ? "r" : "",
+		prot & HS_PROT_WRITE ? "w" : "", prot & HS_PROT_EXEC ? "x" : "", user ? "true" : "false");
+}
+
 /** "4K", "2M", "4M", "1G". */
 static void put_page(uint64_t bytes, FILE *out)
 {
@@ -56,9 +91,9 @@ void hs_pagetable_range_text(const struct hs_root *root, const struct hs_range *
 
 	switch (range->kind) {
 	case HS_RANGE_MAPPED:
-		fprintf(out, "0x%-*" PRIx64 "  %c%c%c%c  ", width, range->gpa.v, range->prot & HS_PROT_READ ? 'r' : '-',
-			range->prot & HS_PROT_WRITE ? 'w' : '-', range->prot & HS_PROT_EXEC ? 'x' : '-',
-			range->user ? 'u' : '-');
+		fprintf(out, "0x%-*" PRIx64 "  ", width, range->gpa.v);
+		hs_pagetable_rights_text(range->prot, range->user, out);
+		fprintf(out, "  ");
 		put_page(range->page_bytes, out);
 		fprintf(out, "%s%s", range->cow ? "  cow" : "", range->leaf == 0 ? "" : range->cow ? " " : "  ");
 		hs_leaf_describe(root, range->leaf, &fields);
@@ -105,9 +140,9 @@ void hs_pagetable_range_json(const struct hs_root *root, const struct hs_range *
 	if (range->kind != HS_RANGE_MAPPED) {
 		return;
 	}
-	fprintf(out, ", \"physical\": \"0x%" PRIx64 "\", \"access\": \"%s%s%s\", \"user\": %s, \"cow\": %s",
-		range->gpa.v, range->prot & HS_PROT_READ ? "r" : "", range->prot & HS_PROT_WRITE ? "w" : "",
-		range->prot & HS_PROT_EXEC ? "x" : "", range->user ? "true" : "false", range->cow ? "true" : "false");
+	fprintf(out, ", \"physical\": \"0x%" PRIx64 "\", ", range->gpa.v);
+	hs_pagetable_rights_json(range->prot, range->user, out);
+	fprintf(out, ", \"cow\": %s", range->cow ? "true" : "false");
 	fprintf(out, ", \"page\": %" PRIu64 ", \"attributes\": [", range->page_bytes);
 	hs_leaf_describe(root, range->leaf, &fields);
 	hs_pagetable_put_fields(&fields, "\"", ", ", out);

@@ -33,15 +33,21 @@ static enum hs_status first_root(const struct hs_pagetable_options *options, con
 				 struct hs_root *ret, struct hs_error *err)
 {
 	struct hs_root root = { .pse = true, .nxe = true, .wp = true };
+	bool has_root = source->core != NULL && hs_core_info(source->core)->has_root;
+	bool takes_root = options->roots.count == 0 && options->format != HS_PAGING_NONE;
 
-	bool rootless = options->format < 0 || (options->roots.count == 0 && options->format != HS_PAGING_NONE);
-
-	if (source->core != NULL && hs_core_info(source->core)->has_root) {
+	if (has_root) {
 		root = hs_core_info(source->core)->root;
-	} else if (rootless) {
+	} else if (options->format < 0 || takes_root) {
 		return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0,
 				    "%s: the core does not say where its page tables are (give --format and --root)",
 				    source->file);
+	}
+	/* Its CR3 names tables of its own format only. */
+	if (options->format >= 0 && takes_root && (int)root.format != options->format) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "%s: paging of the core is %s: --format %s needs --root",
+				    source->file, hs_paging_format_name(root.format),
+				    hs_paging_format_name((enum hs_paging_format)options->format));
 	}
 	if (options->format >= 0) {
 		root.format = (enum hs_paging_format)options->format;
@@ -52,6 +58,31 @@ static enum hs_status first_root(const struct hs_pagetable_options *options, con
 		root.maxphyaddr = (uint8_t)options->physical_bits;
 	}
 	*ret = root;
+	return HS_OK;
+}
+
+/**
+ * Put what was given as CR3 into a root: the address of the table. Beside it CR3 may hold PWT and PCD (bits 3 and 4);
+ * in the 64-bit formats a process-context identifier (11:0) and LAM (62:61). SDM vol. 3A tables 4-3, 4-7, 4-12, 4-13.
+ * Other bits are a mistake of the command line.
+ */
+static enum hs_status set_base(uint64_t cr3, struct hs_root *root, struct hs_error *err)
+{
+	const struct hs_format *format = hs_format_of(root->format);
+	uint64_t flags = format->has_high ? UINT64_C(3) << 61 | 0xfff : 0x18;
+	uint64_t wrong = cr3 & ~(format->root_address | flags);
+
+	if (format->levels == 0) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, cr3,
+				    "--root 0x%" PRIx64 ": without paging there are no tables", cr3);
+	}
+	if (wrong != 0) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, cr3,
+				    "--root 0x%" PRIx64
+				    ": not a CR3 for %s: the address of a table has no bits 0x%" PRIx64,
+				    cr3, format->name, wrong);
+	}
+	root->base = hs_gpa_of(cr3 & format->root_address);
 	return HS_OK;
 }
 
@@ -69,7 +100,9 @@ static enum hs_status check_root(const struct hs_pagetable_source *source, const
 	}
 	return hs_error_set(err, HS_ERR_UNREADABLE, 0, table, "%s: the root table at 0x%" PRIx64 " is not in it%s",
 			    source->file, table,
-			    source->core != NULL ? " (a core has the memory that its guest had mapped)" : "");
+			    source->core != NULL && hs_core_info(source->core)->has_root
+				    ? " (a core has the memory that its guest had mapped)"
+				    : "");
 }
 
 static enum hs_status find_roots(const struct hs_pagetable_options *options, struct hs_pagetable_source *source,
@@ -81,14 +114,13 @@ static enum hs_status find_roots(const struct hs_pagetable_options *options, str
 	if (st) {
 		return st;
 	}
-	source->roots[0] = root;
 	source->root_count = options->roots.count > 0 ? options->roots.count : 1;
 	for (size_t i = 0; i < source->root_count && !st; i++) {
+		source->roots[i] = root;
 		if (options->roots.count > 0) {
-			source->roots[i] = root;
-			source->roots[i].base = hs_gpa_of(options->roots.values[i]);
+			st = set_base(options->roots.values[i], &source->roots[i], err);
 		}
-		st = check_root(source, &source->roots[i], err);
+		st = st ? st : check_root(source, &source->roots[i], err);
 	}
 	return st;
 }

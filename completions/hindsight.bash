@@ -39,10 +39,11 @@ _hindsight()
 		case $prev in
 		--format) words="none i686 pae amd64-4 amd64-5" ;;
 		--base | --root | --physical-bits | --start | --ranges | --tables) return ;;
-		pagetable) words="list walk --help" ;;
+		pagetable) words="list spaces walk --help" ;;
 		*)
 			[[ $cur == -* ]] && words=$_hindsight_pagetable_options
-			[[ $words && ${COMP_WORDS[2]} == list ]] && words+=" --start --ranges --tables"
+			[[ $words && ${COMP_WORDS[2]} != walk ]] && words+=" --ranges --tables"
+			[[ $words && ${COMP_WORDS[2]} == list ]] && words+=" --start"
 			;;
 		esac
 	elif [[ $command == doctor ]]; then

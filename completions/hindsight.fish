@@ -21,7 +21,7 @@ complete -c hindsight -n '__fish_seen_subcommand_from run' -l log-level -x -d 'l
 
 complete -c hindsight -n '__fish_seen_subcommand_from core; and not __fish_seen_subcommand_from info' -f -a info
 complete -c hindsight -n '__fish_seen_subcommand_from core' -l all -d 'list every segment'
-complete -c hindsight -n '__fish_seen_subcommand_from pagetable; and not __fish_seen_subcommand_from list walk' -f -a 'list walk'
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable; and not __fish_seen_subcommand_from list spaces walk' -f -a 'list spaces walk'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l image -r -F -d 'raw image of physical memory'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l base -x -d 'physical address of its first byte'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l format -x -a 'none i686 pae amd64-4 amd64-5' -d 'format'
@@ -30,6 +30,6 @@ complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l no-nxe -d 'E
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l no-pse -d 'CR4.PSE is 0'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l physical-bits -x -d MAXPHYADDR
 complete -c hindsight -n '__fish_seen_subcommand_from list' -l start -x -d 'begin at this address'
-complete -c hindsight -n '__fish_seen_subcommand_from list' -l ranges -x -d 'most ranges of a root'
-complete -c hindsight -n '__fish_seen_subcommand_from list' -l tables -x -d 'most tables visited of a root'
+complete -c hindsight -n '__fish_seen_subcommand_from list spaces' -l ranges -x -d 'most ranges'
+complete -c hindsight -n '__fish_seen_subcommand_from list spaces' -l tables -x -d 'most tables visited'
 complete -c hindsight -n '__fish_seen_subcommand_from core pagetable doctor' -l json -d 'print one JSON object'

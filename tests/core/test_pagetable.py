@@ -7,11 +7,8 @@ import re
 
 import pytest
 
-from lib.process import run
-from lib.tables import A, BASE, COW, D, FORMATS, G, Memory, P, PAT_LARGE, PCD, PS, PWT, ROOT, RW, TABLE, US
-
-NOWHERE = 0x9000000
-EACH_FORMAT = pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+from lib.tables import (BASE, COW, EACH_FORMAT, FORMATS, NOWHERE, PAT_LARGE, PCD, PS, PWT, ROOT, RW, TABLE, US, A, D, G,
+                        Memory, P, image_words)
 
 
 def sample(form):
@@ -59,17 +56,6 @@ def expected(memory):
         (0x1400000, form.large, f"unreadable table at {NOWHERE:#x}", {"kind": "unreadable", "where": hex(NOWHERE)}),
         mapped(form.top, 0x1000, 0x702000, f"rw{executable}-", "4K", []),
     ]
-
-
-@pytest.fixture
-def pagetable(build, tmp_path):
-    def call(*words):
-        return run([str(build / "hindsight"), "pagetable", *map(str, words)], cwd=tmp_path)
-    return call
-
-
-def image_words(memory, path, root=ROOT):
-    return "--image", memory.write(path), "--base", hex(BASE), "--format", memory.form.name, "--root", hex(root)
 
 
 def heading(form, root=ROOT):
@@ -314,6 +300,25 @@ def test_image_need_not_begin_at_a_page(pagetable, tmp_path):
     ("list image", 125, "image: not a core: not an ELF file"),
     ("list --image none-such --format pae --root 0", 125, "cannot open none-such: No such file or directory"),
     ("list --image . --format pae --root 0", 125, ".: not a memory image: not a regular file"),
+    ("spaces", 2, "CORE (or --image) is missing"),
+    ("spaces a b", 2, "'b' is one word too many"),
+    ("spaces --start 1 core", 2, "unknown or ambiguous option '--start'"),
+    ("spaces --image image --format pae", 2, "--image needs --root"),
+    ("spaces --image image --format pae --root", 2, "--root"),
+    ("spaces none-such", 125, "cannot open none-such: No such file or directory"),
+    ("spaces empty", 125, "empty: not a core: not an ELF file"),
+    ("spaces .", 125, ".: not a core: not a regular file"),
+    ("spaces --image image --format i686 --root 0 --root 0x4000", 125,
+     "image: the root table at 0x4000 is not in it"),
+    ("list --image image --format i686 --root 0x1800", 125,
+     "--root 0x1800: not a CR3 for i686: the address of a table has no bits 0x800"),
+    ("list --image image --format i686 --root 0x100000018", 125,
+     "--root 0x100000018: not a CR3 for i686: the address of a table has no bits 0x100000000"),
+    ("walk --image image --format pae --root 0x44 0", 125,
+     "--root 0x44: not a CR3 for pae: the address of a table has no bits 0x4"),
+    ("spaces --image image --format amd64-4 --root 0xfff8000000000fff", 125,
+     "--root 0xfff8000000000fff: not a CR3 for amd64-4: the address of a table has no bits 0x9ff0000000000000"),
+    ("spaces --image image --format none --root 0", 125, "--root 0x0: without paging there are no tables"),
     ("list --image empty --format pae --root 0", 125, "empty: not a memory image: it is empty"),
     ("list --image image --format pae --root 0x4000", 125, "image: the root table at 0x4000 is not in it"),
     ("list --image image --format pae --root 0 --root 0x4000", 125, "image: the root table at 0x4000 is not in it"),
@@ -328,6 +333,13 @@ def test_bad_command_lines_are_said(pagetable, tmp_path, words, status, said):
     assert (result.rc, result.stdout, result.stderr.count("\n")) == (status, "", 1), result
     assert said in result.stderr and result.stderr.startswith("hindsight: ")
     assert ("(try 'hindsight pagetable " in result.stderr) == (status == 2)
+
+
+def test_flags_in_cr3_are_no_part_of_the_root(pagetable, tmp_path):
+    for name, flags in (("i686", 0x18), ("pae", 0x18), ("amd64-4", 3 << 61 | 0xfff), ("amd64-5", 0x801)):
+        words = image_words(sample(FORMATS[name]), tmp_path / name)
+        known = pagetable("list", *words).check().stdout
+        assert pagetable("list", *words[:-1], hex(ROOT | flags)).check().stdout == known
 
 
 def test_sixty_five_roots_are_one_too_many(pagetable, tmp_path):

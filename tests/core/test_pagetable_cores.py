@@ -8,16 +8,8 @@ import struct
 import pytest
 
 from lib.elf import Image, readelf
-from lib.process import run
 
 BOTH = pytest.mark.parametrize("runner", ["amd64-soft", "i686-soft"], indirect=True)
-
-
-@pytest.fixture
-def pagetable(build, tmp_path):
-    def call(*words):
-        return run([str(build / "hindsight"), "pagetable", *map(str, words)], cwd=tmp_path)
-    return call
 
 
 def crash(runner, guest="page_write"):

@@ -4,11 +4,14 @@
 import struct
 from dataclasses import dataclass
 
+import pytest
+
 P, RW, US, PWT, PCD, A, D, PS, G, COW = (1 << bit for bit in range(10))
 PAT_SMALL, PAT_LARGE, XD = PS, 1 << 12, 1 << 63
 TABLE = P | RW | US
 ADDRESS = 0xFFFFFFFFFF000
-BASE, ROOT = 0x100000, 0x100000
+BASE, ROOT, NOWHERE = 0x100000, 0x100000, 0x9000000
+"""Where the memory of a test begins, its root, and a place behind its end."""
 
 
 @dataclass
@@ -53,6 +56,7 @@ FORMATS = {row.name: row for row in (
     Format("amd64-4", "<Q", (39, 30, 21, 12), ("PML4E", "PDPTE", "PDE", "PTE"), 2 << 20),
     Format("amd64-5", "<Q", (48, 39, 30, 21, 12), ("PML5E", "PML4E", "PDPTE", "PDE", "PTE"), 2 << 20),
 )}
+EACH_FORMAT = pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
 
 
 class Memory:
@@ -72,9 +76,9 @@ class Memory:
     def set(self, table, index, value):
         struct.pack_into(self.form.entry, self.bytes, table - self.base + index * self.size, value)
 
-    def path(self, address):
-        """Table and index of each level, as far as there are tables."""
-        table = self.root
+    def path(self, address, root=None):
+        """Table and index of each level, as far as there are tables, from the root or another one on."""
+        table = self.root if root is None else root
         for level, shift in zip(self.form.levels, self.form.shifts):
             index = (address >> shift) & (0x3FF if self.form.name == "i686" else 3 if (
                 self.form.name, level) == ("pae", "PDPTE") else 0x1FF)
@@ -83,16 +87,26 @@ class Memory:
             if not self.base <= table < self.base + len(self.bytes):
                 return
 
-    def put(self, address, entry, level="PTE"):
+    def take(self):
+        """A page that is free."""
+        self.free += 0x1000
+        return self.free - 0x1000
+
+    def put(self, address, entry, level="PTE", root=None):
         """Set the entry at a level on the way to the address."""
         while True:
-            for name, table, index in self.path(address):
+            for name, table, index in self.path(address, root):
                 if name == level:
                     self.set(table, index, entry)
                     return
-            self.set(table, index, self.free | (TABLE if self.form.has_rights(name) else P))
-            self.free += 0x1000
+            self.set(table, index, self.take() | (TABLE if self.form.has_rights(name) else P))
 
     def write(self, path):
         path.write_bytes(self.bytes)
         return path
+
+
+def image_words(memory, path, *roots):
+    """The options of `hindsight pagetable` for the memory in a file, from its root on or from those that are given."""
+    return ("--image", memory.write(path), "--base", hex(memory.base), "--format", memory.form.name,
+            *(word for root in roots or [memory.root] for word in ("--root", hex(root))))
