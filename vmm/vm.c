@@ -64,10 +64,12 @@ static void on_memory_written(void *ctx, hs_gpa gpa, uint64_t length)
 
 static enum hs_status make_memory(struct hs_vm *vm, struct hs_error *err)
 {
-	enum hs_status st = hs_ram_add(&vm->ram, vm->layout.snapshot_gpa, vm->layout.snapshot_bytes, err);
+	static const struct hs_ram_source snapshot = { .name = "snapshot region" };
+	static const struct hs_ram_source scratch = { .name = "scratch region" };
+	enum hs_status st = hs_ram_add(&vm->ram, vm->layout.snapshot_gpa, vm->layout.snapshot_bytes, &snapshot, err);
 
 	if (!st) {
-		st = hs_ram_add(&vm->ram, vm->layout.scratch_gpa, vm->layout.scratch_bytes, err);
+		st = hs_ram_add(&vm->ram, vm->layout.scratch_gpa, vm->layout.scratch_bytes, &scratch, err);
 	}
 	for (size_t i = 0; !st && i < vm->ram.count; i++) {
 		const struct hs_ram_region *region = &vm->ram.regions[i];

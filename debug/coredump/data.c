@@ -121,29 +121,66 @@ static enum hs_status put_chunk(struct sink *sink, const struct hs_phys *phys, u
 	return put_bytes(sink, buffer, length, offset, err);
 }
 
+/** How many of the length bytes at gpa need not be looked at, being zero; and how many behind them are to be. */
+static uint64_t zero_length(const struct hs_phys *phys, uint64_t gpa, uint64_t length, uint64_t *ret_data)
+{
+	hs_gpa start;
+	uint64_t data;
+
+	*ret_data = length;
+	if (!phys->ops->next_data) {
+		return 0;
+	}
+	if (!phys->ops->next_data(phys->ctx, hs_gpa_of(gpa), &start, &data) || start.v - gpa >= length) {
+		*ret_data = 0;
+		return length;
+	}
+	*ret_data = hs_min_u64(data, length - (start.v - gpa));
+	return start.v - gpa;
+}
+
+/** length bytes at gpa, all of which may hold something. */
+static enum hs_status put_data(struct sink *sink, const struct hs_phys *phys, uint64_t gpa, uint64_t length,
+			       uint64_t offset, struct hs_error *err)
+{
+	uint64_t at = 0;
+
+	while (at < length) {
+		uint64_t left = length - at;
+		uint64_t part = 0;
+		const uint8_t *bytes =
+			phys->ops->pointer != NULL ? phys->ops->pointer(phys->ctx, hs_gpa_of(gpa + at), &part) : NULL;
+		enum hs_status st;
+
+		if (bytes != NULL && part > 0) {
+			part = hs_min_u64(part, left);
+			st = put_bytes(sink, bytes, part, offset + at, err);
+		} else {
+			st = put_chunk(sink, phys, gpa + at, left, offset + at, &part, err);
+		}
+		if (st) {
+			return st;
+		}
+		at += part;
+	}
+	return HS_OK;
+}
+
 static enum hs_status put_extent(struct sink *sink, const struct hs_phys *phys, const struct hs_core_extent *extent,
 				 uint64_t offset, struct hs_error *err)
 {
 	uint64_t at = 0;
 
 	while (at < extent->length) {
-		uint64_t gpa = extent->gpa + at;
-		uint64_t left = extent->length - at;
-		uint64_t length = 0;
-		const uint8_t *bytes =
-			phys->ops->pointer != NULL ? phys->ops->pointer(phys->ctx, hs_gpa_of(gpa), &length) : NULL;
-		enum hs_status st;
+		uint64_t data;
 
-		if (bytes != NULL && length > 0) {
-			length = hs_min_u64(length, left);
-			st = put_bytes(sink, bytes, length, offset + at, err);
-		} else {
-			st = put_chunk(sink, phys, gpa, left, offset + at, &length, err);
-		}
+		at += zero_length(phys, extent->gpa + at, extent->length - at, &data);
+		enum hs_status st = put_data(sink, phys, extent->gpa + at, data, offset + at, err);
+
 		if (st) {
 			return st;
 		}
-		at += length;
+		at += data;
 	}
 	return HS_OK;
 }

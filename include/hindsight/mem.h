@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Guest-physical memory as the layers above the VM see it: a table of three operations. A live VM, a snapshot, a core
+ * Guest-physical memory as the layers above the VM see it: a table of a few operations. A live VM, a snapshot, a core
  * file and a raw memory image each provide one, so whoever walks page tables or writes a core need not know which.
  */
 #ifndef HINDSIGHT_MEM_H
@@ -29,6 +29,10 @@ struct hs_phys_ops {
 	const uint8_t *(*pointer)(void *ctx, hs_gpa gpa, uint64_t *ret_length);
 	/** The first backed range at or after gpa: its start and length in bytes. False when there is none. */
 	int (*next_region)(void *ctx, hs_gpa gpa, hs_gpa *ret_start, uint64_t *ret_length);
+	/** The first range at or after gpa that may hold anything but zeros, as next_region: what is backed before it
+	 *  is all zero, and finding that out has touched no page. It ends within one region. False when all from gpa
+	 *  on is zero or not backed. NULL where nobody knows: then all that is backed may hold something. */
+	int (*next_data)(void *ctx, hs_gpa gpa, hs_gpa *ret_start, uint64_t *ret_length);
 };
 
 /** A physical memory: operations and their context, both borrowed. Passed by pointer, copied freely. */

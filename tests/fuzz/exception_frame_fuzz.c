@@ -47,7 +47,7 @@ struct guest {
 static uint8_t *page_of(struct guest *guest, enum hs_area_kind kind)
 {
 	hs_gpa gpa = hs_layout_area(&guest->layout, kind)->gpa;
-	const struct hs_ram_region *region = hs_ram_find(&guest->ram, gpa);
+	const struct hs_ram_region *region = hs_ram_find(&guest->ram, gpa.v);
 
 	return region->host + (gpa.v - region->gpa.v);
 }
@@ -68,8 +68,8 @@ static void guest_init(struct guest *guest, bool is_64)
 	CHECK(hs_layout_plan(image, &config, &guest->layout, NULL) == HS_OK);
 	hs_ram_init(&guest->ram);
 	phys = hs_ram_phys(&guest->ram);
-	CHECK(hs_ram_add(&guest->ram, guest->layout.snapshot_gpa, guest->layout.snapshot_bytes, NULL) == HS_OK);
-	CHECK(hs_ram_add(&guest->ram, guest->layout.scratch_gpa, guest->layout.scratch_bytes, NULL) == HS_OK);
+	CHECK(hs_ram_add(&guest->ram, guest->layout.snapshot_gpa, guest->layout.snapshot_bytes, NULL, NULL) == HS_OK);
+	CHECK(hs_ram_add(&guest->ram, guest->layout.scratch_gpa, guest->layout.scratch_bytes, NULL, NULL) == HS_OK);
 	CHECK(hs_boot_write(&phys, image, &guest->layout, &config, &guest->cpu, NULL) == HS_OK);
 	hs_image_close(image);
 	elf_file_close(&file);

@@ -228,8 +228,8 @@ static void boot(const struct hs_image *image, const struct hs_layout *layout, c
 
 	hs_ram_init(&ram);
 	phys = hs_ram_phys(&ram);
-	CHECK(hs_ram_add(&ram, layout->snapshot_gpa, layout->snapshot_bytes, NULL) == HS_OK);
-	CHECK(hs_ram_add(&ram, layout->scratch_gpa, layout->scratch_bytes, NULL) == HS_OK);
+	CHECK(hs_ram_add(&ram, layout->snapshot_gpa, layout->snapshot_bytes, NULL, NULL) == HS_OK);
+	CHECK(hs_ram_add(&ram, layout->scratch_gpa, layout->scratch_bytes, NULL, NULL) == HS_OK);
 	CHECK(hs_boot_write(&phys, image, layout, config, &cpu, NULL) == HS_OK);
 	hs_root_of_cpu(&cpu, &root);
 	for (size_t i = 0; i < image->segment_count; i++) {

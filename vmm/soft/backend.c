@@ -23,9 +23,10 @@ static void destroy(struct hs_backend *backend)
 	}
 	hs_soft_free_code(&backend->cpu);
 	hs_soft_free_debugger(&backend->cpu);
-	for (size_t i = 0; i < backend->cpu.region_count; i++) {
-		free(backend->cpu.regions[i].code);
+	for (size_t i = 0; i < backend->cpu.ram.count; i++) {
+		free(backend->cpu.ram.regions[i].tag);
 	}
+	hs_ram_deinit(&backend->cpu.ram);
 	free(backend);
 }
 
@@ -45,19 +46,20 @@ static enum hs_status create(struct hs_backend **ret, struct hs_error *err)
 static enum hs_status map(struct hs_backend *backend, hs_gpa gpa, uint64_t length, void *host, bool read_only,
 			  struct hs_error *err)
 {
+	const struct hs_ram_source source = { .kind = HS_RAM_BORROWED, .host = host, .read_only = read_only };
 	struct hs_soft_cpu *cpu = &backend->cpu;
-	struct hs_soft_region *region = &cpu->regions[cpu->region_count];
+	struct hs_soft_code_page **code = calloc(length / HS_PAGE_SIZE, sizeof(struct hs_soft_code_page *));
+	enum hs_status st;
 
-	if (cpu->region_count == HS_SOFT_REGIONS_MAX) {
-		return hs_error_set(err, HS_ERR_EXHAUSTED, 0, gpa.v, "no more than %d memory regions",
-				    HS_SOFT_REGIONS_MAX);
-	}
-	*region = (struct hs_soft_region){ .gpa = gpa.v, .length = length, .host = host, .read_only = read_only };
-	region->code = calloc(length / HS_PAGE_SIZE, sizeof(struct hs_soft_code_page *));
-	if (!region->code) {
+	if (!code) {
 		return hs_error_os(err, ENOMEM, "cannot allocate the table of code pages");
 	}
-	cpu->region_count++;
+	st = hs_ram_add(&cpu->ram, gpa, length, &source, err);
+	if (st) {
+		free(code);
+		return st;
+	}
+	hs_ram_find(&cpu->ram, gpa.v)->tag = code;
 	hs_soft_flush(cpu);
 	return HS_OK;
 }

@@ -53,9 +53,9 @@ void hs_soft_forget_jumps(struct hs_soft_cpu *cpu)
 
 static struct hs_soft_code_page **place_of(struct hs_soft_cpu *cpu, uint64_t gpa)
 {
-	struct hs_soft_region *region = hs_soft_region_of(cpu, gpa);
+	struct hs_ram_region *region = hs_ram_find(&cpu->ram, gpa);
 
-	return region ? &region->code[(gpa - region->gpa) / HS_PAGE_SIZE] : NULL;
+	return region ? &hs_soft_code_of(region)[(gpa - region->gpa.v) / HS_PAGE_SIZE] : NULL;
 }
 
 static void drop(struct hs_soft_cpu *cpu, struct hs_soft_code_page *page)
@@ -69,11 +69,13 @@ static void drop(struct hs_soft_cpu *cpu, struct hs_soft_code_page *page)
 
 void hs_soft_free_code(struct hs_soft_cpu *cpu)
 {
-	for (size_t i = 0; i < cpu->region_count; i++) {
-		for (uint64_t j = 0; j < cpu->regions[i].length / HS_PAGE_SIZE && cpu->code_pages > 0; j++) {
-			if (cpu->regions[i].code[j]) {
-				free(cpu->regions[i].code[j]);
-				cpu->regions[i].code[j] = NULL;
+	for (size_t i = 0; i < cpu->ram.count; i++) {
+		struct hs_soft_code_page **code = hs_soft_code_of(&cpu->ram.regions[i]);
+
+		for (uint64_t j = 0; j < cpu->ram.regions[i].length / HS_PAGE_SIZE && cpu->code_pages > 0; j++) {
+			if (code[j]) {
+				free(code[j]);
+				code[j] = NULL;
 				cpu->code_pages--;
 			}
 		}
@@ -185,15 +187,15 @@ static const struct hs_soft_op *straddling(struct hs_soft_cpu *cpu, uint64_t gva
 	struct hs_soft_straddler *kept = &cpu->straddlers[gva / HS_PAGE_SIZE % HS_SOFT_STRADDLERS];
 	unsigned int there = HS_PAGE_SIZE - (unsigned int)(gva % HS_PAGE_SIZE);
 	uint8_t bytes[HS_SOFT_INSN_MAX] = { 0 };
-	struct hs_soft_region *region;
+	struct hs_ram_region *region;
 	uint64_t gpa;
 
 	memcpy(bytes, first, there);
 	if (!hs_soft_translate_fetch(cpu, (gva + there) & cpu->linear_mask, &gpa)) {
 		return NULL;
 	}
-	region = hs_soft_region_of(cpu, gpa);
-	memcpy(bytes + there, region->host + (gpa - region->gpa), sizeof(bytes) - there);
+	region = hs_ram_find(&cpu->ram, gpa);
+	memcpy(bytes + there, region->host + (gpa - region->gpa.v), sizeof(bytes) - there);
 	if (!kept->op[0].execute || kept->mode != cpu->mode || memcmp(kept->bytes, bytes, sizeof(bytes)) != 0) {
 		memcpy(kept->bytes, bytes, sizeof(bytes));
 		kept->mode = cpu->mode;
@@ -225,8 +227,8 @@ static bool fetch_allowed(struct hs_soft_cpu *cpu, uint64_t length)
 
 static const struct hs_soft_op *find(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t gpa)
 {
-	struct hs_soft_region *region = hs_soft_region_of(cpu, gpa);
-	const uint8_t *bytes = region->host + (gpa - region->gpa);
+	struct hs_ram_region *region = hs_ram_find(&cpu->ram, gpa);
+	const uint8_t *bytes = region->host + (gpa - region->gpa.v);
 	struct hs_soft_code_page *page = code_page(cpu, gpa);
 	unsigned int offset = (unsigned int)(gpa % HS_PAGE_SIZE);
 

@@ -46,7 +46,7 @@ static bool is_refused(struct hs_soft_cpu *cpu, bool refused)
 /* Whether the PDPTEs at cr3 can be loaded (SDM vol. 3A 4.4.1). They are read again when they are used. */
 static bool can_load_pdptes(struct hs_soft_cpu *cpu, uint64_t cr3)
 {
-	struct hs_phys phys = hs_soft_phys(cpu);
+	struct hs_phys phys = hs_ram_phys(&cpu->ram);
 	uint64_t base = cr3 & 0xffffffe0;
 	uint8_t pdptes[PDPTES_BYTES];
 

@@ -14,6 +14,7 @@
 #define HS_SOFT_CPU_H
 
 #include "vmm/backend.h"
+#include "vmm/ram.h"
 #include "vmm/soft/op.h"
 
 #include <hindsight/cpu.h>
@@ -87,15 +88,11 @@
 
 struct hs_soft_code_page;
 
-struct hs_soft_region {
-	uint64_t gpa, length;
-	uint8_t *host;
-	bool read_only;
-	struct hs_soft_code_page **code; /* one a page, NULL where nothing is decoded */
-};
-
-/** As many as KVM offers everywhere and some. */
-#define HS_SOFT_REGIONS_MAX 40
+/** What is decoded of a region: one a page, NULL where nothing is. */
+static inline struct hs_soft_code_page **hs_soft_code_of(const struct hs_ram_region *region)
+{
+	return region->tag;
+}
 
 /* ---- TLB (mmu.c fills it, access.h uses it) ---- */
 
@@ -233,8 +230,7 @@ struct hs_soft_cpu {
 	bool watch_hit;
 	size_t watch_index;
 
-	struct hs_soft_region regions[HS_SOFT_REGIONS_MAX];
-	size_t region_count;
+	struct hs_ram ram; /* borrowed regions, each with its decoded code as the tag */
 	size_t code_pages;
 	struct hs_soft_straddler straddlers[HS_SOFT_STRADDLERS];
 
@@ -284,12 +280,6 @@ static inline void hs_soft_attend(struct hs_soft_cpu *cpu, unsigned int bits)
 /* ---- port.c ---- */
 /** Finish a port access whose exit was given out, with pending_in.value; it counts as executed now. */
 void hs_soft_finish_in(struct hs_soft_cpu *cpu);
-
-/* ---- memory.c ---- */
-/** The region that backs gpa, or NULL. */
-struct hs_soft_region *hs_soft_region_of(struct hs_soft_cpu *cpu, uint64_t gpa);
-/** Guest-physical memory for paging/'s walker. */
-struct hs_phys hs_soft_phys(struct hs_soft_cpu *cpu);
 
 /* ---- code.c ---- */
 /** The operation at rip, decoded if need be. NULL when the fetch faults: cpu->fault or cpu->exit is set. */

@@ -22,8 +22,8 @@
 
 static void set_entry_bits(struct hs_soft_cpu *cpu, uint64_t gpa, uint8_t bits)
 {
-	struct hs_soft_region *region = hs_soft_region_of(cpu, gpa);
-	uint8_t *low = region && !region->read_only ? region->host + (gpa - region->gpa) : NULL;
+	struct hs_ram_region *region = hs_ram_find(&cpu->ram, gpa);
+	uint8_t *low = region && !region->read_only ? region->host + (gpa - region->gpa.v) : NULL;
 
 	if (low && (*low & bits) != bits) {
 		*low |= bits;
@@ -63,7 +63,7 @@ static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint6
 		[HS_SOFT_SUPERVISOR_AC] = HS_ACCESS_BY_SUPERVISOR_AC,
 		[HS_SOFT_USER] = HS_ACCESS_BY_USER,
 	};
-	struct hs_phys phys = hs_soft_phys(cpu);
+	struct hs_phys phys = hs_ram_phys(&cpu->ram);
 	struct hs_range range;
 	struct hs_walk walk;
 	uint32_t error_code = 0;
@@ -117,14 +117,14 @@ static void fill(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t pag
 bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
 		       struct hs_soft_page *ret)
 {
-	struct hs_soft_region *region;
+	struct hs_ram_region *region;
 	uint64_t gpa = 0;
 	struct hs_soft_page page;
 
 	if (!walk_tables(cpu, space, gva, prot, &gpa)) {
 		return false;
 	}
-	region = hs_soft_region_of(cpu, gpa);
+	region = hs_ram_find(&cpu->ram, gpa);
 	if (!region) {
 		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, gpa, prot);
 	}
@@ -132,7 +132,7 @@ bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64
 		return leave_for_memory(cpu, HS_EXIT_READ_ONLY, gpa, prot);
 	}
 	page = (struct hs_soft_page){
-		.host = region->host + (gpa - region->gpa),
+		.host = region->host + (gpa - region->gpa.v),
 		.gpa = gpa,
 		.watched = hs_soft_page_is_watched(cpu, gva),
 		.code = hs_soft_has_code(cpu, gpa),
@@ -157,7 +157,7 @@ bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *re
 	if (!walk_tables(cpu, space, gva, HS_PROT_EXEC, &gpa)) {
 		return false;
 	}
-	if (!hs_soft_region_of(cpu, gpa)) {
+	if (!hs_ram_find(&cpu->ram, gpa)) {
 		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, gpa, HS_PROT_READ);
 	}
 	cpu->tlb_empty = false;
@@ -168,7 +168,7 @@ bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *re
 
 bool hs_soft_find(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa)
 {
-	struct hs_phys phys = hs_soft_phys(cpu);
+	struct hs_phys phys = hs_ram_phys(&cpu->ram);
 	uint64_t page = gva & ~PAGE_OFFSET;
 	struct hs_range range;
 

@@ -26,8 +26,9 @@ void booted_prepare(struct booted *booted, const char *path, const struct hs_vm_
 	booted->phys = hs_ram_phys(&booted->ram);
 	assert_ok(hs_image_open(path, &booted->image, &err), &err);
 	assert_ok(hs_layout_plan(booted->image, config, &booted->layout, &err), &err);
-	assert_ok(hs_ram_add(&booted->ram, booted->layout.snapshot_gpa, booted->layout.snapshot_bytes, &err), &err);
-	assert_ok(hs_ram_add(&booted->ram, booted->layout.scratch_gpa, booted->layout.scratch_bytes, &err), &err);
+	assert_ok(hs_ram_add(&booted->ram, booted->layout.snapshot_gpa, booted->layout.snapshot_bytes, NULL, &err),
+		  &err);
+	assert_ok(hs_ram_add(&booted->ram, booted->layout.scratch_gpa, booted->layout.scratch_bytes, NULL, &err), &err);
 }
 
 void booted_init(struct booted *booted, const char *path, const struct hs_vm_config *config)

@@ -270,7 +270,8 @@ static void test_boot_into_memory_that_is_not_there_or_read_only_fails(void **st
 		hs_ram_init(&half);
 		phys = hs_ram_phys(&half);
 		assert_int_equal(hs_ram_add(&half, missing ? booted.layout.snapshot_gpa : booted.layout.scratch_gpa,
-					    missing ? booted.layout.snapshot_bytes : booted.layout.scratch_bytes, NULL),
+					    missing ? booted.layout.snapshot_bytes : booted.layout.scratch_bytes, NULL,
+					    NULL),
 				 HS_OK);
 		assert_boot_fails(&booted, &phys, HS_ERR_UNREADABLE);
 		hs_ram_deinit(&half);

@@ -26,7 +26,7 @@ static int setup(void **state)
 	struct hs_error err;
 
 	hs_ram_init(&scene.ram);
-	assert_int_equal(hs_ram_add(&scene.ram, hs_gpa_of(CODE), 0x3000, &err), HS_OK);
+	assert_int_equal(hs_ram_add(&scene.ram, hs_gpa_of(CODE), 0x3000, NULL, &err), HS_OK);
 	scene.phys = hs_ram_phys(&scene.ram);
 	hs_cpu_state_init(&scene.cpu);
 	scene.cpu.cr0 = 1;

@@ -35,7 +35,7 @@ static int setup(void **state)
 
 	memset(&scene, 0, sizeof(scene));
 	hs_ram_init(&scene.ram);
-	assert_int_equal(hs_ram_add(&scene.ram, hs_gpa_of(MEMORY), 0x8000, NULL), HS_OK);
+	assert_int_equal(hs_ram_add(&scene.ram, hs_gpa_of(MEMORY), 0x8000, NULL, NULL), HS_OK);
 	scene.phys = hs_ram_phys(&scene.ram);
 	hs_cpu_state_init(&scene.before);
 	scene.before.cr0 = 1;
