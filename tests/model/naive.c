@@ -76,6 +76,7 @@ static struct naive_result page_of(struct bits leaf, uint64_t linear, uint64_t c
 {
 	struct naive_result result = result_of(NAIVE_PAGE, linear, covers, depth, physical);
 
+	result.page = covers;
 	result.write = leaf.rw;
 	result.user = leaf.us;
 	result.fetch = !leaf.xd;
@@ -300,10 +301,25 @@ static struct naive_result walk_5level(const struct naive_memory *memory, const 
 	return result;
 }
 
+/* Without paging, linear addresses are physical ones, of 32 bits (vol. 3A 3.3): one range, and nobody is kept out. */
+static struct naive_result walk_nothing(uint64_t linear)
+{
+	const uint64_t all = (uint64_t)1 << 32;
+
+	if (linear >= all) {
+		return (struct naive_result){ .outcome = NAIVE_NOT_CANONICAL, .start = all, .length = -all };
+	}
+	return (struct naive_result){
+		.outcome = NAIVE_PAGE, .length = all, .page = 4096, .write = true, .user = true, .fetch = true
+	};
+}
+
 struct naive_result naive_walk(const struct naive_memory *memory, const struct naive_controls *controls,
 			       uint64_t linear)
 {
 	switch (controls->mode) {
+	case NAIVE_NO_PAGING:
+		return walk_nothing(linear);
 	case NAIVE_32BIT:
 		return walk_32bit(memory, controls, linear);
 	case NAIVE_PAE:

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * paging/ against the naive walker. A path of page tables is laid out, one table a level, everything around its entries
- * is ones; then the entries go through the combinations of their bits and both walkers must say the same of an address.
+ * is ones; then the entries go through the combinations of their bits and both walkers must say the same of an address,
+ * and of every access to it. Formats are given here; which one the registers ask for is test_controls.c's.
  *
- *   combinations  P, W, U, PS, A, D, XD and the copy-on-write tag at every level, for every NXE, PSE and WP: all of
- *                 them at the level that decides; at the tables above, all of P, W, U, PS, XD, and A, D and the tag
- *                 (which tables ignore) exhaustively one level at a time
+ *   controls      P, W, U, PS, XD at every level, and A, D and the copy-on-write tag at the one that decides, all of
+ *                 them under every NXE, PSE, WP, SMEP and SMAP; in the tables above A, D and the tag are random
+ *   ignored bits  the same with every A, D and tag in the tables above, one table at a time, under every NXE (and PSE
+ *                 where a format has it), the other controls random
  *   reserved      every bit, and every pair of bits, of every entry turned over, for many physical-address widths
  *   random        entries of random bits
  *   ranges        hs_iter against steps of the naive walker, over random small tables full of loops
  */
-#include "naive.h"
-#include "world.h"
+#include "compare.h"
 
 #include <hindsight/paging.h>
 
@@ -22,83 +23,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-/* What paging/ should say, given what the naive walker says. */
-static struct hs_range expected(const struct naive_result *naive)
-{
-	static const enum hs_range_kind kinds[] = {
-		[NAIVE_PAGE] = HS_RANGE_MAPPED,
-		[NAIVE_NOT_PRESENT] = HS_RANGE_HOLE,
-		[NAIVE_RESERVED_BIT] = HS_RANGE_RESERVED,
-		[NAIVE_NO_MEMORY] = HS_RANGE_UNREADABLE,
-		[NAIVE_NOT_CANONICAL] = HS_RANGE_NON_CANONICAL,
-	};
-	struct hs_range range;
-
-	memset(&range, 0, sizeof(range));
-	range.kind = kinds[naive->outcome];
-	range.start.v = naive->start;
-	range.length = naive->length;
-	range.gpa.v = naive->physical;
-	range.level = (uint8_t)naive->depth;
-	if (naive->outcome == NAIVE_PAGE) {
-		range.prot = HS_PROT_READ | (naive->write ? HS_PROT_WRITE : 0) | (naive->fetch ? HS_PROT_EXEC : 0);
-		range.user = naive->user;
-		range.cow = naive->tagged;
-		range.page_bytes = naive->length;
-		range.leaf = naive->attributes;
-	}
-	return range;
-}
-
-static bool same(const struct hs_range *a, const struct hs_range *b)
-{
-	return a->kind == b->kind && a->start.v == b->start.v && a->length == b->length && a->gpa.v == b->gpa.v &&
-	       a->prot == b->prot && a->user == b->user && a->cow == b->cow && a->level == b->level &&
-	       a->page_bytes == b->page_bytes && a->leaf == b->leaf;
-}
-
-static void print_range(const char *who, const struct hs_range *range)
-{
-	print_error("%s: kind %d start %llx length %llx gpa %llx prot %d user %d cow %d level %d page %llx leaf %llx\n",
-		    who, range->kind, (unsigned long long)range->start.v, (unsigned long long)range->length,
-		    (unsigned long long)range->gpa.v, range->prot, range->user, range->cow, range->level,
-		    (unsigned long long)range->page_bytes, (unsigned long long)range->leaf);
-}
-
-static void print_world(struct world *world)
-{
-	print_error("%s gva %llx nxe %d pse %d width %u\n", hs_paging_format_name(world->root.format),
-		    (unsigned long long)world->gva, world->root.nxe, world->root.pse, world->naive.maxphyaddr);
-	for (unsigned int depth = 0; depth < world->levels; depth++) {
-		const uint8_t *entry = world->bytes + world->path[depth];
-
-		print_error("  level %u entry", depth);
-		for (unsigned int i = world->size; i > 0; i--) {
-			print_error(" %02x", entry[i - 1]);
-		}
-		print_error("\n");
-	}
-}
-
-/* Both walkers on the address of the world; the naive one's answer. */
-static struct naive_result compare(struct world *world)
-{
-	struct naive_result naive = naive_walk(&world->memory, &world->naive, world->gva);
-	struct hs_range want = expected(&naive);
-	struct hs_range got;
-
-	world->cases++;
-	world->root.wp = world->cases & 1;
-	hs_translate(&world->phys, &world->root, hs_gva_of(world->gva), &got);
-	if (!same(&got, &want)) {
-		print_world(world);
-		print_range("paging", &got);
-		print_range("model ", &want);
-		fail();
-	}
-	return naive;
-}
 
 /* An entry at depth that names the next table of the path, or the page behind the last table. */
 static uint64_t onward(unsigned int depth)
@@ -130,13 +54,18 @@ static uint64_t noise(struct world *world, unsigned int depth)
 	return bits & world_random(world);
 }
 
+#define NO_DEPTH LEVELS_MAX
+
 /*
  * All combinations at this depth. Those that end the walk are compared; those that go on to the next table recurse, of
- * the eight that differ only in A, D and the tag all at the depth `wide` and a random one elsewhere.
+ * the eight that differ only in A, D and the tag all at the depth `wide` and a random one elsewhere. With a depth that
+ * is wide the controls of rights are random, otherwise they stay as they are.
  */
 static void combine(struct world *world, unsigned int depth, unsigned int wide)
 {
-	unsigned int chosen = (unsigned int)world_random(world) & 0xe0;
+	/* A and D are reserved in a PDPTE of PAE paging: with them no table would be reached. */
+	unsigned int free = world->naive.mode == NAIVE_PAE && depth == 0 ? 0x80 : 0xe0;
+	unsigned int chosen = (unsigned int)world_random(world) & free;
 
 	for (unsigned int bits = 0; bits < 0x100; bits++) {
 		uint64_t entry = combination(world, bits) | noise(world, depth);
@@ -148,8 +77,12 @@ static void combine(struct world *world, unsigned int depth, unsigned int wide)
 		    (world->naive.mode != NAIVE_32BIT || world->naive.cr4_pse)) {
 			next = UINT64_C(0xc0000000) | (world_random(world) & BIT(12));
 		}
+		if (wide != NO_DEPTH) {
+			world_set_rights(world, (unsigned int)(world_random(world) >> 32) & 7);
+		}
 		world_put(world, world->path[depth], entry | next);
 		result = compare(world);
+		world->pages[depth] += result.outcome == NAIVE_PAGE && result.depth == depth;
 		if (result.depth > depth && (depth == wide || (bits & 0xe0) == chosen)) {
 			combine(world, depth + 1, wide);
 		}
@@ -157,19 +90,51 @@ static void combine(struct world *world, unsigned int depth, unsigned int wide)
 	world_put(world, world->path[depth], 0);
 }
 
-static void test_model_all_combinations_of_bits(void **state)
+/* Leaves were met wherever the format has them. */
+static void check_pages(const struct world *world)
+{
+	static const unsigned int first_leaf[] = {
+		[NAIVE_32BIT] = 0, [NAIVE_PAE] = 1, [NAIVE_4LEVEL] = 1, [NAIVE_5LEVEL] = 2
+	};
+	bool no_large = world->naive.mode == NAIVE_32BIT && !world->naive.cr4_pse;
+
+	for (unsigned int depth = 0; depth < world->levels; depth++) {
+		assert_int_equal(world->pages[depth] != 0, depth >= first_leaf[world->naive.mode] + (no_large ? 1 : 0));
+	}
+}
+
+static void test_model_all_combinations_of_bits_and_controls(void **state)
 {
 	static struct world world;
 	uint64_t cases = 0;
 
 	(void)state;
 	for (size_t which = 0; which < FORMATS; which++) {
-		/* CR4.PSE matters to the 32-bit format alone; that it does not to the others is seen below. */
+		for (unsigned int controls = 0; controls < 32; controls++) {
+			world_init(&world, which, controls % 3);
+			world_set_controls(&world, controls & 1, controls & 2, 52);
+			world_set_rights(&world, controls >> 2);
+			combine(&world, 0, NO_DEPTH);
+			check_pages(&world);
+			cases += world.cases;
+		}
+	}
+	print_message("# %llu cases\n", (unsigned long long)cases);
+}
+
+static void test_model_all_combinations_of_ignored_bits(void **state)
+{
+	static struct world world;
+	uint64_t cases = 0;
+
+	(void)state;
+	for (size_t which = 0; which < FORMATS; which++) {
 		for (unsigned int controls = 0; controls < (which == 0 ? 4 : 2); controls++) {
 			for (unsigned int wide = 0; wide + 1 < world_formats[which].levels; wide++) {
 				world_init(&world, which, (controls + wide) % 3);
 				world_set_controls(&world, controls & 1, controls & 2, 52);
 				combine(&world, 0, wide);
+				check_pages(&world);
 				cases += world.cases;
 			}
 		}
@@ -225,6 +190,7 @@ static void test_model_every_bit_and_pair_of_bits_turned_over(void **state)
 			for (unsigned int controls = 0; controls < 4; controls++) {
 				world_init(&world, which, controls % 3);
 				world_set_controls(&world, controls & 1, controls & 2, widths[width]);
+				world_set_rights(&world, (unsigned int)width);
 				for (unsigned int leaf = 0; leaf < world.levels; leaf++) {
 					plain_path(&world, leaf);
 					for (unsigned int depth = 0; depth <= leaf; depth++) {
@@ -275,6 +241,7 @@ static void test_model_random_entries(void **state)
 			uint64_t controls = world_random(&world);
 
 			world_set_controls(&world, controls & 1, controls & 2, widths[(controls >> 8) % 5]);
+			world_set_rights(&world, (unsigned int)(controls >> 16) & 7);
 			for (unsigned int depth = 0; depth < world.levels; depth++) {
 				world_put(&world, world.path[depth], random_entry(&world, depth));
 			}
@@ -296,6 +263,7 @@ static void test_model_random_addresses(void **state)
 			unsigned int shift = world_random(&world) % 64;
 
 			world.gva = world_random(&world) & 1 ? gva >> shift : ~(gva >> shift);
+			world_set_rights(&world, i & 7);
 			compare(&world);
 		}
 	}
@@ -308,7 +276,7 @@ static bool naive_next(struct world *world, uint64_t *at, bool *done, struct hs_
 
 	while (!*done) {
 		struct naive_result naive = naive_walk(&world->memory, &world->naive, *at);
-		struct hs_range range = expected(&naive);
+		struct hs_range range = compare_expected(&naive);
 		uint64_t next = range.start.v + range.length;
 
 		if (range.kind != HS_RANGE_HOLE && range.kind != HS_RANGE_NON_CANONICAL) {
@@ -384,13 +352,8 @@ static void test_model_ranges_of_random_tables(void **state)
 					break;
 				}
 				total++;
-				if (!same(&got, &want)) {
-					print_error("%s round %u range %u\n", hs_paging_format_name(world.root.format),
-						    round, i);
-					print_range("paging", &got);
-					print_range("model ", &want);
-					fail();
-				}
+				world.gva = want.start.v;
+				compare_ranges(&world, &got, &want);
 			}
 		}
 	}
@@ -402,7 +365,8 @@ static void test_model_ranges_of_random_tables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_model_all_combinations_of_bits),
+		cmocka_unit_test(test_model_all_combinations_of_bits_and_controls),
+		cmocka_unit_test(test_model_all_combinations_of_ignored_bits),
 		cmocka_unit_test(test_model_every_bit_and_pair_of_bits_turned_over),
 		cmocka_unit_test(test_model_random_entries),
 		cmocka_unit_test(test_model_random_addresses),

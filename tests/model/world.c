@@ -57,13 +57,18 @@ const struct world_format world_formats[FORMATS] = {
 
 void world_init(struct world *world, size_t which, unsigned int gva)
 {
+	uint64_t base = world_formats[which].mode == NAIVE_PAE ? gva * UINT64_C(0x7e0) : 0;
+
 	memset(world, 0, sizeof(*world));
 	memset(world->bytes, 0xff, sizeof(world->bytes));
 	world->memory = (struct naive_memory){ world->bytes, BASE, sizeof(world->bytes) };
 	world->ops = (struct hs_phys_ops){ .read = world_read, .pointer = world_pointer };
 	world->phys = (struct hs_phys){ .ops = &world->ops, .ctx = world };
-	world->naive = (struct naive_controls){ .mode = world_formats[which].mode, .cr3 = BASE, .maxphyaddr = 52 };
-	world->root = (struct hs_root){ .format = world_formats[which].format, .base = { BASE } };
+	/* The low bits of CR3 are not the address; PAE paging's table begins at any multiple of 32 bytes. */
+	world->naive = (struct naive_controls){ .mode = world_formats[which].mode,
+						.cr3 = (BASE + base) | 0x18,
+						.maxphyaddr = 52 };
+	world->root = (struct hs_root){ .format = world_formats[which].format, .base = { BASE + base } };
 	world->levels = world_formats[which].levels;
 	world->size = world_formats[which].size;
 	world->gva = world_formats[which].gvas[gva];
@@ -74,7 +79,7 @@ void world_init(struct world *world, size_t which, unsigned int gva)
 
 		/* The four PDPTEs of PAE paging. */
 		index %= world_formats[which].mode == NAIVE_PAE && depth == 0 ? 4 : 1024;
-		world->path[depth] = depth * 4096 + index * world->size;
+		world->path[depth] = depth * 4096 + index * world->size + (depth == 0 ? base : 0);
 		world_put(world, world->path[depth], 0);
 	}
 }
@@ -87,6 +92,16 @@ void world_set_controls(struct world *world, bool nxe, bool pse, unsigned int ma
 	world->root.nxe = nxe;
 	world->root.pse = pse;
 	world->root.maxphyaddr = maxphyaddr == 52 ? 0 : (uint8_t)maxphyaddr;
+}
+
+void world_set_rights(struct world *world, unsigned int bits)
+{
+	world->naive.cr0_wp = bits & 1;
+	world->naive.cr4_smep = bits & 2;
+	world->naive.cr4_smap = bits & 4;
+	world->root.wp = bits & 1;
+	world->root.smep = bits & 2;
+	world->root.smap = bits & 4;
 }
 
 void world_set_pointers(struct world *world, bool pointers)

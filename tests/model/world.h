@@ -29,6 +29,7 @@ struct world {
 	uint64_t path[LEVELS_MAX]; /* offsets of the entries in bytes */
 	uint64_t seed;
 	uint64_t cases;
+	uint64_t pages[LEVELS_MAX]; /* how often a leaf was met there */
 };
 
 /** A format under test: the same thing by both names, and addresses to look up. */
@@ -47,6 +48,8 @@ extern const struct world_format world_formats[FORMATS];
 void world_init(struct world *world, size_t which, unsigned int gva);
 /** Tell both walkers. */
 void world_set_controls(struct world *world, bool nxe, bool pse, unsigned int maxphyaddr);
+/** Tell both judges of accesses: CR0.WP, CR4.SMEP and CR4.SMAP are bits 0 to 2. */
+void world_set_rights(struct world *world, unsigned int bits);
 /** Store an entry of the format at an offset in bytes. */
 void world_put(struct world *world, uint64_t offset, uint64_t entry);
 uint64_t world_random(struct world *world);
