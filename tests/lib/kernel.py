@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Debian's kernels, unpacked from their packages into a cache: nothing is installed and no boot loader is touched.
 
-A kernel for an architecture that is not this machine's comes by lists of packages of its own, which apt keeps apart from
-the machine's and which are thrown away afterwards.
+A kernel for an architecture that is not this machine's comes by lists of packages of its own, which apt keeps apart
+from the machine's and which are thrown away afterwards.
 """
 
 import functools
