@@ -47,6 +47,30 @@ enum hs_status hs_fd_pwrite(int fd, const char *name, const void *bytes, size_t 
 	return HS_OK;
 }
 
+enum hs_status hs_fd_pwritev(int fd, const char *name, struct iovec *pieces, int count, uint64_t offset,
+			     struct hs_error *err)
+{
+	while (count > 0) {
+		ssize_t done = pwritev(fd, pieces, count, (off_t)offset);
+
+		if (done < 0 && errno == EINTR) {
+			continue;
+		}
+		if (done < 0) {
+			return hs_error_os(err, errno, "cannot write %s", name);
+		}
+		offset += (uint64_t)done;
+		for (; count > 0 && (size_t)done >= pieces->iov_len; pieces++, count--) {
+			done -= (ssize_t)pieces->iov_len;
+		}
+		if (done > 0) {
+			pieces->iov_base = (uint8_t *)pieces->iov_base + done;
+			pieces->iov_len -= (size_t)done;
+		}
+	}
+	return HS_OK;
+}
+
 enum hs_status hs_fd_pread(int fd, const char *name, void *bytes, size_t length, uint64_t offset, struct hs_error *err)
 {
 	uint8_t *at = bytes;

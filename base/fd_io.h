@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 /** Write all bytes at the file position. name appears in the message. */
 HS_MUST_CHECK enum hs_status hs_fd_write(int fd, const char *name, const void *bytes, size_t length,
@@ -14,6 +15,9 @@ HS_MUST_CHECK enum hs_status hs_fd_write(int fd, const char *name, const void *b
 /** Write all bytes at offset. */
 HS_MUST_CHECK enum hs_status hs_fd_pwrite(int fd, const char *name, const void *bytes, size_t length, uint64_t offset,
 					  struct hs_error *err);
+/** Write what count pieces hold, one behind the other, from offset on. The pieces may be changed. */
+HS_MUST_CHECK enum hs_status hs_fd_pwritev(int fd, const char *name, struct iovec *pieces, int count, uint64_t offset,
+					   struct hs_error *err);
 /** Read exactly length bytes at offset; HS_ERR_FORMAT when the file ends before. */
 HS_MUST_CHECK enum hs_status hs_fd_pread(int fd, const char *name, void *bytes, size_t length, uint64_t offset,
 					 struct hs_error *err);
