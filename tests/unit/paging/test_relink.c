@@ -3,7 +3,7 @@
  * The round trip of several roots: random ones with tables that they share, walked together, built again elsewhere, and
  * walked again, which gives the same translations and the same sharing.
  */
-#include "ram.h"
+#include "shape.h"
 
 #include <hindsight/spaces.h>
 
@@ -21,22 +21,6 @@
 #define SOURCE_PAGES (HS_PAGING_LEVELS_MAX * WIDTH)
 #define PLACES 512
 #define ITEMS 4096
-
-/* The shape of a format, from the SDM and not from the code. */
-struct shape {
-	enum hs_paging_format format;
-	unsigned int levels, bytes;
-	unsigned int large_first, large_count; /* depths that have large leaves */
-	unsigned int shifts[HS_PAGING_LEVELS_MAX];
-	uint64_t address; /* of the tables that an entry can name */
-};
-
-static const struct shape shapes[] = {
-	{ HS_PAGING_32BIT, 2, 4, 0, 1, { 22, 12 }, 0xfffff000 },
-	{ HS_PAGING_PAE, 3, 8, 1, 1, { 30, 21, 12 }, UINT64_C(0xffffffffff000) },
-	{ HS_PAGING_4LEVEL, 4, 8, 1, 2, { 39, 30, 21, 12 }, UINT64_C(0xffffffffff000) },
-	{ HS_PAGING_5LEVEL, 5, 8, 2, 2, { 48, 39, 30, 21, 12 }, UINT64_C(0xffffffffff000) },
-};
 
 struct list {
 	struct hs_space_item items[ITEMS];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Several roots together: who owns which table, what is a reference, and that hostile tables cost each table once. */
-#include "ram.h"
+#include "shape.h"
 
 #include <hindsight/spaces.h>
 
@@ -114,20 +114,6 @@ static const struct hs_space_item *only(enum hs_space_kind kind)
 	}
 	return found;
 }
-
-/* The shape of a format, from the SDM and not from the code: levels, entry bytes, shift of each level. */
-static const struct shape {
-	enum hs_paging_format format;
-	unsigned int levels, bytes;
-	unsigned int shifts[HS_PAGING_LEVELS_MAX];
-} shapes[] = {
-	{ HS_PAGING_32BIT, 2, 4, { 22, 12 } },
-	{ HS_PAGING_PAE, 3, 8, { 30, 21, 12 } },
-	{ HS_PAGING_4LEVEL, 4, 8, { 39, 30, 21, 12 } },
-	{ HS_PAGING_5LEVEL, 5, 8, { 48, 39, 30, 21, 12 } },
-};
-
-#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
 /* Tables from base on, a page each, down the first slots to a page at 0x30000; flags in all but PDPTEs. */
 static void put_chain(struct ram *ram, const struct shape *shape, uint64_t base, uint64_t flags)
