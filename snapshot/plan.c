@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * In four passes: find all tables and ranges; note for each page who maps it and how; give small pages and tables
- * their places in the order in which they are found, so that neighbours in a space become neighbours in memory; then large
- * pages, behind the small ones, so that at most one gap per part comes from their alignment.
+ * their places in the order in which they are found, so that neighbours in a space become neighbours in memory; then
+ * large pages, behind the small ones, so that at most one gap per part comes from their alignment.
  */
 #include "snapshot/plan.h"
 

@@ -10,16 +10,17 @@
 static uint64_t leaf_rights(const struct hs_plan *plan, const struct hs_format *format,
 			    const struct hs_format_level *row, uint64_t entry, uint64_t word)
 {
-	bool writable = hs_entry_is(entry, row->writable);
+	const struct hs_entry_rights *rights = &row->leaf_rights;
+	bool writable = (entry & rights->write) == (rights->allow & rights->write);
 	bool cow = hs_entry_is(entry, format->cow);
 
 	if (!plan->input->cow || !(writable || cow)) {
 		return entry;
 	}
 	if (hs_frame_part(word) == HS_PART_SHARED) {
-		return hs_entry_make(entry, format->cow, true);
+		return (entry & ~format->cow.mask) | format->cow.value;
 	}
-	return cow ? hs_entry_make(entry & ~format->cow.mask, row->writable, true) : entry;
+	return cow ? hs_entry_allow(entry & ~format->cow.mask, rights, rights->write, true) : entry;
 }
 
 struct moved {
