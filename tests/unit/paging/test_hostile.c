@@ -265,7 +265,7 @@ static void test_hostile_tangle_costs_bytes_as_many_tables_as_pages_need(void **
 				hs_vmem_read(&ram->phys, &root, hs_gva_of(gva), bytes, sizeof(bytes), &got, &err),
 				HS_OK);
 			assert_int_equal(got, sizeof(bytes));
-			/* The pages and the way to the first; at the third at least one table changes, at most all do. */
+			/* The pages, the way to the first, and what changes of it at the third. */
 			assert_in_range(ram->pointers, 5 + shape->levels + 1, 5 + 2 * shape->levels);
 			/* It writes over the tables that it goes through, and ends. */
 			ram->pointers = 0;

@@ -121,7 +121,7 @@ static void test_hostile_table_where_no_memory_is_said_with_its_place(void **sta
 
 		make_ram(&ram, i % 2);
 		for (unsigned int depth = 0; depth < shape->levels; depth++) {
-			/* Far off; the first page behind memory; the highest that can be named. A PAE root is below 4 GiB. */
+			/* Far off; the first page behind memory; the highest that can be named. */
 			uint64_t places[] = {
 				0x50000000,
 				LAST_PAGE + 0x1000,

@@ -85,7 +85,7 @@ void tangle_put(struct ram *ram, const struct shape *shape, enum tangle tangle)
 	for (unsigned int which = 0; which < tables; which++) {
 		uint64_t table = WALK_ROOT + 0x1000 * which;
 		uint64_t next = WALK_ROOT + 0x1000 * leads_to(shape, tangle, which);
-		/* The entries of the root are PDPTEs, and as such may have less, also where the table is another too. */
+		/* The entries of a PAE root may have less than others, also where it is another table too. */
 		unsigned int in_root = which == 0 ? shape_entries(shape, 0) : 0;
 
 		shape_fill(ram, shape, 0, table, 0, in_root, next);
