@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "coredump/physfile.h"
 #include "paging/format.h"
+#include "paging/walk.h"
 
 #include <inttypes.h>
 
@@ -70,7 +71,7 @@ static enum hs_status set_base(uint64_t cr3, struct hs_root *root, struct hs_err
 {
 	const struct hs_format *format = hs_format_of(root->format);
 	uint64_t flags = format->has_high ? UINT64_C(3) << 61 | 0xfff : 0x18;
-	uint64_t wrong = cr3 & ~(format->root_address | flags);
+	uint64_t wrong = cr3 & ~((format->root_address & hs_walk_physical(root)) | flags);
 
 	if (format->levels == 0) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, cr3,

@@ -100,7 +100,7 @@ static enum hs_status find_next(struct hs_pagetable_survey *survey, struct hs_sp
 
 static enum hs_status add_pair(struct hs_pagetable_pile *pile, uint64_t a, uint64_t b, struct hs_error *err)
 {
-	if (pile->count == pile->room) {
+	if (pile->pairs == NULL || pile->count == pile->room) {
 		size_t room = pile->room > 0 ? 2 * pile->room : 64;
 		struct hs_pagetable_pair *pairs = reallocarray(pile->pairs, room, sizeof(*pairs));
 

@@ -64,6 +64,21 @@ static enum hs_status open_file(const char *path, struct hs_core *core, struct h
 	return HS_OK;
 }
 
+static const struct hs_core_class *class_of_ident(uint8_t ident_class)
+{
+	return hs_core_class_of(ident_class == ELFCLASS64 ? HS_ARCH_AMD64 : HS_ARCH_I686);
+}
+
+/**
+ * Beside each machine's own class: a core of a machine that is not in long mode and has memory up to 4 GiB (where its
+ * BIOS ends, so that all have) is ELFCLASS64 and EM_386 if QEMU writes it (7.2, target/i386/arch_dump.c). ELFCLASS32
+ * and EM_X86_64 are another ABI (x32).
+ */
+static bool takes_class(int arch, uint8_t ident_class)
+{
+	return ident_class == ELFCLASS64 || (arch == HS_ARCH_I686 && ident_class == ELFCLASS32);
+}
+
 static enum hs_status check_ident(struct hs_core *core, const uint8_t *bytes, struct hs_error *err)
 {
 	const char *what = NULL;
@@ -83,10 +98,9 @@ static enum hs_status check_ident(struct hs_core *core, const uint8_t *bytes, st
 		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "%s: not a core: %s", core->path, what);
 	}
 	for (int arch = HS_ARCH_AMD64; arch <= HS_ARCH_I686; arch++) {
-		const struct hs_core_class *class = hs_core_class_of((enum hs_arch)arch);
-
-		if (bytes[EI_CLASS] == class->ident_class && machine == class->machine) {
-			core->class = class;
+		if (machine == hs_core_class_of((enum hs_arch)arch)->machine && takes_class(arch, bytes[EI_CLASS])) {
+			/* The class says how the file is written; the notes are the machine's own. */
+			core->class = class_of_ident(bytes[EI_CLASS]);
 			core->info.arch = (enum hs_arch)arch;
 			return HS_OK;
 		}

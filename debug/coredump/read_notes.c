@@ -61,6 +61,12 @@ static enum hs_status take_fxsave(struct hs_core *core, const struct hs_core_des
 	return HS_OK;
 }
 
+/** The bytes of a word in a note: of the machine, whatever class the file is of. */
+static unsigned int note_word(const struct hs_core *core)
+{
+	return hs_core_class_of(core->info.arch)->word_bytes;
+}
+
 /** NT_FPREGSET: an FXSAVE image on amd64; on i686 the note beside it says more (NT_PRXFPREG). */
 static enum hs_status take_fpregset(struct hs_core *core, const struct hs_core_desc *desc, struct hs_error *err)
 {
@@ -99,20 +105,20 @@ static enum hs_status take_siginfo(struct hs_core *core, const struct hs_core_de
 {
 	size_t address = hs_siginfo_address_offset(core->info.arch);
 
-	if (desc->length < address + core->class->word_bytes) {
+	if (desc->length < address + note_word(core)) {
 		return hs_core_broken(core, err, desc->offset, "NT_SIGINFO of %zu bytes", desc->length);
 	}
 	if (!core->info.has_siginfo) {
 		core->info.has_siginfo = true;
 		core->info.code = (int32_t)hs_get_le32(desc->bytes + 8);
-		core->info.fault_address = hs_get_le(desc->bytes + address, core->class->word_bytes);
+		core->info.fault_address = hs_get_le(desc->bytes + address, note_word(core));
 	}
 	return HS_OK;
 }
 
 static enum hs_status take_auxv(struct hs_core *core, const struct hs_core_desc *desc, struct hs_error *err)
 {
-	unsigned int word = core->class->word_bytes;
+	unsigned int word = note_word(core);
 	struct hs_core_auxv *auxv = &core->info.auxv;
 
 	(void)err;
@@ -152,7 +158,7 @@ static enum hs_status take_auxv(struct hs_core *core, const struct hs_core_desc 
 static enum hs_status get_file(const struct hs_core *core, const struct hs_core_desc *desc, size_t index,
 			       uint64_t page_bytes, struct hs_core_file *ret, struct hs_error *err)
 {
-	unsigned int word = core->class->word_bytes;
+	unsigned int word = note_word(core);
 	const uint8_t *words = desc->bytes + (2 + 3 * index) * word;
 	uint64_t start = hs_get_le(words, word);
 	uint64_t end = hs_get_le(words + word, word);
@@ -167,7 +173,7 @@ static enum hs_status get_file(const struct hs_core *core, const struct hs_core_
 
 static enum hs_status take_files(struct hs_core *core, const struct hs_core_desc *desc, struct hs_error *err)
 {
-	size_t word = core->class->word_bytes;
+	size_t word = note_word(core);
 
 	if (core->files != NULL) {
 		return HS_OK;

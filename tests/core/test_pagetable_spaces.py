@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from lib.naive_spaces import Reader, expected
+from lib.naive_spaces import expected, reader_of_image
 from lib.tables import (BASE, EACH_FORMAT, FORMATS, NOWHERE, PCD, PS, PWT, ROOT, RW, TABLE, US, XD, A, D, G, Memory,
                         P, image_words)
 
@@ -54,7 +54,7 @@ def test_spaces_are_those_of_a_naive_walk(pagetable, tmp_path, form):
     result = pagetable("spaces", "--json", *words).check()
     assert result.stderr == ""
     items, totals = parsed(result)
-    want, total = expected(Reader(form, BASE, memory.bytes), roots)
+    want, total = expected(reader_of_image(form, BASE, memory.bytes), roots)
     assert items == want
     assert totals == total
     data = json.loads(result.stdout)
@@ -135,7 +135,7 @@ def test_spaces_of_tables_that_name_themselves_end(pagetable, tmp_path, form):
         memory.set(ROOT, index, ROOT | P | (RW | US if form.has_rights(top) else 0))
     result = pagetable("spaces", "--json", *image_words(memory, tmp_path / "image", ROOT, ROOT)).check()
     items, totals = parsed(result)
-    want, total = expected(Reader(form, BASE, memory.bytes), [ROOT, ROOT])
+    want, total = expected(reader_of_image(form, BASE, memory.bytes), [ROOT, ROOT])
     assert items == want
     assert totals == total
     assert totals["tables"] == totals["shared_tables"] == len(form.levels)
@@ -163,7 +163,7 @@ def tangle(form, numbers):
 def test_spaces_of_random_tangles_are_those_of_a_naive_walk(pagetable, tmp_path, form, seed):
     memory, roots = tangle(form, random.Random(f"{form.name} {seed}"))
     items, totals = parsed(pagetable("spaces", "--json", *image_words(memory, tmp_path / "image", *roots)).check())
-    want, total = expected(Reader(form, BASE, memory.bytes), roots)
+    want, total = expected(reader_of_image(form, BASE, memory.bytes), roots)
     assert items == want
     assert totals == total
 

@@ -31,19 +31,17 @@ def any_of(entry, high, low):
 
 
 class Reader:
-    """Tables of one format; `size` bytes of memory begin at `base`."""
+    """Tables of one format; `read` gives so many bytes at an address, or None."""
 
-    def __init__(self, form, base, memory):
-        self.form, self.base, self.memory = form, base, memory
+    def __init__(self, form, read):
+        self.form, self.read = form, read
         self.bytes = struct.calcsize(form.entry)
 
     def entries(self, table, depth):
         """The entries of a table, None for each that is not in memory."""
-        count = 4 if self.form.name == "pae" and depth == 0 else 4096 // self.bytes
-        for index in range(count):
-            at = table - self.base + index * self.bytes
-            there = 0 <= at <= len(self.memory) - self.bytes
-            yield struct.unpack_from(self.form.entry, self.memory, at)[0] if there else None
+        for index in range(4 if self.form.name == "pae" and depth == 0 else 4096 // self.bytes):
+            entry = self.read(table + index * self.bytes, self.bytes)
+            yield None if entry is None else struct.unpack(self.form.entry, entry)[0]
 
     def is_leaf(self, depth, entry):
         level = self.form.levels[depth]
@@ -87,10 +85,13 @@ class Reader:
             found.append(f"IGN={entry & 0x7F << 52:#x}")
         return found
 
-    def address(self, at):
-        """The address as the CPU writes it."""
-        top = self.form.shifts[0] + 8
-        return at | -(1 << top + 1) % (1 << 64) if self.form.wide and bit(at, top) else at
+
+def reader_of_image(form, base, memory):
+    """Memory is in one piece."""
+    def read(address, length):
+        at = address - base
+        return memory[at:at + length] if 0 <= at <= len(memory) - length else None
+    return Reader(form, read)
 
 
 class Walk:
@@ -109,12 +110,12 @@ class Walk:
         form = self.reader.form
         item = {"kind": "table", "depth": depth, "name": NAMES[len(form.levels) - 1 - depth], "table": hex(table)}
         if depth > 0:
-            item |= {"address": hex(self.reader.address(at)), "length": hex(1 << form.shifts[depth - 1]),
+            item |= {"address": hex(self.reader.form.canonical(at)), "length": hex(1 << form.shifts[depth - 1]),
                      "entry": hex(entry), **rights.json}
         self.items[space].append(item)
         if (table, depth) in self.seen:
             owner, there = self.seen[table, depth]
-            item |= {"kind": "alias", "owner": owner, "owner_address": hex(self.reader.address(there))}
+            item |= {"kind": "alias", "owner": owner, "owner_address": hex(self.reader.form.canonical(there))}
             self.aliases += 1
             self.shared.add((table, depth))
             return
@@ -147,13 +148,13 @@ class Walk:
         length, items = 1 << self.reader.form.shifts[depth], self.items[space]
         if physical is not None:
             self.frames.append((physical, length))
-        item = {**members, "address": hex(self.reader.address(at)), "length": hex(length), "depth": depth}
+        item = {**members, "address": hex(self.reader.form.canonical(at)), "length": hex(length), "depth": depth}
         if physical is not None:
             item["physical"] = hex(physical)
         if items and members["kind"] != "reserved" and items[-1]["kind"] == members["kind"]:
             before = int(items[-1]["length"], 16)
             wanted = {**item, "length": items[-1]["length"],
-                      "address": hex(self.reader.address(at) - before)}
+                      "address": hex(self.reader.form.canonical(at) - before)}
             if physical is not None:
                 wanted["physical"] = hex(physical - before)
             if wanted == items[-1]:

@@ -204,6 +204,8 @@ static void test_open_says_what_is_wrong_with_headers(void **state)
 	check_refused(fixture, offsetof(Elf64_Ehdr, e_type), ET_EXEC, 2, HS_ERR_FORMAT, "a program, not its core");
 	check_refused(fixture, offsetof(Elf64_Ehdr, e_type), ET_REL, 2, HS_ERR_FORMAT, "an ELF file, but no core");
 	check_refused(fixture, offsetof(Elf64_Ehdr, e_machine), EM_AARCH64, 2, HS_ERR_UNSUPPORTED, "ELF machine 183");
+	/* Of this class it is a core as QEMU writes them, with notes of the smaller machine. */
+	check_refused(fixture, offsetof(Elf64_Ehdr, e_machine), EM_386, 2, HS_ERR_FORMAT, "broken core: NT_");
 	check_refused(fixture, offsetof(Elf64_Ehdr, e_phentsize), 32, 2, HS_ERR_FORMAT, "program headers of 32 bytes");
 	check_refused(fixture, offsetof(Elf64_Ehdr, e_phoff), UINT64_MAX, 8, HS_ERR_FORMAT, "outside of the file");
 	check_refused(fixture, offsetof(Elf64_Ehdr, e_phnum), 60000, 2, HS_ERR_FORMAT, "outside of the file");
