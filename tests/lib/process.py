@@ -210,6 +210,23 @@ def run(args, timeout=60, cwd=None, env=None, stdin=b""):
         return process.wait(timeout)
 
 
+# In a small process of its own: what a child is charged with begins with the memory of who starts it.
+MEASURE = """
+import os, sys
+null = os.open(os.devnull, os.O_WRONLY)
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 1)])
+_, status, usage = os.wait4(pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
+"""
+
+
+def measured(args, timeout=60, cwd=None):
+    """Run a command with its standard output thrown away: the result, and the most memory that it had, in KiB."""
+    result = run(["/usr/bin/python3", "-I", "-S", "-c", MEASURE, *map(str, args)], timeout, cwd).check()
+    status, peak = map(int, result.stdout.split())
+    return Result(args, status, "", result.stderr), peak
+
+
 def files_in(directory):
     """Relative name -> path of all regular files below a directory."""
     base = pathlib.Path(directory)
