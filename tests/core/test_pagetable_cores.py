@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""`hindsight pagetable` over cores of guests that crashed: what it says is what readelf says of the segments."""
+"""`hindsight pagetable` over cores of guests that crashed: what it says is what readelf says of the segments, and
+what a naive walk finds in them."""
 
 import json
 import re
-import struct
 
 import pytest
 
+from lib.assemble import assemble
 from lib.elf import Image, readelf
+from lib.naive_spaces import expected, reader_of_core
+from lib.tables import FORMATS
 
 BOTH = pytest.mark.parametrize("runner", ["amd64-soft", "i686-soft"], indirect=True)
 
 
 def crash(runner, guest="page_write"):
+    """The core of a guest program, by name or path."""
     result = runner.run(guest)
     (core,) = result.files.values()
     return core
@@ -41,7 +45,6 @@ def united(ranges):
     return found
 
 
-@BOTH
 def test_list_of_a_core_is_its_segments(runner, pagetable):
     core = crash(runner)
     data = json.loads(pagetable("list", "--json", core).check().stdout)
@@ -55,7 +58,6 @@ def test_list_of_a_core_is_its_segments(runner, pagetable):
     assert again.stdout.splitlines() == text
 
 
-@BOTH
 def test_walk_of_the_fault_address_shows_the_hole(runner, pagetable):
     core = crash(runner)
     result = pagetable("walk", core, "0xdead0000")
@@ -65,6 +67,59 @@ def test_walk_of_the_fault_address_shows_the_hole(runner, pagetable):
     for start, physical, _, access in segments_of(core):
         (walk,) = json.loads(pagetable("walk", "--json", core, start).check().stdout)["walks"]
         assert (int(walk["physical"], 16), walk["range"]["access"].replace("x", "e")) == (physical, access)
+
+
+# Copy the root table, give what the guest runs in a second slot there, without W and U, and go on with the copy.
+SECOND_ROOT = """
+#ifdef __x86_64__
+#define SHIFT 39
+#else
+#define SHIFT 22
+#endif
+test:
+	call take_pages
+	mov SI, [BX + BOOT_TABLES_GPA]
+	add SI, CX
+	lea DI, [CX + DX]
+	mov BX, DI
+	mov ecx, 0x1000
+	rep movsb
+	lea AX, [test]
+	shr AX, SHIFT
+	mov AX, [BX + AX * W]
+	and AX, -7
+	mov [BX + (VIRT >> SHIFT) * W], AX
+	mov AX, DX
+	GO_ON
+	ud2
+"""
+
+
+def test_spaces_of_a_guest_with_two_roots(runner, pagetable, tmp_path):
+    """The core says which one the guest was on; the other one is that of a guest that did not go on."""
+    form = FORMATS["amd64-4" if runner.arch == "amd64" else "i686"]
+
+    def crash_with(go_on):
+        core = crash(runner, assemble(tmp_path, runner.arch, SECOND_ROOT.replace("GO_ON", go_on)))
+        (space,) = json.loads(pagetable("spaces", "--json", core).check().stdout)["spaces"]
+        items, totals = expected(reader_of_core(form, core), [int(space["root"], 16)])
+        assert space["items"] == items[0] and totals["tables"] > 1
+        return core, space["root"], totals["aliases"]
+
+    _, old, no_aliases = crash_with("nop")
+    core, new, one_alias = crash_with("mov cr3, AX")
+    assert old != new and (no_aliases, one_alias) == (0, 1)
+    result = pagetable("spaces", "--json", core, "--root", new, "--root", old).check()
+    data = json.loads(result.stdout)
+    items, totals = expected(reader_of_core(form, core), [int(new, 16), int(old, 16)])
+    assert ([space["items"] for space in data["spaces"]], data["totals"]) == (items, totals)
+    # All that the old one has is the new one's as well.
+    assert [item["kind"] for item in items[1]] == ["table"] + ["alias"] * (len(items[1]) - 1)
+    assert totals["separate_tables"] - totals["tables"] == totals["tables"] - 2
+    low = (1 << form.shifts[0]) * (64 if form.wide else 256)
+    assert [(item["address"], item["access"], item["user"]) for item in items[0] if item["kind"] == "alias"] == [
+        (hex(low), "rx", False)]
+    assert f" of root {new} at 0x" in pagetable("spaces", core, "--root", new, "--root", old).check().stdout
 
 
 @BOTH
@@ -80,6 +135,22 @@ def test_core_that_does_not_know_its_root(runner, pagetable, tmp_path):
                               "(give --format and --root)\n")
     result = pagetable("list", "--json", other, "--format", data["format"], "--root", data["root"]).check()
     assert json.loads(result.stdout)["spaces"][0]["ranges"] == data["ranges"]
+
+
+@BOTH
+def test_format_that_is_not_the_cores_needs_a_root(runner, pagetable):
+    core = crash(runner)
+    own = json.loads(pagetable("list", "--json", core).check().stdout)["spaces"][0]
+    other = "amd64-5" if runner.arch == "amd64" else "pae"
+    for word, *more in ("list",), ("spaces",), ("walk", "0"):
+        result = pagetable(word, core, "--format", other, *more)
+        assert (result.rc, result.stdout, result.stderr) == (
+            125, "", f"hindsight: {core}: paging of the core is {own['format']}: --format {other} needs "
+            "--root\n")
+    assert pagetable("list", core, "--format", own["format"]).check().stdout == pagetable("list", core).check().stdout
+    assert pagetable("list", core, "--format", "none").check().stdout.startswith("root 0x")
+    again = pagetable("list", core, "--format", other, "--root", own["root"])
+    assert again.rc == 0 and again.stdout.startswith(f"root {own['root']}, {other}\n")
 
 
 @BOTH
@@ -112,7 +183,6 @@ def test_segments_may_stand_in_any_order_and_overlap(runner, pagetable, tmp_path
     root = int(known.split(",")[0].removeprefix("root "), 16)
     tables = next(physical for _, physical, length, _ in segments_of(core) if physical <= root < physical + length)
     assert tables + 0x1000 <= root
-    at, form = (24, "<Q") if image.elf_class == 2 else (12, "<I")
-    struct.pack_into(form, image.bytes, image.segment_at(loads[0]) + at, tables - 0x1000)
+    image.set_segment(loads[0], "paddr", tables - 0x1000)
     assert image.get_segment(loads[0], "filesz") == 0x2000
     assert pagetable("list", image.write(tmp_path / "overlap.core")).check().stdout == known

@@ -5,6 +5,8 @@
 import struct
 from dataclasses import dataclass
 
+from lib.elf import Image
+
 NAMES = ("PT", "PD", "PDPT", "PML4", "PML5")
 
 
@@ -91,6 +93,20 @@ def reader_of_image(form, base, memory):
     def read(address, length):
         at = address - base
         return memory[at:at + length] if 0 <= at <= len(memory) - length else None
+    return Reader(form, read)
+
+
+def reader_of_core(form, path):
+    """Memory is where the segments of an ELF core say."""
+    image = Image(path)
+    extents = [tuple(image.get_segment(index, name) for name in ("paddr", "filesz", "offset"))
+               for index in image.segments()]
+
+    def read(address, length):
+        places = (offset + address - start for start, size, offset in extents
+                  if start <= address <= start + size - length)
+        place = next(places, None)
+        return None if place is None else bytes(image.bytes[place:place + length])
     return Reader(form, read)
 
 
