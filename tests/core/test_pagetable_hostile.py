@@ -109,8 +109,8 @@ def test_fan_out_at_one_level_shows_each_way(pagetable, bounded, tmp_path, form)
 @EACH_FORMAT
 @pytest.mark.parametrize("place", [NOWHERE, BASE + (16 << 12), 0xFFFFF000, 0xFFFFFFFFFF000], ids=hex)
 def test_table_where_no_memory_is_names_its_place(pagetable, tmp_path, form, place):
-    """In a hole, behind the end of memory, at the highest address of 32 bits and of all; at each depth but the root's, whose
-    absence is refused at once."""
+    """In a hole, behind the end of memory, at the highest address of 32 bits and of all; at each depth below the root,
+    whose own absence is refused at once."""
     place &= 0xFFFFF000 if form.name == "i686" else place
     for depth in range(1, len(form.levels)):
         memory = Memory(form)
