@@ -10,7 +10,9 @@
 #include <stdio.h>
 
 /* In the order of enum hs_paging_format. */
-static const char *const format_names[] = { "none", "i686", "pae", "amd64-4", "amd64-5", NULL };
+static const char *const format_names[] = {
+	"none", "i686", "pae", "amd64-4", "amd64-5", "aarch64-ttbr0", "aarch64-ttbr1", NULL,
+};
 
 #define FIELD(member) offsetof(struct hs_pagetable_options, member)
 
@@ -18,9 +20,9 @@ static const char *const format_names[] = { "none", "i686", "pae", "amd64-4", "a
 static const struct hs_opt rows[] = {
 	{ "image", HS_OPT_STRING, FIELD(image), "FILE", "read a raw image of physical memory, not a core", NULL },
 	{ "base", HS_OPT_NUMBER, FIELD(base), "GPA", "physical address of the image's first byte (0)", NULL },
-	{ "format", HS_OPT_CHOICE, FIELD(format), "NAME", "none, i686, pae, amd64-4 or amd64-5 (the core's)",
-	  format_names },
-	{ "root", HS_OPT_NUMBERS, FIELD(roots), "GPA", "CR3 (the core's); may be given again", NULL },
+	{ "format", HS_OPT_CHOICE, FIELD(format), "NAME",
+	  "none, i686, pae, amd64-4, -5, aarch64-ttbr0, -1 (the core's)", format_names },
+	{ "root", HS_OPT_NUMBERS, FIELD(roots), "GPA", "CR3 or TTBR (the core's); may be given again", NULL },
 	{ "no-nxe", HS_OPT_FLAG, FIELD(no_nxe), NULL, "EFER.NXE is 0: bit 63 of an entry is reserved", NULL },
 	{ "no-pse", HS_OPT_FLAG, FIELD(no_pse), NULL, "CR4.PSE is 0: i686 has no 4 MiB pages", NULL },
 	{ "physical-bits", HS_OPT_NUMBER, FIELD(physical_bits), "N", "MAXPHYADDR (the core's, or 52)", NULL },

@@ -10,7 +10,7 @@
 
 int hs_pagetable_digits(const struct hs_root *root)
 {
-	return hs_format_of(root->format)->has_high ? 16 : 8;
+	return hs_format_of(root->format)->stretch_bits > 32 ? 16 : 8;
 }
 
 void hs_pagetable_root_text(const struct hs_root *root, FILE *out)

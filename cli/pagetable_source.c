@@ -63,27 +63,25 @@ static enum hs_status first_root(const struct hs_pagetable_options *options, con
 }
 
 /**
- * Put what was given as CR3 into a root: the address of the table. Beside it CR3 may hold PWT and PCD (bits 3 and 4);
- * in the 64-bit formats a process-context identifier (11:0) and LAM (62:61). SDM vol. 3A tables 4-3, 4-7, 4-12, 4-13.
- * Other bits are a mistake of the command line.
+ * Put what was given as CR3 or TTBR into a root: the address of the table. Beside it the register may hold flags of its
+ * format; other bits are a mistake of the command line.
  */
-static enum hs_status set_base(uint64_t cr3, struct hs_root *root, struct hs_error *err)
+static enum hs_status set_base(uint64_t value, struct hs_root *root, struct hs_error *err)
 {
 	const struct hs_format *format = hs_format_of(root->format);
-	uint64_t flags = format->has_high ? UINT64_C(3) << 61 | 0xfff : 0x18;
-	uint64_t wrong = cr3 & ~((format->root_address & hs_walk_physical(root)) | flags);
+	uint64_t wrong = value & ~((format->root_address & hs_walk_physical(root)) | format->root_flags);
 
 	if (format->levels == 0) {
-		return hs_error_set(err, HS_ERR_INVALID, 0, cr3,
-				    "--root 0x%" PRIx64 ": without paging there are no tables", cr3);
+		return hs_error_set(err, HS_ERR_INVALID, 0, value,
+				    "--root 0x%" PRIx64 ": without paging there are no tables", value);
 	}
 	if (wrong != 0) {
-		return hs_error_set(err, HS_ERR_INVALID, 0, cr3,
+		return hs_error_set(err, HS_ERR_INVALID, 0, value,
 				    "--root 0x%" PRIx64
-				    ": not a CR3 for %s: the address of a table has no bits 0x%" PRIx64,
-				    cr3, format->name, wrong);
+				    ": not a root of %s: the address of a table has no bits 0x%" PRIx64,
+				    value, format->name, wrong);
 	}
-	root->base = hs_gpa_of(cr3 & format->root_address);
+	root->base = hs_gpa_of(value & format->root_address);
 	return HS_OK;
 }
 

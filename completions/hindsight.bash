@@ -37,7 +37,7 @@ _hindsight()
 		fi
 	elif [[ $command == pagetable ]]; then
 		case $prev in
-		--format) words="none i686 pae amd64-4 amd64-5" ;;
+		--format) words="none i686 pae amd64-4 amd64-5 aarch64-ttbr0 aarch64-ttbr1" ;;
 		--base | --root | --physical-bits | --start | --ranges | --tables) return ;;
 		pagetable) words="list spaces walk --help" ;;
 		*)

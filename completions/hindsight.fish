@@ -24,8 +24,8 @@ complete -c hindsight -n '__fish_seen_subcommand_from core' -l all -d 'list ever
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable; and not __fish_seen_subcommand_from list spaces walk' -f -a 'list spaces walk'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l image -r -F -d 'raw image of physical memory'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l base -x -d 'physical address of its first byte'
-complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l format -x -a 'none i686 pae amd64-4 amd64-5' -d 'format'
-complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l root -x -d CR3
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l format -x -a 'none i686 pae amd64-4 amd64-5 aarch64-ttbr0 aarch64-ttbr1' -d 'format'
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l root -x -d 'CR3 or TTBR'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l no-nxe -d 'EFER.NXE is 0'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l no-pse -d 'CR4.PSE is 0'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l physical-bits -x -d MAXPHYADDR

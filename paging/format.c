@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The rows. Sources: Intel SDM vol. 3A chapter 4, tables 4-5 and 4-6 (32-bit), 4-8 to 4-11 (PAE), 4-14 to 4-20 (4-level
- * and 5-level paging), sections 4.3 (PSE-36), 4.6 (access rights).
+ * and 5-level paging), sections 4.3 (PSE-36), 4.6 (access rights); Arm ARM (DDI 0487) D8.3, "Translation table
+ * descriptor formats", and D8.4, "Memory access control".
  *
  * What the SDM calls "reserved" for a bit beyond the physical-address width follows from the address masks and is not
  * repeated in the reserved masks here; likewise XD without EFER.NXE.
@@ -62,6 +63,11 @@
 	.leaf_attributes = SMALL_ATTRIBUTES | LONG_ATTRIBUTES, .new_leaf = P,                                          \
 }
 
+/* Beside the address CR3 has PWT and PCD (tables 4-3 and 4-7); of 64 bits, a process-context identifier and LAM (tables
+ * 4-12 and 4-13). */
+#define X86_ROOT_FLAGS .root_flags = BITS(4, 3)
+#define LONG_ROOT_FLAGS .root_flags = BITS(62, 61) | BITS(11, 0)
+
 #define X86_ENTRIES .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) }, .names = x86_names
 static const struct hs_field_name x86_names[] = {
 	{ "P", 0, 0, HS_FIELD_OF_TESTS }, { "RW", 1, 1, HS_FIELD_OF_TESTS }, { "US", 2, 2, HS_FIELD_OF_TESTS },
@@ -73,11 +79,72 @@ static const struct hs_field_name x86_names[] = {
 	{ "XD", 63, 63, HS_FIELD_OF_TESTS }, { NULL, 0, 0, 0 },
 };
 
+/*
+ * aarch64, stage 1 of EL1&0 with the 4 KiB granule. Bit 0 is the valid bit; bit 1 tells a table from a block and is set
+ * in a page. Rights are given up by set bits, but for AP[1], and a table has bits of its own for that: APTable,
+ * UXNTable and PXNTable. At level 0 a block, and at level 3 all but a page, is a reserved encoding: bits 1:0 are 01.
+ */
+#define A64_VALID BIT(0)
+#define A64_TYPE BIT(1)
+#define A64_AP1 BIT(6) /* EL0 has access */
+#define A64_AP2 BIT(7) /* read-only */
+#define A64_PXN BIT(53)
+#define A64_UXN BIT(54)
+
+/* AttrIndx, NS, SH, AF, nG, GP, DBM, contiguous, PXN, UXN, software's four, PBHA, and bits 63 and 49:48, which are
+ * ignored or RES0. PXN and UXN are attributes too because the rights of a range tell about one of them only. */
+#define A64_ATTRIBUTES (BITS(5, 2) | BITS(11, 8) | BITS(63, 48))
+
+#define A64_TO_TABLE                                                                                                   \
+	.table_rights = { .write = BIT(62), .user = BIT(61), .exec = BIT(59), .user_exec = BIT(60) },                  \
+	.table_address = BITS(47, 12), .table_attributes = BIT(63), .new_table = A64_VALID | A64_TYPE
+#define A64_TO_MEMORY(at)                                                                                              \
+	.leaf_rights = {                                                                                               \
+		.allow = A64_AP1, .write = A64_AP2, .user = A64_AP1, .exec = A64_PXN, .user_exec = A64_UXN,            \
+	},                                                                                                             \
+	.leaf_address = BITS(47, (at)), .leaf_attributes = A64_ATTRIBUTES
+
+#define A64_LEVEL_0 {                                                                                                  \
+	.name = "L0", .shift = 39, .index_bits = 9, .leaf = { A64_TYPE, 0 }, A64_TO_TABLE,                             \
+	.reserved_leaf = A64_VALID, .new_leaf = A64_TYPE, /* which is none */                                          \
+}
+#define A64_TABLE_OR_BLOCK(called, at) {                                                                               \
+	.name = (called), .shift = (at), .index_bits = 9, .leaf = { A64_TYPE, 0 }, A64_TO_TABLE, A64_TO_MEMORY(at),    \
+	.new_leaf = A64_VALID,                                                                                         \
+}
+#define A64_PAGE {                                                                                                     \
+	.name = "L3", .shift = 12, .index_bits = 9, .leaf = { A64_TYPE, A64_TYPE }, A64_TO_MEMORY(12),                 \
+	.reserved_table = A64_VALID, .new_leaf = A64_VALID | A64_TYPE,                                                 \
+}
+
+/* TTBR0 translates the addresses that begin with 16 zeros and TTBR1 those that begin with 16 ones: two roots. Beside
+ * the address they have the ASID and CnP. The tag is bit 58 of software's 58:55: Linux has uses for the other three. */
+#define A64_HALF                                                                                                       \
+	.levels = 4, .entry_bytes = 8, .stretch_bits = 48,                                                             \
+	.root_address = BITS(47, 12), .root_flags = BITS(63, 48) | BIT(0),                                             \
+	.present = { A64_VALID, A64_VALID }, .cow = { BITS(58, 55) | A64_AP2, BIT(58) | A64_AP2 },                     \
+	.names = a64_names, .level = {                                                                                 \
+		A64_LEVEL_0, A64_TABLE_OR_BLOCK("L1", 30), A64_TABLE_OR_BLOCK("L2", 21), A64_PAGE,                     \
+	}
+
+static const struct hs_field_name a64_names[] = {
+	{ "VALID", 0, 0, HS_FIELD_OF_TESTS }, { "TYPE", 1, 1, HS_FIELD_OF_LEAF_TEST },
+	{ "AttrIndx", 4, 2, HS_FIELD_OF_ATTRIBUTE }, { "NS", 5, 5, HS_FIELD_OF_ATTRIBUTE },
+	{ "AP", 7, 6, HS_FIELD_OF_TESTS }, { "SH", 9, 8, HS_FIELD_OF_ATTRIBUTE },
+	{ "AF", 10, 10, HS_FIELD_OF_ATTRIBUTE }, { "nG", 11, 11, HS_FIELD_OF_ATTRIBUTE },
+	{ "GP", 50, 50, HS_FIELD_OF_ATTRIBUTE }, { "DBM", 51, 51, HS_FIELD_OF_ATTRIBUTE },
+	{ "Contiguous", 52, 52, HS_FIELD_OF_ATTRIBUTE }, { "PXN", 53, 53, HS_FIELD_OF_TESTS },
+	{ "UXN", 54, 54, HS_FIELD_OF_TESTS }, { "SW", 58, 55, HS_FIELD_OF_ATTRIBUTE },
+	{ "PXNTable", 59, 59, HS_FIELD_OF_TESTS }, { "UXNTable", 60, 60, HS_FIELD_OF_TESTS },
+	{ "APTable", 62, 61, HS_FIELD_OF_TESTS }, { "PBHA", 62, 59, HS_FIELD_OF_ATTRIBUTE },
+	{ "NSTable", 63, 63, HS_FIELD_OF_TABLE_ATTRIBUTE }, { NULL, 0, 0, 0 },
+};
+
 static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 	[HS_PAGING_NONE] = { .name = "none", .stretch_bits = 32, .has_low = true },
 	[HS_PAGING_32BIT] = {
 		.name = "i686", .levels = 2, .entry_bytes = 4, .stretch_bits = 32, .has_low = true,
-		.root_address = BITS(31, 12), X86_ENTRIES,
+		.root_address = BITS(31, 12), X86_ROOT_FLAGS, X86_ENTRIES,
 		.level = {
 			{	/* PSE-36: bits 20:13 of a leaf are its address bits 39:32; bit 21 is reserved. */
 				.name = "PDE", .shift = 22, .index_bits = 10, .leaf = { PS, PS },
@@ -94,7 +161,7 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 	},
 	[HS_PAGING_PAE] = {
 		.name = "pae", .levels = 3, .entry_bytes = 8, .stretch_bits = 32, .has_low = true,
-		.root_address = BITS(31, 5), X86_ENTRIES,
+		.root_address = BITS(31, 5), X86_ROOT_FLAGS, X86_ENTRIES,
 		.level = {
 			{	/* No W, no U, no XD, no A; bit 63 is reserved whatever EFER.NXE. */
 				.name = "PDPTE", .shift = 30, .index_bits = 2, .leaf = NEVER,
@@ -116,7 +183,7 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 	},
 	[HS_PAGING_4LEVEL] = {
 		.name = "amd64-4", .levels = 4, .entry_bytes = 8, .stretch_bits = 47, .has_low = true,
-		.has_high = true, .root_address = BITS(51, 12), X86_ENTRIES,
+		.has_high = true, .root_address = BITS(51, 12), LONG_ROOT_FLAGS, X86_ENTRIES,
 		.level = {
 			LONG_TABLE_ONLY("PML4E", 39), LONG_TABLE_OR_LEAF("PDPTE", 30), LONG_TABLE_OR_LEAF("PDE", 21),
 			LONG_LEAF,
@@ -124,12 +191,14 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 	},
 	[HS_PAGING_5LEVEL] = {
 		.name = "amd64-5", .levels = 5, .entry_bytes = 8, .stretch_bits = 56, .has_low = true,
-		.has_high = true, .root_address = BITS(51, 12), X86_ENTRIES,
+		.has_high = true, .root_address = BITS(51, 12), LONG_ROOT_FLAGS, X86_ENTRIES,
 		.level = {
 			LONG_TABLE_ONLY("PML5E", 48), LONG_TABLE_ONLY("PML4E", 39), LONG_TABLE_OR_LEAF("PDPTE", 30),
 			LONG_TABLE_OR_LEAF("PDE", 21), LONG_LEAF,
 		},
 	},
+	[HS_PAGING_AARCH64_TTBR0] = { .name = "aarch64-ttbr0", .has_low = true, A64_HALF },
+	[HS_PAGING_AARCH64_TTBR1] = { .name = "aarch64-ttbr1", .has_high = true, A64_HALF },
 };
 /* clang-format on */
 

@@ -29,10 +29,11 @@ struct hs_entry_rights {
 
 /** By what a field of an entry is there. */
 enum hs_field_source {
-	HS_FIELD_OF_TESTS,     /* one of the row's conditions looks at it: present, rights */
-	HS_FIELD_OF_LEAF_TEST, /* the test for a leaf does */
-	HS_FIELD_OF_ATTRIBUTE, /* it is an attribute, where the smallest leaf has it */
-	HS_FIELD_OF_MOVED,     /* it is one that this leaf has elsewhere */
+	HS_FIELD_OF_TESTS,           /* one of the row's conditions looks at it: present, rights */
+	HS_FIELD_OF_LEAF_TEST,       /* the test for a leaf does */
+	HS_FIELD_OF_ATTRIBUTE,       /* it is an attribute, where the smallest leaf has it */
+	HS_FIELD_OF_TABLE_ATTRIBUTE, /* it is one of an entry that names a table, and of no leaf */
+	HS_FIELD_OF_MOVED,           /* it is one that this leaf has elsewhere */
 	HS_FIELD_SOURCE_COUNT,
 };
 
@@ -74,7 +75,8 @@ struct hs_format {
 	uint8_t stretch_bits;         /* log2 of the bytes of each stretch of addresses that it has: */
 	bool has_low;                 /* one that begins at 0 */
 	bool has_high;                /* one that ends with the last address of 64 bits */
-	uint64_t root_address;        /* bits of CR3 that are the root table's address */
+	uint64_t root_address;        /* bits of CR3 or TTBR that are the root table's address */
+	uint64_t root_flags;          /* bits beside them that are for something else */
 	struct hs_entry_test present; /* the entry is used at all */
 	struct hs_entry_test cow;     /* a leaf is tagged copy-on-write */
 	const struct hs_field_name *names;

@@ -91,7 +91,8 @@ void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t 
 	row = &walk.format->level[depth];
 	ret->present = hs_entry_is(entry, walk.format->present);
 	if (!ret->present) {
-		add_field(ret, "P", walk.format->present.mask, 0);
+		masks[HS_FIELD_OF_TESTS] = walk.format->present.mask;
+		add_named(ret, walk.format, masks, 0);
 		return;
 	}
 	ret->leaf = hs_walk_is_leaf(&walk, depth, entry);
@@ -104,6 +105,7 @@ void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t 
 				   rights->user_exec;
 	masks[HS_FIELD_OF_LEAF_TEST] = walk.levels[depth].leaf_mask;
 	masks[HS_FIELD_OF_ATTRIBUTE] = ret->leaf ? row->leaf_attributes : row->table_attributes;
+	masks[HS_FIELD_OF_TABLE_ATTRIBUTE] = ret->leaf ? 0 : row->table_attributes;
 	masks[HS_FIELD_OF_MOVED] = ret->leaf ? row->leaf_moved : 0;
 	for (size_t i = 0; i < HS_FIELD_SOURCE_COUNT; i++) {
 		masks[i] &= ~reserved;

@@ -3,7 +3,7 @@
  * Guest page tables, read and built from guest-physical memory alone. One table of formats, one walk over it; nothing
  * here touches a CPU, makes a system call or allocates.
  *
- * Sources: Intel SDM vol. 3A chapter 4 (paging), tables 4-4 to 4-20 (entry formats).
+ * Sources: Intel SDM vol. 3A chapter 4 (paging), tables 4-4 to 4-20 (entry formats); Arm ARM DDI 0487, D8 (VMSAv8-64).
  */
 #ifndef HINDSIGHT_PAGING_H
 #define HINDSIGHT_PAGING_H
@@ -21,26 +21,28 @@ extern "C" {
 #endif
 
 enum hs_paging_format {
-	HS_PAGING_NONE,   /**< CR0.PG = 0: gva = gpa */
-	HS_PAGING_32BIT,  /**< two levels of 4-byte entries */
-	HS_PAGING_PAE,    /**< three levels, four PDPTEs */
-	HS_PAGING_4LEVEL, /**< 48-bit */
-	HS_PAGING_5LEVEL, /**< 57-bit */
+	HS_PAGING_NONE,          /**< CR0.PG = 0: gva = gpa */
+	HS_PAGING_32BIT,         /**< two levels of 4-byte entries */
+	HS_PAGING_PAE,           /**< three levels, four PDPTEs */
+	HS_PAGING_4LEVEL,        /**< 48-bit */
+	HS_PAGING_5LEVEL,        /**< 57-bit */
+	HS_PAGING_AARCH64_TTBR0, /**< 4 KiB granule, 48 bits, the addresses whose first 16 bits are zeros */
+	HS_PAGING_AARCH64_TTBR1, /**< the same, those whose first 16 bits are ones */
 	HS_PAGING_FORMAT_COUNT,
 };
 
 /** Most levels of any format. */
 #define HS_PAGING_LEVELS_MAX 5
 
-/** "none", "i686", "pae", "amd64-4", "amd64-5": the names of the command line. Static. */
+/** Static: "none", "i686", "pae", "amd64-4", "amd64-5", "aarch64-ttbr0", "aarch64-ttbr1", as on the command line. */
 const char *hs_paging_format_name(enum hs_paging_format format);
 
 /** One address space: where its tables start and the control bits that change how they are read. */
 struct hs_root {
 	enum hs_paging_format format;
-	hs_gpa base; /**< CR3 without its low and reserved bits */
+	hs_gpa base; /**< CR3, TTBR0 or TTBR1, of which only the address counts */
 	bool pse;    /**< CR4.PSE: 4 MiB pages exist (32-bit format only) */
-	bool nxe;    /**< IA32_EFER.NXE: bit 63 is XD and not reserved */
+	bool nxe;    /**< IA32_EFER.NXE: bit 63 is XD and not reserved (x86) */
 	/* What the CPU may do with what is mapped (hs_access_rights()); the walk does not use these. */
 	bool wp;            /**< CR0.WP: read-only pages are read-only to the supervisor too */
 	bool smep, smap;    /**< CR4: the supervisor does not fetch from user pages, nor read or write them */
@@ -66,7 +68,7 @@ enum hs_range_kind {
 	HS_RANGE_MAPPED,
 	HS_RANGE_HOLE,          /**< an entry that is not present */
 	HS_RANGE_UNREADABLE,    /**< an entry that is not in physical memory: gpa is its table's address */
-	HS_RANGE_RESERVED,      /**< an entry with reserved bits set: gpa is the entry's address */
+	HS_RANGE_RESERVED,      /**< an entry with reserved bits or of a reserved kind: gpa is the entry's address */
 	HS_RANGE_NON_CANONICAL, /**< not an address of this format */
 };
 
@@ -84,15 +86,30 @@ enum hs_range_kind {
 #define HS_LEAF_AVL (UINT64_C(7) << 9)       /**< for software; 001 with W clear is the copy-on-write tag */
 #define HS_LEAF_HIGH (UINT64_C(0x7ff) << 52) /**< protection key and ignored bits; 4-level and 5-level only */
 
+/**
+ * The same of aarch64 (DDI 0487, D8.3.1): bits 63:48, 11:8 and 5:2 of the entry where they are. A page that is not
+ * HS_LEAF_A64_ACCESSED faults when it is used, unless the CPU sets that bit by itself. PXN and UXN are shown whatever
+ * the rights: prot tells about one of them (UXN where user is set), the other is an attribute and nothing else.
+ */
+#define HS_LEAF_A64_MEMORY (UINT64_C(7) << 2)    /**< AttrIndx: which field of MAIR says the kind of memory */
+#define HS_LEAF_A64_SHARED (UINT64_C(3) << 8)    /**< SH: 0 not, 2 outer, 3 inner shareable */
+#define HS_LEAF_A64_ACCESSED (UINT64_C(1) << 10) /**< AF */
+#define HS_LEAF_A64_NOT_GLOBAL (UINT64_C(1) << 11)
+#define HS_LEAF_A64_PXN (UINT64_C(1) << 53)
+#define HS_LEAF_A64_UXN (UINT64_C(1) << 54)
+#define HS_LEAF_A64_SOFTWARE (UINT64_C(15) << 55) /**< 1000 with AP[2] set is the copy-on-write tag */
+
 /** What is at a guest-virtual address, and how far the same goes on. Fields that a kind does not have are zero. */
 struct hs_range {
 	enum hs_range_kind kind;
 	hs_gva start;
-	uint64_t length;     /**< bytes, never 0 */
-	hs_gpa gpa;          /**< of start, for HS_RANGE_MAPPED; of what is wrong, for UNREADABLE and RESERVED */
-	int prot;            /**< bits of enum hs_prot, ANDed over all levels */
-	bool user;           /**< U/S set at every level */
-	bool cow;            /**< the leaf is tagged copy-on-write: AVL bits 11:9 = 001, W clear */
+	uint64_t length; /**< bytes, never 0 */
+	hs_gpa gpa;      /**< of start, for HS_RANGE_MAPPED; of what is wrong, for UNREADABLE and RESERVED */
+	/** Bits of enum hs_prot, ANDed over all levels. Where user mode and the kernel fetch by bits of their own
+	 *  (aarch64), EXEC is user mode's if `user` is set and the kernel's if not. */
+	int prot;
+	bool user;           /**< every level lets user mode through */
+	bool cow;            /**< the leaf is tagged copy-on-write: HS_LEAF_AVL, HS_LEAF_A64_SOFTWARE */
 	uint8_t level;       /**< depth of the entry that decided: 0 is the root table */
 	uint64_t page_bytes; /**< size of the leaf */
 	uint64_t leaf;       /**< the leaf's own attributes: HS_LEAF_* */
@@ -117,7 +134,7 @@ enum hs_access_by {
  * Without paging it is everything, to everybody.
  *
  * Not judged: protection keys (the key is in range->leaf), shadow stacks, and what lies outside of paging: segments,
- * LASS, memory types.
+ * LASS, memory types. The control bits are those of x86: to a root of another architecture the answer means nothing.
  */
 int hs_access_rights(const struct hs_root *root, const struct hs_range *range, enum hs_access_by by);
 
@@ -228,17 +245,17 @@ struct hs_mapping {
 	hs_gva gva;
 	hs_gpa gpa;
 	uint64_t length; /**< bytes, a multiple of 4096; 0 maps nothing */
-	int prot;        /**< HS_PROT_READ is implied; EXEC becomes XD where the format has it and nxe is set */
+	int prot; /**< HS_PROT_READ is implied; EXEC becomes XD where the format has it and nxe is set (UXN, PXN) */
 	bool user;
-	bool cow;      /**< W is left clear and the copy-on-write tag set, instead of the AVL bits of leaf */
-	uint64_t leaf; /**< further attributes: HS_LEAF_* as in hs_range.leaf */
+	bool cow;      /**< the leaf is read-only and has the copy-on-write tag, whatever software's bits of `leaf` */
+	uint64_t leaf; /**< further attributes: HS_LEAF_* of the format, as in hs_range.leaf */
 	bool large;    /**< use larger leaves where alignment allows */
 	bool exact;    /**< write the rights of the leaves as they are asked for, although a table above allows less */
 };
 
 /**
  * Add a mapping to the tables of root, making tables as needed. phys must be writable. New tables let everything
- * through (P, W, U, A): their leaves decide.
+ * through: their leaves decide.
  *
  * Nothing was changed: HS_ERR_INVALID for HS_PAGING_NONE, a leaf attribute that the format does not have, or read-only
  * phys; HS_ERR_RANGE for what is not aligned, not canonical, or beyond what the format can address.

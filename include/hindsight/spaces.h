@@ -44,7 +44,7 @@ struct hs_entry_field {
 };
 
 /** Most fields of any entry. */
-#define HS_ENTRY_FIELDS_MAX 16
+#define HS_ENTRY_FIELDS_MAX 20
 
 /** An entry taken apart. */
 struct hs_entry_fields {

@@ -4,6 +4,7 @@
 
 import json
 import re
+import struct
 
 import pytest
 
@@ -289,7 +290,8 @@ def test_image_need_not_begin_at_a_page(pagetable, tmp_path):
     ("list --image image b", 2, "'b' is one word too many"),
     ("list --image image", 2, "--image needs --format"),
     ("list --image image --format pae", 2, "--image needs --root"),
-    ("list --image image --format x86 --root 0", 2, "'x86' is not none, i686, pae, amd64-4 or amd64-5"),
+    ("list --image image --format x86 --root 0", 2,
+     "'x86' is not none, i686, pae, amd64-4, amd64-5, aarch64-ttbr0 or aarch64-ttbr1"),
     ("list --image image --format pae --root 1g", 2, "--root: '1g' is not a number"),
     ("list --image image --format pae --root 0 --base -1", 2, "--base: '-1' is not a number"),
     ("list --image image --format pae --root 0 --ranges x", 2, "--ranges: 'x' is not a number"),
@@ -311,13 +313,13 @@ def test_image_need_not_begin_at_a_page(pagetable, tmp_path):
     ("spaces --image image --format i686 --root 0 --root 0x4000", 125,
      "image: the root table at 0x4000 is not in it"),
     ("list --image image --format i686 --root 0x1800", 125,
-     "--root 0x1800: not a CR3 for i686: the address of a table has no bits 0x800"),
+     "--root 0x1800: not a root of i686: the address of a table has no bits 0x800"),
     ("list --image image --format i686 --root 0x100000018", 125,
-     "--root 0x100000018: not a CR3 for i686: the address of a table has no bits 0x100000000"),
+     "--root 0x100000018: not a root of i686: the address of a table has no bits 0x100000000"),
     ("walk --image image --format pae --root 0x44 0", 125,
-     "--root 0x44: not a CR3 for pae: the address of a table has no bits 0x4"),
+     "--root 0x44: not a root of pae: the address of a table has no bits 0x4"),
     ("spaces --image image --format amd64-4 --root 0xfff8000000000fff", 125,
-     "--root 0xfff8000000000fff: not a CR3 for amd64-4: the address of a table has no bits 0x9ff0000000000000"),
+     "--root 0xfff8000000000fff: not a root of amd64-4: the address of a table has no bits 0x9ff0000000000000"),
     ("spaces --image image --format none --root 0", 125, "--root 0x0: without paging there are no tables"),
     ("list --image empty --format pae --root 0", 125, "empty: not a memory image: it is empty"),
     ("list --image image --format pae --root 0x4000", 125, "image: the root table at 0x4000 is not in it"),
@@ -333,6 +335,31 @@ def test_bad_command_lines_are_said(pagetable, tmp_path, words, status, said):
     assert (result.rc, result.stdout, result.stderr.count("\n")) == (status, "", 1), result
     assert said in result.stderr and result.stderr.startswith("hindsight: ")
     assert ("(try 'hindsight pagetable " in result.stderr) == (status == 2)
+
+
+def test_aarch64_has_two_halves_and_the_names_of_its_manual(pagetable, tmp_path):
+    """Descriptors of Arm's DDI 0487, D8.3: a page of user text, a block of kernel data, a reserved page."""
+    af, xn = 1 << 10, 3 << 53
+    tables = bytearray(4 << 12)
+    for place, entry in ((0x0008, 0x101003), (0x1008, 0x102003), (0x2008, 0x103003),
+                         (0x3008, 0x9000 | 1 << 53 | 1 << 11 | af | 3 << 8 | 3 << 6 | 3), (0x3010, 0x9001),
+                         (0x2ff8, 0x40000000 | xn | af | 1)):
+        struct.pack_into("<Q", tables, place, entry)
+    (tmp_path / "image").write_bytes(tables)
+    words = "--image", "image", "--base", "0x100000", "--root", hex(0x42 << 48 | 0x100001), "--format"
+    for name, half in (("aarch64-ttbr0", 0), ("aarch64-ttbr1", 0xFFFF << 48)):
+        listed = pagetable("list", *words, name).check().stdout.splitlines()
+        assert listed[0] == f"root 0x100000, {name}"
+        assert [" ".join(line.split()) for line in listed[2:]] == [
+            f"0x{half + 0x8040201000:016x} 0x{half + 0x8040201fff:016x} 0x1000 0x9000 r-xu 4K SH=0x3 AF nG PXN",
+            f"0x{half + 0x8040202000:016x} 0x{half + 0x8040202fff:016x} 0x1000 reserved bits in the entry at 0x103010",
+            f"0x{half + 0x807fe00000:016x} 0x{half + 0x807fffffff:016x} 0x200000 0x40000000 rw-- 2M AF PXN UXN"]
+    walked = pagetable("walk", *words, "aarch64-ttbr1", hex((0xFFFF << 48) + 0x807fe12345)).check().stdout.splitlines()
+    assert [line.split()[0] for line in walked[2:5]] == ["L0", "L1", "L2"]
+    assert walked[4].endswith("0x40000000      VALID AF PXN UXN")
+    assert "0xffff00807fe12345: 0x40012345  rw--  2M  AF PXN UXN" in walked[5]
+    missing = pagetable("walk", *words, "aarch64-ttbr0", "0")
+    assert missing.rc == 1 and "VALID is 0" in missing.stdout
 
 
 def test_flags_in_cr3_are_no_part_of_the_root(pagetable, tmp_path):

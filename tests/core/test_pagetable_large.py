@@ -89,7 +89,7 @@ def test_memory_may_begin_above_four_gibibytes(pagetable, tmp_path, form):
         memory.put(0x400000, 3 * GIB | P | RW)
     words = ("--image", memory.write(tmp_path / "image"), "--base", hex(HIGH), "--format", form.name, "--root",
              hex(HIGH))
-    refused = (f"hindsight: --root {HIGH:#x}: not a CR3 for {form.name}: the address of a table has no bits "
+    refused = (f"hindsight: --root {HIGH:#x}: not a root of {form.name}: the address of a table has no bits "
                "0x100000000\n")
     result = pagetable("walk", *words, "0x400123")
     if not form.wide:

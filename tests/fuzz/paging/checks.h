@@ -7,14 +7,23 @@
 
 #include <hindsight/spaces.h>
 
-/** Rights as flags of enum hs_prot, and user. */
+/** Rights as flags of enum hs_prot, of which EXEC is the supervisor's; user, and EXEC for user mode. */
 struct rights {
 	int prot;
-	bool user;
+	bool user, user_exec;
 };
+
+#define ALL_RIGHTS                                                                                                     \
+	{                                                                                                              \
+		HS_PROT_READ | HS_PROT_WRITE | HS_PROT_EXEC, true, true                                                \
+	}
 
 /** What an entry of the table at depth leaves, by its bits' names. */
 struct rights rights_of_entry(const struct hs_root *root, unsigned int depth, uint64_t entry);
+/** Take away what the other has not. */
+void lose_rights(struct rights *rights, struct rights other);
+/** What a range with these rights is said to allow. */
+int prot_of_rights(const struct rights *rights);
 bool same_range(const struct hs_range *a, const struct hs_range *b);
 /** That one address of a range that a walk gave is what a lookup of it gives. */
 void check_agrees(const struct hs_phys *phys, const struct hs_root *root, const struct hs_range *range, uint64_t gva);

@@ -31,16 +31,20 @@ static struct hs_mapping mapping_of(struct scene *scene)
 static void check_mapped(const struct hs_root *root, const struct hs_mapping *mapping, const struct hs_range *range)
 {
 	uint64_t offset = range->start.v - mapping->gva.v;
-	bool xd = root->nxe && root->format != HS_PAGING_32BIT;
+	bool a64 = scene_is_aarch64(root->format);
+	bool xd = a64 || (root->nxe && root->format != HS_PAGING_32BIT);
+	uint64_t software = a64 ? HS_LEAF_A64_SOFTWARE : HS_LEAF_AVL;
+	uint64_t tag = a64 ? UINT64_C(8) << 55 : UINT64_C(1) << 9;
+	/* Bits that the rights are in too. */
+	uint64_t other = software | (a64 ? HS_LEAF_A64_PXN | HS_LEAF_A64_UXN : 0);
 
 	CHECK(range->kind == HS_RANGE_MAPPED && offset < mapping->length && range->length <= mapping->length - offset);
 	CHECK(range->gpa.v == mapping->gpa.v + offset && range->user == mapping->user);
 	CHECK(mapping->large || range->page_bytes == HS_PAGE_SIZE);
-	CHECK(range->cow == (mapping->cow ||
-			     ((mapping->leaf & HS_LEAF_AVL) == UINT64_C(1) << 9 && !(mapping->prot & HS_PROT_WRITE))));
+	CHECK(range->cow == (mapping->cow || ((mapping->leaf & software) == tag && !(mapping->prot & HS_PROT_WRITE))));
 	CHECK(!(range->prot & HS_PROT_WRITE) == (mapping->cow || !(mapping->prot & HS_PROT_WRITE)));
 	CHECK(!(range->prot & HS_PROT_EXEC) == (xd && !(mapping->prot & HS_PROT_EXEC)));
-	CHECK((range->leaf & ~HS_LEAF_AVL) == (mapping->leaf & ~HS_LEAF_AVL));
+	CHECK((range->leaf & ~other) == (mapping->leaf & ~other));
 }
 
 /* The first `length` bytes of a mapping and nothing else are mapped. */

@@ -7,12 +7,6 @@
 #define PLACES 256
 #define POINTS 48
 
-static void lose(struct rights *rights, struct rights other)
-{
-	rights->prot &= other.prot;
-	rights->user = rights->user && other.user;
-}
-
 static bool covers(const struct hs_space_item *item, uint64_t gva)
 {
 	/* That of a root reaches everything. */
@@ -85,7 +79,7 @@ static void check_own_rights(struct scene *scene, const struct hs_space_item *it
 	if (path.count > 0 && item->range.kind == HS_RANGE_MAPPED) {
 		struct rights own = rights_of_entry(root, item->depth, path.levels[item->depth].entry);
 
-		CHECK(item->prot == own.prot && item->user == own.user);
+		CHECK(item->prot == prot_of_rights(&own) && item->user == own.user);
 	}
 }
 
@@ -102,15 +96,17 @@ static void check_range(struct scene *scene, const struct hs_space_item *item)
 static void check_table(struct scene *scene, const struct hs_space_item *item)
 {
 	const struct hs_root *root = &scene->roots[item->space];
-	struct rights rights = { HS_PROT_READ | HS_PROT_WRITE | HS_PROT_EXEC, true };
+	struct rights rights = ALL_RIGHTS;
 	struct hs_path path;
 
 	hs_path_find(&scene->guest.phys, root, item->gva, &path);
 	CHECK(path.count > item->depth && path.levels[item->depth].table.v == item->table.v);
 	CHECK(item->entry == (item->depth > 0 ? path.levels[item->depth - 1].entry : 0));
 	for (unsigned int depth = 0; depth < item->depth; depth++) {
-		lose(&rights, rights_of_entry(root, depth, path.levels[depth].entry));
+		lose_rights(&rights, rights_of_entry(root, depth, path.levels[depth].entry));
 	}
+	/* Of what is in it, either mode may have it. */
+	rights.prot |= rights.user_exec ? HS_PROT_EXEC : 0;
 	CHECK(item->prot == rights.prot && item->user == rights.user);
 }
 
@@ -175,8 +171,8 @@ static bool read_on(const struct scene *scene, const struct space_list *list, st
 			CHECK(item->kind == HS_SPACE_TABLE || !alias);
 			alias = item->kind == HS_SPACE_ALIAS ? item : alias;
 			if (item->depth > 0) {
-				lose(&reading->rights,
-				     rights_of_entry(&scene->roots[item->space], item->depth - 1u, item->entry));
+				lose_rights(&reading->rights,
+					    rights_of_entry(&scene->roots[item->space], item->depth - 1u, item->entry));
 			}
 		}
 	}
@@ -189,13 +185,26 @@ static bool read_on(const struct scene *scene, const struct space_list *list, st
 	return alias != NULL;
 }
 
+/* What a leaf leaves by the list alone: where each mode fetches by a bit of its own, both are among the attributes. */
+static struct rights rights_of_leaf(const struct hs_root *root, const struct hs_space_item *item)
+{
+	struct rights rights = { item->prot, item->user, item->prot & HS_PROT_EXEC };
+
+	if (scene_is_aarch64(root->format)) {
+		rights.prot |= HS_PROT_EXEC;
+		rights.prot &= item->range.leaf & HS_LEAF_A64_PXN ? ~HS_PROT_EXEC : ~0;
+		rights.user_exec = !(item->range.leaf & HS_LEAF_A64_UXN);
+	}
+	return rights;
+}
+
 /* What the list alone says about an address, against a lookup. */
 static void check_reading(struct scene *scene, const struct space_list *list, uint32_t space, uint64_t gva)
 {
 	struct reading reading = {
 		.space = space,
 		.gva = gva,
-		.rights = { HS_PROT_READ | HS_PROT_WRITE | HS_PROT_EXEC, true },
+		.rights = ALL_RIGHTS,
 	};
 	const struct hs_range *range;
 	struct hs_range one;
@@ -214,8 +223,8 @@ static void check_reading(struct scene *scene, const struct space_list *list, ui
 	CHECK(range->kind == one.kind && range->leaf == one.leaf && range->cow == one.cow);
 	CHECK(range->level == one.level && range->page_bytes == one.page_bytes);
 	if (one.kind == HS_RANGE_MAPPED) {
-		lose(&reading.rights, (struct rights){ reading.range->prot, reading.range->user });
-		CHECK(one.prot == reading.rights.prot && one.user == reading.rights.user);
+		lose_rights(&reading.rights, rights_of_leaf(&scene->roots[reading.space], reading.range));
+		CHECK(one.prot == prot_of_rights(&reading.rights) && one.user == reading.rights.user);
 		CHECK(range->gpa.v + (reading.gva - range->start.v) == one.gpa.v + (gva - one.start.v));
 	} else {
 		CHECK(range->gpa.v == one.gpa.v);

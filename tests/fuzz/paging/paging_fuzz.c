@@ -24,7 +24,7 @@ static bool is_called(const struct hs_entry_field *field, const char *name)
 
 struct rights rights_of_entry(const struct hs_root *root, unsigned int depth, uint64_t entry)
 {
-	struct rights ret = { HS_PROT_READ | HS_PROT_WRITE | HS_PROT_EXEC, true };
+	struct rights ret = ALL_RIGHTS;
 	struct hs_entry_fields fields;
 
 	hs_entry_describe(root, depth, entry, &fields);
@@ -35,11 +35,34 @@ struct rights rights_of_entry(const struct hs_root *root, unsigned int depth, ui
 			ret.prot &= ~HS_PROT_WRITE;
 		} else if (is_called(field, "XD") && field->value) {
 			ret.prot &= ~HS_PROT_EXEC;
+			ret.user_exec = false;
 		} else if (is_called(field, "US") && !field->value) {
 			ret.user = false;
+		} else if (is_called(field, "AP") || is_called(field, "APTable")) {
+			/* AP[1] lets user mode through, APTable[0] does not; AP[2] and APTable[1] forbid writes. */
+			ret.user = (field->value & 1) == (is_called(field, "AP") ? 1 : 0);
+			ret.prot &= field->value & 2 ? ~HS_PROT_WRITE : ~0;
+		} else if (is_called(field, "PXN") || is_called(field, "PXNTable")) {
+			ret.prot &= field->value ? ~HS_PROT_EXEC : ~0;
+		} else if (is_called(field, "UXN") || is_called(field, "UXNTable")) {
+			ret.user_exec = !field->value;
 		}
 	}
 	return ret;
+}
+
+void lose_rights(struct rights *rights, struct rights other)
+{
+	rights->prot &= other.prot;
+	rights->user = rights->user && other.user;
+	rights->user_exec = rights->user_exec && other.user_exec;
+}
+
+int prot_of_rights(const struct rights *rights)
+{
+	bool exec = rights->user ? rights->user_exec : rights->prot & HS_PROT_EXEC;
+
+	return (rights->prot & ~HS_PROT_EXEC) | (exec ? HS_PROT_EXEC : 0);
 }
 
 void check_agrees(const struct hs_phys *phys, const struct hs_root *root, const struct hs_range *range, uint64_t gva)
@@ -113,7 +136,7 @@ static void check_decision(const struct hs_path_level *level, const struct hs_en
 static void check_path(struct scene_memory *memory, const struct hs_root *root, uint64_t gva)
 {
 	unsigned int entry_bytes = scene_entry_bytes(root->format);
-	struct rights all = { HS_PROT_READ | HS_PROT_WRITE | HS_PROT_EXEC, true };
+	struct rights all = ALL_RIGHTS;
 	struct hs_entry_fields fields = { .gpa = { 0 } };
 	struct hs_path path;
 	struct hs_range range;
@@ -128,7 +151,6 @@ static void check_path(struct scene_memory *memory, const struct hs_root *root, 
 		const struct hs_path_level *level = &path.levels[depth];
 		uint8_t *bytes = scene_bytes(memory, level->place.v, entry_bytes);
 		uint64_t entry = 0;
-		struct rights own;
 
 		CHECK(level->readable == (bytes != NULL) && level->place.v - level->table.v < HS_PAGE_SIZE);
 		for (unsigned int i = 0; bytes && i < entry_bytes; i++) {
@@ -139,13 +161,11 @@ static void check_path(struct scene_memory *memory, const struct hs_root *root, 
 		hs_entry_describe(root, depth, entry, &fields);
 		check_fields(&fields, entry);
 		CHECK(depth + 1u == path.count || (fields.present && !fields.leaf && !is_reserved(&fields)));
-		own = rights_of_entry(root, depth, entry);
-		all.prot &= own.prot;
-		all.user = all.user && own.user;
+		lose_rights(&all, rights_of_entry(root, depth, entry));
 	}
 	if (path.count > 0) {
 		check_decision(&path.levels[path.count - 1], &fields, &range);
-		CHECK(range.kind != HS_RANGE_MAPPED || (range.prot == all.prot && range.user == all.user));
+		CHECK(range.kind != HS_RANGE_MAPPED || (range.prot == prot_of_rights(&all) && range.user == all.user));
 	}
 }
 

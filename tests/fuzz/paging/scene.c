@@ -106,9 +106,14 @@ unsigned int scene_entry_bytes(enum hs_paging_format format)
 
 unsigned int scene_levels(enum hs_paging_format format)
 {
-	static const unsigned int levels[] = { 0, 2, 3, 4, 5 };
+	static const unsigned int levels[HS_PAGING_FORMAT_COUNT] = { 0, 2, 3, 4, 5, 4, 4 };
 
 	return (unsigned int)format < HS_PAGING_FORMAT_COUNT ? levels[format] : 0;
+}
+
+bool scene_is_aarch64(enum hs_paging_format format)
+{
+	return format == HS_PAGING_AARCH64_TTBR0 || format == HS_PAGING_AARCH64_TTBR1;
 }
 
 /* splitmix64, Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014). */

@@ -83,5 +83,6 @@ uint64_t scene_random(struct scene *scene);
 unsigned int scene_entry_bytes(enum hs_paging_format format);
 /** Tables from a root to a page of the smallest size. */
 unsigned int scene_levels(enum hs_paging_format format);
+bool scene_is_aarch64(enum hs_paging_format format);
 
 #endif
