@@ -128,8 +128,9 @@ struct hs_backend_ops {
 
 	/**
 	 * Where the CPU itself finds gva now, for whoever doubts what paging/ reads in the tables. It says whether
-	 * gva is mapped, not for what accesses, and whether or not memory is there. A bits may be set on the way. What
-	 * it says about an address that is not canonical means nothing. *ret_gpa only when *ret_mapped.
+	 * gva is mapped, not for what accesses (but KVM hides what CR4.SMAP forbids), and whether or not memory is
+	 * there. A bits may be set on the way. What it says about an address that is not canonical means nothing.
+	 * *ret_gpa only when *ret_mapped.
 	 */
 	enum hs_status (*translate)(struct hs_backend *backend, hs_gva gva, bool *ret_mapped, hs_gpa *ret_gpa,
 				    struct hs_error *err);

@@ -21,12 +21,13 @@ struct space {
 	struct hs_root root;
 };
 
-enum hs_status agree_root(struct side *side, struct hs_root *ret, struct hs_error *err)
+enum hs_status agree_root(const struct agree *agree, struct side *side, struct hs_root *ret, struct hs_error *err)
 {
 	enum hs_status st = hs_vm_fetch(side->vm, HS_STATE_CORE, err);
 
 	if (!st) {
 		hs_root_of_cpu(&side->vm->cpu, ret);
+		ret->maxphyaddr = agree->physical_bits;
 	}
 	return st;
 }
@@ -81,6 +82,11 @@ static bool ask(struct space *space, uint64_t gva)
 		snprintf(agree->difference, sizeof(agree->difference), "%.300s", err.message);
 		return false;
 	}
+	/* KVM asks as the supervisor, and the software CPU for whoever it may be. */
+	if (!is_mapped && range.kind == HS_RANGE_MAPPED &&
+	    !(hs_access_rights(&space->root, &range, HS_ACCESS_BY_SUPERVISOR) & HS_PROT_READ)) {
+		return true;
+	}
 	if (is_mapped == (range.kind == HS_RANGE_MAPPED) && found.v == gpa) {
 		return true;
 	}
@@ -126,7 +132,7 @@ bool agree_everywhere(struct agree *agree, struct side *side)
 {
 	struct space space = { .agree = agree, .side = side, .phys = hs_vm_phys(side->vm) };
 	struct hs_error err = { 0 };
-	enum hs_status st = agree_root(side, &space.root, &err);
+	enum hs_status st = agree_root(agree, side, &space.root, &err);
 	struct hs_range range;
 	struct hs_iter iter;
 

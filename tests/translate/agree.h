@@ -14,6 +14,7 @@
 
 struct agree {
 	uint64_t asked, mapped; /* addresses so far, and how many of them are mapped */
+	uint8_t physical_bits;  /* the width of the CPU's physical addresses, 0 where nobody knows */
 	uint64_t spoil;         /* this one of the mapped is read in tables with a wrong entry; 0: none */
 	uint64_t random;        /* state of the random numbers */
 	char difference[400];   /* of a comparison that found one */
@@ -23,6 +24,6 @@ struct agree {
 bool agree_everywhere(struct agree *agree, struct side *side);
 
 /** The root that the side's CPU is on. */
-enum hs_status agree_root(struct side *side, struct hs_root *ret, struct hs_error *err);
+enum hs_status agree_root(const struct agree *agree, struct side *side, struct hs_root *ret, struct hs_error *err);
 
 #endif
