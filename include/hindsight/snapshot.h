@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Snapshots: all that a guest is between two calls, made dense. Pages that its address spaces reach, the tables that map
+ * them, registers. Taken by hs_sandbox_snapshot() or opened from a file; never changed afterwards, so that any number
+ * of VMs, in any number of threads, can stand on one.
+ */
+#ifndef HINDSIGHT_SNAPSHOT_H
+#define HINDSIGHT_SNAPSHOT_H
+
+#include <hindsight/cpu.h>
+#include <hindsight/error.h>
+#include <hindsight/mem.h>
+#include <hindsight/paging.h>
+#include <hindsight/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hs_snapshot;
+
+/** Longest path of an image that a snapshot remembers, with its NUL. */
+#define HS_SNAPSHOT_PATH_MAX 1024
+
+/** What is remembered of the guest beside its memory and registers. Plain data. */
+struct hs_snapshot_guest {
+	enum hs_arch arch;
+	char path[HS_SNAPSHOT_PATH_MAX]; /**< of the image, absolute; may be empty */
+	uint8_t build_id[32];
+	uint32_t build_id_length; /**< bytes, 0 when it has none */
+	uint64_t features;        /**< HS_FEATURE_* of its note */
+	uint64_t entry;           /**< gva of the image's entry point */
+	uint64_t phdr;            /**< gva of its program headers, 0 when they are not in memory */
+	uint16_t phentsize, phnum;
+	uint64_t dispatch;                  /**< gva that calls enter at; 0 for a guest that takes none */
+	uint64_t input_bytes, output_bytes; /**< buffers of calls: at the beginning of scratch, one behind the other */
+	uint64_t generation;                /**< how many snapshots were taken on the way to this one, itself counted */
+};
+
+/** Facts of a snapshot; borrowed from it. */
+struct hs_snapshot_info {
+	struct hs_snapshot_guest guest;
+	struct hs_memory_image memory;
+	const struct hs_root *roots;
+	uint32_t root_count;
+	uint32_t current;                                  /**< index of the root that the CPU is on */
+	bool cow;                                          /**< pages are copy-on-write for the guest's handler */
+	uint64_t shared_bytes, private_bytes, table_bytes; /**< of memory, with its pages of zeros */
+};
+
+/** One more owner. */
+struct hs_snapshot *hs_snapshot_ref(struct hs_snapshot *snapshot);
+/** One owner less; the last one frees it. NULL is fine. Any thread. */
+void hs_snapshot_unref(struct hs_snapshot *snapshot);
+
+const struct hs_snapshot_info *hs_snapshot_info(const struct hs_snapshot *snapshot);
+/** The registers to resume with; borrowed. */
+const struct hs_cpu_state *hs_snapshot_cpu(const struct hs_snapshot *snapshot);
+/** The guest-physical memory, read-only, valid as long as the snapshot. */
+struct hs_phys hs_snapshot_phys(const struct hs_snapshot *snapshot);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

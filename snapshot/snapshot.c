@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a snapshot is once it exists: an immutable file of memory parts, seen through a mapping, with registers and facts.
+ */
+#include "snapshot/snapshot.h"
+
+#include "base/arith.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct hs_snapshot {
+	atomic_uint owners;
+	struct hs_snapshot_info info;
+	struct hs_root *roots;
+	const uint8_t *bytes; /* of the whole file */
+	size_t length;
+	struct hs_cpu_state cpu;
+};
+
+struct hs_snapshot *hs_snapshot_ref(struct hs_snapshot *snapshot)
+{
+	atomic_fetch_add(&snapshot->owners, 1);
+	return snapshot;
+}
+
+void hs_snapshot_unref(struct hs_snapshot *snapshot)
+{
+	if (!snapshot || atomic_fetch_sub(&snapshot->owners, 1) > 1) {
+		return;
+	}
+	if (snapshot->bytes) {
+		munmap((void *)(uintptr_t)snapshot->bytes, snapshot->length);
+	}
+	if (snapshot->info.memory.fd >= 0) {
+		close(snapshot->info.memory.fd);
+	}
+	free(snapshot->roots);
+	free(snapshot);
+}
+
+const struct hs_snapshot_info *hs_snapshot_info(const struct hs_snapshot *snapshot)
+{
+	return &snapshot->info;
+}
+
+const struct hs_cpu_state *hs_snapshot_cpu(const struct hs_snapshot *snapshot)
+{
+	return &snapshot->cpu;
+}
+
+/* The part that holds gpa; NULL for zero scratch and for what is no memory. *ret_left is how much of the same follows,
+ * of scratch too; 0 where there is none. */
+static const struct hs_memory_part *part_at(const struct hs_memory_image *memory, uint64_t gpa, uint64_t *ret_left)
+{
+	uint64_t in_scratch = gpa - memory->scratch_gpa.v;
+
+	*ret_left = in_scratch < memory->scratch_length ? memory->scratch_length - in_scratch : 0;
+	for (size_t i = 0; i < memory->part_count; i++) {
+		const struct hs_memory_part *part = &memory->parts[i];
+
+		if (gpa - part->gpa.v < part->length) {
+			*ret_left = part->length - (gpa - part->gpa.v);
+			return part;
+		}
+		if (part->length > 0 && part->gpa.v > gpa) {
+			*ret_left = hs_min_u64(*ret_left, part->gpa.v - gpa);
+		}
+	}
+	return NULL;
+}
+
+static enum hs_status snapshot_read(void *ctx, hs_gpa gpa, void *buffer, size_t length, struct hs_error *err)
+{
+	const struct hs_snapshot *snapshot = ctx;
+	uint8_t *to = buffer;
+
+	while (length > 0) {
+		uint64_t left;
+		const struct hs_memory_part *part = part_at(&snapshot->info.memory, gpa.v, &left);
+
+		if (left == 0) {
+			return hs_error_set(err, HS_ERR_UNREADABLE, 0, gpa.v, "no memory at guest-physical 0x%llx",
+					    (unsigned long long)gpa.v);
+		}
+		left = hs_min_u64(left, length);
+		if (part) {
+			memcpy(to, snapshot->bytes + part->offset + (gpa.v - part->gpa.v), left);
+		} else {
+			memset(to, 0, left);
+		}
+		to += left;
+		gpa.v += left;
+		length -= left;
+	}
+	return HS_OK;
+}
+
+static const uint8_t *snapshot_pointer(void *ctx, hs_gpa gpa, uint64_t *ret_length)
+{
+	static const uint8_t zeros[HS_PAGE_SIZE];
+	const struct hs_snapshot *snapshot = ctx;
+	uint64_t left;
+	const struct hs_memory_part *part = part_at(&snapshot->info.memory, gpa.v, &left);
+
+	if (left == 0) {
+		return NULL;
+	}
+	*ret_length = part ? left : hs_min_u64(left, sizeof(zeros));
+	return part ? snapshot->bytes + part->offset + (gpa.v - part->gpa.v) : zeros;
+}
+
+static int snapshot_next_region(void *ctx, hs_gpa gpa, hs_gpa *ret_start, uint64_t *ret_length)
+{
+	const struct hs_snapshot *snapshot = ctx;
+	const struct hs_memory_image *memory = &snapshot->info.memory;
+	uint64_t start = gpa.v;
+	uint64_t best = UINT64_MAX;
+	uint64_t left;
+
+	(void)part_at(memory, start, &left);
+	if (left == 0) {
+		for (size_t i = 0; i < memory->part_count; i++) {
+			if (memory->parts[i].length > 0 && memory->parts[i].gpa.v >= start) {
+				best = hs_min_u64(best, memory->parts[i].gpa.v);
+			}
+		}
+		if (memory->scratch_gpa.v >= start) {
+			best = hs_min_u64(best, memory->scratch_gpa.v);
+		}
+		if (best == UINT64_MAX) {
+			return 0;
+		}
+		start = best;
+	}
+	*ret_start = hs_gpa_of(start);
+	*ret_length = 0;
+	for ((void)part_at(memory, start, &left); left > 0; (void)part_at(memory, start + *ret_length, &left)) {
+		*ret_length += left;
+	}
+	return 1;
+}
+
+static const struct hs_phys_ops snapshot_ops = {
+	.read = snapshot_read,
+	.pointer = snapshot_pointer,
+	.next_region = snapshot_next_region,
+};
+
+struct hs_phys hs_snapshot_phys(const struct hs_snapshot *snapshot)
+{
+	/* The operations only read. */
+	return (struct hs_phys){ .ops = &snapshot_ops, .ctx = (void *)(uintptr_t)snapshot };
+}
+
+static bool part_is_sound(const struct hs_memory_image *memory, size_t index, uint64_t file_bytes)
+{
+	const struct hs_memory_part *part = &memory->parts[index];
+	uint64_t scratch = memory->scratch_gpa.v;
+	bool inside = part->gpa.v - scratch < memory->scratch_length;
+
+	if (part->length == 0) {
+		return true;
+	}
+	if ((part->gpa.v | part->length | part->offset) % HS_PAGE_SIZE ||
+	    !hs_range_within(part->offset, part->length, file_bytes) ||
+	    !hs_range_within(part->gpa.v, part->length, UINT64_C(1) << 52)) {
+		return false;
+	}
+	if (inside ? part->length > memory->scratch_length - (part->gpa.v - scratch)
+		   : hs_ranges_overlap(part->gpa.v, part->length, scratch, memory->scratch_length)) {
+		return false;
+	}
+	for (size_t i = 0; i < index; i++) {
+		if (hs_ranges_overlap(part->gpa.v, part->length, memory->parts[i].gpa.v, memory->parts[i].length)) {
+			return false;
+		}
+	}
+	return !(inside && part->shared);
+}
+
+static enum hs_status check(const struct hs_snapshot_info *info, uint64_t file_bytes, struct hs_error *err)
+{
+	const struct hs_memory_image *memory = &info->memory;
+
+	if (memory->part_count > HS_MEMORY_PARTS_MAX ||
+	    (memory->scratch_gpa.v | memory->scratch_length) % HS_PAGE_SIZE ||
+	    !hs_range_within(memory->scratch_gpa.v, memory->scratch_length, UINT64_C(1) << 52)) {
+		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "the snapshot's scratch region is out of bounds");
+	}
+	for (size_t i = 0; i < memory->part_count; i++) {
+		if (!part_is_sound(memory, i, file_bytes)) {
+			return hs_error_set(err, HS_ERR_FORMAT, 0, memory->parts[i].offset,
+					    "part %zu of the snapshot's memory is out of bounds", i);
+		}
+	}
+	if (info->root_count == 0 || info->current >= info->root_count) {
+		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "the snapshot has no root for its CPU");
+	}
+	return HS_OK;
+}
+
+static enum hs_status fill(struct hs_snapshot *snapshot, const struct hs_snapshot_info *info,
+			   const struct hs_cpu_state *cpu, struct hs_error *err)
+{
+	struct stat file;
+	void *bytes;
+	enum hs_status st;
+
+	if (fstat(info->memory.fd, &file) != 0) {
+		return hs_error_os(err, errno, "cannot use the snapshot's file");
+	}
+	st = check(info, (uint64_t)file.st_size, err);
+	if (st) {
+		return st;
+	}
+	bytes = file.st_size > 0 ? mmap(NULL, (size_t)file.st_size, PROT_READ, MAP_SHARED, info->memory.fd, 0) : NULL;
+	if (bytes == MAP_FAILED) {
+		return hs_error_os(err, errno, "cannot map the snapshot");
+	}
+	snapshot->bytes = bytes;
+	snapshot->length = (size_t)file.st_size;
+	snapshot->roots = reallocarray(NULL, info->root_count, sizeof(*snapshot->roots));
+	if (!snapshot->roots) {
+		return hs_error_os(err, ENOMEM, "cannot make the snapshot");
+	}
+	memcpy(snapshot->roots, info->roots, info->root_count * sizeof(*snapshot->roots));
+	snapshot->info.roots = snapshot->roots;
+	snapshot->cpu = *cpu;
+	return HS_OK;
+}
+
+enum hs_status hs_snapshot_adopt(const struct hs_snapshot_info *info, const struct hs_cpu_state *cpu,
+				 struct hs_snapshot **ret, struct hs_error *err)
+{
+	struct hs_snapshot *snapshot;
+	enum hs_status st;
+
+	/* Registers are aligned to 64 bytes, more than malloc() promises. */
+	if (posix_memalign((void **)&snapshot, __alignof__(*snapshot), sizeof(*snapshot)) != 0) {
+		close(info->memory.fd);
+		return hs_error_os(err, ENOMEM, "cannot make the snapshot");
+	}
+	memset(snapshot, 0, sizeof(*snapshot));
+	atomic_init(&snapshot->owners, 1);
+	snapshot->info = *info;
+	st = fill(snapshot, info, cpu, err);
+	if (st) {
+		hs_snapshot_unref(snapshot);
+		return st;
+	}
+	*ret = snapshot;
+	return HS_OK;
+}
