@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cli/cli.h"
 #include "cli/console.h"
+#include "cli/map.h"
 #include "cli/opts.h"
 #include "cli/report.h"
 #include "cli/signals.h"
@@ -31,6 +32,7 @@ struct options {
 	int boot;    /* enum hs_boot */
 	uint64_t heap_bytes, scratch_bytes, memory_bytes;
 	uint64_t log_level;
+	struct hs_opt_strings map;
 };
 
 /* In the order of the enums of <hindsight/vm.h>. */
@@ -55,6 +57,8 @@ static const struct hs_opt rows[] = {
 	{ "heap", HS_OPT_SIZE, offsetof(struct options, heap_bytes), "SIZE", "heap of the guest [128K]", NULL },
 	{ "scratch", HS_OPT_SIZE, offsetof(struct options, scratch_bytes), "SIZE", "scratch memory [288K]", NULL },
 	{ "memory", HS_OPT_SIZE, offsetof(struct options, memory_bytes), "SIZE", "most memory in all [1G]", NULL },
+	{ "map", HS_OPT_STRINGS, offsetof(struct options, map), "[LABEL=]FILE@GPA",
+	  "put a private copy of FILE at GPA; may be given again", NULL },
 	{ "log-level", HS_OPT_NUMBER, offsetof(struct options, log_level), "N", "log level that the guest is told [0]",
 	  NULL },
 };
@@ -76,6 +80,7 @@ struct run {
 	const char *guest;
 	const char **args; /* of the guest, args[0] being its path */
 	size_t args_count;
+	struct hs_map_list maps;
 	struct hs_signals signals;
 	struct hs_console console;
 	struct hs_session *session;
@@ -339,6 +344,8 @@ static enum hs_status make_session(struct run *run, struct hs_error *err)
 		.log_level = (uint32_t)run->options.log_level,
 		.args = run->args,
 		.args_count = run->args_count,
+		.mappings = run->maps.mappings,
+		.mapping_count = run->maps.count,
 		.console = hs_console_write,
 		.console_ctx = &run->console,
 	};
@@ -405,7 +412,9 @@ static enum hs_status check(struct run *run, const struct hs_opts_rest *rest, st
 	if (run->options.log_level > UINT32_MAX) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--log-level: the number is too large");
 	}
-	return hs_opts_operands(rest, 1, "GUEST", err);
+	enum hs_status st = hs_map_parse(&run->options.map, &run->maps, err);
+
+	return st ? st : hs_opts_operands(rest, 1, "GUEST", err);
 }
 
 int hs_cmd_run(int argc, char **argv)
@@ -427,18 +436,21 @@ int hs_cmd_run(int argc, char **argv)
 		return HS_EXIT_OK;
 	}
 	if (check(&run, &rest, &err)) {
+		hs_map_free(&run.maps);
 		return hs_cli_misused(opts.command, &err);
 	}
 	run.guest = rest.operands[0];
 	run.args_count = 1 + rest.after_count;
 	run.args = calloc(run.args_count, sizeof(*run.args));
-	if (!run.args) {
+	if (run.args) {
+		run.args[0] = run.guest;
+		memcpy(run.args + 1, rest.after, rest.after_count * sizeof(*run.args));
+		status = execute(&run);
+	} else {
 		hs_cli_say("no memory for the guest's arguments");
-		return HS_EXIT_FAILED;
+		status = HS_EXIT_FAILED;
 	}
-	run.args[0] = run.guest;
-	memcpy(run.args + 1, rest.after, rest.after_count * sizeof(*run.args));
-	status = execute(&run);
 	free(run.args);
+	hs_map_free(&run.maps);
 	return status;
 }

@@ -164,12 +164,36 @@ static enum hs_status store_choice(const struct hs_opt *row, const char *text, i
 	return bad_value(row, text, words, err);
 }
 
+static enum hs_status check_room(const struct hs_opt *row, size_t count, struct hs_error *err)
+{
+	return count < HS_OPT_VALUES_MAX ? HS_OK
+					 : hs_error_set(err, HS_ERR_INVALID, 0, 0, "--%s: given more than %u times",
+							row->name, HS_OPT_VALUES_MAX);
+}
+
+static enum hs_status store_string(const struct hs_opt *row, const char *text, struct hs_opt_strings *field,
+				   struct hs_error *err)
+{
+	enum hs_status st = check_room(row, field->count, err);
+
+	if (st) {
+		return st;
+	}
+	if (*text == '\0') {
+		return bad_value(row, text, "a value", err);
+	}
+	field->values[field->count] = text;
+	field->count++;
+	return HS_OK;
+}
+
 static enum hs_status store_further(const struct hs_opt *row, const char *text, struct hs_opt_numbers *field,
 				    struct hs_error *err)
 {
-	if (field->count == HS_OPT_NUMBERS_MAX) {
-		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--%s: given more than %u times", row->name,
-				    HS_OPT_NUMBERS_MAX);
+	enum hs_status st = check_room(row, field->count, err);
+
+	if (st) {
+		return st;
 	}
 	if (!hs_opts_number(text, &field->values[field->count])) {
 		return bad_value(row, text, "a number", err);
@@ -211,6 +235,8 @@ static enum hs_status store(const struct hs_opt *row, const char *text, void *va
 		return store_choice(row, text, field, err);
 	case HS_OPT_NUMBERS:
 		return store_further(row, text, field, err);
+	case HS_OPT_STRINGS:
+		return store_string(row, text, field, err);
 	}
 	return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--%s: option of no kind", row->name);
 }

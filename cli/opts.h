@@ -25,14 +25,20 @@ enum hs_opt_kind {
 	HS_OPT_NUMBER,  /**< uint64_t: decimal, or hexadecimal after 0x */
 	HS_OPT_CHOICE,  /**< int: the index of the word in choices */
 	HS_OPT_NUMBERS, /**< struct hs_opt_numbers: a number each time the option is given */
+	HS_OPT_STRINGS, /**< struct hs_opt_strings: a text each time the option is given */
 };
 
 /** Most values of an option that may be given several times. */
-#define HS_OPT_NUMBERS_MAX 64u
+#define HS_OPT_VALUES_MAX 64u
 
 /** The values of such an option, in the order in which they were given. */
 struct hs_opt_numbers {
-	uint64_t values[HS_OPT_NUMBERS_MAX];
+	uint64_t values[HS_OPT_VALUES_MAX];
+	size_t count;
+};
+
+struct hs_opt_strings {
+	const char *values[HS_OPT_VALUES_MAX]; /**< borrowed from argv */
 	size_t count;
 };
 

@@ -38,7 +38,7 @@ struct hs_pagetable_source {
 	struct hs_core *core; /**< NULL for a raw image */
 	struct hs_physfile *memory;
 	struct hs_phys phys;
-	struct hs_root roots[HS_OPT_NUMBERS_MAX];
+	struct hs_root roots[HS_OPT_VALUES_MAX];
 	size_t root_count; /**< at least 1 */
 };
 

@@ -1,6 +1,6 @@
 # bash completion of hindsight(1)                                     -*- shell-script -*-
 _hindsight_run_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --boot --heap --scratch
-	--memory --log-level --help"
+	--memory --map --log-level --help"
 _hindsight_pagetable_options="--image --base --format --root --no-nxe --no-pse --physical-bits --json --help"
 
 _hindsight()

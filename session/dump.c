@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "session/crash.h"
 
+#include <hindsight/abi.h>
 #include <hindsight/paging.h>
 
 #include <stdlib.h>
@@ -20,10 +21,13 @@ static const char *base_name(const char *path)
 
 /*
  * The file-backed pages of each segment, as Linux lists them: a segment that has no bytes in the file is no mapping
- * of it.
+ * of it. Behind them the mappings, unless they are the host's memory.
  */
-static size_t list_files(const struct hs_vm_image *image, struct hs_core_file *files)
+static size_t list_files(const struct hs_vm *vm, struct hs_core_file *files)
 {
+	const struct hs_vm_image *image = hs_vm_image(vm);
+	const struct hs_vm_mapped *mappings;
+	size_t mapping_count;
 	size_t count = 0;
 
 	for (size_t i = 0; i < image->segment_count; i++) {
@@ -42,6 +46,14 @@ static size_t list_files(const struct hs_vm_image *image, struct hs_core_file *f
 			.path = image->path,
 		};
 	}
+	mappings = hs_vm_mappings(vm, &mapping_count);
+	for (size_t i = 0; i < mapping_count; i++) {
+		struct hs_core_file file = { .start = mappings[i].gva, .path = mappings[i].path };
+
+		if (file.path && hs_align_up(mappings[i].length, HS_PAGE_SIZE, &file.length)) {
+			files[count++] = file;
+		}
+	}
 	return count;
 }
 
@@ -50,7 +62,7 @@ enum hs_status hs_dump_write(struct hs_session *session, const struct hs_crash *
 {
 	struct hs_vm *vm = hs_session_vm(session);
 	const struct hs_vm_image *image = hs_vm_image(vm);
-	HS_FREE struct hs_core_file *files = calloc(image->segment_count + 1, sizeof(*files));
+	HS_FREE struct hs_core_file *files = calloc(image->segment_count + HS_MAPPINGS_MAX, sizeof(*files));
 	HS_FREE struct hs_cpu_state *cpu = NULL;
 	struct hs_core_input input = {
 		.arch = image->arch,
@@ -82,7 +94,7 @@ enum hs_status hs_dump_write(struct hs_session *session, const struct hs_crash *
 	} else {
 		hs_root_of_cpu(cpu, &input.root);
 	}
-	input.file_count = list_files(image, files);
+	input.file_count = list_files(vm, files);
 	if (crash) {
 		input.signal = crash->signal;
 		input.code = crash->code;

@@ -87,6 +87,7 @@ static void set_range(const struct boot *boot, enum hs_area_kind kind, uint64_t 
 static void describe(const struct boot *boot, struct hs_abi_boot *ret)
 {
 	const struct hs_layout *layout = boot->layout;
+	uint64_t list = hs_layout_area(layout, HS_AREA_BOOT)->gva.v + sizeof(*ret);
 
 	*ret = (struct hs_abi_boot){
 		.magic = HS_BOOT_MAGIC,
@@ -101,9 +102,11 @@ static void describe(const struct boot *boot, struct hs_abi_boot *ret)
 		.scratch_length = layout->scratch_bytes,
 		.scratch_gpa = layout->scratch_gpa.v,
 		.tables_gpa = hs_layout_area(layout, HS_AREA_TABLES)->gpa.v,
-		.args_start = hs_layout_area(layout, HS_AREA_BOOT)->gva.v + sizeof(*ret),
+		.args_start = list + boot->config->mapping_count * sizeof(struct hs_abi_mapping),
 		.args_length = layout->args_bytes,
 		.args_count = boot->config->args_count,
+		.mappings_start = boot->config->mapping_count > 0 ? list : 0,
+		.mappings_count = boot->config->mapping_count,
 	};
 	set_range(boot, HS_AREA_HEAP, &ret->heap_start, &ret->heap_length);
 	set_range(boot, HS_AREA_STACK, &ret->stack_start, &ret->stack_length);
@@ -113,6 +116,20 @@ static void describe(const struct boot *boot, struct hs_abi_boot *ret)
 
 /* The boot information is words and nothing else, so that it is encoded as such. */
 _Static_assert(sizeof(struct hs_abi_boot) % sizeof(uint64_t) == 0, "struct hs_abi_boot is made of u64");
+
+static enum hs_status write_mapping(const struct boot *boot, size_t index, uint64_t gpa, struct hs_error *err)
+{
+	const struct hs_vm_mapping *mapping = &boot->config->mappings[index];
+	uint8_t bytes[sizeof(struct hs_abi_mapping)] = { 0 };
+
+	hs_put_le64(bytes + offsetof(struct hs_abi_mapping, start), hs_layout_mapping(boot->layout, index)->gva.v);
+	hs_put_le64(bytes + offsetof(struct hs_abi_mapping, length), mapping->length);
+	hs_put_le64(bytes + offsetof(struct hs_abi_mapping, gpa), mapping->gpa.v);
+	hs_put_le64(bytes + offsetof(struct hs_abi_mapping, flags), mapping->writable ? HS_MAPPING_WRITABLE : 0);
+	memcpy(bytes + offsetof(struct hs_abi_mapping, label), mapping->label,
+	       strnlen(mapping->label, HS_MAPPING_LABEL_BYTES - 1));
+	return put(boot, gpa, bytes, sizeof(bytes), err);
+}
 
 static enum hs_status write_boot_information(const struct boot *boot, struct hs_error *err)
 {
@@ -129,6 +146,10 @@ static enum hs_status write_boot_information(const struct boot *boot, struct hs_
 	}
 	st = put(boot, gpa, bytes, sizeof(bytes), err);
 	gpa += sizeof(bytes);
+	for (size_t i = 0; !st && i < boot->config->mapping_count; i++) {
+		st = write_mapping(boot, i, gpa, err);
+		gpa += sizeof(struct hs_abi_mapping);
+	}
 	for (size_t i = 0; !st && i < boot->config->args_count; i++) {
 		size_t length = strlen(boot->config->args[i]) + 1;
 

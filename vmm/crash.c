@@ -26,8 +26,16 @@ static void start(const struct hs_crash_scene *scene, enum hs_crash_reason reaso
 	ret->fault_address = ret->rip;
 }
 
-/* What the page tables say about an address, in words. */
-static const char *mapping_of(const struct hs_crash_scene *scene, uint64_t address, uint32_t error_code)
+/* A table that is not there, by its address. */
+static void describe_table(const struct hs_range *range, char *ret, size_t size)
+{
+	snprintf(ret, size, "its page table at guest-physical 0x%llx is not in memory",
+		 (unsigned long long)range->gpa.v);
+}
+
+/* What the page tables say about an address, in words, some of them in the given storage. */
+static const char *mapping_of(const struct hs_crash_scene *scene, uint64_t address, uint32_t error_code, char *storage,
+			      size_t size)
 {
 	struct hs_root root;
 	struct hs_range range;
@@ -46,7 +54,8 @@ static const char *mapping_of(const struct hs_crash_scene *scene, uint64_t addre
 	case HS_RANGE_HOLE:
 		return "not mapped";
 	case HS_RANGE_UNREADABLE:
-		return "its page table is not in memory";
+		describe_table(&range, storage, size);
+		return storage;
 	case HS_RANGE_RESERVED:
 		return "reserved bits are set in its page table";
 	case HS_RANGE_NON_CANONICAL:
@@ -69,11 +78,13 @@ static void describe_page_fault(const struct hs_crash_scene *scene, uint32_t err
 	bool fetch = (error_code & HS_PF_I) || (!(error_code & HS_PF_W) && scene->cpu->cr2 == scene->cpu->rip);
 	const char *access = fetch ? "fetch from" : error_code & HS_PF_W ? "write to" : "read of";
 	bool overflow = is_stack_overflow(scene, scene->cpu->cr2);
+	char storage[96];
 
 	crash->fault_address = scene->cpu->cr2;
 	crash->code = hs_exception_pf_code(error_code);
 	snprintf(crash->text, sizeof(crash->text), "page fault (#PF): %s 0x%llx, %s%s", access,
-		 (unsigned long long)scene->cpu->cr2, mapping_of(scene, scene->cpu->cr2, error_code),
+		 (unsigned long long)scene->cpu->cr2,
+		 mapping_of(scene, scene->cpu->cr2, error_code, storage, sizeof(storage)),
 		 overflow ? ": stack overflow" : "");
 }
 
@@ -226,8 +237,9 @@ void hs_crash_of_exception(const struct hs_crash_scene *scene, const struct hs_e
 	*ret = crash;
 }
 
-/* The linear address behind a physical one: that of the operand which translates to it, else unknown. */
-static bool find_gva(const struct hs_crash_scene *scene, uint64_t gpa, uint64_t *ret)
+/* The linear address behind a physical one: that of the operand which translates to it, or whose translation ends
+ * there for want of a table (ret_range says which). Else unknown. */
+static bool find_gva(const struct hs_crash_scene *scene, uint64_t gpa, uint64_t *ret, struct hs_range *ret_range)
 {
 	struct hs_insn insn;
 	struct hs_root root;
@@ -241,8 +253,10 @@ static bool find_gva(const struct hs_crash_scene *scene, uint64_t gpa, uint64_t 
 		uint64_t address = insn.accesses[i].address;
 
 		hs_translate(scene->phys, &root, hs_gva_of(address), &range);
-		if (range.kind == HS_RANGE_MAPPED && range.gpa.v + (address - range.start.v) == gpa) {
+		if ((range.kind == HS_RANGE_MAPPED && range.gpa.v + (address - range.start.v) == gpa) ||
+		    (range.kind == HS_RANGE_UNREADABLE && range.gpa.v == gpa)) {
 			*ret = address;
+			*ret_range = range;
 			return true;
 		}
 	}
@@ -279,6 +293,8 @@ static void describe_memory(const struct hs_crash_scene *scene, const struct hs_
 {
 	const char *access = exit->is_write ? "write to" : "read of";
 	const char *why = exit->kind == HS_EXIT_READ_ONLY ? "read-only memory" : "no memory is there";
+	struct hs_range range;
+	char storage[96];
 	uint64_t gpa;
 
 	if (!exit->is_write && leads_nowhere(scene, scene->cpu->rip, &gpa) && gpa == exit->gpa) {
@@ -287,12 +303,16 @@ static void describe_memory(const struct hs_crash_scene *scene, const struct hs_
 	}
 	crash->gpa = exit->gpa;
 	crash->fault_address = exit->gpa;
-	if (find_gva(scene, exit->gpa, &crash->fault_address)) {
-		snprintf(crash->text, sizeof(crash->text), "bus error: %s 0x%llx, which is guest-physical 0x%llx: %s",
-			 access, (unsigned long long)crash->fault_address, (unsigned long long)exit->gpa, why);
-	} else {
+	if (!find_gva(scene, exit->gpa, &crash->fault_address, &range)) {
 		snprintf(crash->text, sizeof(crash->text), "bus error: %s guest-physical 0x%llx: %s", access,
 			 (unsigned long long)exit->gpa, why);
+	} else if (range.kind == HS_RANGE_UNREADABLE) {
+		describe_table(&range, storage, sizeof(storage));
+		snprintf(crash->text, sizeof(crash->text), "bus error: access to 0x%llx, %s",
+			 (unsigned long long)crash->fault_address, storage);
+	} else {
+		snprintf(crash->text, sizeof(crash->text), "bus error: %s 0x%llx, which is guest-physical 0x%llx: %s",
+			 access, (unsigned long long)crash->fault_address, (unsigned long long)exit->gpa, why);
 	}
 }
 

@@ -34,6 +34,7 @@ const char *hs_area_name(enum hs_area_kind kind)
 		[HS_AREA_FREE] = "free scratch",
 		[HS_AREA_COUNTER] = "guest counter",
 		[HS_AREA_TOP] = "bookkeeping and exception stack",
+		[HS_AREA_MAPPING] = "mapping",
 	};
 
 	return names[kind];
@@ -47,6 +48,11 @@ const struct hs_area *hs_layout_area(const struct hs_layout *layout, enum hs_are
 		}
 	}
 	return NULL;
+}
+
+const struct hs_area *hs_layout_mapping(const struct hs_layout *layout, size_t index)
+{
+	return &layout->areas[layout->first_mapping + index];
 }
 
 void hs_layout_segment(const struct hs_layout *layout, const struct hs_image *image, size_t index,
@@ -147,10 +153,12 @@ static enum hs_status check_window(const struct hs_image *image, const struct hs
 }
 
 /* The image is placed; put the rest around a scratch region of sizes->scratch bytes and say how many it should have. */
-static enum hs_status place_rest(const struct hs_image *image, const struct hs_layout_sizes *sizes,
-				 struct hs_layout *layout, uint64_t *ret_needed, struct hs_error *err)
+static enum hs_status place_rest(const struct hs_image *image, const struct hs_vm_config *config,
+				 const struct hs_layout_sizes *sizes, struct hs_layout *layout, uint64_t *ret_needed,
+				 struct hs_error *err)
 {
 	struct hs_layout_top top;
+	uint64_t low_end;
 	enum hs_status st;
 
 	hs_layout_top_of(layout->arch, &top);
@@ -161,7 +169,8 @@ static enum hs_status place_rest(const struct hs_image *image, const struct hs_l
 	layout->scratch_gpa = hs_gpa_of(top.gpa - sizes->scratch);
 	layout->scratch_gva = hs_gva_of(top.gva - sizes->scratch);
 	layout->scratch_bytes = sizes->scratch;
-	st = hs_layout_place_block(image, sizes, hs_min_u64(top.low_end, layout->scratch_gva.v), layout, err);
+	low_end = hs_min_u64(top.low_end, layout->scratch_gva.v);
+	st = hs_layout_place_block(image, sizes, low_end, layout, err);
 	if (st) {
 		return st;
 	}
@@ -173,6 +182,11 @@ static enum hs_status place_rest(const struct hs_image *image, const struct hs_l
 			(unsigned long long)layout->snapshot_bytes, (unsigned long long)sizes->scratch,
 			(unsigned long long)(top.gpa - layout->snapshot_gpa.v), hs_arch_name(layout->arch));
 	}
+	layout->first_mapping = layout->area_count;
+	st = hs_layout_place_mappings(config, low_end, layout, err);
+	if (st) {
+		return st;
+	}
 	layout->tables_used = count_tables(layout);
 	*ret_needed = sizes->input + sizes->output + layout->tables_used * HS_PAGE_SIZE + 2 * HS_PAGE_SIZE +
 		      (sizes->scratch_given ? FREE_LEAST : FREE_WANTED);
@@ -180,15 +194,15 @@ static enum hs_status place_rest(const struct hs_image *image, const struct hs_l
 }
 
 /* Find the smallest scratch region, not below the one asked for, that holds the tables of the layout it leads to. */
-static enum hs_status settle(const struct hs_image *image, struct hs_layout_sizes *sizes, struct hs_layout *layout,
-			     struct hs_error *err)
+static enum hs_status settle(const struct hs_image *image, const struct hs_vm_config *config,
+			     struct hs_layout_sizes *sizes, struct hs_layout *layout, struct hs_error *err)
 {
 	uint64_t asked = sizes->scratch;
 
 	for (int i = 0; i < TRIES_MAX; i++) {
 		struct hs_layout tried = *layout;
 		uint64_t needed = 0;
-		enum hs_status st = place_rest(image, sizes, &tried, &needed, err);
+		enum hs_status st = place_rest(image, config, sizes, &tried, &needed, err);
 
 		if (st) {
 			return st;
@@ -261,7 +275,7 @@ enum hs_status hs_layout_plan(const struct hs_image *image, const struct hs_vm_c
 	if (st) {
 		return st;
 	}
-	st = settle(image, &sizes, &layout, err);
+	st = settle(image, config, &sizes, &layout, err);
 	if (st) {
 		return st;
 	}

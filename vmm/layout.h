@@ -8,6 +8,7 @@
 
 #include "vmm/loader.h"
 
+#include <hindsight/abi.h>
 #include <hindsight/error.h>
 #include <hindsight/paging.h>
 #include <hindsight/types.h>
@@ -33,6 +34,8 @@ enum hs_area_kind {
 	HS_AREA_FREE,
 	HS_AREA_COUNTER, /* the guest counter; read-only, so it also guards the stack above it */
 	HS_AREA_TOP,     /* bookkeeping words and below them the exception stack */
+	/* In neither region: there are as many as the configuration has, in its order. */
+	HS_AREA_MAPPING,
 	HS_AREA_KIND_COUNT,
 };
 
@@ -49,8 +52,8 @@ struct hs_area {
 };
 
 /* A segment makes at most two areas more than the one before it left (its shared first page, its rest), plus one of
- * each other kind. */
-#define HS_LAYOUT_AREAS_MAX (2 * HS_IMAGE_SEGMENTS_MAX + HS_AREA_KIND_COUNT)
+ * each other kind, plus the mappings. */
+#define HS_LAYOUT_AREAS_MAX (2 * HS_IMAGE_SEGMENTS_MAX + HS_AREA_KIND_COUNT + HS_MAPPINGS_MAX)
 
 /** A plan. Plain data, copied by assignment. */
 struct hs_layout {
@@ -62,9 +65,10 @@ struct hs_layout {
 	uint64_t snapshot_bytes;
 	hs_gpa scratch_gpa; /* back one region from here ... */
 	hs_gva scratch_gva;
-	uint64_t scratch_bytes; /* ... of this length, and one from snapshot_gpa; nothing else */
+	uint64_t scratch_bytes; /* ... of this length, one from snapshot_gpa, and one for each mapping */
 	uint64_t tables_used;   /* pages of HS_AREA_TABLES, all of them in use at entry */
 	uint64_t args_bytes;    /* of all argument strings with their NULs */
+	size_t first_mapping;   /* index of the area of the first mapping; the others follow */
 };
 
 /**
@@ -74,13 +78,16 @@ struct hs_layout {
  * value that would work. HS_ERR_INVALID: arguments that make no sense. HS_ERR_UNSUPPORTED: PVH boot.
  *
  * @param image   borrowed for the call
- * @param config  borrowed for the call; NULL means all defaults
+ * @param config  borrowed for the call; NULL means all defaults. Mappings have their length, those of files too
  */
 HS_MUST_CHECK enum hs_status hs_layout_plan(const struct hs_image *image, const struct hs_vm_config *config,
 					    struct hs_layout *ret, struct hs_error *err);
 
-/** The one area of a kind that exists once (any but HS_AREA_IMAGE). */
+/** The one area of a kind that exists once (any but HS_AREA_IMAGE and HS_AREA_MAPPING). */
 const struct hs_area *hs_layout_area(const struct hs_layout *layout, enum hs_area_kind kind);
+
+/** The area of mapping number index of the configuration. */
+const struct hs_area *hs_layout_mapping(const struct hs_layout *layout, size_t index);
 
 /** image->segments[index] as the public struct: page-aligned outwards, with its gpa. */
 void hs_layout_segment(const struct hs_layout *layout, const struct hs_image *image, size_t index,

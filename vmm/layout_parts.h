@@ -7,7 +7,7 @@
 
 /** The sizes that a configuration asks for: defaults applied, in bytes, whole pages. */
 struct hs_layout_sizes {
-	uint64_t boot; /* boot information and arguments */
+	uint64_t boot; /* boot information, list of mappings, arguments */
 	uint64_t args; /* the arguments alone, not rounded */
 	uint64_t heap, stack;
 	uint64_t input, output;
@@ -35,6 +35,13 @@ HS_MUST_CHECK enum hs_status hs_layout_place_image(const struct hs_image *image,
  *  that they must not reach. */
 HS_MUST_CHECK enum hs_status hs_layout_place_block(const struct hs_image *image, const struct hs_layout_sizes *sizes,
 						   uint64_t low_end, struct hs_layout *layout, struct hs_error *err);
+/** Make *gva the start of a gap of length bytes that ends at or below low_end: *gva itself if it is one, else the
+ *  lowest of page 1 and the ends of areas. False, and *gva is untouched, when there is none. */
+bool hs_layout_find_gap(const struct hs_layout *layout, uint64_t length, uint64_t low_end, uint64_t *gva);
+/** Add an area for each mapping of config (may be NULL), with gva = gpa where that is a gap. The rest of the snapshot
+ *  region and the ends of the scratch region are known. HS_ERR_RANGE. */
+HS_MUST_CHECK enum hs_status hs_layout_place_mappings(const struct hs_vm_config *config, uint64_t low_end,
+						      struct hs_layout *layout, struct hs_error *err);
 /** Cut the scratch region of sizes->scratch bytes into its areas; what the tables do not use is free. */
 void hs_layout_place_scratch(const struct hs_layout_sizes *sizes, uint64_t tables, struct hs_layout *layout);
 

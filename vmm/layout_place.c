@@ -114,16 +114,18 @@ static bool is_gap(const struct hs_layout *layout, uint64_t start, uint64_t leng
 	return true;
 }
 
-/* The lowest place for length bytes: page 1 or the end of an image area. */
-static bool find_gap(const struct hs_layout *layout, uint64_t length, uint64_t low_end, uint64_t *ret)
+bool hs_layout_find_gap(const struct hs_layout *layout, uint64_t length, uint64_t low_end, uint64_t *gva)
 {
+	if (is_gap(layout, *gva, length, low_end)) {
+		return true;
+	}
 	if (is_gap(layout, HS_PAGE_SIZE, length, low_end)) {
-		*ret = HS_PAGE_SIZE;
+		*gva = HS_PAGE_SIZE;
 		return true;
 	}
 	for (size_t i = 0; i < layout->area_count; i++) {
 		if (is_gap(layout, hs_area_end(&layout->areas[i]), length, low_end)) {
-			*ret = hs_area_end(&layout->areas[i]);
+			*gva = hs_area_end(&layout->areas[i]);
 			return true;
 		}
 	}
@@ -149,7 +151,7 @@ enum hs_status hs_layout_place_block(const struct hs_image *image, const struct 
 	for (size_t i = 0; i < sizeof(block) / sizeof(block[0]); i++) {
 		length += block[i].length;
 	}
-	if (!is_gap(layout, gva, length, low_end) && !find_gap(layout, length, low_end, &gva)) {
+	if (!hs_layout_find_gap(layout, length, low_end, &gva)) {
 		return hs_image_fail(image->path, HS_ERR_RANGE, 0, err,
 				     "leaves no gap in the address space for %llu bytes of heap, stack and tables",
 				     (unsigned long long)length);

@@ -102,7 +102,9 @@ enum hs_status hs_layout_take_sizes(const struct hs_vm_config *config, struct hs
 	if (st) {
 		return st;
 	}
-	sizes.boot = hs_align_down(sizeof(struct hs_abi_boot) + sizes.args + HS_PAGE_SIZE - 1, HS_PAGE_SIZE);
+	sizes.boot = hs_align_down(sizeof(struct hs_abi_boot) + asked->mapping_count * sizeof(struct hs_abi_mapping) +
+					   sizes.args + HS_PAGE_SIZE - 1,
+				   HS_PAGE_SIZE);
 	*ret = sizes;
 	return HS_OK;
 }

@@ -71,6 +71,9 @@ static enum hs_status make_memory(struct hs_vm *vm, struct hs_error *err)
 	if (!st) {
 		st = hs_ram_add(&vm->ram, vm->layout.scratch_gpa, vm->layout.scratch_bytes, &scratch, err);
 	}
+	if (!st) {
+		st = hs_mappings_add(&vm->mappings, &vm->layout, &vm->ram, err);
+	}
 	for (size_t i = 0; !st && i < vm->ram.count; i++) {
 		const struct hs_ram_region *region = &vm->ram.regions[i];
 
@@ -105,13 +108,19 @@ static enum hs_status set_entry_state(struct hs_vm *vm, const struct hs_cpu_stat
 	return hs_vm_flush(vm, err);
 }
 
-static enum hs_status make(struct hs_vm *vm, const char *image_path, const struct hs_vm_config *config,
+static enum hs_status make(struct hs_vm *vm, const char *image_path, const struct hs_vm_config *asked,
 			   struct hs_error *err)
 {
+	struct hs_vm_config resolved = *asked;
+	const struct hs_vm_config *config = &resolved;
 	struct hs_cpu_state entry;
 	struct hs_phys phys;
 	enum hs_status st = hs_image_open(image_path, &vm->image, err);
 
+	if (!st) {
+		st = hs_mappings_open(asked, &vm->mappings, err);
+		resolved.mappings = vm->mappings.list;
+	}
 	if (!st) {
 		st = hs_layout_plan(vm->image, config, &vm->layout, err);
 	}
@@ -169,6 +178,7 @@ void hs_vm_destroy(struct hs_vm *vm)
 		vm->ops->destroy(vm->backend);
 	}
 	hs_ram_deinit(&vm->ram);
+	hs_mappings_close(&vm->mappings);
 	hs_image_close(vm->image);
 	free(vm);
 }
@@ -319,6 +329,12 @@ struct hs_phys hs_vm_phys(struct hs_vm *vm)
 const struct hs_vm_image *hs_vm_image(const struct hs_vm *vm)
 {
 	return &vm->public_image;
+}
+
+const struct hs_vm_mapped *hs_vm_mappings(const struct hs_vm *vm, size_t *ret_count)
+{
+	*ret_count = vm->mappings.count;
+	return vm->mappings.mapped;
 }
 
 const char *hs_vm_backend_name(const struct hs_vm *vm)

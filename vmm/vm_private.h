@@ -9,6 +9,7 @@
 #include "vmm/debug.h"
 #include "vmm/layout.h"
 #include "vmm/loader.h"
+#include "vmm/mapping.h"
 #include "vmm/ram.h"
 
 #include <hindsight/vm.h>
@@ -20,6 +21,7 @@ struct hs_vm {
 	struct hs_layout layout;
 	struct hs_vm_image public_image;
 	struct hs_vm_segment segments[HS_IMAGE_SEGMENTS_MAX];
+	struct hs_mappings mappings;
 	struct hs_ram ram;
 	struct hs_bus bus;
 	struct hs_debug debug;

@@ -12,6 +12,18 @@ const struct hs_abi_boot *hs_boot_info(void)
 	return boot_info;
 }
 
+const struct hs_abi_mapping *hs_guest_mapping(const char *label)
+{
+	const struct hs_abi_mapping *list = (const struct hs_abi_mapping *)(uintptr_t)boot_info->mappings_start;
+
+	for (size_t i = 0; i < boot_info->mappings_count; i++) {
+		if (strcmp(list[i].label, label) == 0) {
+			return &list[i];
+		}
+	}
+	return NULL;
+}
+
 /* The host has ended the guest with the out before this; a debugger that goes on anyway stays here. */
 __attribute__((noreturn)) static void stop(void)
 {

@@ -4,7 +4,7 @@
  * guest both include this file, and assembly may: only #defines outside the __ASSEMBLER__ guard. docs/guest-abi.md
  * explains it.
  *
- * All fields are little-endian u64, so that amd64 and i686 share one layout.
+ * All fields are little-endian u64 (and labels bytes), so that amd64 and i686 share one layout.
  */
 #ifndef HINDSIGHT_ABI_H
 #define HINDSIGHT_ABI_H
@@ -53,6 +53,11 @@
 #define HS_BOOT_MAGIC 0x54484753444E4948 /* the bytes "HINDSGHT" */
 #define HS_BOOT_VERSION 1
 
+/* Mappings: the most that a guest has, the bytes of a label with its NUL, flags. */
+#define HS_MAPPINGS_MAX 32
+#define HS_MAPPING_LABEL_BYTES 64
+#define HS_MAPPING_WRITABLE 1
+
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
@@ -77,8 +82,16 @@ struct hs_abi_boot {
 	uint64_t args_start;  /* NUL-terminated strings, one after the other */
 	uint64_t args_length; /* bytes of all of them */
 	uint64_t args_count;
-	uint64_t mappings_start; /* file mappings; none in this version */
+	uint64_t mappings_start; /* struct hs_abi_mapping, one behind the other; 0 when there is none */
 	uint64_t mappings_count;
+};
+
+/* Memory of the host's choice: a file or a part of the host's own memory. */
+struct hs_abi_mapping {
+	uint64_t start, length; /* bytes; zeros follow up to the end of the last page */
+	uint64_t gpa;
+	uint64_t flags;                     /* HS_MAPPING_WRITABLE */
+	char label[HS_MAPPING_LABEL_BYTES]; /* with at least one NUL */
 };
 
 /*

@@ -33,6 +33,33 @@ enum hs_boot { HS_BOOT_AUTO, HS_BOOT_NATIVE, HS_BOOT_PVH };
 /** Where the guest's console output goes: bytes, not lines, borrowed for the call. */
 typedef void hs_console_fn(void *ctx, const void *bytes, size_t length);
 
+/**
+ * Memory for the guest beside its own, at a place of the caller's choice: a file or memory of the host. The guest finds
+ * it by its label in the boot information (docs/guest-abi.md, "Mappings").
+ *
+ * A file is mapped whole and private: what the guest writes is its own, and the file stays as it is. It must not become
+ * shorter while the VM lives: the host's access to a page that is gone is a SIGBUS. Host memory is the caller's, who
+ * sees what the guest writes and may write to it while the guest does not run.
+ */
+struct hs_vm_mapping {
+	const char *label; /**< 1 to 63 bytes, no two alike */
+	hs_gpa gpa;        /**< page-aligned */
+	const char *path;  /**< the file; NULL for host memory */
+	void *host;        /**< for host memory: page-aligned, borrowed for the life of the VM; else NULL */
+	uint64_t length;   /**< for host memory: bytes, page-aligned; else 0 */
+	bool writable;     /**< for the guest */
+};
+
+/** A mapping as it lies in the guest. Strings are borrowed from the VM. */
+struct hs_vm_mapped {
+	const char *label;
+	const char *path; /**< absolute; NULL for host memory */
+	hs_gva gva;       /**< where the page tables at entry have it */
+	hs_gpa gpa;
+	uint64_t length; /**< bytes of the file or memory; the guest has them rounded up to pages */
+	bool writable;
+};
+
 /** What a VM is made of. Zero everywhere means the default. Strings are copied. */
 struct hs_vm_config {
 	enum hs_backend_choice backend;
@@ -43,11 +70,13 @@ struct hs_vm_config {
 	uint64_t scratch_bytes; /**< default 288 KiB */
 	uint64_t input_bytes;   /**< default 16 KiB, least 8 KiB */
 	uint64_t output_bytes;  /**< default 16 KiB, least 8 KiB */
-	uint64_t memory_bytes;  /**< limit of guest-physical memory in all; default 1 GiB */
+	uint64_t memory_bytes;  /**< limit of guest-physical memory in all, mappings not counted; default 1 GiB */
 	uint64_t seed;          /**< the random seed the guest gets; default from getrandom() */
 	uint32_t log_level;
 	const char *const *args; /**< argument strings of the guest, args[0] being its name; may be NULL */
 	size_t args_count;
+	const struct hs_vm_mapping *mappings; /**< at most 32 (HS_MAPPINGS_MAX) */
+	size_t mapping_count;
 	hs_console_fn *console; /**< NULL discards the output */
 	void *console_ctx;      /**< borrowed for the life of the VM */
 };
@@ -129,8 +158,9 @@ struct hs_vm_segment {
  *
  * Fails with HS_ERR_NOT_FOUND, HS_ERR_PERMISSION or HS_ERR_IO (the image or /dev/kvm), HS_ERR_FORMAT (not an ELF, or a
  * broken one), HS_ERR_UNSUPPORTED (an image or a paging mode that the chosen backend cannot run on this host; the
- * message says where it would run), HS_ERR_RANGE (segments that overlap or do not fit; the message names the smallest
- * size that would work), HS_ERR_NOMEM, HS_ERR_BACKEND. On failure nothing is left behind.
+ * message says where it would run), HS_ERR_RANGE (segments or mappings that overlap or do not fit; the message names
+ * the smallest size that would work), HS_ERR_INVALID (mappings that make no sense), HS_ERR_NOMEM, HS_ERR_BACKEND. On
+ * failure nothing is left behind.
  *
  * @param image_path  path of an ELF64 or ELF32 image; the file is opened and stays open
  * @param config      borrowed for the call; NULL means all defaults
@@ -178,6 +208,8 @@ struct hs_root hs_vm_last_root(const struct hs_vm *vm);
 struct hs_phys hs_vm_phys(struct hs_vm *vm);
 /** The image that runs in it. */
 const struct hs_vm_image *hs_vm_image(const struct hs_vm *vm);
+/** The mappings, in the order of the configuration; *ret_count is how many. Valid as long as the VM. */
+const struct hs_vm_mapped *hs_vm_mappings(const struct hs_vm *vm, size_t *ret_count);
 /** "kvm" or "soft"; static. */
 const char *hs_vm_backend_name(const struct hs_vm *vm);
 

@@ -26,6 +26,13 @@ extern "C" {
 /** The boot information the host passed at entry; valid for the life of the guest. */
 const struct hs_abi_boot *hs_boot_info(void);
 
+/**
+ * Memory that the host has put beside the guest's own (docs/guest-abi.md, "Mappings"): its start, length and flags.
+ *
+ * @return the mapping with this label; NULL when there is none
+ */
+const struct hs_abi_mapping *hs_guest_mapping(const char *label);
+
 /** End the guest with status & 0xff. */
 __attribute__((noreturn)) void hs_exit(int status);
 /** End the guest: it is done, status 0. */

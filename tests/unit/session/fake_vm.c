@@ -325,6 +325,18 @@ struct hs_phys hs_vm_phys(struct hs_vm *vm)
 	return (struct hs_phys){ .ops = &ops, .ctx = vm };
 }
 
+const struct hs_vm_mapped *hs_vm_mappings(const struct hs_vm *vm, size_t *ret_count)
+{
+	static const struct hs_vm_mapped mappings[] = {
+		{ .label = "memory", .gva = { 0x300000 }, .length = HS_PAGE_SIZE },
+		{ .label = "data", .path = "/files/data", .gva = { FAKE_MAPPING }, .length = HS_PAGE_SIZE + 1 },
+	};
+
+	(void)vm;
+	*ret_count = sizeof(mappings) / sizeof(mappings[0]);
+	return mappings;
+}
+
 const struct hs_vm_image *hs_vm_image(const struct hs_vm *vm)
 {
 	return &vm->image;

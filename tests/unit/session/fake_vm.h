@@ -10,6 +10,7 @@
 
 #define FAKE_MEMORY_BYTES 0x10000u
 #define FAKE_ENTRY 0x1000u
+#define FAKE_MAPPING 0x400000
 #define FAKE_LAST_ROOT 0x4000u /* of page tables that map nothing */
 
 /** What one hs_vm_run() does. */

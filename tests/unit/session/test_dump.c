@@ -66,9 +66,14 @@ static void test_dump_of_a_crash_says_what_happened(void **state)
 	assert_string_equal(info->reason_name, "abort");
 	assert_string_equal(info->reason, "abort: out of luck");
 	assert_int_equal(info->auxv.entry, FAKE_ENTRY);
-	assert_int_equal(info->file_count, 1);
+	assert_int_equal(info->file_count, 2);
 	assert_int_equal(hs_core_file(core, 0)->start.v, FAKE_ENTRY);
 	assert_string_equal(hs_core_file(core, 0)->path, "/images/fake.elf");
+	/* The mapping of a file, in whole pages; not the one of the host's memory. */
+	assert_int_equal(hs_core_file(core, 1)->start.v, FAKE_MAPPING);
+	assert_int_equal(hs_core_file(core, 1)->length, 2 * HS_PAGE_SIZE);
+	assert_int_equal(hs_core_file(core, 1)->file_offset, 0);
+	assert_string_equal(hs_core_file(core, 1)->path, "/files/data");
 	hs_core_cpu(core, 0, &cpu);
 	assert_int_equal(cpu.rip, FAKE_ENTRY);
 	hs_core_close(core);
