@@ -3,7 +3,9 @@
 #ifndef HS_BASE_BYTES_H
 #define HS_BASE_BYTES_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline uint16_t hs_get_le16(const uint8_t *p)
 {
@@ -18,6 +20,18 @@ static inline uint32_t hs_get_le32(const uint8_t *p)
 static inline uint64_t hs_get_le64(const uint8_t *p)
 {
 	return (uint64_t)hs_get_le32(p) | (uint64_t)hs_get_le32(p + 4) << 32;
+}
+
+/** Load count numbers of 8 bytes each, on most hosts by one copy. */
+static inline void hs_get_le64_array(const uint8_t *p, uint64_t *ret, size_t count)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	memcpy(ret, p, count * sizeof(*ret));
+#else
+	for (size_t i = 0; i < count; i++) {
+		ret[i] = hs_get_le64(p + i * sizeof(*ret));
+	}
+#endif
 }
 
 /** Load size (1..8) bytes, zero-extended. */

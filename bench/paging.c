@@ -22,7 +22,7 @@
 /* Times that one turn goes over all of it, so that it takes milliseconds. */
 #define PASSES 8
 
-enum shape { CONTIGUOUS, SCATTERED, LARGE };
+enum shape { CONTIGUOUS, SCATTERED, MIXED, LARGE };
 
 static const struct layout {
 	const char *name;
@@ -32,6 +32,7 @@ static const struct layout {
 } layouts[] = {
 	{ "amd64-4, 4 KiB pages that continue", HS_PAGING_4LEVEL, CONTIGUOUS, 1 },
 	{ "amd64-4, 4 KiB pages scattered", HS_PAGING_4LEVEL, SCATTERED, 1 },
+	{ "amd64-4, 4 KiB pages scattered, of 32 different attributes at random", HS_PAGING_4LEVEL, MIXED, 1 },
 	{ "amd64-4, 2 MiB pages scattered", HS_PAGING_4LEVEL, LARGE, 1 },
 	{ "pae, 4 KiB pages that continue", HS_PAGING_PAE, CONTIGUOUS, 1 },
 	{ "pae, 4 KiB pages scattered", HS_PAGING_PAE, SCATTERED, 1 },
@@ -117,7 +118,7 @@ static struct hs_mapping mapping_of(const struct scene *scene, uint64_t index)
 	enum shape shape = scene->layout->shape;
 	uint64_t bytes = shape == LARGE ? UINT64_C(2) << 20 : HS_PAGE_SIZE;
 	uint64_t frame = shape == CONTIGUOUS ? index : index * 0x9e3779b1u % (MAPPED_BYTES / bytes);
-	uint64_t mixed = shape == CONTIGUOUS ? 0 : index * UINT64_C(0x9e3779b97f4a7c15) >> 40;
+	uint64_t mixed = shape != MIXED ? 0 : index * UINT64_C(0x9e3779b97f4a7c15) >> 40;
 
 	return (struct hs_mapping){
 		.gva = { MAPPED_BYTES + index * bytes },
@@ -274,6 +275,67 @@ static bool read_plainly(void *ctx, double *ret_ns)
 	return true;
 }
 
+/* A visitor that takes all there is about each page. */
+static struct totals visit(const struct hs_pages *pages, struct totals totals)
+{
+	for (uint32_t i = 0; i < pages->count; i++) {
+		totals.gva += hs_pages_gva(pages, i).v;
+		totals.gpa += hs_pages_gpa(pages, i).v;
+	}
+	totals.pages += pages->count;
+	totals.prot += (uint64_t)pages->first.prot * pages->count;
+	totals.user += pages->first.user * pages->count;
+	totals.cow += pages->first.cow * pages->count;
+	totals.leaf += pages->first.leaf * pages->count;
+	return totals;
+}
+
+static bool walk_pages(void *ctx, double *ret_ns)
+{
+	struct scene *scene = ctx;
+	double start = cpu_now();
+	struct hs_pages pages;
+	struct hs_iter iter;
+
+	for (unsigned int pass = 0; pass < PASSES; pass++) {
+		struct totals totals = { 0 };
+
+		hs_iter_init(&iter, &scene->phys, &scene->roots[0], hs_gva_of(0), 0, no_limit);
+		while (hs_iter_pages(&iter, &pages, NULL) == HS_OK) {
+			totals = visit(&pages, totals);
+		}
+		if (totals.pages != scene->leaves) {
+			return false;
+		}
+		keep(&totals);
+	}
+	*ret_ns = (cpu_now() - start) / (double)(PASSES * scene->leaves);
+	return true;
+}
+
+/* The frames alone: what a search for memory wants. */
+static bool walk_frames(void *ctx, double *ret_ns)
+{
+	struct scene *scene = ctx;
+	double start = cpu_now();
+	struct hs_pages pages;
+	struct hs_iter iter;
+
+	for (unsigned int pass = 0; pass < PASSES; pass++) {
+		uint64_t sum = 0;
+
+		hs_iter_init(&iter, &scene->phys, &scene->roots[0], hs_gva_of(0), 0, no_limit);
+		while (hs_iter_pages(&iter, &pages, NULL) == HS_OK) {
+			for (uint32_t i = 0; i < pages.count; i++) {
+				sum += hs_pages_gpa(&pages, i).v;
+			}
+		}
+		keep(&sum);
+	}
+	*ret_ns = (cpu_now() - start) / (double)(PASSES * scene->leaves);
+	return true;
+}
+
 static bool walk_ranges(void *ctx, double *ret_ns)
 {
 	struct scene *scene = ctx;
@@ -352,7 +414,9 @@ static bool measure(const struct layout *layout, unsigned int rounds)
 		fprintf(stderr, "paging: %s: %s\n", layout->name, err.message);
 	}
 	if (layout->roots == 1) {
-		done = done && compare(&scene, rounds, "hs_iter_next", walk_ranges);
+		done = done && compare(&scene, rounds, "hs_iter_pages, all of each page", walk_pages) &&
+		       compare(&scene, rounds, "hs_iter_pages, its memory", walk_frames) &&
+		       compare(&scene, rounds, "hs_iter_next", walk_ranges);
 	}
 	done = done && compare(&scene, rounds, "hs_spaces_next", walk_spaces);
 	free(scene.memory);

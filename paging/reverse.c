@@ -3,6 +3,8 @@
  * Physical to virtual: every place at which any of several roots maps some memory. There is no index to ask, so each
  * address space is walked whole, shared tables again for each path to them: each path is an address that counts.
  */
+#include "paging/leaves.h"
+
 #include <hindsight/spaces.h>
 
 #include "base/arith.h"
@@ -69,7 +71,10 @@ enum hs_status hs_reverse_next(struct hs_reverse *reverse, struct hs_reverse_ite
 {
 	/* An item that there is no budget for stays pending, so that every later call ends here too. */
 	while (!reverse->has_pending && reverse->space < reverse->count) {
-		enum hs_status st = hs_iter_next(&reverse->iter, &reverse->pending.range, err);
+		enum hs_status st;
+
+		hs_iter_skip(&reverse->iter, reverse->first, reverse->last);
+		st = hs_iter_next(&reverse->iter, &reverse->pending.range, err);
 
 		if (st == HS_ERR_NOT_FOUND) {
 			reverse->space++;

@@ -7,7 +7,7 @@
  *
  * The storage is an open-addressing hash table of {table, depth, how it is read}. A slot is never emptied.
  */
-#include "paging/walk.h"
+#include "paging/leaves.h"
 
 #include <hindsight/spaces.h>
 
@@ -31,7 +31,10 @@ void hs_spaces_init(struct hs_spaces *spaces, const struct hs_phys *phys, const 
 	spaces->ranges_left = budget.ranges;
 	spaces->enter = false;
 	spaces->started = false;
-	spaces->has_pending = false;
+	spaces->has_other = false;
+	spaces->covered = 0;
+	spaces->leaves.next = 0;
+	spaces->leaves.count = 0;
 	for (size_t i = 0; i < places_count; i++) {
 		places[i].used = false;
 	}
@@ -121,6 +124,10 @@ static enum hs_status meet_table(struct hs_spaces *spaces, struct hs_space_item 
 	if (!place->used && walk->tables_left == 0) {
 		return out_of(spaces, "budget of tables is", spaces->current, spaces->at, err);
 	}
+	if (place->used && spaces->ranges_left == 0) {
+		return out_of(spaces, "budget of ranges is", spaces->current, spaces->at, err);
+	}
+	spaces->space = spaces->current;
 	*ret = (struct hs_space_item){
 		.kind = place->used ? HS_SPACE_ALIAS : HS_SPACE_TABLE,
 		.space = spaces->current,
@@ -133,6 +140,7 @@ static enum hs_status meet_table(struct hs_spaces *spaces, struct hs_space_item 
 		.entry = walk->entry,
 	};
 	if (place->used) {
+		spaces->ranges_left--;
 		ret->owner = place->owner;
 		ret->owner_gva.v = place->gva;
 		skip(spaces, ret->length);
@@ -150,36 +158,129 @@ static enum hs_status meet_table(struct hs_spaces *spaces, struct hs_space_item 
 	return HS_OK;
 }
 
-static void fill_range(const struct hs_spaces *spaces, const struct hs_range *range, struct hs_space_item *ret)
+/* Bring what is next to hand: leaves, or the other range, both within one table. At the end nothing is found. */
+static enum hs_walk_step look_further(struct hs_spaces *spaces)
 {
-	const struct hs_walk *walk = &spaces->walk;
-	uint8_t rights = 0;
+	for (;;) {
+		enum hs_walk_step step;
 
-	if (range->kind == HS_RANGE_MAPPED) {
-		rights = walk->open == 0 ? HS_RIGHTS_ALL
-					 : hs_walk_rights(&walk->format->level[range->level].leaf_rights, walk->entry);
+		if (spaces->covered > 0) {
+			skip(spaces, spaces->covered);
+			spaces->covered = 0;
+		}
+		if (!spaces->started && !start_space(spaces)) {
+			return HS_WALK_FOUND;
+		}
+		step = hs_walk_leaves(&spaces->walk, spaces->at, UINT64_MAX, spaces->enter, &spaces->leaves,
+				      &spaces->other, &spaces->covered);
+		spaces->enter = false;
+		if (step != HS_WALK_FOUND) {
+			spaces->covered = 0;
+			return step;
+		}
+		spaces->has_other = !hs_range_is_nothing(&spaces->other);
+		if (spaces->has_other || spaces->leaves.count > 0) {
+			return HS_WALK_FOUND;
+		}
 	}
-	*ret = (struct hs_space_item){
-		.kind = HS_SPACE_RANGE,
-		.space = spaces->current,
-		.depth = range->level,
-		.gva = range->start,
-		.length = range->length,
-		.prot = hs_walk_leaf_prot(rights),
-		.user = rights & HS_RIGHT_USER,
-		.range = *range,
-	};
 }
 
-/* The next item, ranges not merged. What ends the walk here ends it at the next call too. */
-static enum hs_status advance(struct hs_spaces *spaces, struct hs_space_item *ret, struct hs_error *err)
+static inline bool is_at_hand(const struct hs_spaces *spaces)
 {
-	struct hs_range range;
+	return spaces->leaves.next < spaces->leaves.count || spaces->has_other;
+}
 
-	while (spaces->started || start_space(spaces)) {
-		enum hs_walk_step step = hs_walk_step(&spaces->walk, spaces->at, spaces->enter, &range);
+static const struct hs_entry_rights *rights_of(const struct hs_spaces *spaces)
+{
+	return &spaces->walk.format->level[spaces->leaves.level].leaf_rights;
+}
 
-		spaces->enter = false;
+/* Bits of an entry that its own rights are in. */
+static uint64_t own_bits(const struct hs_spaces *spaces)
+{
+	const struct hs_entry_rights *rights = rights_of(spaces);
+
+	return rights->write | rights->user | rights->exec | rights->user_exec;
+}
+
+/* The rights that the entry of the next page has by itself. */
+static uint8_t own_rights(const struct hs_spaces *spaces)
+{
+	return hs_walk_rights(rights_of(spaces), spaces->leaves.entry[spaces->leaves.next]);
+}
+
+/* Let a range that ends with the pages at hand grow by the next ones, where these are of the same table. */
+static bool go_on(struct hs_spaces *spaces, uint8_t own, struct hs_range *range)
+{
+	uint32_t space = spaces->current;
+	struct hs_range next;
+	uint32_t count;
+
+	if (look_further(spaces) != HS_WALK_FOUND || spaces->leaves.count == 0 || spaces->current != space ||
+	    own != own_rights(spaces)) {
+		return false;
+	}
+	count = hs_leaves_run(&spaces->leaves, own_bits(spaces));
+	hs_leaves_range(&spaces->leaves, spaces->leaves.next, count, &next);
+	if (!hs_range_merge(range, &next)) {
+		return false;
+	}
+	spaces->leaves.next += count;
+	return true;
+}
+
+/* Give out the pages that are at hand as far as they are one range. */
+static uint8_t give_pages(struct hs_spaces *spaces, struct hs_range *ret)
+{
+	struct hs_leaves *leaves = &spaces->leaves;
+	uint8_t own = own_rights(spaces);
+	uint32_t count = hs_leaves_run(leaves, own_bits(spaces));
+
+	hs_leaves_range(leaves, leaves->next, count, ret);
+	leaves->next += count;
+	while (!is_at_hand(spaces) && go_on(spaces, own, ret)) {
+	}
+	return own;
+}
+
+static enum hs_status give_range(struct hs_spaces *spaces, struct hs_space_item *ret, struct hs_error *err)
+{
+	uint8_t own;
+
+	if (spaces->ranges_left == 0) {
+		uint64_t where = spaces->has_other ? spaces->other.start.v
+						   : hs_leaves_gva(&spaces->leaves, spaces->leaves.next);
+
+		return out_of(spaces, "budget of ranges is", spaces->current, where, err);
+	}
+	spaces->ranges_left--;
+	spaces->space = spaces->current;
+	ret->kind = HS_SPACE_RANGE;
+	ret->space = spaces->current;
+	ret->table.v = 0;
+	ret->entry = 0;
+	ret->owner = 0;
+	ret->owner_gva.v = 0;
+	if (spaces->has_other) {
+		ret->range = spaces->other;
+		own = ret->range.kind == HS_RANGE_MAPPED ? HS_RIGHTS_ALL : 0;
+		spaces->has_other = false;
+	} else {
+		own = give_pages(spaces, &ret->range);
+	}
+	ret->prot = hs_walk_leaf_prot(own);
+	ret->user = own & HS_RIGHT_USER;
+	ret->depth = ret->range.level;
+	ret->gva = ret->range.start;
+	ret->length = ret->range.length;
+	return HS_OK;
+}
+
+enum hs_status hs_spaces_next(struct hs_spaces *spaces, struct hs_space_item *ret, struct hs_error *err)
+{
+	if (!is_at_hand(spaces)) {
+		enum hs_walk_step step = look_further(spaces);
+
 		if (step == HS_WALK_TABLE) {
 			return meet_table(spaces, ret, err);
 		}
@@ -187,66 +288,9 @@ static enum hs_status advance(struct hs_spaces *spaces, struct hs_space_item *re
 			/* Not reached while memory stays as it is: meet_table() has asked for what is left. */
 			return out_of(spaces, "budget of tables is", spaces->current, spaces->at, err);
 		}
-		hs_walk_extend(&spaces->walk, &range);
-		fill_range(spaces, &range, ret);
-		skip(spaces, range.length);
-		if (!hs_range_is_nothing(&range)) {
-			return HS_OK;
+		if (!is_at_hand(spaces)) {
+			return HS_ERR_NOT_FOUND;
 		}
 	}
-	return HS_ERR_NOT_FOUND;
-}
-
-static bool merge(struct hs_space_item *item, const struct hs_space_item *next)
-{
-	if (item->kind != HS_SPACE_RANGE || next->kind != HS_SPACE_RANGE || item->space != next->space ||
-	    item->prot != next->prot || item->user != next->user || !hs_range_merge(&item->range, &next->range)) {
-		return false;
-	}
-	item->length = item->range.length;
-	return true;
-}
-
-static enum hs_status give_out(struct hs_spaces *spaces, struct hs_space_item *ret, struct hs_error *err)
-{
-	const struct hs_space_item *item = &spaces->pending;
-
-	if (item->kind != HS_SPACE_TABLE) {
-		if (spaces->ranges_left == 0) {
-			return out_of(spaces, "budget of ranges is", item->space, item->gva.v, err);
-		}
-		spaces->ranges_left--;
-	}
-	spaces->space = item->space;
-	*ret = *item;
-	spaces->has_pending = false;
-	return HS_OK;
-}
-
-enum hs_status hs_spaces_next(struct hs_spaces *spaces, struct hs_space_item *ret, struct hs_error *err)
-{
-	struct hs_space_item next;
-	enum hs_status st;
-
-	/* An item that there is no budget for stays pending, so that every later call ends here too. */
-	for (;;) {
-		if (spaces->has_pending && (spaces->pending.kind != HS_SPACE_RANGE || spaces->ranges_left == 0)) {
-			return give_out(spaces, ret, err);
-		}
-		st = advance(spaces, &next, spaces->has_pending ? NULL : err);
-		if (st) {
-			return spaces->has_pending ? give_out(spaces, ret, err) : st;
-		}
-		if (spaces->has_pending && merge(&spaces->pending, &next)) {
-			continue;
-		}
-		if (spaces->has_pending) {
-			st = give_out(spaces, ret, err);
-			spaces->pending = next;
-			spaces->has_pending = true;
-			return st;
-		}
-		spaces->pending = next;
-		spaces->has_pending = true;
-	}
+	return give_range(spaces, ret, err);
 }

@@ -44,6 +44,14 @@ void hs_walk_init(struct hs_walk *walk, const struct hs_phys *phys, const struct
 		walk->levels[depth].reserved_table = row->reserved_table | (row->table_address & ~physical) | xd;
 		walk->levels[depth].reserved_leaf = row->reserved_leaf | (row->leaf_address & ~physical) |
 						    (row->leaf_high & (~physical >> row->leaf_high_shift)) | xd;
+		walk->levels[depth].plain_mask = format->present.mask | walk->levels[depth].leaf_mask |
+						 walk->levels[depth].reserved_leaf;
+		walk->levels[depth].plain_value = format->present.value | row->leaf.value;
+		if ((row->leaf.value & ~walk->levels[depth].leaf_mask) ||
+		    (walk->levels[depth].plain_value & walk->levels[depth].reserved_leaf)) {
+			/* There is no leaf, or none that is not reserved: a test that never holds. */
+			walk->levels[depth].plain_mask = 0;
+		}
 		walk->levels[depth].count = 0;
 	}
 	walk->levels[0].table = root->base.v & format->root_address;
@@ -232,72 +240,6 @@ enum hs_walk_step hs_walk_step(struct hs_walk *walk, uint64_t gva, unsigned int 
 bool hs_walk_find(struct hs_walk *walk, uint64_t gva, struct hs_range *ret)
 {
 	return hs_walk_step(walk, gva, HS_PAGING_LEVELS_MAX, ret) == HS_WALK_FOUND;
-}
-
-/* How many entries, of `count` from bytes on, are `first` under the mask, then first + step, and so on. */
-static inline __attribute__((always_inline)) uint32_t
-run_of(const uint8_t *bytes, unsigned int entry_bytes, uint32_t count, uint64_t mask, uint64_t first, uint64_t step)
-{
-	uint32_t done = 0;
-
-	/* Most runs of scattered pages end at once. */
-	if (count == 0 || (hs_entry_load(bytes, entry_bytes) & mask) != first) {
-		return 0;
-	}
-	/* Eight at a time without a branch between them, which the compiler turns into vector code. */
-	for (; done + 8 <= count; done += 8) {
-		uint64_t different = 0;
-
-		for (uint32_t i = 0; i < 8; i++) {
-			uint64_t entry = hs_entry_load(bytes + (size_t)(done + i) * entry_bytes, entry_bytes);
-
-			different |= (entry & mask) ^ (first + (done + i) * step);
-		}
-		if (different) {
-			break;
-		}
-	}
-	while (done < count &&
-	       (hs_entry_load(bytes + (size_t)done * entry_bytes, entry_bytes) & mask) == first + done * step) {
-		done++;
-	}
-	return done;
-}
-
-void hs_walk_extend(struct hs_walk *walk, struct hs_range *range)
-{
-	unsigned int depth = walk->open - 1u;
-	const struct hs_format *format = walk->format;
-	const struct hs_format_level *row;
-	const uint8_t *bytes;
-	uint32_t index;
-	uint32_t count;
-	uint64_t mask = ~UINT64_C(0);
-	uint64_t first;
-	uint64_t step = range->length;
-
-	if (walk->open == 0 || (range->kind != HS_RANGE_MAPPED && range->kind != HS_RANGE_HOLE)) {
-		return;
-	}
-	row = &format->level[depth];
-	index = hs_walk_index(row, walk->at) + 1 - walk->levels[depth].first;
-	bytes = walk->levels[depth].entries + (size_t)index * format->entry_bytes;
-	count = walk->levels[depth].count - index;
-	if (range->kind == HS_RANGE_MAPPED) {
-		uint64_t address = row->leaf_address & walk->physical;
-
-		/* Up to where the address would run over its last bit, into reserved bits or attributes. */
-		count = (uint32_t)hs_min_u64(count, (address - (walk->entry & address)) >> row->shift);
-		first = walk->entry + step;
-	} else {
-		/* The test of `present` is of one bit, so that not to hold is one value too. */
-		mask = format->present.mask;
-		first = ~format->present.value & mask;
-		step = 0;
-	}
-	count = format->entry_bytes == 8 ? run_of(bytes, 8, count, mask, first, step)
-					 : run_of(bytes, 4, count, mask, first, step);
-	range->length += (uint64_t)count << row->shift;
 }
 
 void hs_translate(const struct hs_phys *phys, const struct hs_root *root, hs_gva gva, struct hs_range *ret)

@@ -41,9 +41,6 @@ enum hs_walk_step hs_walk_step(struct hs_walk *walk, uint64_t gva, unsigned int 
 /** What is at gva. False, and *ret undefined, when that takes more tables than are left. */
 bool hs_walk_find(struct hs_walk *walk, uint64_t gva, struct hs_range *ret);
 
-/** Let the range that hs_walk_find() just gave grow over the entries behind it that go on the same way. */
-void hs_walk_extend(struct hs_walk *walk, struct hs_range *range);
-
 /** Bits that a physical address can have. */
 uint64_t hs_walk_physical(const struct hs_root *root);
 

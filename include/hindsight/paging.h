@@ -183,22 +183,74 @@ struct hs_walk {
 		uint64_t table; /* gpa */
 		/* The format's, with the root's control bits applied: */
 		uint64_t leaf_mask, reserved_table, reserved_leaf;
-		const uint8_t *entries; /* of the table's entries, these are at hand: */
+		uint64_t plain_mask, plain_value; /* of a leaf that is present and in which nothing is reserved */
+		const uint8_t *entries;           /* of the table's entries, these are at hand: */
 		uint16_t first, count;
 		uint8_t rights; /* that the levels above leave */
 		uint8_t copy[512];
 	} levels[HS_PAGING_LEVELS_MAX];
 };
 
+/** Most pages in one struct hs_pages. */
+#define HS_PAGES_MAX 512
+
+/**
+ * The mapped pages of a table, copied, with holes between them left out. Private to paging/, as struct hs_walk is; the
+ * attributes of a large page are moved to where the smallest has them.
+ */
+struct hs_leaves {
+	uint32_t count;
+	uint32_t next;  /* those before it were given out */
+	bool alike;     /* all have the attributes of the first */
+	bool user_path; /* the tables above let user mode through */
+	int prot;       /* what they leave */
+	uint8_t level, shift;
+	uint64_t reach; /* the address that the first entry of the table is for */
+	uint64_t address, attributes;
+	uint64_t allow, write, exec, user; /* a right is there where its bit in the entry is as it is in `allow` */
+	uint64_t cow_mask, cow_value;
+	uint16_t index[HS_PAGES_MAX]; /* place in the table, ascending */
+	uint64_t entry[HS_PAGES_MAX];
+};
+
+/**
+ * Pages of one table that differ in nothing but where they are and which memory they map, ascending, with holes left
+ * out; or one range that is no page. It is a copy: a guest that runs on does not change it.
+ */
+struct hs_pages {
+	/** The first page, as hs_translate() gives it: kind, rights, attributes, level and size are those of all. Or,
+	 *  with count 0, an unreadable or a reserved range, as hs_iter_next() gives it. */
+	struct hs_range first;
+	uint32_t count;
+	/* Private: */
+	uint8_t shift;
+	uint64_t reach, address;
+	const uint16_t *index;
+	const uint64_t *entry;
+};
+
+/** Where page i, less than pages->count, is mapped: all of it, whatever part the walk was asked for. */
+static inline hs_gva hs_pages_gva(const struct hs_pages *pages, uint32_t i)
+{
+	return hs_gva_of(pages->reach + ((uint64_t)pages->index[i] << pages->shift));
+}
+
+/** The memory that it maps. */
+static inline hs_gpa hs_pages_gpa(const struct hs_pages *pages, uint32_t i)
+{
+	return hs_gpa_of(pages->entry[i] & pages->address);
+}
+
 /** A walk over a part of an address space in progress. Caller's storage; nothing to free. Fields are private. */
 struct hs_iter {
 	struct hs_walk walk;
-	uint64_t at, last; /* next address, last address wanted */
-	bool done;         /* nothing is left to look at */
-	bool exhausted;    /* the table budget ended the walk at `at` */
+	uint64_t first, at, last; /* first address wanted, next address to look at, last address wanted */
+	bool done;                /* nothing is left to look at */
+	bool exhausted;           /* the table budget ended the walk at `at` */
+	bool has_other;           /* `other` is not given out yet */
 	uint64_t ranges_left;
-	struct hs_range pending; /* found and not yet given out: it may still grow */
-	bool has_pending;
+	struct hs_range other; /* what is no page */
+	struct hs_leaves leaves;
 };
 
 /**
@@ -215,6 +267,17 @@ void hs_iter_init(struct hs_iter *iter, const struct hs_phys *phys, const struct
  * reached, what came before is valid, and every further call gives the same. err is filled for HS_ERR_BUDGET only.
  */
 HS_MUST_CHECK enum hs_status hs_iter_next(struct hs_iter *iter, struct hs_range *ret, struct hs_error *err);
+/**
+ * The next pages, for whoever wants each by itself: the fast way, because scattered pages cost no more than others, as
+ * long as their attributes are the same. They are whole, those too that the start or the end of what was asked for is
+ * within. Each counts as one of the budget's ranges. Without paging they are pages of 4 KiB. May be mixed with
+ * hs_iter_next(): either goes on where the other stopped.
+ *
+ * @param ret  caller's; what it points to is owned by iter until the next call
+ *
+ * As hs_iter_next().
+ */
+HS_MUST_CHECK enum hs_status hs_iter_pages(struct hs_iter *iter, struct hs_pages *ret, struct hs_error *err);
 
 /**
  * Read up to length bytes at gva across pages, up to the first byte that is not mapped or not backed.

@@ -106,12 +106,14 @@ struct hs_spaces {
 	struct hs_space_place *places;
 	size_t places_count;
 	struct hs_walk walk;
-	uint64_t at; /* next address of this root */
+	uint64_t at;      /* next address of this root */
+	uint64_t covered; /* bytes from there on that leaves or other is of; 0 if none is at hand */
 	uint64_t tables_left, ranges_left;
-	bool enter;   /* the table that comes next was given out: open it */
-	bool started; /* walk is of roots[current] */
-	bool has_pending;
-	struct hs_space_item pending; /* a range that may still grow */
+	bool enter;     /* the table that comes next was given out: open it */
+	bool started;   /* walk is of roots[current] */
+	bool has_other; /* `other` is not given out yet */
+	struct hs_range other;
+	struct hs_leaves leaves;
 };
 
 /**
