@@ -25,6 +25,7 @@ static const struct hs_opt rows[] = {
 	{ "root", HS_OPT_NUMBERS, FIELD(roots), "GPA", "CR3 or TTBR (the core's); may be given again", NULL },
 	{ "no-nxe", HS_OPT_FLAG, FIELD(no_nxe), NULL, "EFER.NXE is 0: bit 63 of an entry is reserved", NULL },
 	{ "no-pse", HS_OPT_FLAG, FIELD(no_pse), NULL, "CR4.PSE is 0: i686 has no 4 MiB pages", NULL },
+	{ "pdpte-a", HS_OPT_FLAG, FIELD(pdpte_a), NULL, "pae: a PDPTE may have bit 5 set, as in QEMU", NULL },
 	{ "physical-bits", HS_OPT_NUMBER, FIELD(physical_bits), "N", "MAXPHYADDR (the core's, or 52)", NULL },
 	{ "json", HS_OPT_FLAG, FIELD(json), NULL, "print one JSON object", NULL },
 	{ "ranges", HS_OPT_NUMBER, FIELD(budget.ranges), "N", "most ranges (1048576)", NULL },

@@ -23,6 +23,7 @@ struct hs_pagetable_options {
 	int format;                  /**< enum hs_paging_format; -1 when it was not given */
 	struct hs_opt_numbers roots; /**< CR3 of each */
 	bool no_nxe, no_pse;         /**< control bits that are clear */
+	bool pdpte_a;                /**< as in struct hs_root */
 	uint64_t physical_bits;      /**< MAXPHYADDR; 0 when it was not given */
 	struct hs_budget budget;     /**< of list for each root, of spaces for all together */
 	uint64_t start;              /**< of list: gva to begin at */

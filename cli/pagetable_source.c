@@ -54,6 +54,7 @@ static enum hs_status first_root(const struct hs_pagetable_options *options, con
 		root.format = (enum hs_paging_format)options->format;
 	}
 	root.nxe = root.nxe && !options->no_nxe;
+	root.pdpte_a = options->pdpte_a;
 	root.pse = root.pse && !options->no_pse;
 	if (options->physical_bits != 0) {
 		root.maxphyaddr = (uint8_t)options->physical_bits;

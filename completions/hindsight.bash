@@ -1,7 +1,7 @@
 # bash completion of hindsight(1)                                     -*- shell-script -*-
 _hindsight_run_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --boot --heap --scratch
 	--memory --map --log-level --help"
-_hindsight_pagetable_options="--image --base --format --root --no-nxe --no-pse --physical-bits --json --help"
+_hindsight_pagetable_options="--image --base --format --root --no-nxe --no-pse --pdpte-a --physical-bits --json --help"
 
 _hindsight()
 {

@@ -29,6 +29,7 @@ complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l format -x -a
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l root -x -d 'CR3 or TTBR'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l no-nxe -d 'EFER.NXE is 0'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l no-pse -d 'CR4.PSE is 0'
+complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l pdpte-a -d 'PDPTEs of pae as QEMU sets them'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l physical-bits -x -d MAXPHYADDR
 complete -c hindsight -n '__fish_seen_subcommand_from list' -l start -x -d 'begin at this address'
 complete -c hindsight -n '__fish_seen_subcommand_from list spaces' -l ranges -x -d 'most ranges'

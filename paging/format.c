@@ -166,7 +166,8 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 			{	/* No W, no U, no XD, no A; bit 63 is reserved whatever EFER.NXE. */
 				.name = "PDPTE", .shift = 30, .index_bits = 2, .leaf = NEVER,
 				.table_address = BITS(51, 12), .table_attributes = BITS(4, 3) | BITS(11, 9),
-				.reserved_table = BITS(2, 1) | BITS(8, 5) | BITS(63, 52), .new_table = P,
+				.reserved_table = BITS(2, 1) | BITS(8, 5) | BITS(63, 52), .ignored_as_a = A,
+				.new_table = P,
 			},
 			{	/* Unlike 4-level paging, bits 62:52 are reserved. CR4.PSE does not matter. */
 				.name = "PDE", .shift = 21, .index_bits = 9, .leaf = { PS, PS }, RIGHTS_64, FOR_TABLES,

@@ -62,6 +62,7 @@ struct hs_format_level {
 	uint64_t table_attributes;     /* what has a name in an entry that names a table, rights apart */
 	uint64_t reserved_table;       /* must be clear in an entry that names a table */
 	uint64_t reserved_leaf;        /* must be clear in a leaf */
+	uint64_t ignored_as_a;         /* of reserved_table, what hs_root.pdpte_a makes nothing of */
 	uint64_t reserved_without_nxe; /* must be clear in both while EFER.NXE is */
 	uint64_t new_table;            /* what the builder sets in an entry for a table, the address apart */
 	uint64_t new_leaf;             /* what it sets in a leaf, the address and attributes apart */

@@ -43,7 +43,7 @@ void hs_spaces_init(struct hs_spaces *spaces, const struct hs_phys *phys, const 
 /* Whether an entry says the same under both. */
 static bool same_reading(const struct hs_root *a, const struct hs_root *b)
 {
-	return a->format == b->format && a->pse == b->pse && a->nxe == b->nxe &&
+	return a->format == b->format && a->pse == b->pse && a->nxe == b->nxe && a->pdpte_a == b->pdpte_a &&
 	       hs_walk_physical(a) == hs_walk_physical(b);
 }
 

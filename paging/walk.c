@@ -39,9 +39,10 @@ void hs_walk_init(struct hs_walk *walk, const struct hs_phys *phys, const struct
 	for (unsigned int depth = 0; depth < format->levels; depth++) {
 		const struct hs_format_level *row = &format->level[depth];
 		uint64_t xd = root->nxe ? 0 : row->reserved_without_nxe;
+		uint64_t reserved_table = row->reserved_table & ~(root->pdpte_a ? row->ignored_as_a : 0);
 
 		walk->levels[depth].leaf_mask = row->leaf_needs_pse && !root->pse ? 0 : row->leaf.mask;
-		walk->levels[depth].reserved_table = row->reserved_table | (row->table_address & ~physical) | xd;
+		walk->levels[depth].reserved_table = reserved_table | (row->table_address & ~physical) | xd;
 		walk->levels[depth].reserved_leaf = row->reserved_leaf | (row->leaf_address & ~physical) |
 						    (row->leaf_high & (~physical >> row->leaf_high_shift)) | xd;
 		walk->levels[depth].plain_mask = format->present.mask | walk->levels[depth].leaf_mask |

@@ -43,6 +43,9 @@ struct hs_root {
 	hs_gpa base; /**< CR3, TTBR0 or TTBR1, of which only the address counts */
 	bool pse;    /**< CR4.PSE: 4 MiB pages exist (32-bit format only) */
 	bool nxe;    /**< IA32_EFER.NXE: bit 63 is XD and not reserved (x86) */
+	/** Bit 5 of a PDPTE of PAE is ignored and not reserved. No CPU is so, but QEMU's translator sets A there (7.2),
+	 * so that the memory of a machine of QEMU's is read with it. */
+	bool pdpte_a;
 	/* What the CPU may do with what is mapped (hs_access_rights()); the walk does not use these. */
 	bool wp;            /**< CR0.WP: read-only pages are read-only to the supervisor too */
 	bool smep, smap;    /**< CR4: the supervisor does not fetch from user pages, nor read or write them */

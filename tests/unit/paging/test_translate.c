@@ -133,6 +133,26 @@ static void test_translate_pae_root_is_32_bytes_and_has_no_rights(void **state)
 	assert_int_equal(range.length, 0x40000000);
 }
 
+static void test_translate_pae_pdpte_with_bit_5_is_reserved_but_where_it_is_to_be_ignored(void **state)
+{
+	struct hs_root root = { .format = HS_PAGING_PAE, .base = { 0x1000 } };
+
+	ram_put(*state, 0x1000, 8, 0x2021);
+	ram_put(*state, 0x2000, 8, 0x3023);
+	ram_put(*state, 0x3000, 8, 0x5021);
+	assert_int_equal(at(*state, &root, 0).kind, HS_RANGE_RESERVED);
+	root.pdpte_a = true;
+	assert_int_equal(at(*state, &root, 0).kind, HS_RANGE_MAPPED);
+	assert_int_equal(at(*state, &root, 0).gpa.v, 0x5000);
+	/* Of the bits beside it nothing has changed. */
+	for (unsigned int bit = 1; bit < 9; bit++) {
+		bool reserved = bit == 1 || bit == 2 || bit > 5;
+
+		ram_put(*state, 0x1000, 8, 0x2021 | UINT64_C(1) << bit);
+		assert_int_equal(at(*state, &root, 0).kind, reserved ? HS_RANGE_RESERVED : HS_RANGE_MAPPED);
+	}
+}
+
 /* The tables of a 4-level path: PML4 0x1000, PDPT 0x2000, PD 0x3000, PT 0x4000, slot 1 of each, all rights. */
 static uint64_t four_levels(struct ram *ram)
 {
@@ -349,6 +369,7 @@ int main(void)
 		TEST(test_translate_32bit_page_gives_its_parts),
 		TEST(test_translate_32bit_large_page_needs_pse),
 		TEST(test_translate_pae_root_is_32_bytes_and_has_no_rights),
+		TEST(test_translate_pae_pdpte_with_bit_5_is_reserved_but_where_it_is_to_be_ignored),
 		TEST(test_translate_rights_are_those_of_all_levels),
 		TEST(test_translate_reserved_bits_are_not_holes),
 		TEST(test_translate_large_leaves_are_not_followed),
