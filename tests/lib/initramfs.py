@@ -18,10 +18,10 @@ from lib.process import Failed, run
 RIG_SOURCES = pathlib.Path(__file__).resolve().parent.parent / "rig"
 
 
-def compile_static(source):
-    """A C program of tests/rig as a static executable in the cache, built again when its source has changed."""
+def compile_static(source, machine="-m64"):
+    """A C program that runs inside as a static executable in the cache, built again when its source has changed."""
     source = pathlib.Path(source)
-    options = ["-static", "-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
+    options = [machine, "-static", "-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
     command = [os.environ.get("CC", "cc"), *options]
     digest = hashlib.sha256(source.read_bytes() + " ".join(command).encode()).hexdigest()[:16]
     program = kernel.cache_directory() / f"{source.stem}-{digest}"
@@ -78,7 +78,11 @@ def build(directory, files):
     (staging / "rig" / "modules").write_text("".join(name + "\n" for name in names))
     for path in with_libraries(files):
         _place(staging, path, path)
-    archive = pathlib.Path(directory) / "initramfs"
+    return pack(staging, pathlib.Path(directory) / "initramfs")
+
+
+def pack(staging, archive):
+    """Write an archive of all that is in a directory."""
     entries = "".join(f"{path.relative_to(staging)}\0" for path in sorted(staging.rglob("*")))
     with open(archive, "wb") as output:
         subprocess.run(["cpio", "--create", "--quiet", "--null", "--dereference", "--format=newc", "--owner=0:0"],

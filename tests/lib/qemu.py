@@ -99,6 +99,14 @@ class Machine:
                 if "return" in reply:
                     return reply["return"]
 
+    def hmp(self, line):
+        """What the monitor for people prints for a line: much of it the other one does not know."""
+        return self.monitor("human-monitor-command", **{"command-line": line})
+
+    def write(self, data):
+        """Bytes for its serial line."""
+        self._process.stdin.write(data)
+
     def forward(self, guest_port):
         """A port of 127.0.0.1 on this machine that leads to a port of the machine inside."""
         for _ in range(16):
@@ -106,8 +114,7 @@ class Machine:
                 probe.bind(("127.0.0.1", 0))
                 port = probe.getsockname()[1]
             # Somebody else may take the port between the two: the monitor says so, and the next one is tried.
-            line = f"hostfwd_add net tcp:127.0.0.1:{port}-10.0.2.15:{guest_port}"
-            problem = self.monitor("human-monitor-command", **{"command-line": line})
+            problem = self.hmp(f"hostfwd_add net tcp:127.0.0.1:{port}-10.0.2.15:{guest_port}")
             if not problem.strip():
                 return port
         raise Failed(f"the rig found no port to forward to {guest_port}: {problem}")
