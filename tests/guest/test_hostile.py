@@ -81,8 +81,8 @@ def test_endless_guest_ends_by_its_limit_or_before(runner, directory):
 
 
 def test_core_of_tables_that_map_themselves_is_bounded(runner, directory):
-    """On amd64 these tables map 2^36 pages, of which 2^20 are in the budget: the core says that it is not all, and where
-    it ended. i686 has no more pages than that."""
+    """On amd64 these tables map 2^36 pages, of which 2^20 are in the budget: the core says that it is not all, and
+    where it ended. i686 has no more pages than that."""
     text = CASES["tables_that_map_themselves"].text
     guest = assemble(directory, runner.arch, text, "self_map")
     limited = ["sh", "-c", f'ulimit -v {MEMORY_KIB}; exec "$@"', "sh", *runner.command(guest)]

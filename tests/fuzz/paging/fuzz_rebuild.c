@@ -2,6 +2,8 @@
 /* Several roots built again from their list: the same translations, the same sharing; and after a table has moved. */
 #include "checks.h"
 
+#include "rebuild.h"
+
 #include <string.h>
 
 #define POINTS 32
@@ -9,36 +11,6 @@
 
 /* The new memory has a place for a table to move to. */
 static uint8_t bytes[(SCENE_BUILT_PAGES + 1) * HS_PAGE_SIZE];
-
-/* What docs/paging.md says to do with an item. */
-static enum hs_status build_item(struct scene_memory *memory, struct hs_root *built, const struct hs_space_item *item)
-{
-	struct hs_root *root = &built[item->space];
-	const struct hs_phys *phys = &memory->phys;
-	struct hs_mapping mapping = {
-		.gva = item->gva,
-		.gpa = item->range.gpa,
-		.length = item->length,
-		.prot = item->prot,
-		.user = item->user,
-		.leaf = item->range.leaf,
-		.large = item->range.page_bytes > HS_PAGE_SIZE,
-		.exact = true,
-	};
-
-	if (item->kind == HS_SPACE_RANGE) {
-		return item->range.kind == HS_RANGE_MAPPED && scene_levels(root->format) > 0
-			       ? hs_build_map(phys, root, &mapping, &memory->source, NULL)
-			       : HS_OK;
-	}
-	if (item->depth > 0) {
-		return item->kind == HS_SPACE_TABLE
-			       ? hs_build_table(phys, root, item->depth, item->gva, item->entry, &memory->source, NULL)
-			       : hs_build_link(phys, root, item, &built[item->owner], NULL);
-	}
-	root->base = built[item->owner].base;
-	return item->kind == HS_SPACE_ALIAS ? HS_OK : memory->source.take(memory, &root->base, NULL);
-}
 
 static bool is_mapped(const struct hs_range *range)
 {
@@ -144,7 +116,7 @@ void check_rebuilt(struct scene *scene, const struct space_list *list)
 	scene_memory_init(&memory, SCENE_BUILT, bytes, sizeof(bytes));
 	memcpy(built, scene->roots, sizeof(built));
 	for (size_t i = 0; i < list->count; i++) {
-		CHECK(build_item(&memory, built, &list->items[i]) == HS_OK);
+		CHECK(rebuild_item(&memory.phys, &memory.source, scene->roots, built, &list->items[i]) == HS_OK);
 	}
 	CHECK((memory.next_table - SCENE_BUILT) / HS_PAGE_SIZE == list->tables);
 	check_same(scene, list, &memory, built);

@@ -3,6 +3,7 @@
  * The round trip of several roots: random ones with tables that they share, walked together, built again elsewhere, and
  * walked again, which gives the same translations and the same sharing.
  */
+#include "rebuild.h"
 #include "shape.h"
 
 #include <hindsight/spaces.h>
@@ -126,35 +127,6 @@ static void collect(struct ram *ram, const struct hs_root *roots, struct list *r
 	}
 }
 
-/* What docs/paging.md says to do with an item. */
-static enum hs_status build_item(struct ram *ram, const struct hs_root *roots, struct hs_root *built,
-				 const struct hs_space_item *item)
-{
-	struct hs_root *root = &built[item->space];
-	struct hs_mapping mapping = {
-		.gva = item->gva,
-		.gpa = item->range.gpa,
-		.length = item->length,
-		.prot = item->prot,
-		.user = item->user,
-		.leaf = item->range.leaf,
-		.large = item->range.page_bytes > HS_PAGE_SIZE,
-		.exact = true,
-	};
-
-	if (item->kind == HS_SPACE_RANGE) {
-		return hs_build_map(&ram->phys, root, &mapping, &ram->source, NULL);
-	}
-	if (item->depth > 0) {
-		return item->kind == HS_SPACE_TABLE ? hs_build_table(&ram->phys, root, item->depth, item->gva,
-								     item->entry, &ram->source, NULL)
-						    : hs_build_link(&ram->phys, root, item, &built[item->owner], NULL);
-	}
-	*root = roots[item->space];
-	root->base = built[item->owner].base;
-	return item->kind == HS_SPACE_ALIAS ? HS_OK : ram->source.take(ram->source.ctx, &root->base, NULL);
-}
-
 static void check_same_range(const struct hs_range *a, const struct hs_range *b)
 {
 	assert_int_equal(a->kind, b->kind);
@@ -256,7 +228,7 @@ static void one_round(struct rounds *rounds, struct ram *from, struct ram *to)
 	}
 	collect(from, roots, &before);
 	for (size_t i = 0; i < before.count; i++) {
-		assert_int_equal(build_item(to, roots, built, &before.items[i]), HS_OK);
+		assert_int_equal(rebuild_item(&to->phys, &to->source, roots, built, &before.items[i]), HS_OK);
 	}
 	collect(to, built, &after);
 	check_same_items(shape);
