@@ -33,8 +33,9 @@
 
 enum { EQUAL = 0, DIFFERENT = 1, WRONG_USE = 2, MISSING = 77 };
 
-/* Pages of one range that are touched, and items at most. */
+/* Pages of one range that are touched, those of one that is mapped and of another, and items at most. */
 #define PAGES_MAX 64u
+#define OTHER_PAGES_MAX 8u
 #define ITEMS_MAX 1500u
 
 #define CR4_PSE (1u << 4)
@@ -223,7 +224,8 @@ static enum hs_status choose_items(struct trial *trial, struct hs_error *err)
 	hs_iter_init(&iter, &trial->phys, &trial->weave.root, hs_gva_of(0), 0, hs_budget_default());
 	while ((st = hs_iter_next(&iter, &range, err)) == HS_OK) {
 		uint64_t pages = range.length / HS_PAGE_SIZE;
-		uint64_t step = (pages / PAGES_MAX + 1) * HS_PAGE_SIZE;
+		unsigned int most = range.kind == HS_RANGE_MAPPED ? PAGES_MAX : OTHER_PAGES_MAX;
+		uint64_t step = (pages / most + 1) * HS_PAGE_SIZE;
 
 		add_item(trial, range.start.v - HS_PAGE_SIZE);
 		for (uint64_t offset = 0; offset < range.length; offset += step) {
