@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Touches the pages that its host asks for, in every way: reads, writes and jumps there, in ring 0 and in ring 3, and
- * notes for each what came of it: it worked, or which fault it was. With no host that asks, it ends at once.
+ * notes for each what came of it: it worked, or which fault it was. Such a host starts it with the
+ * argument "offer"; without, it offers nothing, as what it has to offer is not the same on all CPUs.
  *
  * A trial is a few instructions that end in a trap whatever happens: a fault, or a ud2 behind what has worked. The
  * handler then sends the CPU back to where the trial began.
@@ -213,8 +214,6 @@ static void forget_translations(void)
 
 int main(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
 	static const unsigned int vectors[] = { 6, 12, 13, 14 };
 	const struct touch_list *list = (const void *)(uintptr_t)hs_boot_info()->input_start;
 	struct touch_found *found = (void *)(uintptr_t)hs_boot_info()->output_start;
@@ -222,7 +221,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
 		hs_trap_set_handler(vectors[i], on_trap);
 	}
-	offer((void *)found);
+	if (argc > 1 && strcmp(argv[1], "offer") == 0) {
+		offer((void *)found);
+	}
 	hs_out32(HS_PORT_READY, 0);
 	prepare_ring_3();
 	forget_translations();

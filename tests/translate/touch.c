@@ -443,6 +443,7 @@ int main(int argc, char **argv)
 {
 	static struct trial trial;
 	static struct options options;
+	static const char *const args[] = { "touch", "offer" };
 	struct hs_error err = { 0 };
 	enum hs_status st;
 	int result = MISSING;
@@ -456,6 +457,8 @@ int main(int argc, char **argv)
 		.input_bytes = 16 << 10,
 		.output_bytes = 64 << 10,
 		.scratch_bytes = 1 << 20,
+		.args = args,
+		.args_count = 2,
 	};
 	trial.agree.random = 1;
 	trial.qemu = options.qemu;
