@@ -207,6 +207,10 @@ static bool count_separate(struct hs_pagetable_survey *survey, uint64_t *ret)
 {
 	uint64_t tables = 0;
 
+	if (survey->source->root_count == 1) {
+		*ret = survey->tables;
+		return true;
+	}
 	for (size_t i = 0; i < survey->source->root_count; i++) {
 		enum hs_status st;
 		struct hs_space_item item;

@@ -33,10 +33,11 @@ def any_of(entry, high, low):
 
 
 class Reader:
-    """Tables of one format; `read` gives so many bytes at an address, or None."""
+    """Tables of one format; `read` gives so many bytes at an address, or None. pdpte_a: bit 5 of a PDPTE of PAE is
+    not reserved."""
 
-    def __init__(self, form, read):
-        self.form, self.read = form, read
+    def __init__(self, form, read, pdpte_a=False):
+        self.form, self.read, self.pdpte_a = form, read, pdpte_a
         self.bytes = struct.calcsize(form.entry)
 
     def entries(self, table, depth):
@@ -55,7 +56,7 @@ class Reader:
         if self.form.name == "i686":
             return level == "PDE" and leaf and bit(entry, 21)
         if self.form.name == "pae" and level == "PDPTE":
-            return any_of(entry, 2, 1) or any_of(entry, 8, 5) or any_of(entry, 63, 52)
+            return any_of(entry, 2, 1) or any_of(entry, 8, 6 if self.pdpte_a else 5) or any_of(entry, 63, 52)
         if self.form.name == "pae" and any_of(entry, 62, 52):
             return True
         if level in ("PML4E", "PML5E"):
@@ -88,12 +89,12 @@ class Reader:
         return found
 
 
-def reader_of_image(form, base, memory):
+def reader_of_image(form, base, memory, pdpte_a=False):
     """Memory is in one piece."""
     def read(address, length):
         at = address - base
         return memory[at:at + length] if 0 <= at <= len(memory) - length else None
-    return Reader(form, read)
+    return Reader(form, read, pdpte_a)
 
 
 def reader_of_core(form, path):
