@@ -57,7 +57,17 @@ static struct hs_range result_of(const struct hs_path *path, uint64_t address)
 	return range;
 }
 
-static void put_text(const struct hs_root *root, const struct hs_path *path, uint64_t address, FILE *out)
+/** Whether there is memory behind what the tables say. */
+static bool is_backed(const struct hs_phys *phys, hs_gpa gpa)
+{
+	uint64_t length;
+	hs_gpa start;
+
+	return phys->ops->next_region(phys->ctx, gpa, &start, &length) && start.v <= gpa.v;
+}
+
+static void put_text(const struct hs_phys *phys, const struct hs_root *root, const struct hs_path *path,
+		     uint64_t address, FILE *out)
 {
 	int digits = hs_pagetable_digits(root);
 	const struct hs_range *range = &path->range;
@@ -73,6 +83,9 @@ static void put_text(const struct hs_root *root, const struct hs_path *path, uin
 	}
 	fprintf(out, "  0x%0*" PRIx64 ": ", digits, address);
 	hs_pagetable_range_text(root, &result, 0, out);
+	if (range->kind == HS_RANGE_MAPPED && !is_backed(phys, result.gpa)) {
+		fprintf(out, "  not in physical memory");
+	}
 	fprintf(out, "\n  the same from 0x%0*" PRIx64 " to 0x%0*" PRIx64 "\n", digits, range->start.v, digits,
 		range->start.v + (range->length - 1));
 }
@@ -99,7 +112,8 @@ static void put_level_json(const struct hs_root *root, const struct hs_path *pat
 	}
 }
 
-static void put_json(const struct hs_root *root, const struct hs_path *path, uint64_t address, FILE *out)
+static void put_json(const struct hs_phys *phys, const struct hs_root *root, const struct hs_path *path,
+		     uint64_t address, FILE *out)
 {
 	putc('{', out);
 	hs_pagetable_root_json(root, out);
@@ -110,9 +124,11 @@ static void put_json(const struct hs_root *root, const struct hs_path *path, uin
 	}
 	fprintf(out, "], \"physical\": ");
 	if (path->range.kind == HS_RANGE_MAPPED) {
-		fprintf(out, "\"0x%" PRIx64 "\"", result_of(path, address).gpa.v);
+		hs_gpa gpa = result_of(path, address).gpa;
+
+		fprintf(out, "\"0x%" PRIx64 "\", \"backed\": %s", gpa.v, is_backed(phys, gpa) ? "true" : "false");
 	} else {
-		fprintf(out, "null");
+		fprintf(out, "null, \"backed\": false");
 	}
 	fprintf(out, ", \"range\": {");
 	hs_pagetable_range_json(root, &path->range, out);
@@ -148,10 +164,10 @@ bool hs_pagetable_walk(const struct hs_pagetable_source *source, const struct hs
 		*ret_whole = *ret_whole && path.range.kind == HS_RANGE_MAPPED;
 		if (options->json) {
 			fprintf(out, "%s", i == 0 ? "" : ", ");
-			put_json(root, &path, options->address, out);
+			put_json(&source->phys, root, &path, options->address, out);
 		} else {
 			fprintf(out, "%s", i == 0 ? "" : "\n");
-			put_text(root, &path, options->address, out);
+			put_text(&source->phys, root, &path, options->address, out);
 		}
 	}
 	if (options->json) {

@@ -67,6 +67,7 @@ def test_walk_of_the_fault_address_shows_the_hole(runner, pagetable):
     for start, physical, _, access in segments_of(core):
         (walk,) = json.loads(pagetable("walk", "--json", core, start).check().stdout)["walks"]
         assert (int(walk["physical"], 16), walk["range"]["access"].replace("x", "e")) == (physical, access)
+        assert walk["backed"] is True
 
 
 # Copy the root table, give what the guest runs in a second slot there, without W and U, and go on with the copy.
