@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a CPU may do with a range. The walk collects the rights of the entries and never judges; here they meet the
+ * What an x86 CPU may do with a range. The walk collects the rights of the entries and never judges; here they meet the
  * control bits and who asks. In: a root's control bits, a range, an access. Out: yes, or the fault.
  *
  * Sources: Intel SDM vol. 3A 4.6.1, "Determination of Access Rights", and 4.7, "Page-Fault Exceptions".
@@ -8,11 +8,19 @@
 #include <hindsight/cpu.h>
 #include <hindsight/paging.h>
 
+#include <stdbool.h>
+#include <stdint.h>
+
+static bool is_judged(const struct hs_root *root)
+{
+	return root->format != HS_PAGING_AARCH64_TTBR0 && root->format != HS_PAGING_AARCH64_TTBR1;
+}
+
 int hs_access_rights(const struct hs_root *root, const struct hs_range *range, enum hs_access_by by)
 {
 	int rights = range->prot;
 
-	if (range->kind != HS_RANGE_MAPPED) {
+	if (range->kind != HS_RANGE_MAPPED || !is_judged(root)) {
 		return 0;
 	}
 	if (root->format == HS_PAGING_NONE) {
@@ -47,6 +55,9 @@ enum hs_access_outcome hs_access_check(const struct hs_root *root, const struct 
 {
 	uint32_t present = 0;
 
+	if (!is_judged(root)) {
+		return HS_ACCESS_UNKNOWN;
+	}
 	switch (range->kind) {
 	case HS_RANGE_MAPPED:
 		if ((hs_access_rights(root, range, by) & prot) == prot) {
@@ -58,7 +69,7 @@ enum hs_access_outcome hs_access_check(const struct hs_root *root, const struct 
 		present = HS_PF_P | HS_PF_RSVD;
 		break;
 	case HS_RANGE_UNREADABLE:
-		return HS_ACCESS_UNREADABLE;
+		return HS_ACCESS_UNKNOWN;
 	case HS_RANGE_NON_CANONICAL:
 		return HS_ACCESS_NON_CANONICAL;
 	default:

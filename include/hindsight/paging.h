@@ -134,7 +134,7 @@ enum hs_access_by {
 /**
  * What the CPU lets somebody do with a range that root maps, as bits of enum hs_prot: range->prot says what the entries
  * allow, this what follows from it under CR0.WP, CR4.SMEP and CR4.SMAP (SDM vol. 3A 4.6.1). 0 for what is not mapped.
- * Without paging it is everything, to everybody.
+ * Without paging it is everything, to everybody; of aarch64 nothing is known here, and it is 0.
  *
  * Not judged: protection keys (the key is in range->leaf), shadow stacks, and what lies outside of paging: segments,
  * LASS, memory types. The control bits are those of x86: to a root of another architecture the answer means nothing.
@@ -146,7 +146,7 @@ enum hs_access_outcome {
 	HS_ACCESS_ALLOWED,
 	HS_ACCESS_PAGE_FAULT,
 	HS_ACCESS_NON_CANONICAL, /**< #GP(0), or #SS(0) through SS */
-	HS_ACCESS_UNREADABLE, /**< a table is not in physical memory: what a CPU finds there is its platform's matter */
+	HS_ACCESS_UNKNOWN,       /**< a table is not in physical memory, or root is of aarch64 */
 };
 
 /**

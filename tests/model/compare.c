@@ -87,7 +87,7 @@ static bool same_end(const struct naive_verdict *want, enum hs_access_outcome ou
 	case NAIVE_GENERAL_PROTECTION:
 		return outcome == HS_ACCESS_NON_CANONICAL && error_code == UNTOUCHED;
 	case NAIVE_NO_ANSWER:
-		return outcome == HS_ACCESS_UNREADABLE && error_code == UNTOUCHED;
+		return outcome == HS_ACCESS_UNKNOWN && error_code == UNTOUCHED;
 	default:
 		return outcome == HS_ACCESS_ALLOWED && error_code == UNTOUCHED;
 	}

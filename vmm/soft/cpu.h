@@ -203,8 +203,6 @@ struct hs_soft_cpu {
 	bool long_mode; /* what EFER.LMA says, or should */
 	uint64_t jump_key;
 
-	struct hs_root root; /* derived too, by hs_soft_flush() */
-
 	atomic_uint attention;
 	uint64_t executed; /* instructions since the CPU was made; each iteration of a rep counts */
 	uint64_t limit;    /* stop when executed reaches it */
@@ -235,6 +233,7 @@ struct hs_soft_cpu {
 	struct hs_soft_straddler straddlers[HS_SOFT_STRADDLERS];
 
 	struct hs_soft_jump jumps[HS_SOFT_JUMPS];
+	struct hs_root root;    /* what the control registers say: by hs_soft_flush() */
 	bool knows_large_pages; /* some of what the TLB has is a part of one */
 	struct hs_soft_tlb_entry tlb[HS_SOFT_SPACES][HS_SOFT_TLB_ENTRIES];
 	struct hs_soft_fetch_entry fetch[HS_SOFT_SPACES][HS_SOFT_FETCH_ENTRIES];

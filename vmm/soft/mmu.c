@@ -85,7 +85,7 @@ static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint6
 	case HS_ACCESS_NON_CANONICAL:
 		hs_soft_raise(cpu, HS_VECTOR_GP, 0);
 		return false;
-	case HS_ACCESS_UNREADABLE:
+	case HS_ACCESS_UNKNOWN:
 		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, range.gpa.v, HS_PROT_READ);
 	}
 	mark(cpu, &walk, gva, prot & HS_PROT_WRITE);

@@ -139,7 +139,25 @@ static void test_access_what_no_error_code_describes(void **state)
 	(void)state;
 	assert_int_equal(hs_access_check(&plain, &range, HS_ACCESS_BY_USER, R, &code), HS_ACCESS_NON_CANONICAL);
 	range.kind = HS_RANGE_UNREADABLE;
-	assert_int_equal(hs_access_check(&plain, &range, HS_ACCESS_BY_USER, R, &code), HS_ACCESS_UNREADABLE);
+	assert_int_equal(hs_access_check(&plain, &range, HS_ACCESS_BY_USER, R, &code), HS_ACCESS_UNKNOWN);
+	assert_int_equal(code, 99);
+}
+
+static void test_access_aarch64_is_not_judged(void **state)
+{
+	static const enum hs_paging_format formats[] = { HS_PAGING_AARCH64_TTBR0, HS_PAGING_AARCH64_TTBR1 };
+	uint32_t code = 99;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct hs_root root = { .format = formats[i] };
+		struct hs_range range = page(R | W | X, true);
+
+		assert_int_equal(hs_access_rights(&root, &range, HS_ACCESS_BY_SUPERVISOR), 0);
+		assert_int_equal(hs_access_check(&root, &range, HS_ACCESS_BY_USER, R, &code), HS_ACCESS_UNKNOWN);
+		range.kind = HS_RANGE_HOLE;
+		assert_int_equal(hs_access_check(&root, &range, HS_ACCESS_BY_USER, R, &code), HS_ACCESS_UNKNOWN);
+	}
 	assert_int_equal(code, 99);
 }
 
@@ -154,6 +172,7 @@ int main(void)
 		cmocka_unit_test(test_access_error_codes_say_what_was_tried_and_why_not),
 		cmocka_unit_test(test_access_fetches_are_told_with_smep_or_xd),
 		cmocka_unit_test(test_access_what_no_error_code_describes),
+		cmocka_unit_test(test_access_aarch64_is_not_judged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
