@@ -32,12 +32,21 @@ static uint64_t below(uint64_t *seed, uint64_t limit)
 	return next_random(seed) % limit;
 }
 
+/* Bits 63:48, 11:8 and 5:2, but for PXN and UXN, of which one goes with the rights. */
+#define A64_ATTRIBUTES (UINT64_C(0xff9f000000000f3c))
+
+static bool is_aarch64(const struct hs_root *root)
+{
+	return root->format == HS_PAGING_AARCH64_TTBR0 || root->format == HS_PAGING_AARCH64_TTBR1;
+}
+
 /* A mapping of 1 page to 5 MiB somewhere; close to others, and to where its address and its memory align, more often
  * than by chance. */
 static struct hs_mapping random_mapping(uint64_t *seed, const struct hs_root *root)
 {
 	static const unsigned int spans[] = { 12, 21, 22, 30, 39 };
 	bool wide = root->format >= HS_PAGING_4LEVEL;
+	bool a64 = is_aarch64(root);
 	uint64_t region = below(seed, 4) << spans[below(seed, wide ? 5 : 4)];
 	struct hs_mapping mapping = {
 		.gva = { region + (below(seed, 0x400) << 12) },
@@ -47,10 +56,14 @@ static struct hs_mapping random_mapping(uint64_t *seed, const struct hs_root *ro
 		.user = below(seed, 2),
 		.cow = below(seed, 4) == 0,
 		.large = below(seed, 2),
-		.leaf = next_random(seed) & (wide ? HS_LEAF_HIGH | 0xff8 : 0xff8),
+		.leaf = next_random(seed) & (a64    ? A64_ATTRIBUTES
+					     : wide ? HS_LEAF_HIGH | 0xff8
+						    : 0xff8),
 	};
 
-	if (wide && below(seed, 3) == 0) {
+	if (root->format == HS_PAGING_AARCH64_TTBR1) {
+		mapping.gva.v |= UINT64_C(0xffff000000000000);
+	} else if (wide && !a64 && below(seed, 3) == 0) {
 		mapping.gva.v |= root->format == HS_PAGING_4LEVEL ? UINT64_C(0xffff800000000000)
 								  : UINT64_C(0xff00000000000000);
 	}
@@ -77,7 +90,11 @@ static bool is_free(const struct hs_mapping *mappings, size_t count, const struc
 
 static void check_range(const struct hs_mapping *mapping, const struct hs_root *root, const struct hs_range *range)
 {
-	bool xd = root->nxe && root->format != HS_PAGING_32BIT;
+	bool a64 = is_aarch64(root);
+	bool xd = a64 || (root->nxe && root->format != HS_PAGING_32BIT);
+	uint64_t software = a64 ? HS_LEAF_A64_SOFTWARE : HS_LEAF_AVL;
+	uint64_t tag = a64 ? UINT64_C(8) << 55 : UINT64_C(1) << 9;
+	uint64_t leaf = mapping->cow ? (mapping->leaf & ~software) | tag : mapping->leaf;
 	int prot = HS_PROT_READ | (mapping->cow ? 0 : mapping->prot & HS_PROT_WRITE) |
 		   (xd ? mapping->prot & HS_PROT_EXEC : HS_PROT_EXEC);
 
@@ -85,13 +102,11 @@ static void check_range(const struct hs_mapping *mapping, const struct hs_root *
 	assert_int_equal(range->gpa.v, mapping->gpa.v + (range->start.v - mapping->gva.v));
 	assert_int_equal(range->prot, prot);
 	assert_int_equal(range->user, mapping->user);
-	if (mapping->cow) {
-		assert_true(range->cow);
-		assert_int_equal(range->leaf, (mapping->leaf & ~HS_LEAF_AVL) | 1 << 9);
-	} else {
-		assert_int_equal(range->leaf, mapping->leaf);
-		assert_int_equal(range->cow, (mapping->leaf & HS_LEAF_AVL) == 1 << 9 && !(prot & HS_PROT_WRITE));
+	assert_int_equal(range->cow, (leaf & software) == tag && !(prot & HS_PROT_WRITE));
+	if (a64 && !(prot & HS_PROT_EXEC)) {
+		leaf |= mapping->user ? HS_LEAF_A64_UXN : HS_LEAF_A64_PXN;
 	}
+	assert_int_equal(range->leaf, leaf);
 	assert_true(mapping->large || range->page_bytes == HS_PAGE_SIZE);
 }
 
@@ -192,12 +207,13 @@ static int print_seed(void **state)
 int main(void)
 {
 	struct rounds rounds[] = {
-		{ .format = HS_PAGING_32BIT },
-		{ .format = HS_PAGING_PAE },
-		{ .format = HS_PAGING_4LEVEL },
-		{ .format = HS_PAGING_5LEVEL },
+		{ .format = HS_PAGING_32BIT },         { .format = HS_PAGING_PAE },
+		{ .format = HS_PAGING_4LEVEL },        { .format = HS_PAGING_5LEVEL },
+		{ .format = HS_PAGING_AARCH64_TTBR0 }, { .format = HS_PAGING_AARCH64_TTBR1 },
 	};
-	const struct CMUnitTest tests[] = { TEST(rounds[0]), TEST(rounds[1]), TEST(rounds[2]), TEST(rounds[3]) };
+	const struct CMUnitTest tests[] = {
+		TEST(rounds[0]), TEST(rounds[1]), TEST(rounds[2]), TEST(rounds[3]), TEST(rounds[4]), TEST(rounds[5]),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
