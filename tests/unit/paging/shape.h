@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The shape of each format with tables, from the SDM (vol. 3A 4.3 to 4.5) and not from the code. */
+/* The shape of each format with tables, from the SDM (vol. 3A 4.3 to 4.5) and the Arm ARM (D8) and not from the code. */
 #ifndef HS_TESTS_PAGING_SHAPE_H
 #define HS_TESTS_PAGING_SHAPE_H
 
 #include "ram.h"
 
-#define SHAPES 4
+#define SHAPES 5
+#define SHAPES_X86 4 /* the first of them, for tests of bits that x86 alone has there */
 
 struct shape {
 	enum hs_paging_format format;
@@ -17,6 +18,8 @@ struct shape {
 
 extern const struct shape shapes[SHAPES];
 
+/** Whether its addresses are two halves with a gap between them. */
+bool shape_has_halves(const struct shape *shape);
 /** Entries of a table at depth. */
 unsigned int shape_entries(const struct shape *shape, unsigned int depth);
 /** An entry of the table at depth, its last one a leaf, that lets everything through. */

@@ -138,7 +138,7 @@ static void test_faults_large_page_is_never_taken_for_a_table(void **state)
 	for (unsigned int at = 0; at < 4096; at++) {
 		ram_put(ram, LARGE + at, 1, 0x67);
 	}
-	for (const struct shape *shape = shapes; shape < shapes + SHAPES; shape++) {
+	for (const struct shape *shape = shapes; shape < shapes + SHAPES_X86; shape++) {
 		for (unsigned int i = 0; i < shape->large_count; i++) {
 			unsigned int depth = shape->large_first + i;
 			uint64_t bytes = UINT64_C(1) << shape->shifts[depth];
@@ -228,7 +228,7 @@ static void test_faults_alias_keeps_its_own_flags_and_the_owner_its(void **state
 {
 	struct ram *ram = *state;
 
-	for (const struct shape *shape = shapes; shape < shapes + SHAPES; shape++) {
+	for (const struct shape *shape = shapes; shape < shapes + SHAPES_X86; shape++) {
 		for (unsigned int depth = 1; depth < shape->levels; depth++) {
 			unsigned int last = shape->levels - 1;
 			/* A PDPTE has no rights; what it has is PWT and PCD. */
@@ -279,7 +279,7 @@ static void test_faults_no_bit_of_a_leaf_is_lost(void **state)
 {
 	struct ram *ram = *state;
 
-	for (const struct shape *shape = shapes; shape < shapes + SHAPES; shape++) {
+	for (const struct shape *shape = shapes; shape < shapes + SHAPES_X86; shape++) {
 		for (unsigned int depth = 0; depth < shape->levels; depth++) {
 			bool large = depth + 1 < shape->levels;
 

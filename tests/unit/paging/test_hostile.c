@@ -235,7 +235,7 @@ static void test_hostile_tangle_costs_a_lookup_one_table_a_level(void **state)
 
 	for (const struct shape *shape = shapes; shape < shapes + SHAPES; shape++) {
 		struct hs_root root = root_of(shape);
-		uint64_t addresses[] = { 0, 0x12345678, shape->levels >= 4 ? UINT64_MAX : UINT32_MAX };
+		uint64_t addresses[] = { 0, 0x12345678, shape_has_halves(shape) ? UINT64_MAX : UINT32_MAX };
 
 		for (enum tangle tangle = 0; tangle < TANGLE_COUNT; tangle++) {
 			tangle_put(ram, shape, tangle);

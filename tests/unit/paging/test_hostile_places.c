@@ -130,7 +130,7 @@ static void test_hostile_table_where_no_memory_is_said_with_its_place(void **sta
 			struct bad bad = { shape, depth, HS_RANGE_UNREADABLE, 0, 1 };
 
 			/* The root's has two halves with a gap between them. */
-			bad.ranges = depth == 0 && shape->levels >= 4 ? 2 : 1;
+			bad.ranges = depth == 0 && shape_has_halves(shape) ? 2 : 1;
 			for (unsigned int k = 0; k < 3; k++) {
 				struct hs_root root = put_chain(&ram, shape, depth, places[k]);
 
@@ -182,7 +182,7 @@ static void check_border(const struct shape *shape, unsigned int depth, uint64_t
 	uint64_t next = below ? table_at(depth + 1) : FRAME;
 	uint64_t tables = depth + 1 + (uint64_t)here * below;
 	/* What is not there is one range, or two around the gap of addresses. */
-	unsigned int missing = rest ? 0 : depth == 0 && shape->levels >= 4 && here < entries / 2 ? 2 : 1;
+	unsigned int missing = rest ? 0 : depth == 0 && shape_has_halves(shape) && here < entries / 2 ? 2 : 1;
 	struct hs_budget budget = { .tables = tables, .ranges = here + missing };
 	struct walk_count count;
 	struct hs_range range;

@@ -51,6 +51,11 @@ static uint64_t table_at(unsigned int depth, unsigned int which)
 	return 0x1000 + 0x1000 * (uint64_t)(depth * WIDTH + which);
 }
 
+static bool is_aarch64(const struct shape *shape)
+{
+	return shape->format == HS_PAGING_AARCH64_TTBR0;
+}
+
 /* A leaf of any rights and attributes, large above the last level. */
 static uint64_t random_leaf(uint64_t *seed, const struct shape *shape, unsigned int depth, bool nxe)
 {
@@ -58,6 +63,10 @@ static uint64_t random_leaf(uint64_t *seed, const struct shape *shape, unsigned 
 	uint64_t frame = (below(seed, UINT64_C(1) << 20) << 12) & -(UINT64_C(1) << shape->shifts[depth]);
 	uint64_t entry = frame | (next_random(seed) & 0xffe) | 1;
 
+	if (is_aarch64(shape)) {
+		/* A page has bit 1, a block has not. */
+		return (entry & ~UINT64_C(2)) | (last ? 2 : 0) | next_random(seed) << 48;
+	}
 	entry = last ? entry : entry | 0x80 | (below(seed, 2) << 12);
 	if (shape->bytes == 8 && nxe && below(seed, 2)) {
 		entry |= UINT64_C(1) << 63;
@@ -75,12 +84,15 @@ static uint64_t random_table(uint64_t *seed, const struct shape *shape, unsigned
 	uint64_t table = table_at(depth + 1, (unsigned int)below(seed, WIDTH));
 	uint64_t flags = 1 | (next_random(seed) & (pdpte ? 0xe18 : 0xe3e));
 
+	if (is_aarch64(shape)) {
+		flags |= 2 | (below(seed, 2) ? next_random(seed) << 48 : 0);
+	}
 	if (below(seed, 8) == 0) {
 		table = table_at((unsigned int)below(seed, shape->levels), (unsigned int)below(seed, WIDTH));
 	} else if (below(seed, 16) == 0) {
 		table = 0x70000000;
 	}
-	if (shape->bytes == 8 && nxe && !pdpte && below(seed, 4) == 0) {
+	if (shape->bytes == 8 && nxe && !pdpte && !is_aarch64(shape) && below(seed, 4) == 0) {
 		flags |= UINT64_C(1) << 63;
 	}
 	return table | flags;
@@ -273,12 +285,12 @@ static int print_seed(void **state)
 int main(void)
 {
 	struct rounds rounds[] = {
-		{ .shape = &shapes[0] },
-		{ .shape = &shapes[1] },
-		{ .shape = &shapes[2] },
-		{ .shape = &shapes[3] },
+		{ .shape = &shapes[0] }, { .shape = &shapes[1] }, { .shape = &shapes[2] },
+		{ .shape = &shapes[3] }, { .shape = &shapes[4] },
 	};
-	const struct CMUnitTest tests[] = { TEST(rounds[0]), TEST(rounds[1]), TEST(rounds[2]), TEST(rounds[3]) };
+	const struct CMUnitTest tests[] = {
+		TEST(rounds[0]), TEST(rounds[1]), TEST(rounds[2]), TEST(rounds[3]), TEST(rounds[4]),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,7 +69,8 @@ static void check_item(size_t which, uint32_t space, uint64_t gva, uint64_t leng
 	assert_int_equal(items[which].range.length, length);
 }
 
-static const enum hs_paging_format formats[] = { HS_PAGING_32BIT, HS_PAGING_PAE, HS_PAGING_4LEVEL, HS_PAGING_5LEVEL };
+static const enum hs_paging_format formats[] = { HS_PAGING_32BIT, HS_PAGING_PAE, HS_PAGING_4LEVEL, HS_PAGING_5LEVEL,
+						 HS_PAGING_AARCH64_TTBR0 };
 
 static void test_reverse_finds_each_mapping_in_each_root(void **state)
 {
