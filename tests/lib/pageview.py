@@ -107,9 +107,11 @@ class View:
         return int(said.group(1), 16) if said.group(1) else None
 
     def _sample(self, count):
-        """Addresses of pages that are mapped, and others near them that may not be."""
+        """Addresses of pages that are mapped, every second a large one, and others near them that may not be."""
         choice = random.Random(0)
-        for address, _, _ in choice.sample(self._lines, min(count, len(self._lines))):
+        large = [line for line in self._lines if "P" in line[2]]
+        lines = choice.sample(large, min(count // 2, len(large)))
+        for address, _, _ in lines + choice.sample(self._lines, min(count - len(lines), len(self._lines))):
             yield int(address, 16) | choice.randrange(4096)
             yield (int(address, 16) ^ 1 << choice.randrange(12, self._memory.form.shifts[0])) | choice.randrange(4096)
 
