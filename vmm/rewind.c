@@ -130,6 +130,20 @@ static void save_destination(struct hs_vm *vm, const struct hs_exit *exit, struc
 	}
 }
 
+/* Only where something has changed: what is read-only has not, and cannot be written to. */
+static enum hs_status restore_destination(struct hs_vm *vm, const struct destination *destination, struct hs_error *err)
+{
+	uint8_t now[DESTINATION_BYTES_MAX];
+	size_t length = 0;
+
+	if (destination->length == 0 ||
+	    (hs_vm_mem_read(vm, hs_gva_of(destination->start), now, destination->length, &length, NULL) == HS_OK &&
+	     length == destination->length && memcmp(now, destination->bytes, length) == 0)) {
+		return HS_OK;
+	}
+	return hs_vm_mem_write(vm, hs_gva_of(destination->start), destination->bytes, destination->length, err);
+}
+
 /* The exit came before the instruction: complete it, and then take back all that this has done. */
 static enum hs_status undo_completion(struct hs_vm *vm, const struct hs_exit *exit, struct hs_error *err)
 {
@@ -150,10 +164,7 @@ static enum hs_status undo_completion(struct hs_vm *vm, const struct hs_exit *ex
 	vm->cpu = before;
 	vm->dirty |= HS_STATE_CORE | HS_STATE_FPU;
 	st = hs_vm_flush(vm, err);
-	if (!st && destination.length > 0) {
-		st = hs_vm_mem_write(vm, hs_gva_of(destination.start), destination.bytes, destination.length, err);
-	}
-	return st;
+	return st ? st : restore_destination(vm, &destination, err);
 }
 
 enum hs_status hs_vm_rewind_access(struct hs_vm *vm, const struct hs_exit *exit, struct hs_error *err)

@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A mapping of the host: mapping LABEL prints its bytes up to the first line feed or zero; with "write" it writes to
- * the first ones before, with "die" it aborts after that, with "beyond" it reads the byte behind its last page.
+ * the first ones before, with "force" whatever the page tables say (CR0.WP is 0), with "die" it aborts after that, with
+ * "beyond" it reads the byte behind its last page.
  */
 #include <hindsight/guest.h>
+
+#define CR0_WP 0x10000ul
+
+static void ignore_write_protection(void)
+{
+	unsigned long cr0;
+
+	__asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
+	__asm__ volatile("mov %0, %%cr0" : : "r"(cr0 & ~CR0_WP) : "memory");
+}
 
 int main(int argc, char **argv)
 {
@@ -19,6 +30,9 @@ int main(int argc, char **argv)
 	size_t pages = (size_t)((mapping->length + 4095) / 4096);
 	if (strcmp(mode, "beyond") == 0) {
 		return bytes[pages * 4096];
+	}
+	if (strcmp(mode, "force") == 0) {
+		ignore_write_protection();
 	}
 	if (strcmp(mode, "read") != 0) {
 		for (size_t i = 0; i < 5; i++) {
