@@ -35,3 +35,9 @@ def test_every_exception_has_its_signal(crashes):
     rows = {vector: rest for vector, *rest in re.findall(
         r"^\| (\d+) \| (#\w+) ([^|]+) \| (\w+) \| (\w+)", crashes, re.M)}
     assert rows == {vector: rest for vector, *rest in entries}
+
+
+def test_tests_that_documents_name_are_there():
+    named = {name for path in TOP.glob("docs/*.md") for name in re.findall(r"`(test_\w+)`", path.read_text())}
+    tests = "".join(path.read_text() for path in (TOP / "tests").rglob("test_*") if path.suffix in (".c", ".py"))
+    assert len(named) > 10 and [name for name in named if not re.search(rf"\b{name}\(", tests)] == []

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The shape of each format with tables, from the SDM (vol. 3A 4.3 to 4.5) and the Arm ARM (D8) and not from the code. */
+/* The shape of each format with tables, from the SDM (vol. 3A 4.3 to 4.5) and the Arm ARM (D8), not from the code. */
 #ifndef HS_TESTS_PAGING_SHAPE_H
 #define HS_TESTS_PAGING_SHAPE_H
 
