@@ -116,7 +116,7 @@ static void put_totals(const struct view *view, const struct hs_pagetable_totals
 	size_t roots = view->source->root_count;
 	char size[32];
 
-	fprintf(view->out, "\n%zu root%s, %" PRIu64 " tables%s, %" PRIu64 " of them shared", roots,
+	fprintf(view->out, "\n%zu root%s, %" PRIu64 " tables%s, %" PRIu64 " of them named more than once", roots,
 		roots == 1 ? "" : "s", survey->tables, view->st == HS_ERR_NOT_FOUND ? "" : " so far",
 		totals->shared_tables);
 	if (totals->has_separate && roots > 1) {

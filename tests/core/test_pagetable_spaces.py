@@ -99,7 +99,7 @@ root 0x104000, amd64-4
   the same tables as root 0x104000 above
   tables: 0 of its own, 1 shared
 
-3 roots, 9 tables, 2 of them shared: 6 fewer (24.0 KiB) than if no two roots shared any
+3 roots, 9 tables, 2 of them named more than once: 6 fewer (24.0 KiB) than if no two roots shared any
 4.0 KiB of physical memory mapped
 faults in the tables: 1 unreadable, 0 with reserved bits
 """
@@ -109,7 +109,7 @@ def test_spaces_of_one_root_say_nothing_of_others(pagetable, tmp_path):
     memory = Memory(FORMATS["i686"])
     memory.put(0x400000, 0x500000 | P | RW | US | A)
     result = pagetable("spaces", *image_words(memory, tmp_path / "image")).check()
-    assert result.stdout.splitlines()[-3:] == ["", "1 root, 2 tables, 0 of them shared",
+    assert result.stdout.splitlines()[-3:] == ["", "1 root, 2 tables, 0 of them named more than once",
                                                "4.0 KiB of physical memory mapped"]
 
 
@@ -122,7 +122,7 @@ def test_spaces_without_paging_are_one_range(pagetable, tmp_path):
     assert (totals["tables"], totals["mapped"], totals["separate_tables"]) == (0, "0x100000000", 0)
     text = pagetable("spaces", *words).check().stdout.splitlines()
     assert text[2:] == ["  0x00000000  0xffffffff  0x100000000     0x0             rwxu  4K",
-                        "  tables: 0 of its own, 0 shared", "", "1 root, 0 tables, 0 of them shared",
+                        "  tables: 0 of its own, 0 shared", "", "1 root, 0 tables, 0 of them named more than once",
                         "4.0 GiB of physical memory mapped"]
 
 
@@ -208,7 +208,7 @@ def test_spaces_end_with_their_budget(pagetable, tmp_path, form, option):
         text = pagetable("spaces", *words, option, count)
         assert (text.rc, text.stderr) == (1, result.stderr)
         assert text.stdout.count("\n  not reached\n") == len(roots) - 1 - space
-        assert re.search(r"\d+ roots, \d+ tables so far, \d+ of them shared\n", text.stdout)
+        assert re.search(r"\d+ roots, \d+ tables so far, \d+ of them named more than once\n", text.stdout)
 
 
 def test_spaces_with_more_tables_than_they_began_with_room_for(pagetable, tmp_path):
