@@ -155,7 +155,7 @@ static struct naive_result walk_pae(const struct naive_memory *memory, const str
 	if (!read_entry(memory, table, address, 8, linear, gib, 0, &pdpte, &result)) {
 		return result;
 	}
-	if (any_set(pdpte.raw, 1, 2) || any_set(pdpte.raw, 5, 8) || any_set(pdpte.raw, m, 63)) {
+	if (any_set(pdpte.raw, 1, 2) || any_set(pdpte.raw, controls->pdpte_a ? 6 : 5, 8) || any_set(pdpte.raw, m, 63)) {
 		return result_of(NAIVE_RESERVED_BIT, linear, gib, 0, address);
 	}
 	table = bits_of(pdpte.raw, 51, 12) << 12;

@@ -26,6 +26,7 @@ struct naive_controls {
 	bool cr4_pse, cr4_smep, cr4_smap;
 	bool efer_nxe;
 	unsigned int maxphyaddr;
+	bool pdpte_a; /* not the SDM's: bit 5 of a PDPTE of PAE paging is ignored, as in QEMU */
 };
 
 /** The controls of a CPU with these registers; maxphyaddr stays as it is. */

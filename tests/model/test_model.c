@@ -187,8 +187,9 @@ static void test_model_every_bit_and_pair_of_bits_turned_over(void **state)
 	(void)state;
 	for (size_t which = 0; which < FORMATS; which++) {
 		for (size_t width = 0; width < sizeof(widths) / sizeof(widths[0]); width++) {
-			for (unsigned int controls = 0; controls < 4; controls++) {
+			for (unsigned int controls = 0; controls < 8; controls++) {
 				world_init(&world, which, controls % 3);
+				world.naive.pdpte_a = world.root.pdpte_a = controls & 4;
 				world_set_controls(&world, controls & 1, controls & 2, widths[width]);
 				world_set_rights(&world, (unsigned int)width);
 				for (unsigned int leaf = 0; leaf < world.levels; leaf++) {
