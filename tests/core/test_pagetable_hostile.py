@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from lib.naive_spaces import Reader, expected
+from lib.naive_spaces import expected, reader_of_image
 from lib.process import measured
 from lib.tables import BASE, EACH_FORMAT, NOWHERE, ROOT, TABLE, Memory, P, image_words
 
@@ -80,7 +80,7 @@ def test_tangle_ends_within_its_budget(pagetable, bounded, tmp_path, form, name)
     # For several roots each table costs once a level: no budget is needed.
     assert bounded("spaces", *words, "--root", hex(ROOT)).rc == 0
     data = json.loads(pagetable("spaces", "--json", *words).check().stdout)
-    want, total = expected(Reader(form, BASE, memory.bytes), [ROOT])
+    want, total = expected(reader_of_image(form, BASE, memory.bytes), [ROOT])
     assert [space["items"] for space in data["spaces"]] == want
     assert data["totals"] == total and total["tables"] == len(form.levels)
     less = bounded("spaces", *words, "--tables", len(form.levels) - 1)
@@ -102,7 +102,7 @@ def test_fan_out_at_one_level_shows_each_way(pagetable, bounded, tmp_path, form)
         assert bounded("list", *words, "--tables", tables).rc == 0
         assert_budget(bounded("list", *words, "--tables", tables - 1), "tables")
         data = json.loads(pagetable("spaces", "--json", *words).check().stdout)
-        want, total = expected(Reader(form, BASE, memory.bytes), [ROOT])
+        want, total = expected(reader_of_image(form, BASE, memory.bytes), [ROOT])
         assert [space["items"] for space in data["spaces"]] == want and data["totals"] == total
 
 
@@ -125,7 +125,7 @@ def test_table_where_no_memory_is_names_its_place(pagetable, tmp_path, form, pla
         (found,) = json.loads(pagetable("walk", "--json", *words, "0x123").stdout)["walks"]
         assert len(found["levels"]) == depth + 1
         data = json.loads(pagetable("spaces", "--json", *words).check().stdout)
-        want, total = expected(Reader(form, BASE, memory.bytes), [ROOT])
+        want, total = expected(reader_of_image(form, BASE, memory.bytes), [ROOT])
         assert [space["items"] for space in data["spaces"]] == want and data["totals"] == total
 
 
