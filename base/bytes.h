@@ -22,7 +22,19 @@ static inline uint64_t hs_get_le64(const uint8_t *p)
 	return (uint64_t)hs_get_le32(p) | (uint64_t)hs_get_le32(p + 4) << 32;
 }
 
-/** Load count numbers of 8 bytes each, on most hosts by one copy. */
+/** Load count numbers of 4 bytes each, on most hosts by one copy. */
+static inline void hs_get_le32_array(const uint8_t *p, uint32_t *ret, size_t count)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	memcpy(ret, p, count * sizeof(*ret));
+#else
+	for (size_t i = 0; i < count; i++) {
+		ret[i] = hs_get_le32(p + i * sizeof(*ret));
+	}
+#endif
+}
+
+/** The same of 8 bytes each. */
 static inline void hs_get_le64_array(const uint8_t *p, uint64_t *ret, size_t count)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

@@ -426,7 +426,7 @@ static bool measure(const struct layout *layout, unsigned int rounds)
 
 int main(int argc, char **argv)
 {
-	unsigned int rounds = hs_bench_rounds(argc == 2 ? argv[1] : NULL, 101);
+	unsigned int rounds = hs_bench_rounds(argc == 2 ? argv[1] : NULL, 51);
 
 	if (argc > 2) {
 		fprintf(stderr, "usage: paging [ROUNDS]\n");

@@ -20,9 +20,13 @@
 /* Entries of a group; one table has a multiple of it, apart from the four of PAE paging. */
 #define GROUP 32
 
-/* Entries side by side, for loops that compilers do not turn into vector code by themselves. */
+/* Entries side by side, for loops that compilers do not turn into vector code by themselves. Of 16 bytes, since that
+ * is what every x86-64 and aarch64 host has: a compiler makes of wider ones something that goes through memory. */
 #define LANES 2
+#define PLACE_LANES 8
 typedef uint64_t lanes __attribute__((vector_size(LANES * sizeof(uint64_t))));
+typedef uint32_t small_lanes __attribute__((vector_size(LANES * sizeof(uint32_t))));
+typedef uint16_t place_lanes __attribute__((vector_size(PLACE_LANES * sizeof(uint16_t))));
 
 /* Bits that all of a group have, and that any has. */
 struct sum {
@@ -34,37 +38,39 @@ static bool all_are(struct sum sum, struct hs_entry_test test)
 	return (sum.all & test.mask) == test.value && (sum.any & test.mask) == test.value;
 }
 
-static inline __attribute__((always_inline)) void copy(const uint8_t *bytes, unsigned int entry_bytes, uint32_t count,
-						       uint64_t *ret)
-{
-	if (entry_bytes == 8) {
-		hs_get_le64_array(bytes, ret, count);
-		return;
-	}
-	for (uint32_t i = 0; i < count; i++) {
-		ret[i] = hs_get_le32(bytes + (size_t)i * 4);
-	}
-}
-
-static struct sum sum_up(const uint64_t *entries)
+/* Copy a group. */
+static inline __attribute__((always_inline)) struct sum copy_group(const uint8_t *bytes, unsigned int entry_bytes,
+								   uint64_t *ret)
 {
 	lanes all = ~(lanes){ 0 };
 	lanes any = { 0 };
 
+#pragma GCC unroll 8
 	for (uint32_t i = 0; i < GROUP; i += LANES) {
+		small_lanes small;
 		lanes entry;
 
-		memcpy(&entry, entries + i, sizeof(entry));
+		if (entry_bytes == 8) {
+			hs_get_le64_array(bytes + (size_t)i * 8, (uint64_t *)&entry, LANES);
+		} else {
+			hs_get_le32_array(bytes + (size_t)i * 4, (uint32_t *)&small, LANES);
+			entry = __builtin_convertvector(small, lanes);
+		}
+		memcpy(ret + i, &entry, sizeof(entry));
 		all &= entry;
 		any |= entry;
 	}
 	return (struct sum){ all[0] & all[1], any[0] | any[1] };
 }
 
-static void number(uint16_t *places, uint32_t first)
+/* The places of a group. */
+static inline void number(uint16_t *ret, uint32_t first)
 {
-	for (uint32_t i = 0; i < GROUP; i++) {
-		places[i] = (uint16_t)(first + i);
+	place_lanes place = (place_lanes){ 0, 1, 2, 3, 4, 5, 6, 7 } + (uint16_t)first;
+
+	for (uint32_t i = 0; i < GROUP; i += PLACE_LANES) {
+		memcpy(ret + i, &place, sizeof(place));
+		place += PLACE_LANES;
 	}
 }
 
@@ -109,8 +115,7 @@ static inline __attribute__((always_inline)) uint32_t sift(struct hs_leaves *lea
 		uint32_t picked;
 
 		if (count - done >= GROUP) {
-			copy(here, entry_bytes, GROUP, entries);
-			struct sum sum = sum_up(entries);
+			struct sum sum = copy_group(here, entry_bytes, entries);
 
 			if (all_are(sum, plain)) {
 				kept.all &= sum.all;
@@ -127,7 +132,9 @@ static inline __attribute__((always_inline)) uint32_t sift(struct hs_leaves *lea
 			}
 		} else {
 			group = count - done;
-			copy(here, entry_bytes, group, entries);
+			for (uint32_t i = 0; i < group; i++) {
+				entries[i] = hs_entry_load(here + (size_t)i * entry_bytes, entry_bytes);
+			}
 		}
 		leaves->alike = false;
 		picked = pick(leaves, index + done, group, plain, present);
@@ -185,7 +192,7 @@ static void straighten(const struct hs_format_level *row, uint64_t leaf_mask, st
 {
 	uint64_t keep = ~(row->leaf_high | row->leaf_moved | leaf_mask);
 
-	/* The one behind an odd last page is nothing, but within the array. */
+	/* The few behind the last page are nothing, but within the array. */
 	for (uint32_t i = 0; i < leaves->count; i += LANES) {
 		lanes entry;
 
@@ -338,6 +345,7 @@ static uint32_t exact_run(const struct hs_leaves *leaves, uint32_t at)
 		lanes want = { next, next + step };
 		lanes different = { 0 };
 
+#pragma GCC unroll 4
 		for (uint32_t i = 0; i < GROUP; i += LANES) {
 			lanes entry;
 
