@@ -65,8 +65,8 @@
 
 /* Beside the address CR3 has PWT and PCD (tables 4-3 and 4-7); of 64 bits, a process-context identifier and LAM (tables
  * 4-12 and 4-13). */
-#define X86_ROOT_FLAGS .root_flags = BITS(4, 3)
-#define LONG_ROOT_FLAGS .root_flags = BITS(62, 61) | BITS(11, 0)
+#define CR3_FLAGS BITS(4, 3)
+#define CR3_LONG_FLAGS (BITS(62, 61) | BITS(11, 0))
 
 #define X86_ENTRIES .present = { P, P }, .cow = { BITS(11, 9) | W, BIT(9) }, .names = x86_names
 static const struct hs_field_name x86_names[] = {
@@ -144,7 +144,7 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 	[HS_PAGING_NONE] = { .name = "none", .stretch_bits = 32, .has_low = true },
 	[HS_PAGING_32BIT] = {
 		.name = "i686", .levels = 2, .entry_bytes = 4, .stretch_bits = 32, .has_low = true,
-		.root_address = BITS(31, 12), X86_ROOT_FLAGS, X86_ENTRIES,
+		.root_address = BITS(31, 12), .root_flags = CR3_FLAGS, X86_ENTRIES,
 		.level = {
 			{	/* PSE-36: bits 20:13 of a leaf are its address bits 39:32; bit 21 is reserved. */
 				.name = "PDE", .shift = 22, .index_bits = 10, .leaf = { PS, PS },
@@ -161,7 +161,7 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 	},
 	[HS_PAGING_PAE] = {
 		.name = "pae", .levels = 3, .entry_bytes = 8, .stretch_bits = 32, .has_low = true,
-		.root_address = BITS(31, 5), X86_ROOT_FLAGS, X86_ENTRIES,
+		.root_address = BITS(31, 5), .root_flags = CR3_FLAGS, X86_ENTRIES,
 		.level = {
 			{	/* No W, no U, no XD, no A; bit 63 is reserved whatever EFER.NXE. */
 				.name = "PDPTE", .shift = 30, .index_bits = 2, .leaf = NEVER,
@@ -184,7 +184,7 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 	},
 	[HS_PAGING_4LEVEL] = {
 		.name = "amd64-4", .levels = 4, .entry_bytes = 8, .stretch_bits = 47, .has_low = true,
-		.has_high = true, .root_address = BITS(51, 12), LONG_ROOT_FLAGS, X86_ENTRIES,
+		.has_high = true, .root_address = BITS(51, 12), .root_flags = CR3_LONG_FLAGS, X86_ENTRIES,
 		.level = {
 			LONG_TABLE_ONLY("PML4E", 39), LONG_TABLE_OR_LEAF("PDPTE", 30), LONG_TABLE_OR_LEAF("PDE", 21),
 			LONG_LEAF,
@@ -192,7 +192,7 @@ static const struct hs_format formats[HS_PAGING_FORMAT_COUNT] = {
 	},
 	[HS_PAGING_5LEVEL] = {
 		.name = "amd64-5", .levels = 5, .entry_bytes = 8, .stretch_bits = 56, .has_low = true,
-		.has_high = true, .root_address = BITS(51, 12), LONG_ROOT_FLAGS, X86_ENTRIES,
+		.has_high = true, .root_address = BITS(51, 12), .root_flags = CR3_LONG_FLAGS, X86_ENTRIES,
 		.level = {
 			LONG_TABLE_ONLY("PML5E", 48), LONG_TABLE_ONLY("PML4E", 39), LONG_TABLE_OR_LEAF("PDPTE", 30),
 			LONG_TABLE_OR_LEAF("PDE", 21), LONG_LEAF,
