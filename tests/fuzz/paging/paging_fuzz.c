@@ -265,6 +265,35 @@ static void collect(struct scene *scene, struct hs_iter *iter, uint64_t next, ui
 	CHECK(ret->whole || ret->count == 0 || ret->end >= next || next == 0);
 }
 
+/* The pages of the same walk, of which each is what a lookup says. */
+static void check_pages(struct scene *scene, const struct hs_root *root, uint64_t start, uint64_t length)
+{
+	struct hs_pages pages;
+	struct hs_iter iter;
+	enum hs_status st;
+	uint64_t count = 0;
+	uint64_t next = 0;
+
+	hs_iter_init(&iter, &scene->guest.phys, root, hs_gva_of(start), length, scene->budget);
+	while ((st = hs_iter_pages(&iter, &pages, NULL)) == HS_OK) {
+		CHECK((pages.count == 0) == (pages.first.kind != HS_RANGE_MAPPED) && pages.count <= HS_PAGES_MAX);
+		count += pages.count == 0 ? 1 : pages.count;
+		CHECK(count <= scene->budget.ranges && pages.first.start.v >= next);
+		next = pages.first.start.v;
+		for (uint32_t i = 0; i < pages.count; i++) {
+			struct hs_range page = pages.first;
+
+			page.start = hs_pages_gva(&pages, i);
+			page.gpa = hs_pages_gpa(&pages, i);
+			CHECK(page.start.v >= next);
+			next = page.start.v + (page.length - 1);
+			check_agrees(&scene->guest.phys, root, &page, page.start.v);
+		}
+	}
+	CHECK(st == HS_ERR_NOT_FOUND || st == HS_ERR_BUDGET);
+	CHECK(hs_iter_pages(&iter, &pages, NULL) == st);
+}
+
 void check_walk(struct scene *scene, const struct hs_root *root, uint64_t start, uint64_t length)
 {
 	static struct ranges ranges;
@@ -289,6 +318,7 @@ void check_walk(struct scene *scene, const struct hs_root *root, uint64_t start,
 		}
 	}
 	check_between(phys, root, &ranges, start, last, scene->gva);
+	check_pages(scene, root, start, length);
 }
 
 /* Bytes one by one: what reading them should have given. */
