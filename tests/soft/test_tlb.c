@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Large pages and invlpg: with any address of one, all of it is dropped (SDM vol. 3A 4.10.4.1), whatever pieces of it
- * are remembered.
+ * are remembered. And what the host writes: a table drops what came of it, other memory drops nothing.
  */
 #include "machine.h"
 
@@ -68,10 +68,38 @@ static void test_invlpg_of_one_address_drops_the_large_page(void **state)
 	}
 }
 
+/* The entry is changed behind the CPU's back, so that what is loaded tells whether the translation was kept. */
+static void test_host_write_drops_translations_when_it_is_to_a_table(void **state)
+{
+	const struct machine_config config = { .ops = &TEST_OPS, .mode = MACHINE_64, .format = HS_PAGING_4LEVEL };
+	struct machine_stop stop;
+	struct machine machine;
+	uint64_t entry;
+
+	(void)state;
+	machine_init(&machine, &config);
+	*machine_at(&machine, MACHINE_DATA) = 1;
+	*machine_at(&machine, MACHINE_DATA + FAR) = 2;
+	machine.cpu.gpr[HS_RBX] = MACHINE_DATA;
+	machine_set_code(&machine, (struct code)CODE64("mov eax, [rbx]\n hlt\n mov ecx, [rbx]\n hlt\n mov edx, [rbx]"));
+	machine_start(&machine, &stop);
+	assert_int_equal(stop.cpu.gpr[HS_RAX], 1);
+	entry = machine_entry_at(&machine, MACHINE_DATA, -1);
+	*machine_at(&machine, entry + 1) = (uint8_t)((MACHINE_DATA + FAR) >> 8);
+	machine_touched(&machine, MACHINE_DATA + FAR, HS_PAGE_SIZE);
+	machine_run(&machine, &stop);
+	assert_int_equal(stop.cpu.gpr[HS_RCX], 1);
+	machine_touched(&machine, entry, 8);
+	machine_run(&machine, &stop);
+	assert_int_equal(stop.cpu.gpr[HS_RDX], 2);
+	machine_deinit(&machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_invlpg_of_one_address_drops_the_large_page),
+		cmocka_unit_test(test_host_write_drops_translations_when_it_is_to_a_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

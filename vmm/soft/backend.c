@@ -67,8 +67,7 @@ static enum hs_status map(struct hs_backend *backend, hs_gpa gpa, uint64_t lengt
 static void memory_written(struct hs_backend *backend, hs_gpa gpa, uint64_t length)
 {
 	hs_soft_code_written(&backend->cpu, gpa.v, length);
-	/* It may have been a page table. */
-	hs_soft_flush(&backend->cpu);
+	hs_soft_tables_written(&backend->cpu, gpa.v, length);
 }
 
 static enum hs_status abilities(struct hs_backend *backend, struct hs_backend_abilities *ret, struct hs_error *err)

@@ -116,6 +116,7 @@ struct hs_soft_fetch_entry {
 };
 
 #define HS_SOFT_FETCH_ENTRIES 64u
+#define HS_SOFT_TABLE_BITS 1024u
 
 /** A place to go on from without asking the TLB: rip ^ cpu->jump_key and the operation there. */
 struct hs_soft_jump {
@@ -237,6 +238,8 @@ struct hs_soft_cpu {
 	bool knows_large_pages; /* some of what the TLB has is a part of one */
 	struct hs_soft_tlb_entry tlb[HS_SOFT_SPACES][HS_SOFT_TLB_ENTRIES];
 	struct hs_soft_fetch_entry fetch[HS_SOFT_SPACES][HS_SOFT_FETCH_ENTRIES];
+	/* A bit for each page that a walk has read since the TLB was empty, by its number modulo their count. */
+	uint64_t table_pages[HS_SOFT_TABLE_BITS / 64];
 	bool tlb_empty, jumps_empty; /* nothing to flush or to forget, as mostly while a VM is made */
 	uint8_t xsave[HS_XSAVE_SIZE] __attribute__((aligned(64)));
 };
@@ -338,6 +341,8 @@ bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64
 		       struct hs_soft_page *ret);
 /** Where gva is for whatever access: as the TLB has it, else as the tables have it. Nothing is changed or raised. */
 bool hs_soft_find(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa);
+/** The host wrote to physical memory: drop all translations if one of them may have come from there. */
+void hs_soft_tables_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length);
 /** Drop those of one page (invlpg). */
 void hs_soft_flush_page(struct hs_soft_cpu *cpu, uint64_t gva);
 /** No write may go straight to this physical page any more: it holds code now. */

@@ -20,6 +20,17 @@
 
 #define PAGE_OFFSET ((uint64_t)(HS_PAGE_SIZE - 1))
 
+/* The filter's bit of a page, as it was; set it if asked. */
+static bool table_bit(struct hs_soft_cpu *cpu, uint64_t page, bool set)
+{
+	uint64_t *word = &cpu->table_pages[page % HS_SOFT_TABLE_BITS / 64];
+	uint64_t bit = UINT64_C(1) << page % 64;
+	bool was = *word & bit;
+
+	*word |= set ? bit : 0;
+	return was;
+}
+
 static void set_entry_bits(struct hs_soft_cpu *cpu, uint64_t gpa, uint8_t bits)
 {
 	struct hs_ram_region *region = hs_ram_find(&cpu->ram, gpa);
@@ -37,11 +48,13 @@ static void mark(struct hs_soft_cpu *cpu, const struct hs_walk *walk, uint64_t g
 	for (unsigned int depth = 0; depth < walk->open; depth++) {
 		const struct hs_format_level *row = &walk->format->level[depth];
 		bool last = depth + 1u == walk->open;
+		uint64_t place = hs_walk_place(walk, depth, gva);
+
+		table_bit(cpu, place / HS_PAGE_SIZE, true);
 
 		/* A PDPTE of PAE paging has neither W nor A. */
 		if (row->table_rights.write) {
-			set_entry_bits(cpu, hs_walk_place(walk, depth, gva),
-				       (uint8_t)(HS_LEAF_ACCESSED | (last && write ? HS_LEAF_DIRTY : 0)));
+			set_entry_bits(cpu, place, (uint8_t)(HS_LEAF_ACCESSED | (last && write ? HS_LEAF_DIRTY : 0)));
 		}
 	}
 }
@@ -203,6 +216,7 @@ static void empty_tlb(struct hs_soft_cpu *cpu)
 			cpu->fetch[space][i].page = HS_SOFT_NO_PAGE;
 		}
 	}
+	memset(cpu->table_pages, 0, sizeof(cpu->table_pages));
 	cpu->tlb_empty = true;
 }
 
@@ -228,6 +242,20 @@ void hs_soft_flush(struct hs_soft_cpu *cpu)
 	cpu->knows_large_pages = false;
 	hs_soft_forget_jumps(cpu);
 	hs_soft_attend(cpu, HS_SOFT_LOOK_UP);
+}
+
+void hs_soft_tables_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length)
+{
+	uint64_t first = gpa / HS_PAGE_SIZE;
+	uint64_t pages = length > 0 ? (gpa + (length - 1)) / HS_PAGE_SIZE - first + 1 : 0;
+	bool hit = pages >= HS_SOFT_TABLE_BITS;
+
+	for (uint64_t i = 0; i < pages && !hit; i++) {
+		hit = table_bit(cpu, first + i, false);
+	}
+	if (hit) {
+		hs_soft_flush(cpu);
+	}
 }
 
 void hs_soft_flush_page(struct hs_soft_cpu *cpu, uint64_t gva)
