@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a snapshot is once it exists: an immutable file of memory parts, seen through a mapping, with registers and facts.
+ * What a snapshot is once it exists: an immutable file of memory parts, seen through a mapping, with registers and
+ * facts.
  */
 #include "snapshot/snapshot.h"
 
@@ -19,8 +20,7 @@ struct hs_snapshot {
 	atomic_uint owners;
 	struct hs_snapshot_info info;
 	struct hs_root *roots;
-	const uint8_t *bytes; /* of the whole file */
-	size_t length;
+	size_t length; /* of the whole file, mapped at info.memory.bytes */
 	struct hs_cpu_state cpu;
 };
 
@@ -35,8 +35,8 @@ void hs_snapshot_unref(struct hs_snapshot *snapshot)
 	if (!snapshot || atomic_fetch_sub(&snapshot->owners, 1) > 1) {
 		return;
 	}
-	if (snapshot->bytes) {
-		munmap((void *)(uintptr_t)snapshot->bytes, snapshot->length);
+	if (snapshot->length > 0) {
+		munmap((void *)(uintptr_t)snapshot->info.memory.bytes, snapshot->length);
 	}
 	if (snapshot->info.memory.fd >= 0) {
 		close(snapshot->info.memory.fd);
@@ -91,7 +91,7 @@ static enum hs_status snapshot_read(void *ctx, hs_gpa gpa, void *buffer, size_t 
 		}
 		left = hs_min_u64(left, length);
 		if (part) {
-			memcpy(to, snapshot->bytes + part->offset + (gpa.v - part->gpa.v), left);
+			memcpy(to, snapshot->info.memory.bytes + part->offset + (gpa.v - part->gpa.v), left);
 		} else {
 			memset(to, 0, left);
 		}
@@ -113,7 +113,7 @@ static const uint8_t *snapshot_pointer(void *ctx, hs_gpa gpa, uint64_t *ret_leng
 		return NULL;
 	}
 	*ret_length = part ? left : hs_min_u64(left, sizeof(zeros));
-	return part ? snapshot->bytes + part->offset + (gpa.v - part->gpa.v) : zeros;
+	return part ? snapshot->info.memory.bytes + part->offset + (gpa.v - part->gpa.v) : zeros;
 }
 
 static int snapshot_next_region(void *ctx, hs_gpa gpa, hs_gpa *ret_start, uint64_t *ret_length)
@@ -224,7 +224,7 @@ static enum hs_status fill(struct hs_snapshot *snapshot, const struct hs_snapsho
 	if (bytes == MAP_FAILED) {
 		return hs_error_os(err, errno, "cannot map the snapshot");
 	}
-	snapshot->bytes = bytes;
+	snapshot->info.memory.bytes = bytes;
 	snapshot->length = (size_t)file.st_size;
 	snapshot->roots = reallocarray(NULL, info->root_count, sizeof(*snapshot->roots));
 	if (!snapshot->roots) {

@@ -83,6 +83,9 @@ struct hs_debug_request {
 	size_t watch_count;
 };
 
+/** A page, by an address in it, was written to. */
+typedef void hs_note_page_fn(void *ctx, hs_gpa gpa);
+
 /** One CPU with its memory; defined by each backend. */
 struct hs_backend;
 
@@ -97,6 +100,21 @@ struct hs_backend_ops {
 	/** Back [gpa, gpa + length) by host memory (page-aligned, borrowed until destroy). Regions never overlap. */
 	enum hs_status (*map)(struct hs_backend *backend, hs_gpa gpa, uint64_t length, void *host, bool read_only,
 			      struct hs_error *err);
+	/** Take the region that begins at gpa away. */
+	enum hs_status (*unmap)(struct hs_backend *backend, hs_gpa gpa, struct hs_error *err);
+	/**
+	 * Call note() for each page that the guest writes to from now on, at least once between one collect() and the
+	 * next: during run() or collect(). Regions that are mapped later count too.
+	 */
+	enum hs_status (*track)(struct hs_backend *backend, hs_note_page_fn *note, void *ctx, struct hs_error *err);
+	/** All pages written so far have been noted when this returns; what is written later will be noted again. */
+	enum hs_status (*collect)(struct hs_backend *backend, struct hs_error *err);
+	/**
+	 * Forget what the CPU has under way beside its registers, because memory and all registers are about to be
+	 * replaced: port accesses, exceptions that wait, whatever it remembers of page tables and code. Not an
+	 * interrupt() that nobody has seen.
+	 */
+	enum hs_status (*abandon)(struct hs_backend *backend, struct hs_error *err);
 	/** Host or debugger wrote to memory that may hold code. NULL where the backend need not know. */
 	void (*memory_written)(struct hs_backend *backend, hs_gpa gpa, uint64_t length);
 

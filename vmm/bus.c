@@ -13,6 +13,11 @@ enum { UART_DATA = 0, UART_LCR = 3, UART_LSR = 5, UART_SCRATCH = 7, UART_PORTS =
 #define UART_LCR_DLAB 0x80u
 #define UART_LSR_TRANSMITTER_EMPTY 0x60u
 
+void hs_bus_reset(struct hs_bus *bus)
+{
+	*bus = (struct hs_bus){ .console = bus->console, .console_ctx = bus->console_ctx };
+}
+
 static void print(struct hs_bus *bus, const void *bytes, size_t length)
 {
 	if (bus->console && length > 0) {

@@ -36,6 +36,9 @@ struct hs_bus {
 	size_t abort_length;
 };
 
+/** As it was before the guest's first access; the console stays. */
+void hs_bus_reset(struct hs_bus *bus);
+
 /** Longest string of one HS_PORT_PRINT, in bytes. */
 #define HS_BUS_PRINT_MAX 65536u
 

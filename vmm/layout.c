@@ -284,6 +284,7 @@ enum hs_status hs_layout_plan(const struct hs_image *image, const struct hs_vm_c
 		return st;
 	}
 	layout.args_bytes = sizes.args;
+	layout.memory_bytes = sizes.memory;
 	hs_layout_place_scratch(&sizes, layout.tables_used, &layout);
 	*ret = layout;
 	return HS_OK;

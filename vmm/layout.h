@@ -67,6 +67,7 @@ struct hs_layout {
 	hs_gva scratch_gva;
 	uint64_t scratch_bytes; /* ... of this length, one from snapshot_gpa, and one for each mapping */
 	uint64_t tables_used;   /* pages of HS_AREA_TABLES, all of them in use at entry */
+	uint64_t memory_bytes;  /* limit of memory in all, mappings not counted */
 	uint64_t args_bytes;    /* of all argument strings with their NULs */
 	size_t first_mapping;   /* index of the area of the first mapping; the others follow */
 };

@@ -246,6 +246,13 @@ enum hs_status hs_ram_drop(struct hs_ram *ram, size_t index, struct hs_error *er
 	return HS_OK;
 }
 
+void hs_ram_remove(struct hs_ram *ram, size_t index)
+{
+	release(&ram->regions[index]);
+	ram->count--;
+	memmove(&ram->regions[index], &ram->regions[index + 1], (ram->count - index) * sizeof(ram->regions[0]));
+}
+
 struct hs_ram_region *hs_ram_find(struct hs_ram *ram, uint64_t gpa)
 {
 	size_t index = count_below(ram, gpa);

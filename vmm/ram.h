@@ -92,6 +92,9 @@ HS_MUST_CHECK enum hs_status hs_ram_replace(struct hs_ram *ram, size_t index, co
  */
 HS_MUST_CHECK enum hs_status hs_ram_drop(struct hs_ram *ram, size_t index, struct hs_error *err);
 
+/** Take a region away, and unmap it unless it is borrowed. */
+void hs_ram_remove(struct hs_ram *ram, size_t index);
+
 /** The region that holds gpa, or NULL. */
 struct hs_ram_region *hs_ram_find(struct hs_ram *ram, uint64_t gpa);
 

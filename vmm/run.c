@@ -231,6 +231,9 @@ enum hs_status hs_vm_run(struct hs_vm *vm, const struct hs_resume *resume, struc
 	if (vm->ended) {
 		return hs_error_set(err, HS_ERR_STATE, 0, 0, "the guest has ended");
 	}
+	if (vm->unusable) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "the guest's memory is in pieces since a restore failed");
+	}
 	if (resume->kind == HS_RESUME_CONTINUE) {
 		st = run_on(vm, &event, err);
 	} else {

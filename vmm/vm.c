@@ -58,8 +58,14 @@ static void describe_image(struct hs_vm *vm)
 static void on_memory_written(void *ctx, hs_gpa gpa, uint64_t length)
 {
 	struct hs_vm *vm = ctx;
+	uint64_t page = gpa.v & ~(uint64_t)(HS_PAGE_SIZE - 1);
 
-	vm->ops->memory_written(vm->backend, gpa, length);
+	for (; vm->loaded.part_count > 0 && page < gpa.v + length; page += HS_PAGE_SIZE) {
+		hs_dirty_note(&vm->written, page);
+	}
+	if (vm->ops->memory_written) {
+		vm->ops->memory_written(vm->backend, gpa, length);
+	}
 }
 
 static enum hs_status make_memory(struct hs_vm *vm, struct hs_error *err)
@@ -79,10 +85,8 @@ static enum hs_status make_memory(struct hs_vm *vm, struct hs_error *err)
 
 		st = vm->ops->map(vm->backend, region->gpa, region->length, region->host, region->read_only, err);
 	}
-	if (!st && vm->ops->memory_written) {
-		vm->ram.written = on_memory_written;
-		vm->ram.written_ctx = vm;
-	}
+	vm->ram.written = on_memory_written;
+	vm->ram.written_ctx = vm;
 	return st;
 }
 
@@ -179,6 +183,7 @@ void hs_vm_destroy(struct hs_vm *vm)
 	}
 	hs_ram_deinit(&vm->ram);
 	hs_mappings_close(&vm->mappings);
+	hs_dirty_deinit(&vm->written);
 	hs_image_close(vm->image);
 	free(vm);
 }

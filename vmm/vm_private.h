@@ -7,6 +7,7 @@
 #include "vmm/boot.h"
 #include "vmm/bus.h"
 #include "vmm/debug.h"
+#include "vmm/dirty.h"
 #include "vmm/layout.h"
 #include "vmm/loader.h"
 #include "vmm/mapping.h"
@@ -31,9 +32,15 @@ struct hs_vm {
 	unsigned int have;  /* parts of cpu that are the CPU's */
 	unsigned int dirty; /* parts of cpu that are newer than the CPU's */
 
+	/* What its memory came from, if it was loaded (memory.c), and what differs from that now. */
+	struct hs_memory_image loaded; /* borrowed from the snapshot; part_count is 0 when it was booted */
+	bool loaded_shared;            /* parts that may be are shared with other VMs */
+	struct hs_dirty written;
+
 	struct hs_root last_root; /* the CPU's as it was last known before it ran */
 
 	bool ended;              /* exited; nothing may run any more */
+	bool unusable;           /* its memory is in pieces: nothing may run ever again */
 	bool at_breakpoint;      /* the last run ended at a breakpoint ... */
 	uint64_t breakpoint_rip; /* ... here, and the next one starts behind it */
 };

@@ -59,6 +59,7 @@ struct hs_memory_part {
  */
 struct hs_memory_image {
 	int fd;
+	const uint8_t *bytes;                             /**< the whole file, mapped for reading */
 	struct hs_memory_part parts[HS_MEMORY_PARTS_MAX]; /**< they do not overlap */
 	size_t part_count;
 	hs_gpa scratch_gpa;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Snapshots: all that a guest is between two calls, made dense. Pages that its address spaces reach, the tables that map
- * them, registers. Taken by hs_sandbox_snapshot() or opened from a file; never changed afterwards, so that any number
- * of VMs, in any number of threads, can stand on one.
+ * Snapshots: all that a guest is between two calls, made dense. Pages that its address spaces reach, the tables that
+ * map them, registers. Taken by hs_sandbox_snapshot() or opened from a file; never changed afterwards, so that any
+ * number of VMs, in any number of threads, can stand on one.
  */
 #ifndef HINDSIGHT_SNAPSHOT_H
 #define HINDSIGHT_SNAPSHOT_H

@@ -13,8 +13,17 @@
 #define HS_KVM_SLOTS_MAX 40
 
 struct hs_kvm_slot {
-	uint64_t gpa, length;
+	uint64_t gpa, length; /* length 0: it is free */
+	void *host;
 	bool read_only;
+};
+
+/** Pages written to, as KVM notes them: in a ring where it has one, else in a bit map for each slot (dirty.c). */
+struct hs_kvm_dirty {
+	hs_note_page_fn *note; /* NULL: nobody wants to know */
+	void *note_ctx;
+	struct kvm_dirty_gfn *ring; /* mapped; NULL where there is none */
+	uint32_t entries, next;     /* of the ring: how many there are, which is to be read next */
 };
 
 struct hs_backend {
@@ -30,6 +39,8 @@ struct hs_backend {
 	bool stale, regs_dirty;
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
+
+	struct hs_kvm_dirty dirty;
 
 	struct kvm_guest_debug debug; /* as last given to KVM */
 	size_t watch_of_slot[4];      /* index of the watchpoint in each debug register */
@@ -70,7 +81,21 @@ enum hs_status hs_kvm_map(struct hs_backend *backend, hs_gpa gpa, uint64_t lengt
 /** Open /dev/kvm, with a message that says what to do when that fails. */
 enum hs_status hs_kvm_open(int *ret_fd, struct hs_error *err);
 
+enum hs_status hs_kvm_unmap(struct hs_backend *backend, hs_gpa gpa, struct hs_error *err);
+/** Tell KVM of slot number index as it is in backend->slots, tracked if anybody wants to know. */
+enum hs_status hs_kvm_set_slot(struct hs_backend *backend, size_t index, struct hs_error *err);
+
+/* dirty.c */
+/** Ask for a ring; before there is a CPU. */
+void hs_kvm_make_ring(struct hs_backend *backend);
+/** Map the ring that KVM made, if it did. */
+enum hs_status hs_kvm_map_ring(struct hs_backend *backend, struct hs_error *err);
+void hs_kvm_unmap_ring(struct hs_backend *backend);
+enum hs_status hs_kvm_track(struct hs_backend *backend, hs_note_page_fn *note, void *ctx, struct hs_error *err);
+enum hs_status hs_kvm_collect(struct hs_backend *backend, struct hs_error *err);
+
 /* vcpu.c */
+enum hs_status hs_kvm_abandon(struct hs_backend *backend, struct hs_error *err);
 enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err);
 void hs_kvm_port_in(struct hs_backend *backend, uint32_t value);
 enum hs_status hs_kvm_complete(struct hs_backend *backend, struct hs_error *err);

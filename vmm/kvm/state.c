@@ -171,18 +171,24 @@ static enum hs_status core_to_kvm(struct hs_backend *backend, const struct hs_cp
 	return HS_OK;
 }
 
-static enum hs_status get_fpu(struct hs_backend *backend, struct hs_cpu_state *state, struct hs_error *err)
+/* 1 where there is no XSAVE. */
+static uint64_t xcr0_of(struct hs_backend *backend)
 {
 	struct kvm_xcrs xcrs = { 0 };
 
+	if (ioctl(backend->vcpu_fd, KVM_GET_XCRS, &xcrs) || xcrs.nr_xcrs == 0) {
+		return 1;
+	}
+	return xcrs.xcrs[0].value;
+}
+
+static enum hs_status get_fpu(struct hs_backend *backend, struct hs_cpu_state *state, struct hs_error *err)
+{
 	_Static_assert(sizeof(struct kvm_xsave) == HS_XSAVE_SIZE, "KVM_GET_XSAVE fills the area");
 	if (ioctl(backend->vcpu_fd, KVM_GET_XSAVE, state->xsave)) {
 		return hs_error_os(err, errno, "KVM cannot read the FPU state");
 	}
-	state->xcr0 = 1;
-	if (ioctl(backend->vcpu_fd, KVM_GET_XCRS, &xcrs) == 0 && xcrs.nr_xcrs > 0) {
-		state->xcr0 = xcrs.xcrs[0].value;
-	}
+	state->xcr0 = xcr0_of(backend);
 	return HS_OK;
 }
 
@@ -191,7 +197,8 @@ static enum hs_status set_fpu(struct hs_backend *backend, const struct hs_cpu_st
 	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = state->xcr0 } } };
 	struct kvm_xsave xsave;
 
-	if (state->xcr0 != 1 && ioctl(backend->vcpu_fd, KVM_SET_XCRS, &xcrs)) {
+	/* The other way round too: what an earlier run has enabled is not to stay. */
+	if (xcr0_of(backend) != state->xcr0 && ioctl(backend->vcpu_fd, KVM_SET_XCRS, &xcrs)) {
 		return hs_error_os(err, errno, "KVM refused XCR0 = 0x%llx", (unsigned long long)state->xcr0);
 	}
 	memcpy(&xsave, state->xsave, sizeof(xsave));

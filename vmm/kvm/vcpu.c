@@ -122,7 +122,14 @@ enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struc
 			*ret = (struct hs_exit){ .kind = HS_EXIT_INTERRUPTED };
 			return HS_OK;
 		}
-	} while (again);
+		if (failure == 0 && backend->run->exit_reason == KVM_EXIT_DIRTY_RING_FULL) {
+			st = hs_kvm_collect(backend, err);
+			again = true;
+		}
+	} while (again && !st);
+	if (st) {
+		return st;
+	}
 	if (failure) {
 		return hs_error_set(err, HS_ERR_BACKEND, failure, 0, "KVM cannot run the CPU: %s", strerror(failure));
 	}
@@ -165,6 +172,19 @@ enum hs_status hs_kvm_complete(struct hs_backend *backend, struct hs_error *err)
 				    strerror(failure));
 	}
 	return HS_OK;
+}
+
+enum hs_status hs_kvm_abandon(struct hs_backend *backend, struct hs_error *err)
+{
+	struct kvm_vcpu_events events = {
+		.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
+	};
+	enum hs_status st = hs_kvm_complete(backend, err);
+
+	if (!st && ioctl(backend->vcpu_fd, KVM_SET_VCPU_EVENTS, &events)) {
+		return hs_error_os(err, errno, "KVM cannot forget the events that wait");
+	}
+	return st;
 }
 
 /* Of the four answers two are worth something: writeable is always 1 and usermode always 0 (Linux 6.1 and 6.18,

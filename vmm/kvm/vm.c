@@ -65,6 +65,7 @@ static enum hs_status make_vcpu(struct hs_backend *backend, struct hs_error *err
 {
 	int length;
 	void *run;
+	enum hs_status st;
 
 	backend->vcpu_fd = ioctl(backend->vm_fd, KVM_CREATE_VCPU, 0);
 	if (backend->vcpu_fd < 0) {
@@ -80,7 +81,8 @@ static enum hs_status make_vcpu(struct hs_backend *backend, struct hs_error *err
 	}
 	backend->run = run;
 	backend->run_length = (size_t)length;
-	return give_cpuid(backend, err);
+	st = hs_kvm_map_ring(backend, err);
+	return st ? st : give_cpuid(backend, err);
 }
 
 static enum hs_status make(struct hs_backend *backend, struct hs_error *err)
@@ -97,6 +99,7 @@ static enum hs_status make(struct hs_backend *backend, struct hs_error *err)
 	}
 	/* Fails where it is not needed. */
 	(void)ioctl(backend->vm_fd, KVM_SET_TSS_ADDR, TSS_ADDRESS);
+	hs_kvm_make_ring(backend);
 	st = make_vcpu(backend, err);
 	if (st) {
 		return st;
@@ -132,6 +135,7 @@ void hs_kvm_destroy(struct hs_backend *backend)
 	if (!backend) {
 		return;
 	}
+	hs_kvm_unmap_ring(backend);
 	if (backend->run) {
 		munmap(backend->run, backend->run_length);
 	}
@@ -141,25 +145,60 @@ void hs_kvm_destroy(struct hs_backend *backend)
 	free(backend);
 }
 
+enum hs_status hs_kvm_set_slot(struct hs_backend *backend, size_t index, struct hs_error *err)
+{
+	const struct hs_kvm_slot *slot = &backend->slots[index];
+	struct kvm_userspace_memory_region region = {
+		.slot = (uint32_t)index,
+		.guest_phys_addr = slot->gpa,
+		.memory_size = slot->length,
+		.userspace_addr = (uint64_t)(uintptr_t)slot->host,
+	};
+
+	if (slot->read_only) {
+		region.flags = KVM_MEM_READONLY;
+	} else if (backend->dirty.note) {
+		region.flags = KVM_MEM_LOG_DIRTY_PAGES;
+	}
+	if (ioctl(backend->vm_fd, KVM_SET_USER_MEMORY_REGION, &region)) {
+		return hs_error_os(err, errno, "KVM cannot map 0x%llx bytes at gpa 0x%llx",
+				   (unsigned long long)slot->length, (unsigned long long)slot->gpa);
+	}
+	return HS_OK;
+}
+
 enum hs_status hs_kvm_map(struct hs_backend *backend, hs_gpa gpa, uint64_t length, void *host, bool read_only,
 			  struct hs_error *err)
 {
-	struct kvm_userspace_memory_region region = {
-		.slot = (uint32_t)backend->slot_count,
-		.flags = read_only ? KVM_MEM_READONLY : 0,
-		.guest_phys_addr = gpa.v,
-		.memory_size = length,
-		.userspace_addr = (uint64_t)(uintptr_t)host,
-	};
+	size_t index = 0;
+	enum hs_status st;
 
-	if (backend->slot_count == HS_KVM_SLOTS_MAX) {
+	while (index < backend->slot_count && backend->slots[index].length > 0) {
+		index++;
+	}
+	if (index == HS_KVM_SLOTS_MAX) {
 		return hs_error_set(err, HS_ERR_EXHAUSTED, 0, gpa.v, "no KVM memory slot is left");
 	}
-	if (ioctl(backend->vm_fd, KVM_SET_USER_MEMORY_REGION, &region)) {
-		return hs_error_os(err, errno, "KVM cannot map 0x%llx bytes at gpa 0x%llx", (unsigned long long)length,
-				   (unsigned long long)gpa.v);
+	backend->slots[index] = (struct hs_kvm_slot){ gpa.v, length, host, read_only };
+	st = hs_kvm_set_slot(backend, index, err);
+	if (st) {
+		backend->slots[index].length = 0;
+	} else if (index == backend->slot_count) {
+		backend->slot_count++;
 	}
-	backend->slots[backend->slot_count++] = (struct hs_kvm_slot){ gpa.v, length, read_only };
+	return st;
+}
+
+enum hs_status hs_kvm_unmap(struct hs_backend *backend, hs_gpa gpa, struct hs_error *err)
+{
+	for (size_t i = 0; i < backend->slot_count; i++) {
+		struct hs_kvm_slot *slot = &backend->slots[i];
+
+		if (slot->length > 0 && slot->gpa == gpa.v) {
+			slot->length = 0;
+			return hs_kvm_set_slot(backend, i, err);
+		}
+	}
 	return HS_OK;
 }
 
@@ -169,6 +208,10 @@ const struct hs_backend_ops hs_kvm_backend_ops = {
 	.create = hs_kvm_create,
 	.destroy = hs_kvm_destroy,
 	.map = hs_kvm_map,
+	.unmap = hs_kvm_unmap,
+	.track = hs_kvm_track,
+	.collect = hs_kvm_collect,
+	.abandon = hs_kvm_abandon,
 	.get_state = hs_kvm_get_state,
 	.set_state = hs_kvm_set_state,
 	.abilities = hs_kvm_abilities,

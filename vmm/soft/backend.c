@@ -70,6 +70,42 @@ static void memory_written(struct hs_backend *backend, hs_gpa gpa, uint64_t leng
 	hs_soft_tables_written(&backend->cpu, gpa.v, length);
 }
 
+static enum hs_status unmap(struct hs_backend *backend, hs_gpa gpa, struct hs_error *err)
+{
+	struct hs_soft_cpu *cpu = &backend->cpu;
+	struct hs_ram_region *region = hs_ram_find(&cpu->ram, gpa.v);
+
+	(void)err;
+	hs_soft_free_code(cpu);
+	free(region->tag);
+	hs_ram_remove(&cpu->ram, (size_t)(region - cpu->ram.regions));
+	hs_soft_flush(cpu);
+	return HS_OK;
+}
+
+static enum hs_status track(struct hs_backend *backend, hs_note_page_fn *note, void *ctx, struct hs_error *err)
+{
+	(void)err;
+	backend->cpu.note = note;
+	backend->cpu.note_ctx = ctx;
+	hs_soft_flush(&backend->cpu);
+	return HS_OK;
+}
+
+static enum hs_status collect(struct hs_backend *backend, struct hs_error *err)
+{
+	(void)err;
+	hs_soft_flush(&backend->cpu);
+	return HS_OK;
+}
+
+static enum hs_status abandon(struct hs_backend *backend, struct hs_error *err)
+{
+	(void)err;
+	hs_soft_abandon(&backend->cpu);
+	return HS_OK;
+}
+
 static enum hs_status abilities(struct hs_backend *backend, struct hs_backend_abilities *ret, struct hs_error *err)
 {
 	(void)backend;
@@ -109,6 +145,10 @@ const struct hs_backend_ops hs_soft_backend_ops = {
 	.create = create,
 	.destroy = destroy,
 	.map = map,
+	.unmap = unmap,
+	.track = track,
+	.collect = collect,
+	.abandon = abandon,
 	.memory_written = memory_written,
 	.get_state = hs_soft_get_state,
 	.set_state = hs_soft_set_state,

@@ -229,7 +229,9 @@ struct hs_soft_cpu {
 	bool watch_hit;
 	size_t watch_index;
 
-	struct hs_ram ram; /* borrowed regions, each with its decoded code as the tag */
+	struct hs_ram ram;     /* borrowed regions, each with its decoded code as the tag */
+	hs_note_page_fn *note; /* told of pages written; NULL for nobody */
+	void *note_ctx;
 	size_t code_pages;
 	struct hs_soft_straddler straddlers[HS_SOFT_STRADDLERS];
 
@@ -392,5 +394,7 @@ enum hs_status hs_soft_get_state(struct hs_backend *backend, unsigned int parts,
 enum hs_status hs_soft_set_state(struct hs_backend *backend, unsigned int parts, const struct hs_cpu_state *state,
 				 struct hs_error *err);
 void hs_soft_reset(struct hs_soft_cpu *cpu);
+/** Forget what is under way beside the registers, and all translations. */
+void hs_soft_abandon(struct hs_soft_cpu *cpu);
 
 #endif

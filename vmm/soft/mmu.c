@@ -31,6 +31,14 @@ static bool table_bit(struct hs_soft_cpu *cpu, uint64_t page, bool set)
 	return was;
 }
 
+/* Once a page is in the TLB for writing nobody looks any more: collect() flushes. */
+static void note(struct hs_soft_cpu *cpu, uint64_t gpa)
+{
+	if (cpu->note) {
+		cpu->note(cpu->note_ctx, hs_gpa_of(gpa));
+	}
+}
+
 static void set_entry_bits(struct hs_soft_cpu *cpu, uint64_t gpa, uint8_t bits)
 {
 	struct hs_ram_region *region = hs_ram_find(&cpu->ram, gpa);
@@ -38,6 +46,7 @@ static void set_entry_bits(struct hs_soft_cpu *cpu, uint64_t gpa, uint8_t bits)
 
 	if (low && (*low & bits) != bits) {
 		*low |= bits;
+		note(cpu, gpa);
 		hs_soft_code_written(cpu, gpa, 1);
 	}
 }
@@ -150,6 +159,9 @@ bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64
 		.watched = hs_soft_page_is_watched(cpu, gva),
 		.code = hs_soft_has_code(cpu, gpa),
 	};
+	if (prot & HS_PROT_WRITE) {
+		note(cpu, gpa);
+	}
 	cpu->tlb_empty = false;
 	fill(cpu, space, gva & ~PAGE_OFFSET, prot, &page);
 	*ret = page;

@@ -90,6 +90,13 @@ static void forget_unfinished(struct hs_soft_cpu *cpu)
 	cpu->repeat_at = UINT64_MAX;
 }
 
+void hs_soft_abandon(struct hs_soft_cpu *cpu)
+{
+	forget_unfinished(cpu);
+	cpu->tf_has_told = false;
+	hs_soft_flush(cpu);
+}
+
 static void set_core(struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
 {
 	bool flush = changes_translation(cpu, state);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session/snapshot.h"
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "vmm/memory.h"
+
+#include <hindsight/abi.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void describe(const struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_snapshot_guest *ret)
+{
+	const struct hs_vm_image *image = hs_vm_image(vm);
+	struct hs_vm_bounds bounds = hs_vm_bounds(vm);
+
+	*ret = (struct hs_snapshot_guest){
+		.arch = image->arch,
+		.build_id_length = image->build_id_length,
+		.features = image->features,
+		.entry = image->entry,
+		.phdr = image->phdr,
+		.phentsize = image->phentsize,
+		.phnum = image->phnum,
+		.dispatch = spec->dispatch,
+		.input_bytes = bounds.input_bytes,
+		.output_bytes = bounds.output_bytes,
+		.generation = spec->generation,
+	};
+	memcpy(ret->build_id, image->build_id, sizeof(ret->build_id));
+	/* A path that does not fit is not remembered: cut, it would be another. */
+	if (strlen(image->path) < sizeof(ret->path)) {
+		memcpy(ret->path, image->path, strlen(image->path) + 1);
+	}
+}
+
+/* The roots of the spec, and the CPU's behind them if it is not among them. */
+static uint32_t list_roots(const struct hs_snapshot_spec *spec, const struct hs_cpu_state *cpu, struct hs_root *ret)
+{
+	struct hs_root current;
+	uint32_t count = spec->root_count;
+
+	hs_root_of_cpu(cpu, &current);
+	for (uint32_t i = 0; i < count; i++) {
+		ret[i] = spec->roots[i];
+		if (ret[i].base.v == current.base.v && ret[i].format == current.format) {
+			current.format = HS_PAGING_FORMAT_COUNT;
+		}
+	}
+	if (current.format != HS_PAGING_FORMAT_COUNT) {
+		ret[count++] = current;
+	}
+	return count;
+}
+
+static enum hs_status take(struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_cpu_state *cpu,
+			   struct hs_root *roots, struct hs_snapshot **ret, struct hs_error *err)
+{
+	struct hs_vm_bounds bounds = hs_vm_bounds(vm);
+	struct hs_phys phys = hs_vm_phys(vm);
+	struct hs_snapshot_guest guest;
+	struct hs_snapshot_input input = {
+		.phys = &phys,
+		.cpu = cpu,
+		.roots = roots,
+		.pointers = spec->pointers,
+		.pointer_count = spec->pointer_count,
+		.guest = &guest,
+		.gpa = { HS_SNAPSHOT_BASE_GPA },
+		.scratch_gpa = bounds.scratch_gpa,
+		.scratch_gva = bounds.scratch_gva,
+		.scratch_bytes = bounds.scratch_bytes,
+	};
+	const struct hs_vm_mapped *mappings;
+	size_t mapping_count;
+	enum hs_status st = hs_vm_cpu_get(vm, cpu, err);
+
+	if (st) {
+		return st;
+	}
+	describe(vm, spec, &guest);
+	input.root_count = list_roots(spec, cpu, roots);
+	/* What is mapped beside the guest's memory becomes part of it. */
+	mappings = hs_vm_mappings(vm, &mapping_count);
+	input.limit = bounds.memory_bytes;
+	for (size_t i = 0; i < mapping_count; i++) {
+		input.limit += hs_align_down(mappings[i].length + HS_PAGE_SIZE - 1, HS_PAGE_SIZE);
+	}
+	input.limit = hs_min_u64(input.limit, bounds.scratch_gpa.v - HS_SNAPSHOT_BASE_GPA);
+	return hs_snapshot_take(&input, ret, err);
+}
+
+enum hs_status hs_snapshot_of_vm(struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_snapshot **ret,
+				 struct hs_error *err)
+{
+	HS_FREE struct hs_root *roots = reallocarray(NULL, spec->root_count + 1u, sizeof(*roots));
+	HS_FREE struct hs_cpu_state *cpu = NULL;
+
+	/* XSAVE state is aligned to 64 bytes, more than malloc() promises. */
+	if (!roots || posix_memalign((void **)&cpu, __alignof__(*cpu), sizeof(*cpu)) != 0) {
+		return hs_error_os(err, ENOMEM, "cannot take the snapshot");
+	}
+	return take(vm, spec, cpu, roots, ret, err);
+}
+
+enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapshot, bool share, struct hs_error *err)
+{
+	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
+
+	if (info->guest.arch != hs_vm_image(vm)->arch) {
+		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
+				    "the snapshot is of a guest of another architecture than this VM's");
+	}
+	return hs_vm_restore(vm, &info->memory, share, hs_snapshot_cpu(snapshot), err);
+}

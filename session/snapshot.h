@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Between a VM and snapshots, which do not know each other: take one of it, and put it back to one. */
+#ifndef HS_SESSION_SNAPSHOT_H
+#define HS_SESSION_SNAPSHOT_H
+
+#include "snapshot/snapshot.h"
+
+#include <hindsight/snapshot.h>
+#include <hindsight/vm.h>
+
+#include <stdbool.h>
+
+/** What only who runs the guest knows of it. All pointers are borrowed for the call. */
+struct hs_snapshot_spec {
+	const struct hs_root *roots; /* beside the one that the CPU is on, which may be among them */
+	uint32_t root_count;
+	const struct hs_root_pointer *pointers; /* where the guest keeps them */
+	size_t pointer_count;
+	uint64_t dispatch;   /* gva that calls enter at, 0 for none */
+	uint64_t generation; /* of the snapshot to take */
+};
+
+/** Take a snapshot of a VM that does not run; it is not changed. Fails as hs_snapshot_take(). */
+HS_MUST_CHECK enum hs_status hs_snapshot_of_vm(struct hs_vm *vm, const struct hs_snapshot_spec *spec,
+					       struct hs_snapshot **ret, struct hs_error *err);
+
+/**
+ * Put a VM to where a snapshot was taken, of this guest or of another. The snapshot must outlive its stay there.
+ *
+ * @param share  let VMs share what they may; without, a debugger can write anywhere
+ *
+ * HS_ERR_UNSUPPORTED: a snapshot of another architecture. Others as hs_vm_restore().
+ */
+HS_MUST_CHECK enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapshot, bool share,
+					    struct hs_error *err);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A VM whose memory comes from a snapshot: put there, put back, and run from there. Registers and memory are those of
+ * the snapshot afterwards and nothing of an earlier run is left; breakpoints of a debugger stay as they are.
+ */
+#ifndef HS_VMM_MEMORY_H
+#define HS_VMM_MEMORY_H
+
+#include <hindsight/vm.h>
+
+/**
+ * Make the VM's memory that of the image, and its registers those of cpu: regions that it has besides go away, nothing
+ * is under way, and it may run, whatever it was before. Memory that is loaded from the image already costs the pages
+ * that were written to since; regions that are the same as before are replaced in place.
+ *
+ * @param image  copied; its file and bytes are borrowed until another image is restored or the VM is destroyed. Two
+ *               images are the same if their files are
+ * @param share  map parts that may be shared read-only for the guest and everybody else; otherwise private, so that a
+ *               debugger can write to them
+ *
+ * HS_ERR_NOMEM, HS_ERR_IO, HS_ERR_EXHAUSTED, HS_ERR_BACKEND: the VM is in pieces: hs_vm_run() refuses until a restore
+ * has succeeded.
+ */
+HS_MUST_CHECK enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *image, bool share,
+					   const struct hs_cpu_state *cpu, struct hs_error *err);
+/** Where the scratch region is, and how much memory there may be. */
+struct hs_vm_bounds {
+	hs_gpa scratch_gpa;
+	hs_gva scratch_gva;
+	uint64_t scratch_bytes;
+	uint64_t memory_bytes;              /* limit of all memory, mappings not counted */
+	uint64_t input_bytes, output_bytes; /* buffers at the beginning of scratch, as it was booted */
+};
+struct hs_vm_bounds hs_vm_bounds(const struct hs_vm *vm);
+
+/** How many pages were written to since the last restore. */
+HS_MUST_CHECK enum hs_status hs_vm_pages_written(struct hs_vm *vm, uint64_t *ret, struct hs_error *err);
+/** False before the first restore and after one that failed half-way. */
+bool hs_vm_is_restored(const struct hs_vm *vm);
+
+#endif
