@@ -74,10 +74,14 @@ static uint64_t entry_bits(const struct hs_format *format)
 	return HS_ENTRY_BITS(8 * format->entry_bytes - 1, 0);
 }
 
+static uint64_t bits_of_rights(const struct hs_entry_rights *rights)
+{
+	return rights->write | rights->user | rights->exec | rights->user_exec;
+}
+
 void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t entry, struct hs_entry_fields *ret)
 {
 	const struct hs_format_level *row;
-	const struct hs_entry_rights *rights;
 	struct hs_walk walk;
 	uint64_t address, reserved, named;
 	uint64_t masks[HS_FIELD_SOURCE_COUNT] = { 0 };
@@ -100,9 +104,8 @@ void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t 
 	address = ret->leaf ? row->leaf_address | row->leaf_high : row->table_address;
 	ret->gpa.v = ret->leaf ? (entry & row->leaf_address) | (entry & row->leaf_high) << row->leaf_high_shift
 			       : entry & row->table_address;
-	rights = ret->leaf ? &row->leaf_rights : &row->table_rights;
-	masks[HS_FIELD_OF_TESTS] = walk.format->present.mask | rights->write | rights->user | rights->exec |
-				   rights->user_exec;
+	masks[HS_FIELD_OF_TESTS] = walk.format->present.mask |
+				   bits_of_rights(ret->leaf ? &row->leaf_rights : &row->table_rights);
 	masks[HS_FIELD_OF_LEAF_TEST] = walk.levels[depth].leaf_mask;
 	masks[HS_FIELD_OF_ATTRIBUTE] = ret->leaf ? row->leaf_attributes : row->table_attributes;
 	masks[HS_FIELD_OF_TABLE_ATTRIBUTE] = ret->leaf ? 0 : row->table_attributes;
@@ -118,6 +121,7 @@ void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t 
 void hs_leaf_describe(const struct hs_root *root, uint64_t leaf, struct hs_entry_fields *ret)
 {
 	const struct hs_format *format = hs_format_of(root->format);
+	const struct hs_format_level *row;
 	uint64_t masks[HS_FIELD_SOURCE_COUNT] = { 0 };
 	uint64_t named;
 
@@ -125,9 +129,10 @@ void hs_leaf_describe(const struct hs_root *root, uint64_t leaf, struct hs_entry
 	if (format->levels == 0) {
 		return;
 	}
-	/* It is shown where the smallest leaf has it, and may be one of the rights too. */
-	masks[HS_FIELD_OF_ATTRIBUTE] = format->level[format->levels - 1].leaf_attributes;
-	masks[HS_FIELD_OF_TESTS] = masks[HS_FIELD_OF_ATTRIBUTE];
+	/* It is shown where the smallest leaf has it, and may be one of its rights too. */
+	row = &format->level[format->levels - 1];
+	masks[HS_FIELD_OF_ATTRIBUTE] = row->leaf_attributes;
+	masks[HS_FIELD_OF_TESTS] = row->leaf_attributes & bits_of_rights(&row->leaf_rights);
 	named = add_named(ret, format, masks, leaf);
 	add_rest(ret, "IGN", masks[HS_FIELD_OF_ATTRIBUTE] & ~named, leaf);
 }

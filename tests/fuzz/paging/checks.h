@@ -32,6 +32,8 @@ void check_agrees(const struct hs_phys *phys, const struct hs_root *root, const 
 void check_lookup(struct scene *scene, const struct hs_root *root, uint64_t gva);
 /** A walk gives ascending ranges that lookups agree with, nothing between them, within both budgets. */
 void check_walk(struct scene *scene, const struct hs_root *root, uint64_t start, uint64_t length);
+/** The same by pages, and by pages and ranges in turns. */
+void check_pages(struct scene *scene, const struct hs_root *root, uint64_t start, uint64_t length);
 /** Bytes are those of the pages; they come back as they were written, and a failed write changes nothing. */
 void check_bytes(struct scene *scene, const struct hs_root *root, uint64_t gva, size_t length);
 /** The list of all roots is in order and within its budgets; followed by hand it leads where the tables lead. If it is

@@ -442,6 +442,11 @@ static void test_aarch64_entry_fields_have_the_names_of_the_manual(void **state)
 	assert_string_equal(names_at(1, UINT64_MAX - 1), "");
 	hs_leaf_describe(&low, AF | UXN | PXN | BIT(58) | 3 << 8, &fields);
 	assert_string_equal(names(&fields), "SH=3 AF=1 PXN=1 UXN=1 SW=8");
+	/* Bits 62:59 are PBHA, and not what an entry for a table has there. */
+	hs_leaf_describe(&low, UINT64_MAX & ~BIT(63), &fields);
+	for (unsigned int i = 0; i < fields.count; i++) {
+		assert_null(strstr(fields.fields[i].name, "Table"));
+	}
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, drop_ram)
