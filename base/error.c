@@ -45,6 +45,12 @@ const char *hs_status_name(enum hs_status status)
 		return "exhausted";
 	case HS_ERR_CLOSED:
 		return "closed";
+	case HS_ERR_GUEST:
+		return "guest";
+	case HS_ERR_TIMEOUT:
+		return "timeout";
+	case HS_ERR_INTERRUPTED:
+		return "interrupted";
 	}
 	return "unknown";
 }

@@ -33,6 +33,9 @@ enum hs_status {
 	HS_ERR_BACKEND,     /**< the CPU backend failed in a way that is not the guest's doing */
 	HS_ERR_EXHAUSTED,   /**< a fixed resource is used up: hardware breakpoints, descriptors */
 	HS_ERR_CLOSED,      /**< the peer closed the connection */
+	HS_ERR_GUEST,       /**< the guest crashed, or a function of it failed */
+	HS_ERR_TIMEOUT,     /**< the time limit passed */
+	HS_ERR_INTERRUPTED, /**< somebody asked for it to end */
 };
 
 /** Longest message, with its terminating NUL. */
