@@ -10,15 +10,15 @@
 #define HINDSIGHT_ABI_H
 
 /* Ports: a 32-bit out, the value in eax, unless said otherwise. */
-#define HS_PORT_LOG 99          /* reserved for the log record (calls, a later version) */
-#define HS_PORT_CALL_HOST 101   /* reserved for calls of host functions */
+#define HS_PORT_LOG 99          /* a LOG record is in the output buffer: "Records" below */
+#define HS_PORT_CALL_HOST 101   /* a CALL record is in the output buffer; the answer comes in the input buffer */
 #define HS_PORT_ABORT 102       /* u32: low byte = count (0..3) of message bytes that follow it; 0xFF as a byte ends */
 #define HS_PORT_DEBUG_PRINT 103 /* low byte: one character; or a string by HS_PORT_PRINT */
 #define HS_PORT_TRACE 104       /* reserved for trace events */
 #define HS_PORT_TIMER 107       /* reserved */
 #define HS_PORT_HALT 108        /* the guest is done: status 0 */
 #define HS_PORT_EXIT 109        /* exit with status eax & 0xff */
-#define HS_PORT_READY 110       /* the guest is ready for calls; a no-op so far */
+#define HS_PORT_READY 110       /* ready for calls, or done with one: then the answer is in the output buffer */
 #define HS_PORT_EXCEPTION 111   /* unhandled exception: stack and registers as "Exceptions" below says */
 #define HS_PORT_ROOTS 112       /* reserved: register the list of page-table roots */
 #define HS_PORT_PRINT 113       /* (r/e)si = gva, (r/e)cx = length in bytes: console output; up to 64 KiB a call */
@@ -58,6 +58,30 @@
 #define HS_MAPPING_LABEL_BYTES 64
 #define HS_MAPPING_WRITABLE 1
 
+/*
+ * Records (docs/guest-abi.md, "Calls"): what host and guest write for each other at the beginning of the input buffer
+ * (host to guest) and of the output buffer (guest to host). Whoever reads one clears its kind.
+ */
+#define HS_RECORD_CALL 1   /* name, 0 to 16 values */
+#define HS_RECORD_RESULT 2 /* one value, of type void if there is no result */
+#define HS_RECORD_ERROR 3  /* code is one of HS_CALL_*; one string, the message */
+#define HS_RECORD_LOG 4    /* code is one of HS_LOG_*; one string, the text */
+
+/* Why a call has no result. */
+#define HS_CALL_FAILED 1      /* the function says so */
+#define HS_CALL_NO_FUNCTION 2 /* there is none of that name */
+#define HS_CALL_SIGNATURE 3   /* it does not take these arguments, or made another result than it should */
+#define HS_CALL_TOO_LARGE 4   /* arguments or result do not fit where they have to go */
+#define HS_CALL_FORMAT 5      /* the record of the call is broken */
+
+/* Levels of what is logged. A guest leaves out what is above the log level of its boot information; 0 there means
+ * HS_LOG_INFO. */
+#define HS_LOG_ERROR 1
+#define HS_LOG_WARNING 2
+#define HS_LOG_INFO 3
+#define HS_LOG_DEBUG 4
+#define HS_LOG_TRACE 5
+
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
@@ -92,6 +116,27 @@ struct hs_abi_mapping {
 	uint64_t gpa;
 	uint64_t flags;                     /* HS_MAPPING_WRITABLE */
 	char label[HS_MAPPING_LABEL_BYTES]; /* with at least one NUL */
+};
+
+/*
+ * A record. Behind it come the bytes of the name, then the values; each of them is filled up with zeros to a multiple
+ * of 8 bytes.
+ */
+struct hs_abi_record {
+	uint64_t kind;  /* HS_RECORD_*; 0: there is none */
+	uint64_t bytes; /* of the whole record, this structure and all zeros included */
+	uint64_t code;  /* of ERROR and LOG; else 0 */
+	uint64_t name_length;
+	uint64_t value_count;
+};
+
+/*
+ * A value of a record. Behind it come its bytes: 4 of int, uint, float; 8 of long, ulong, double; 1 of bool, 0 or 1;
+ * none of void; any number of bytes; of a string its bytes and one NUL, which length counts.
+ */
+struct hs_abi_value {
+	uint32_t type; /* a letter: enum hs_type of <hindsight/call.h> */
+	uint32_t length;
 };
 
 /*

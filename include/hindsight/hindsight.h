@@ -16,6 +16,7 @@
 #ifndef HINDSIGHT_HINDSIGHT_H
 #define HINDSIGHT_HINDSIGHT_H
 
+#include <hindsight/call.h>
 #include <hindsight/coredump.h>
 #include <hindsight/cpu.h>
 #include <hindsight/error.h>

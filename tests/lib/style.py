@@ -29,6 +29,7 @@ VIEWS = {
 # are the small plain types through which the peers meet.
 PUBLIC = {
     "abi": "base",
+    "call": "base",
     "error": "base",
     "mem": "base",
     "types": "base",
@@ -92,7 +93,8 @@ def may_see(path, folder):
 def check_guest_include(kind, name):
     """A guest is another world: its own headers, and of the host's the interface alone."""
     if kind == "<" and name.startswith("hindsight/"):
-        return name in ("hindsight/abi.h", "hindsight/guest.h") or name.startswith("hindsight/guest/")
+        shared = ("hindsight/abi.h", "hindsight/call.h", "hindsight/guest.h")
+        return name in shared or name.startswith("hindsight/guest/")
     return True
 
 
