@@ -105,6 +105,10 @@ static void put_faults(const struct hs_core_info *info, bool colour, FILE *out)
 		put_label(out, "cut off", colour);
 		fprintf(out, "%" PRIu64 " bytes are missing at the end of the file\n", info->missing_bytes);
 	}
+	if (info->notes_sum == HS_CORE_SUM_BAD) {
+		put_label(out, "damaged", colour);
+		fprintf(out, "the notes are not what was written: their checksum does not fit\n");
+	}
 }
 
 static void put_head(const struct hs_core_info *info, const char *path, bool colour, FILE *out)

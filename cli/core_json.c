@@ -124,6 +124,8 @@ static void put_head(struct json *json, const struct hs_core_info *info, const c
 	next(json);
 	put_number(json, "missing_bytes", info->missing_bytes);
 	next(json);
+	put_flag(json, "damaged", info->notes_sum == HS_CORE_SUM_BAD);
+	next(json);
 	put_address(json, "entry", info->auxv.entry);
 }
 

@@ -3,6 +3,8 @@
 #include "coredump/data.h"
 
 #include "base/arith.h"
+#include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/fd_io.h"
 
 #include <string.h>
@@ -10,17 +12,36 @@
 /** Memory that cannot be pointed at is read through a buffer of this size, on the stack. */
 #define CHUNK_BYTES (16 * HS_PAGE_SIZE)
 
+static const uint8_t zeros[HS_PAGE_SIZE] __attribute__((aligned(64)));
+
 struct sink {
 	int fd;
 	const char *name;
+	uint64_t gpa_offset; /* of an extent: gpa less file offset */
+	uint32_t *sum;       /* where its checksum is kept, NULL for none */
 	struct hs_core_data_result result;
 };
+
+uint32_t hs_core_sum_pages(uint32_t sum, uint64_t gpa, const uint8_t *bytes, uint64_t length)
+{
+	for (uint64_t at = 0; at < length; at += HS_PAGE_SIZE) {
+		uint64_t part = hs_min_u64(HS_PAGE_SIZE, length - at);
+		uint8_t number[8];
+
+		if (!hs_core_is_zero(bytes + at, (size_t)part)) {
+			hs_put_le64(number, (gpa + at) / HS_PAGE_SIZE);
+			sum = hs_crc32c(sum, number, sizeof(number));
+			sum = hs_crc32c(sum, bytes + at, (size_t)part);
+			sum = hs_crc32c(sum, zeros, (size_t)(HS_PAGE_SIZE - part));
+		}
+	}
+	return sum;
+}
 
 bool hs_core_is_zero(const uint8_t *bytes, size_t length)
 {
 	/* memcmp() is the C library's vector code; looking at the first word spares the call for most pages with
 	 * data. */
-	static const uint8_t zeros[HS_PAGE_SIZE] __attribute__((aligned(64)));
 	uint64_t first = 0;
 
 	memcpy(&first, bytes, length < sizeof(first) ? length : sizeof(first));
@@ -72,6 +93,9 @@ static enum hs_status put_bytes(struct sink *sink, const uint8_t *bytes, uint64_
 
 		if (st) {
 			return st;
+		}
+		if (sink->sum) {
+			*sink->sum = hs_core_sum_pages(*sink->sum, offset + at + sink->gpa_offset, bytes + at, run);
 		}
 		sink->result.stored_bytes += run;
 		at += run;
@@ -185,14 +209,17 @@ static enum hs_status put_extent(struct sink *sink, const struct hs_phys *phys, 
 	return HS_OK;
 }
 
-enum hs_status hs_core_data_write(int fd, const char *name, const struct hs_phys *phys, const struct hs_core_plan *plan,
+enum hs_status hs_core_data_write(int fd, const char *name, const struct hs_phys *phys, struct hs_core_plan *plan,
 				  uint64_t data_offset, struct hs_core_data_result *ret, struct hs_error *err)
 {
 	struct sink sink = { .fd = fd, .name = name };
 
 	for (size_t i = 0; i < plan->extent_count; i++) {
-		enum hs_status st =
-			put_extent(&sink, phys, &plan->extents[i], data_offset + plan->extents[i].offset, err);
+		struct hs_core_extent *extent = &plan->extents[i];
+
+		sink.gpa_offset = extent->gpa - (data_offset + extent->offset);
+		sink.sum = extent->whole ? &extent->sum : NULL;
+		enum hs_status st = put_extent(&sink, phys, extent, data_offset + extent->offset, err);
 
 		if (st) {
 			return st;

@@ -17,14 +17,18 @@ struct hs_core_data_result {
 };
 
 /**
- * Write the extents of a plan.
+ * Write the extents of a plan, and into the whole ones their checksums.
  *
  * @param fd      a file that has no data from data_offset on
  * @param name    of the file, for messages
  */
 HS_MUST_CHECK enum hs_status hs_core_data_write(int fd, const char *name, const struct hs_phys *phys,
-						const struct hs_core_plan *plan, uint64_t data_offset,
+						struct hs_core_plan *plan, uint64_t data_offset,
 						struct hs_core_data_result *ret, struct hs_error *err);
+
+/** The checksum of pages behind those that sum is of, as hs_core_verify() says. A last page that is cut short has
+ *  zeros behind it. */
+uint32_t hs_core_sum_pages(uint32_t sum, uint64_t gpa, const uint8_t *bytes, uint64_t length);
 
 /** True when all length bytes are zero. */
 bool hs_core_is_zero(const uint8_t *bytes, size_t length);

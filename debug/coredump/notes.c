@@ -4,6 +4,7 @@
 
 #include "base/arith.h"
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "coredump/headers.h"
 #include "coredump/regnotes.h"
 
@@ -170,6 +171,15 @@ static void put_vmnote(const struct writer *writer, const struct hs_vmnote *vmno
 	pad(writer->buf, writer->buf->length - desc);
 }
 
+/** Over everything that stands in the buffer. */
+static void put_sum(const struct writer *writer)
+{
+	uint8_t bytes[4];
+
+	hs_put_le32(bytes, hs_crc32c(0, writer->buf->data, writer->buf->length));
+	put_note(writer, HS_VMNOTE_NAME, HS_VMNOTE_SUM, bytes, sizeof(bytes));
+}
+
 void hs_notes_put(struct hs_buf *buf, const struct hs_core_input *input, const struct hs_vmnote *vmnote)
 {
 	const struct writer writer = { buf, input->arch, hs_core_class_of(input->arch)->word_bytes };
@@ -187,4 +197,8 @@ void hs_notes_put(struct hs_buf *buf, const struct hs_core_input *input, const s
 		put_vector_registers(&writer, input, i);
 	}
 	put_vmnote(&writer, vmnote);
+	for (size_t i = 0; i < input->note_count; i++) {
+		put_note(&writer, HS_VMNOTE_NAME, input->notes[i].type, input->notes[i].bytes, input->notes[i].length);
+	}
+	put_sum(&writer);
 }

@@ -2,7 +2,7 @@
 /*
  * The notes of a core, in the order in which Linux writes them (fs/binfmt_elf.c, fill_note_info and write_note_info,
  * 6.x): first CPU's NT_PRSTATUS, NT_PRPSINFO, NT_SIGINFO, NT_AUXV, NT_FILE, the first CPU's other registers, then all
- * registers of each further CPU. Ours comes last.
+ * registers of each further CPU. Ours come last, and their last one is the checksum of all others.
  *
  * In: the input of a core. Out: the bytes of its PT_NOTE.
  */
@@ -34,7 +34,7 @@ static inline uint32_t hs_core_thread_id(size_t cpu)
 	return (uint32_t)cpu + 1;
 }
 
-/** Append all notes. Failing to grow is the buffer's sticky state, checked by the caller. */
+/** Put all notes into an empty buffer. Failing to grow is the buffer's sticky state, checked by the caller. */
 void hs_notes_put(struct hs_buf *buf, const struct hs_core_input *input, const struct hs_vmnote *vmnote);
 
 #endif

@@ -212,7 +212,7 @@ static void make_disjoint(struct hs_physfile *file)
 
 enum hs_status hs_physfile_of_core(const struct hs_core *core, struct hs_physfile **ret, struct hs_error *err)
 {
-	struct hs_physfile *file = allocate(core->info.segment_count);
+	struct hs_physfile *file = allocate(core->info.segment_count + core->info.stored_count);
 
 	if (file == NULL) {
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the segments of %s", core->path);
@@ -227,6 +227,11 @@ enum hs_status hs_physfile_of_core(const struct hs_core *core, struct hs_physfil
 			file->extents[file->count++] =
 				(struct extent){ .gpa = segment->gpa.v, .length = length, .offset = segment->offset };
 		}
+	}
+	for (size_t i = 0; i < core->info.stored_count; i++) {
+		const struct hs_core_stored *stored = &core->stored[i];
+
+		file->extents[file->count++] = (struct extent){ stored->gpa.v, stored->length, stored->offset };
 	}
 	make_disjoint(file);
 	*ret = file;

@@ -27,9 +27,9 @@ struct hs_physfile;
 HS_MUST_CHECK enum hs_status hs_physfile_open(const char *path, hs_gpa base, struct hs_physfile **ret,
 					      struct hs_error *err);
 /**
- * The physical memory that a core has. Of two segments that hold one physical address it is the one whose bytes stand
- * first in the file: in a core of ours they are the same bytes, except on ELF32, where pages above 4 GiB claim to be
- * at 0.
+ * The physical memory that a core has: what it stores whole, and what its segments have. Of two
+ * segments that hold one physical address it is the one whose bytes stand first in the file: in a core of ours they
+ * are the same bytes, except on ELF32, where pages above 4 GiB claim to be at 0.
  *
  * @param core  borrowed until hs_physfile_close()
  * @param ret   owned by the caller until hs_physfile_close()

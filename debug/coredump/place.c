@@ -73,7 +73,7 @@ static enum hs_status take_file_path(const char *path, struct hs_core_place *pla
 	size_t length = slash == NULL ? 0 : (size_t)(slash - path);
 	struct stat info;
 
-	if (lstat(path, &info) == 0) {
+	if (lstat(path, &info) == 0 && !(place->replace && S_ISREG(info.st_mode))) {
 		return exists(path, err);
 	}
 	if (strlen(path) >= sizeof(place->path) || strlen(name) > NAME_MAX) {
@@ -127,10 +127,10 @@ static enum hs_status create_temporary(struct hs_core_place *place, struct hs_er
 	return HS_OK;
 }
 
-enum hs_status hs_core_place_init(const char *path, const char *guest, int pid, struct hs_core_place *ret,
+enum hs_status hs_core_place_init(const char *path, bool replace, const char *guest, int pid, struct hs_core_place *ret,
 				  struct hs_error *err)
 {
-	struct hs_core_place place = { .fd = -1, .directory_fd = -1, .pid = pid };
+	struct hs_core_place place = { .fd = -1, .directory_fd = -1, .replace = replace, .pid = pid };
 	enum hs_status st = choose_name(path != NULL ? path : ".", guest, &place, err);
 
 	if (st) {
@@ -150,9 +150,13 @@ enum hs_status hs_core_place_init(const char *path, const char *guest, int pid, 
 	return HS_OK;
 }
 
-/** Give the temporary file a name that is free. 0 or an errno; EEXIST when it is taken. */
-static int rename_to_free(const struct hs_core_place *place, const char *name)
+/** Give the temporary file its name. 0 or an errno; EEXIST when it is taken. */
+static int give_name(const struct hs_core_place *place, const char *name)
 {
+	if (place->replace && !place->numbered) {
+		/* A symbolic link that is there by now is replaced itself, never followed (rename(2)). */
+		return renameat(place->directory_fd, place->temporary, place->directory_fd, name) == 0 ? 0 : errno;
+	}
 	if (renameat2(place->directory_fd, place->temporary, place->directory_fd, name, RENAME_NOREPLACE) == 0) {
 		return 0;
 	}
@@ -194,7 +198,7 @@ enum hs_status hs_core_place_publish(struct hs_core_place *place, struct hs_erro
 		return hs_error_os(err, errno, "cannot write %s", place->path);
 	}
 	for (;;) {
-		failure = rename_to_free(place, last_component(place->path));
+		failure = give_name(place, last_component(place->path));
 		if (failure != EEXIST || !place->numbered || place->sequence >= SEQUENCE_MAX) {
 			break;
 		}

@@ -23,19 +23,20 @@ struct hs_core_place {
 	char temporary[64];
 	int pid;
 	unsigned int sequence;
-	bool numbered;
+	bool numbered, replace;
 };
 
 /**
  * Create the temporary file.
  *
  * @param path   a directory, or the name of a file that does not exist; NULL for the working directory
+ * @param replace  a regular file may have that name: it gives way when this one is published
  * @param guest  for the default name, as is pid
  * @param ret    to be given to hs_core_place_deinit()
  */
-HS_MUST_CHECK enum hs_status hs_core_place_init(const char *path, const char *guest, int pid, struct hs_core_place *ret,
-						struct hs_error *err);
-/** Sync the file and give it its name; place->path is then what it is called. Replaces nothing: HS_ERR_BUSY. */
+HS_MUST_CHECK enum hs_status hs_core_place_init(const char *path, bool replace, const char *guest, int pid,
+						struct hs_core_place *ret, struct hs_error *err);
+/** Sync the file and give it its name; place->path is then what it is called. HS_ERR_BUSY: something has it. */
 HS_MUST_CHECK enum hs_status hs_core_place_publish(struct hs_core_place *place, struct hs_error *err);
 /** Close the file; one that was not published is removed. */
 void hs_core_place_deinit(struct hs_core_place *place);

@@ -5,6 +5,7 @@
  *   1. walk the root; cut each mapped range to what physical memory backs; join a piece to the one before it when gva
  *      and gpa both go on and the permissions are equal (the walk keeps apart what differs in accessed or dirty bits);
  *   2. sort the pieces' physical ranges and unite them: these are the extents, and their lengths add up to offsets;
+ *      Ranges that are wanted whole are extents as well;
  *   3. each segment lies within one extent: its offset follows from its gpa. Aliases come out with equal offsets.
  *
  * Segments are joined only where gpa goes on, not where merely the data area would: p_paddr holds for every byte.
@@ -273,8 +274,8 @@ static void unite_extents(struct hs_core_plan *plan)
 	}
 }
 
-/** The extent that contains gpa; every segment's does. */
-static const struct hs_core_extent *find_extent(const struct hs_core_plan *plan, uint64_t gpa)
+/** The index of the extent that contains gpa; every segment's does. */
+static size_t find_extent(const struct hs_core_plan *plan, uint64_t gpa)
 {
 	size_t low = 0, high = plan->extent_count;
 
@@ -287,7 +288,7 @@ static const struct hs_core_extent *find_extent(const struct hs_core_plan *plan,
 			high = middle;
 		}
 	}
-	return &plan->extents[low];
+	return low;
 }
 
 /**
@@ -311,6 +312,49 @@ static void limit_data(struct hs_core_plan *plan, uint64_t data_bytes)
 	}
 }
 
+/** Where the extents come from: an extent for each segment and each range. */
+static enum hs_status list_extents(struct hs_core_plan *plan, const struct hs_core_plan_limits *limits,
+				   struct hs_error *err)
+{
+	/* One too many, so that an empty space is not asked of reallocarray() as zero bytes. */
+	plan->extents = reallocarray(NULL, plan->segment_count + limits->range_count + 1, sizeof(*plan->extents));
+	if (plan->extents == NULL) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a core of %zu segments",
+				    plan->segment_count);
+	}
+	for (size_t i = 0; i < plan->segment_count; i++) {
+		const struct hs_core_segment *segment = &plan->segments[i];
+
+		plan->extents[plan->extent_count++] =
+			(struct hs_core_extent){ .gpa = segment->gpa.v, .length = segment->length };
+	}
+	for (size_t i = 0; i < limits->range_count; i++) {
+		const struct hs_core_range *range = &limits->ranges[i];
+
+		plan->extents[plan->extent_count++] =
+			(struct hs_core_extent){ .gpa = range->gpa.v, .length = range->length };
+	}
+	return HS_OK;
+}
+
+/** Every range is in an extent unless limit_data() took it away. */
+static enum hs_status mark_whole(struct hs_core_plan *plan, const struct hs_core_plan_limits *limits,
+				 struct hs_error *err)
+{
+	for (size_t i = 0; i < limits->range_count; i++) {
+		const struct hs_core_range *range = &limits->ranges[i];
+		size_t index = find_extent(plan, range->gpa.v);
+
+		if (plan->extent_count == 0 || !hs_range_within(range->gpa.v - plan->extents[index].gpa, range->length,
+								plan->extents[index].length)) {
+			return hs_error_set(err, HS_ERR_RANGE, 0, range->gpa.v,
+					    "a core of this class has no room for all of the guest's memory");
+		}
+		plan->extents[index].whole = true;
+	}
+	return HS_OK;
+}
+
 /** Step 3. */
 static void place_segments(struct hs_core_plan *plan)
 {
@@ -322,7 +366,7 @@ static void place_segments(struct hs_core_plan *plan)
 		if (plan->extent_count == 0) {
 			break;
 		}
-		const struct hs_core_extent *extent = find_extent(plan, segment.gpa.v);
+		const struct hs_core_extent *extent = &plan->extents[find_extent(plan, segment.gpa.v)];
 		uint64_t into = segment.gpa.v - extent->gpa;
 
 		if (!hs_range_within(into, segment.length, extent->length)) {
@@ -352,20 +396,18 @@ enum hs_status hs_core_plan_init(const struct hs_phys *phys, const struct hs_roo
 		hs_core_plan_deinit(&plan);
 		return st;
 	}
-	/* One too many, so that an empty space is not asked of calloc() as zero bytes. */
-	plan.extents = calloc(plan.segment_count + 1, sizeof(*plan.extents));
-	if (plan.extents == NULL) {
-		st = hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a core of %zu segments", plan.segment_count);
+	st = list_extents(&plan, limits, err);
+	if (st) {
 		hs_core_plan_deinit(&plan);
 		return st;
 	}
-	for (size_t i = 0; i < plan.segment_count; i++) {
-		plan.extents[i].gpa = plan.segments[i].gpa.v;
-		plan.extents[i].length = plan.segments[i].length;
-	}
-	plan.extent_count = plan.segment_count;
 	unite_extents(&plan);
 	limit_data(&plan, limits->data_bytes);
+	st = mark_whole(&plan, limits, err);
+	if (st) {
+		hs_core_plan_deinit(&plan);
+		return st;
+	}
 	place_segments(&plan);
 	*ret = plan;
 	return HS_OK;

@@ -14,6 +14,8 @@ struct hs_core_extent {
 	uint64_t gpa;    /* page-aligned */
 	uint64_t length; /* bytes, a multiple of the page size */
 	uint64_t offset; /* in the data area */
+	bool whole;      /* has a range that was asked for whole */
+	uint32_t sum;    /* of a whole one, once it is written: its checksum */
 };
 
 /** What the walk may produce and where its segments may point. */
@@ -22,6 +24,8 @@ struct hs_core_plan_limits {
 	const uint64_t
 		*anchors; /* gvas whose surroundings are wanted even when the budget ends before them; may be NULL */
 	size_t anchor_count;
+	const struct hs_core_range *ranges; /* stored whatever is mapped; none is empty */
+	size_t range_count;
 	uint64_t data_bytes;    /* largest data area */
 	uint64_t segment_bytes; /* longest segment, a multiple of the page size */
 };
@@ -48,8 +52,9 @@ struct hs_core_plan {
 #define HS_CORE_ANCHORS_MAX 16u
 
 /**
- * Make the plan. HS_ERR_NOMEM is the only failure; a budget that runs out gives a partial plan: all that comes before
- * the address that the walk had reached, and the surroundings of the anchors behind it.
+ * Make the plan. HS_ERR_NOMEM; HS_ERR_RANGE when data_bytes has no room for the ranges. A budget that
+ * runs out gives a partial plan: all that comes before the address that the walk had reached, and the surroundings of
+ * the anchors behind it.
  *
  * @param ret  owned by the caller until hs_core_plan_deinit()
  */

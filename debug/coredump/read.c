@@ -240,6 +240,7 @@ static enum hs_status add_notes(struct hs_core *core, const struct hs_core_segme
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the notes of %s", core->path);
 	}
 	core->note_length = length;
+	core->note_offset = segment->offset;
 	enum hs_status st = hs_fd_pread(core->fd, core->path, core->note_bytes, length, segment->offset, err);
 
 	return st ? st : hs_core_read_notes(core, segment->offset, err);
@@ -348,6 +349,7 @@ void hs_core_close(struct hs_core *core)
 	free(core->note_bytes);
 	free(core->notes);
 	free(core->files);
+	free(core->stored);
 	free(core);
 }
 
@@ -366,9 +368,24 @@ const struct hs_core_note *hs_core_note(const struct hs_core *core, size_t index
 	return &core->notes[index];
 }
 
+const uint8_t *hs_core_note_bytes(const struct hs_core *core, size_t index)
+{
+	return core->note_bytes + (core->notes[index].offset - core->note_offset);
+}
+
 const struct hs_core_file *hs_core_file(const struct hs_core *core, size_t index)
 {
 	return &core->files[index];
+}
+
+const struct hs_core_stored *hs_core_stored(const struct hs_core *core, size_t index)
+{
+	return &core->stored[index];
+}
+
+int hs_core_fd(const struct hs_core *core)
+{
+	return core->fd;
 }
 
 void hs_core_cpu(const struct hs_core *core, size_t index, struct hs_cpu_state *ret)

@@ -30,8 +30,10 @@ struct hs_core {
 	bool ordered;        /* segments ascend and do not overlap */
 	uint8_t *note_bytes; /* the PT_NOTE */
 	size_t note_length;
+	uint64_t note_offset; /* of it, in the file */
 	struct hs_core_note *notes;
 	struct hs_core_file *files;
+	struct hs_core_stored *stored; /* ascending by gpa, disjoint */
 	struct hs_core_cpu_notes cpus[HS_CORE_CPUS_MAX];
 	char name[32], command_line[96];
 };

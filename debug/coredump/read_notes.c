@@ -5,6 +5,7 @@
  */
 #include "base/arith.h"
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/error.h"
 #include "coredump/notes.h"
 #include "coredump/read.h"
@@ -212,6 +213,38 @@ static enum hs_status take_files(struct hs_core *core, const struct hs_core_desc
 	return HS_OK;
 }
 
+/** Where whole pieces of physical memory are. Only what can be is kept: whoever looks need not check it again. */
+static enum hs_status take_stored(struct hs_core *core, const struct hs_core_desc *desc, const struct hs_vmnote *note,
+				  struct hs_error *err)
+{
+	uint64_t behind = 0;
+
+	if (note->stored_count == 0 || core->stored != NULL) {
+		return HS_OK;
+	}
+	core->stored = calloc(note->stored_count, sizeof(*core->stored));
+	if (core->stored == NULL) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the notes of %s", core->path);
+	}
+	for (size_t i = 0; i < note->stored_count; i++) {
+		struct hs_core_stored stored = hs_vmnote_stored(note, i);
+		uint64_t end;
+
+		if (stored.length == 0 || (stored.gpa.v | stored.length | stored.offset) % HS_PAGE_SIZE ||
+		    stored.gpa.v < behind || !hs_add_u64(stored.gpa.v, stored.length, &behind) ||
+		    !hs_add_u64(stored.offset, stored.length, &end) || end > INT64_MAX) {
+			return hs_core_broken(core, err, desc->offset,
+					      "stored memory %zu is out of bounds or out of order", i);
+		}
+		if (end > core->info.file_bytes) {
+			core->info.missing_bytes = hs_max_u64(core->info.missing_bytes, end - core->info.file_bytes);
+		}
+		core->stored[i] = stored;
+	}
+	core->info.stored_count = note->stored_count;
+	return HS_OK;
+}
+
 static enum hs_status take_facts(struct hs_core *core, const struct hs_core_desc *desc, struct hs_error *err)
 {
 	struct hs_vmnote note;
@@ -229,6 +262,20 @@ static enum hs_status take_facts(struct hs_core *core, const struct hs_core_desc
 	core->info.unbacked_bytes = note.unbacked_bytes;
 	core->info.has_root = note.has_root;
 	core->info.root = note.root;
+	return take_stored(core, desc, &note, err);
+}
+
+/** The notes before this one are what the sum is of. */
+static enum hs_status take_sum(struct hs_core *core, const struct hs_core_desc *desc, struct hs_error *err)
+{
+	/* The header is 12 bytes, the name HINDSIGHT with its NUL and two bytes of zeros another 12. */
+	size_t before = (size_t)(desc->bytes - core->note_bytes) - 24;
+
+	if (desc->length != 4) {
+		return hs_core_broken(core, err, desc->offset, "a checksum of %zu bytes", desc->length);
+	}
+	core->info.notes_sum = hs_crc32c(0, core->note_bytes, before) == hs_get_le32(desc->bytes) ? HS_CORE_SUM_GOOD
+												  : HS_CORE_SUM_BAD;
 	return HS_OK;
 }
 
@@ -245,6 +292,7 @@ static const struct note_kind KINDS[] = {
 	{ "LINUX", NT_386_IOPERM, "NT_386_IOPERM", NULL },
 	{ "LINUX", NOTE_X86_XSAVE_LAYOUT, "NT_X86_XSAVE_LAYOUT", NULL },
 	{ HS_VMNOTE_NAME, HS_VMNOTE_FACTS, "facts", take_facts },
+	{ HS_VMNOTE_NAME, HS_VMNOTE_SUM, "checksum", take_sum },
 };
 
 static const struct note_kind *find_kind(const char *name, uint32_t type)

@@ -13,9 +13,10 @@ enum record_kind {
 	RECORD_REASON = 3,      /* text with its NUL */
 	RECORD_WALK = 4,        /* u64: flags (bit 0: partial), reached, bad tables, unbacked bytes */
 	RECORD_ROOT = 5,        /* u32 format, u32 bits (0 PSE, 1 NXE, 2 WP, 8..15 MAXPHYADDR), u64 base */
+	RECORD_STORED = 6,      /* for each piece: u64 gpa, bytes, file offset; u32 checksum, u32 0 */
 };
 
-enum { WALK_BYTES = 32, ROOT_BYTES = 16 };
+enum { WALK_BYTES = 32 };
 
 static void put_record(struct hs_buf *buf, uint32_t kind, const void *bytes, size_t length)
 {
@@ -34,16 +35,62 @@ static void put_text(struct hs_buf *buf, uint32_t kind, const char *text)
 	put_record(buf, kind, text, strlen(text) + 1);
 }
 
-static void put_root(struct hs_buf *buf, const struct hs_root *root)
+void hs_vmnote_root_put(const struct hs_root *root, uint8_t ret[HS_VMNOTE_ROOT_BYTES])
 {
-	uint8_t bytes[ROOT_BYTES];
 	uint32_t bits = (root->pse ? 1u : 0u) | (root->nxe ? 2u : 0u) | (root->wp ? 4u : 0u) | (root->smep ? 8u : 0u) |
 			(root->smap ? 16u : 0u) | (uint32_t)root->maxphyaddr << 8;
 
-	hs_put_le32(bytes, root->format);
-	hs_put_le32(bytes + 4, bits);
-	hs_put_le64(bytes + 8, root->base.v);
+	hs_put_le32(ret, root->format);
+	hs_put_le32(ret + 4, bits);
+	hs_put_le64(ret + 8, root->base.v);
+}
+
+static void put_root(struct hs_buf *buf, const struct hs_root *root)
+{
+	uint8_t bytes[HS_VMNOTE_ROOT_BYTES];
+
+	hs_vmnote_root_put(root, bytes);
 	put_record(buf, RECORD_ROOT, bytes, sizeof(bytes));
+}
+
+/** The record's length is known when all of it is there. */
+static void put_stored(struct hs_buf *buf, const struct hs_vmnote *note)
+{
+	size_t start = buf->length;
+	uint8_t bytes[HS_VMNOTE_STORED_BYTES] = { 0 };
+
+	put_record(buf, RECORD_STORED, NULL, 0);
+	for (size_t i = 0; i < note->extent_count; i++) {
+		const struct hs_core_extent *extent = &note->extents[i];
+
+		if (extent->whole) {
+			hs_put_le64(bytes, extent->gpa);
+			hs_put_le64(bytes + 8, extent->length);
+			hs_put_le64(bytes + 16, note->data_offset + extent->offset);
+			hs_put_le32(bytes + 24, extent->sum);
+			hs_buf_append(buf, bytes, sizeof(bytes));
+		}
+	}
+	if (buf->failed) {
+		return;
+	}
+	if (buf->length == start + 8) {
+		buf->length = start;
+	} else {
+		hs_put_le32(buf->data + start + 4, (uint32_t)(buf->length - start - 8));
+	}
+}
+
+struct hs_core_stored hs_vmnote_stored(const struct hs_vmnote *note, size_t index)
+{
+	const uint8_t *bytes = note->stored + index * HS_VMNOTE_STORED_BYTES;
+
+	return (struct hs_core_stored){
+		.gpa = { hs_get_le64(bytes) },
+		.length = hs_get_le64(bytes + 8),
+		.offset = hs_get_le64(bytes + 16),
+		.sum = hs_get_le32(bytes + 24),
+	};
 }
 
 void hs_vmnote_put(struct hs_buf *buf, const struct hs_vmnote *note)
@@ -63,6 +110,7 @@ void hs_vmnote_put(struct hs_buf *buf, const struct hs_vmnote *note)
 	if (note->has_root) {
 		put_root(buf, &note->root);
 	}
+	put_stored(buf, note);
 }
 
 static enum hs_status broken(struct hs_error *err, const char *what)
@@ -79,15 +127,14 @@ static enum hs_status get_text(const uint8_t *bytes, size_t length, const char *
 	return HS_OK;
 }
 
-static enum hs_status get_root(const uint8_t *bytes, size_t length, struct hs_vmnote *note, struct hs_error *err)
+bool hs_vmnote_root_get(const uint8_t bytes[HS_VMNOTE_ROOT_BYTES], struct hs_root *ret)
 {
-	if (length < ROOT_BYTES || hs_get_le32(bytes) >= HS_PAGING_FORMAT_COUNT) {
-		return broken(err, "a root of no known paging format");
-	}
 	uint32_t bits = hs_get_le32(bytes + 4);
 
-	note->has_root = true;
-	note->root = (struct hs_root){
+	if (hs_get_le32(bytes) >= HS_PAGING_FORMAT_COUNT) {
+		return false;
+	}
+	*ret = (struct hs_root){
 		.format = (enum hs_paging_format)hs_get_le32(bytes),
 		.base = hs_gpa_of(hs_get_le64(bytes + 8)),
 		.pse = bits & 1,
@@ -97,6 +144,15 @@ static enum hs_status get_root(const uint8_t *bytes, size_t length, struct hs_vm
 		.smap = bits & 16,
 		.maxphyaddr = (uint8_t)(bits >> 8),
 	};
+	return true;
+}
+
+static enum hs_status get_root(const uint8_t *bytes, size_t length, struct hs_vmnote *note, struct hs_error *err)
+{
+	if (length < HS_VMNOTE_ROOT_BYTES || !hs_vmnote_root_get(bytes, &note->root)) {
+		return broken(err, "a root of no known paging format");
+	}
+	note->has_root = true;
 	return HS_OK;
 }
 
@@ -120,6 +176,10 @@ static enum hs_status get_record(uint32_t kind, const uint8_t *bytes, size_t len
 		note->reached = hs_get_le64(bytes + 8);
 		note->bad_tables = hs_get_le64(bytes + 16);
 		note->unbacked_bytes = hs_get_le64(bytes + 24);
+		return HS_OK;
+	case RECORD_STORED:
+		note->stored = bytes;
+		note->stored_count = length / HS_VMNOTE_STORED_BYTES;
 		return HS_OK;
 	default:
 		return HS_OK;

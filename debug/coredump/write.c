@@ -53,6 +53,14 @@ static enum hs_status check_input(const struct hs_core_input *input, struct hs_e
 			return hs_error_set(err, HS_ERR_INVALID, 0, 0, "mapped file %zu has no path", i);
 		}
 	}
+	for (size_t i = 0; i < input->range_count; i++) {
+		const struct hs_core_range *range = &input->ranges[i];
+
+		if (range->length == 0 || (range->gpa.v | range->length) % HS_PAGE_SIZE ||
+		    range->length > UINT64_MAX - range->gpa.v) {
+			return hs_error_set(err, HS_ERR_INVALID, 0, range->gpa.v, "range %zu is not one of pages", i);
+		}
+	}
 	return HS_OK;
 }
 
@@ -100,6 +108,8 @@ static enum hs_status make_plan(struct job *job, struct hs_error *err)
 		.budget = job->input.budget,
 		.anchors = anchors,
 		.anchor_count = anchor_count,
+		.ranges = job->input.ranges,
+		.range_count = job->input.range_count,
 		.data_bytes = wide ? (uint64_t)1 << 62 : UINT32_MAX + UINT64_C(1) - HEADERS32_MAX,
 		.segment_bytes = wide ? (uint64_t)1 << 62 : UINT64_C(1) << 31,
 	};
@@ -107,7 +117,7 @@ static enum hs_status make_plan(struct job *job, struct hs_error *err)
 	return hs_core_plan_init(&job->input.phys, &job->input.root, &limits, &job->plan, err);
 }
 
-/** The notes; their size does not depend on what the data lacks. */
+/** The notes; their size does not depend on what the data is, or where. */
 static enum hs_status make_notes(struct job *job, struct hs_error *err)
 {
 	const struct hs_vmnote vmnote = {
@@ -120,6 +130,9 @@ static enum hs_status make_notes(struct job *job, struct hs_error *err)
 		.unbacked_bytes = job->plan.unbacked_bytes + job->data.unreadable_bytes,
 		.has_root = true,
 		.root = job->input.root,
+		.extents = job->plan.extents,
+		.extent_count = job->plan.extent_count,
+		.data_offset = job->layout.data_offset,
 	};
 
 	hs_buf_clear(&job->notes);
@@ -190,8 +203,8 @@ static enum hs_status write_file(struct job *job, struct hs_error *err)
 	enum hs_status st = hs_core_data_write(job->place.fd, job->place.path, &job->input.phys, &job->plan,
 					       job->layout.data_offset, &job->data, err);
 
-	if (st == HS_OK && job->data.unreadable_bytes > 0) {
-		st = make_notes(job, err);
+	if (st == HS_OK) {
+		st = make_notes(job, err); /* now with what the data is and what it lacks */
 	}
 	if (st == HS_OK) {
 		st = write_headers(job, err);
@@ -238,7 +251,8 @@ static void release_size_signal(const struct size_signal *held)
 static enum hs_status write_and_publish(struct job *job, const char *path, struct hs_error *err)
 {
 	struct size_signal held;
-	enum hs_status st = hs_core_place_init(path, job->input.name, job->input.pid, &job->place, err);
+	enum hs_status st =
+		hs_core_place_init(path, job->input.replace, job->input.name, job->input.pid, &job->place, err);
 
 	if (st) {
 		return st;

@@ -43,6 +43,19 @@ struct hs_core_auxv {
 	uint64_t page_bytes; /**< AT_PAGESZ, 0 for 4096 */
 };
 
+/** Physical memory that a core is to have whole, in one piece of the file, whatever the address space has of it. */
+struct hs_core_range {
+	hs_gpa gpa;      /**< page-aligned */
+	uint64_t length; /**< bytes, a multiple of the page size */
+};
+
+/** A note of the caller's, under the name HINDSIGHT. */
+struct hs_core_extra {
+	uint32_t type;
+	const void *bytes; /**< its descriptor, length bytes */
+	size_t length;
+};
+
 /** Most CPUs a core can have. */
 #define HS_CORE_CPUS_MAX 256u
 
@@ -67,6 +80,11 @@ struct hs_core_input {
 	size_t file_count;
 	const char *reason_name; /**< one word for programs: "exception", "abort" */
 	const char *reason;      /**< one sentence for people */
+	const struct hs_core_range *ranges;
+	size_t range_count;
+	const struct hs_core_extra *notes;
+	size_t note_count;
+	bool replace; /**< a regular file that has the name already gives way to the core, once that is whole */
 };
 
 /** What hs_core_write() made. */
@@ -82,9 +100,9 @@ struct hs_core_result {
  * Write a core.
  *
  * The file appears under its name complete and synced to disk, or not at all: it is written under a temporary name in
- * the same directory first. A file or symbolic link that has the name already is left alone. Its mode is 0600. The
- * memory needed grows with the number of segments, not with the guest's size. SIGXFSZ is held back for the calling
- * thread.
+ * the same directory first. A file or symbolic link that has the name already is left alone, unless input->replace is
+ * set and it is a regular file: readers of that one keep it as it was. Its mode is 0600. The memory
+ * needed grows with the number of segments, not with the guest's size. SIGXFSZ is held back for the calling thread.
  *
  * @param path  a directory (NULL for the working directory), which gets a file named as hs_core_default_path() says,
  *              with the first sequence number that is free; or the name of a file that does not exist
@@ -92,7 +110,7 @@ struct hs_core_result {
  *
  * HS_ERR_BUSY: the name exists. HS_ERR_NOT_FOUND, HS_ERR_PERMISSION, HS_ERR_IO: the directory or the writing (a full
  * disk); the temporary file has been removed. HS_ERR_NOMEM: no memory for the plan. HS_ERR_INVALID: the input is
- * contradictory. HS_ERR_RANGE: too much for the file's ELF class, or the name is too long.
+ * contradictory. HS_ERR_RANGE: too much for the file's ELF class (input->ranges above all), or the name is too long.
  * A page-table walk that runs out of its budget is not a failure: the core has what was found, and says so (partial).
  */
 HS_MUST_CHECK enum hs_status hs_core_write(const struct hs_core_input *input, const char *path,
@@ -129,6 +147,21 @@ struct hs_core_note {
 	const char *title; /**< "NT_PRSTATUS"; NULL for a type that is not known. Static */
 };
 
+/** Physical memory that the core has in one piece: what input->ranges asked for, and what it lies next to. */
+struct hs_core_stored {
+	hs_gpa gpa;
+	uint64_t length; /**< bytes */
+	uint64_t offset; /**< in the file; all of it is within the file, unless that was cut off */
+	uint32_t sum;    /**< see hs_core_verify() */
+};
+
+/** Whether the notes are what was written. */
+enum hs_core_sum {
+	HS_CORE_SUM_NONE, /**< no checksum: not a core of ours, or an old one */
+	HS_CORE_SUM_GOOD,
+	HS_CORE_SUM_BAD,
+};
+
 /** What a core says of itself. Strings are never NULL, borrowed from the core, and may hold any byte but NUL. */
 struct hs_core_info {
 	enum hs_arch arch;
@@ -148,7 +181,8 @@ struct hs_core_info {
 	bool has_root;
 	struct hs_root root;
 	struct hs_core_auxv auxv;
-	size_t cpu_count, segment_count, note_count, file_count;
+	size_t cpu_count, segment_count, note_count, file_count, stored_count;
+	enum hs_core_sum notes_sum;
 	uint64_t file_bytes;    /**< size of the file */
 	uint64_t disk_bytes;    /**< what it takes on disk */
 	uint64_t missing_bytes; /**< how much of what the headers promise lies behind the file's end; 0 when whole */
@@ -171,10 +205,24 @@ void hs_core_close(struct hs_core *core);
 
 /** Its facts; valid until the core is closed. */
 const struct hs_core_info *hs_core_info(const struct hs_core *core);
-/** Segment, note or file number index, below the count of hs_core_info(); paths are borrowed from the core. */
+/** Segment, note, file or stored memory number index, below the count of hs_core_info(); borrowed from the core, as are
+ *  paths. */
 const struct hs_core_segment *hs_core_segment(const struct hs_core *core, size_t index);
 const struct hs_core_note *hs_core_note(const struct hs_core *core, size_t index);
 const struct hs_core_file *hs_core_file(const struct hs_core *core, size_t index);
+const struct hs_core_stored *hs_core_stored(const struct hs_core *core, size_t index);
+/** The descriptor of note number index; borrowed from the core. */
+const uint8_t *hs_core_note_bytes(const struct hs_core *core, size_t index);
+/** The file, open for reading; borrowed from the core. */
+int hs_core_fd(const struct hs_core *core);
+/**
+ * Read all stored memory and compare it with its checksums: CRC-32C over every page that is not all zero, the page's
+ * number (gpa / 4096) as eight little-endian bytes before its contents.
+ *
+ * HS_ERR_FORMAT: bytes were changed, or are missing; err->where is the file offset of the piece that they are in.
+ * HS_ERR_IO. A core without stored memory has nothing to compare.
+ */
+HS_MUST_CHECK enum hs_status hs_core_verify(const struct hs_core *core, struct hs_error *err);
 /** The registers of CPU number index: those that the notes hold, the others as after hs_cpu_state_init(). */
 void hs_core_cpu(const struct hs_core *core, size_t index, struct hs_cpu_state *ret);
 /**
