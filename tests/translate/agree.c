@@ -28,6 +28,7 @@ enum hs_status agree_root(const struct agree *agree, struct side *side, struct h
 	if (!st) {
 		hs_root_of_cpu(&side->vm->cpu, ret);
 		ret->maxphyaddr = agree->physical_bits;
+		ret->pdpte_a = agree->qemu;
 	}
 	return st;
 }

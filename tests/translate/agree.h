@@ -15,6 +15,7 @@
 struct agree {
 	uint64_t asked, mapped; /* addresses so far, and how many of them are mapped */
 	uint8_t physical_bits;  /* the width of the CPU's physical addresses, 0 where nobody knows */
+	bool qemu;              /* the CPU is of QEMU's translator */
 	uint64_t spoil;         /* this one of the mapped is read in tables with a wrong entry; 0: none */
 	uint64_t random;        /* state of the random numbers */
 	char difference[400];   /* of a comparison that found one */

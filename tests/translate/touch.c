@@ -60,7 +60,6 @@ struct trial {
 	struct weave weave;
 	struct hs_phys phys;
 	struct touch_offer offer;
-	bool qemu;
 	uint64_t user_code; /* gva at which ring 3 has the program's code */
 	struct item items[ITEMS_MAX];
 	size_t count;
@@ -304,7 +303,7 @@ static bool check_item(const struct trial *trial, const struct item *item, const
 		}
 		/* QEMU 7.2 reports a reserved bit without P (target/i386/tcg/sysemu/excp_helper.c, do_fault_rsvd),
 		 * where there is no RSVD without P (SDM vol. 3A 4.7). */
-		if (trial->qemu && item->range.kind == HS_RANGE_RESERVED) {
+		if (trial->agree.qemu && item->range.kind == HS_RANGE_RESERVED) {
 			expected &= ~1u;
 		}
 		if (found->result[way] != expected) {
@@ -351,24 +350,6 @@ static bool check_items(const struct trial *trial, size_t *worked, size_t *fault
 
 /* ---- All of it ---- */
 
-/* QEMU 7.2 sets A in the PDPTEs of PAE paging, where the bit is reserved; a CPU reads them when CR3 is loaded alone. */
-static enum hs_status clean_pdptes(struct trial *trial, struct hs_error *err)
-{
-	struct hs_phys *phys = &trial->phys;
-	enum hs_status st = HS_OK;
-
-	for (uint64_t gpa = trial->weave.root.base.v; !st && gpa < trial->weave.root.base.v + 32; gpa += 8) {
-		uint8_t byte;
-
-		st = phys->ops->read(phys->ctx, hs_gpa_of(gpa), &byte, 1, err);
-		if (!st) {
-			byte &= (uint8_t)~HS_LEAF_ACCESSED;
-			st = phys->ops->write(phys->ctx, hs_gpa_of(gpa), &byte, 1, err);
-		}
-	}
-	return st;
-}
-
 static int fail(const char *what)
 {
 	printf("%s\n", what);
@@ -401,9 +382,6 @@ static int run(struct trial *trial, const struct options *options)
 	}
 	if (!check_items(trial, &worked, &faulted)) {
 		return DIFFERENT;
-	}
-	if (trial->qemu && options->format == HS_PAGING_PAE && clean_pdptes(trial, &err)) {
-		return fail(err.message);
 	}
 	if (!agree_everywhere(&trial->agree, &trial->side)) {
 		return fail(trial->agree.difference);
@@ -461,7 +439,7 @@ int main(int argc, char **argv)
 		.args_count = 2,
 	};
 	trial.agree.random = 1;
-	trial.qemu = options.qemu;
+	trial.agree.qemu = options.qemu;
 	st = side_init(&trial.side, argv[argc - 1], &options.config, &err);
 	if (!st) {
 		trial.phys = hs_vm_phys(trial.side.vm);
