@@ -278,6 +278,12 @@ static void settle(struct hs_live *live)
 		return;
 	case HS_EVENT_STEPPED:
 		return;
+	case HS_EVENT_READY:
+	case HS_EVENT_HOST_CALL:
+	case HS_EVENT_LOG:
+		/* Not without somebody who serves calls, which is nobody here. */
+		live->stop.kind = HS_STOP_INTERRUPTED;
+		return;
 	case HS_EVENT_BREAKPOINT:
 		stop_at_breakpoint(live);
 		return;

@@ -15,7 +15,11 @@ enum { UART_DATA = 0, UART_LCR = 3, UART_LSR = 5, UART_SCRATCH = 7, UART_PORTS =
 
 void hs_bus_reset(struct hs_bus *bus)
 {
-	*bus = (struct hs_bus){ .console = bus->console, .console_ctx = bus->console_ctx };
+	*bus = (struct hs_bus){
+		.console = bus->console,
+		.console_ctx = bus->console_ctx,
+		.calls = bus->calls,
+	};
 }
 
 static void print(struct hs_bus *bus, const void *bytes, size_t length)
@@ -139,6 +143,11 @@ enum hs_bus_action hs_bus_out(struct hs_bus *bus, const struct hs_phys *phys, co
 	case HS_PORT_EXCEPTION:
 		return HS_BUS_EXCEPTION;
 	case HS_PORT_READY:
+		return bus->calls ? HS_BUS_READY : HS_BUS_CONTINUE;
+	case HS_PORT_CALL_HOST:
+		return bus->calls ? HS_BUS_CALL_HOST : HS_BUS_UNKNOWN;
+	case HS_PORT_LOG:
+		return bus->calls ? HS_BUS_LOG : HS_BUS_CONTINUE;
 	case HS_PORT_TRACE:
 		return HS_BUS_CONTINUE;
 	default:

@@ -23,6 +23,9 @@ enum hs_bus_action {
 	HS_BUS_ABORT,     /* the guest has aborted; bus->abort_text says why */
 	HS_BUS_EXCEPTION, /* an exception frame is on the guest's stack */
 	HS_BUS_UNKNOWN,   /* nothing listens on that port */
+	HS_BUS_READY,     /* ready for calls; this and the next two only with bus->calls */
+	HS_BUS_CALL_HOST, /* there is a call in the output buffer */
+	HS_BUS_LOG,       /* there is something to log in the output buffer */
 	HS_BUS_BAD_PRINT, /* HS_PORT_PRINT with a buffer that is not there or too long: value is its address */
 };
 
@@ -30,13 +33,14 @@ enum hs_bus_action {
 struct hs_bus {
 	hs_console_fn *console; /* NULL discards */
 	void *console_ctx;
+	bool calls;       /* somebody serves them */
 	uint8_t uart_lcr; /* line control: bit 7 selects the divisor latch instead of data */
 	uint8_t uart_scratch;
 	char abort_text[128]; /* what HS_PORT_ABORT has sent so far */
 	size_t abort_length;
 };
 
-/** As it was before the guest's first access; the console stays. */
+/** As it was before the guest's first access; the console stays, and who serves calls. */
 void hs_bus_reset(struct hs_bus *bus);
 
 /** Longest string of one HS_PORT_PRINT, in bytes. */

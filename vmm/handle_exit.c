@@ -102,6 +102,17 @@ static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit 
 	return HS_OK;
 }
 
+/* The run that comes next finishes the out, at no cost of its own; whoever looks at the registers before has it
+ * finished (hs_vm_fetch()). */
+static enum hs_status end_behind_out(struct hs_vm *vm, enum hs_event_kind kind, struct hs_event *event)
+{
+	event->kind = kind;
+	hs_root_of_cpu(&vm->cpu, &vm->last_root);
+	vm->have = 0;
+	vm->unretired = true;
+	return HS_OK;
+}
+
 static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, enum hs_bus_action action,
 				 uint64_t value, struct hs_event *event, struct hs_error *err)
 {
@@ -115,6 +126,12 @@ static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, e
 		event->kind = HS_EVENT_EXITED;
 		event->exit_status = (int)value;
 		return hs_vm_retire(vm, err);
+	case HS_BUS_READY:
+		return end_behind_out(vm, HS_EVENT_READY, event);
+	case HS_BUS_CALL_HOST:
+		return end_behind_out(vm, HS_EVENT_HOST_CALL, event);
+	case HS_BUS_LOG:
+		return end_behind_out(vm, HS_EVENT_LOG, event);
 	case HS_BUS_EXCEPTION:
 		return crash_of_exception(vm, exit, event, err);
 	case HS_BUS_ABORT:

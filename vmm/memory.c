@@ -275,6 +275,7 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 	}
 	hs_root_of_cpu(&vm->cpu, &vm->last_root);
 	hs_bus_reset(&vm->bus);
+	vm->unretired = false;
 	vm->ended = false;
 	vm->at_breakpoint = false;
 	vm->unusable = false;

@@ -22,6 +22,7 @@ enum hs_status hs_vm_retire(struct hs_vm *vm, struct hs_error *err)
 {
 	enum hs_status st = vm->ops->complete(vm->backend, err);
 
+	vm->unretired = false;
 	vm->have = 0;
 	return st ? st : hs_vm_fetch(vm, HS_STATE_CORE, err);
 }

@@ -28,6 +28,7 @@ static enum hs_status run_backend(struct hs_vm *vm, const struct hs_debug_reques
 	}
 	if (!st) {
 		st = vm->ops->run(vm->backend, ret, err);
+		vm->unretired = false;
 		vm->have = 0;
 	}
 	return st;
@@ -195,8 +196,12 @@ static enum hs_status run_on(struct hs_vm *vm, struct hs_event *event, struct hs
 {
 	bool stepped = false;
 	enum hs_turn turn;
-	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+	enum hs_status st = HS_OK;
 
+	/* From one call to the next nobody need know the registers: that would cost a call of the kernel. */
+	if (!vm->unretired || vm->debug.count > 0) {
+		st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+	}
 	if (st) {
 		return st;
 	}

@@ -3,6 +3,11 @@
 
 #include "base/error.h"
 
+#include <string.h>
+
+/* Where the letters of the arguments begin. */
+#define ARGUMENTS 2u
+
 const char *hs_type_name(enum hs_type type)
 {
 	switch (type) {
@@ -57,52 +62,61 @@ bool hs_call_name_ok(const char *name, size_t length)
 	return true;
 }
 
-static enum hs_status refuse(const char *text, size_t at, const char *why, struct hs_error *err)
+static enum hs_status refuse(const char *signature, size_t at, const char *why, struct hs_error *err)
 {
-	return hs_error_set(err, HS_ERR_INVALID, 0, at, "the signature \"%.64s\" is broken at character %zu: %s", text,
-			    at + 1, why);
+	return hs_error_set(err, HS_ERR_INVALID, 0, at, "the signature \"%.64s\" is broken at character %zu: %s",
+			    signature, at + 1, why);
 }
 
-enum hs_status hs_signature_parse(const char *text, struct hs_signature *ret, struct hs_error *err)
+enum hs_status hs_signature_check(const char *signature, struct hs_error *err)
 {
-	struct hs_signature signature = { .count = 0 };
-	size_t at = 2;
+	size_t at = ARGUMENTS;
 
-	if (!is_type(text[0])) {
-		return refuse(text, 0, "the result has a type of viuIUfdbsy", err);
+	if (!is_type(signature[0])) {
+		return refuse(signature, 0, "the result has a type of viuIUfdbsy", err);
 	}
-	signature.result = (enum hs_type)text[0];
-	if (text[1] != '(') {
-		return refuse(text, 1, "the arguments are in parentheses", err);
+	if (signature[1] != '(') {
+		return refuse(signature, 1, "the arguments are in parentheses", err);
 	}
-	for (; text[at] != ')'; at++) {
-		if (!is_type(text[at]) || text[at] == HS_TYPE_VOID) {
-			return refuse(text, at, "an argument has a type of iuIUfdbsy", err);
+	for (; signature[at] != ')'; at++) {
+		if (!is_type(signature[at]) || signature[at] == HS_TYPE_VOID) {
+			return refuse(signature, at, "an argument has a type of iuIUfdbsy", err);
 		}
-		if (signature.count == HS_CALL_ARGUMENTS_MAX) {
-			return refuse(text, at, "there are more than 16 arguments", err);
+		if (at == ARGUMENTS + HS_CALL_ARGUMENTS_MAX) {
+			return refuse(signature, at, "there are more than 16 arguments", err);
 		}
-		signature.arguments[signature.count++] = (enum hs_type)text[at];
 	}
-	if (text[at + 1] != '\0') {
-		return refuse(text, at + 1, "it ends with the parenthesis", err);
+	return signature[at + 1] ? refuse(signature, at + 1, "it ends with the parenthesis", err) : HS_OK;
+}
+
+enum hs_status hs_signature_takes(const char *signature, const char *name, const struct hs_value *arguments,
+				  size_t count, struct hs_error *err)
+{
+	size_t wanted = strlen(signature) - (ARGUMENTS + 1);
+
+	if (count != wanted) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "%s() takes %zu argument%s, not %zu", name, wanted,
+				    wanted == 1 ? "" : "s", count);
 	}
-	*ret = signature;
+	for (size_t i = 0; i < count; i++) {
+		enum hs_type type = (enum hs_type)signature[ARGUMENTS + i];
+
+		if (arguments[i].type != type) {
+			return hs_error_set(err, HS_ERR_INVALID, 0, i, "argument %zu of %s() is of type %s, not %s",
+					    i + 1, name, hs_type_name(type), hs_type_name(arguments[i].type));
+		}
+	}
 	return HS_OK;
 }
 
-enum hs_status hs_signature_check(const struct hs_signature *signature, const struct hs_value *arguments, size_t count,
+enum hs_status hs_signature_gives(const char *signature, const char *name, const struct hs_value *result,
 				  struct hs_error *err)
 {
-	if (count != signature->count) {
-		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "the function takes %zu arguments, not %zu",
-				    signature->count, count);
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (arguments[i].type != signature->arguments[i]) {
-			return hs_error_set(err, HS_ERR_INVALID, 0, i, "argument %zu is of type %s and not %s", i + 1,
-					    hs_type_name(signature->arguments[i]), hs_type_name(arguments[i].type));
-		}
+	enum hs_type type = (enum hs_type)signature[0];
+
+	if (result->type != type) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "the result of %s() is of type %s, not %s", name,
+				    hs_type_name(type), hs_type_name(result->type));
 	}
 	return HS_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Signatures and names of functions, as <hindsight/call.h> describes them: text in, plain data out. */
+/* Signatures and names of functions, as <hindsight/call.h> describes them, and what belongs to them. */
 #ifndef HS_VMM_SIGNATURE_H
 #define HS_VMM_SIGNATURE_H
 
@@ -9,18 +9,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** A signature. Plain data. */
-struct hs_signature {
-	enum hs_type result;
-	size_t count;
-	enum hs_type arguments[HS_CALL_ARGUMENTS_MAX];
-};
+/** HS_OK if the text is a signature; else HS_ERR_INVALID, the message says where and err->where is the offset. */
+HS_MUST_CHECK enum hs_status hs_signature_check(const char *signature, struct hs_error *err);
 
-/** Read a signature. HS_ERR_INVALID: it is none; the message says where. */
-HS_MUST_CHECK enum hs_status hs_signature_parse(const char *text, struct hs_signature *ret, struct hs_error *err);
-/** HS_OK if these are arguments of the signature; else HS_ERR_INVALID and a message that says which is not. */
-HS_MUST_CHECK enum hs_status hs_signature_check(const struct hs_signature *signature, const struct hs_value *arguments,
-						size_t count, struct hs_error *err);
+/**
+ * HS_OK if these are arguments that a function takes; else HS_ERR_INVALID and a message that says which is not.
+ *
+ * @param signature  one that hs_signature_check() has let pass; so below
+ * @param name       of the function, for the message
+ */
+HS_MUST_CHECK enum hs_status hs_signature_takes(const char *signature, const char *name,
+						const struct hs_value *arguments, size_t count, struct hs_error *err);
+/** The same of its result, which may be of type void. */
+HS_MUST_CHECK enum hs_status hs_signature_gives(const char *signature, const char *name, const struct hs_value *result,
+						struct hs_error *err);
 
 /** "int", "string", ...: static; "no type" for what is none. */
 const char *hs_type_name(enum hs_type type);

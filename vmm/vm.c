@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "vmm/choice.h"
+#include "vmm/rewind.h"
 
 #include <hindsight/paging.h>
 
@@ -148,6 +149,7 @@ static enum hs_status make(struct hs_vm *vm, const char *image_path, const struc
 	describe_image(vm);
 	vm->bus.console = config->console;
 	vm->bus.console_ctx = config->console_ctx;
+	vm->bus.calls = config->calls;
 	return st;
 }
 
@@ -184,15 +186,19 @@ void hs_vm_destroy(struct hs_vm *vm)
 	hs_ram_deinit(&vm->ram);
 	hs_mappings_close(&vm->mappings);
 	hs_dirty_deinit(&vm->written);
+	free(vm->record);
 	hs_image_close(vm->image);
 	free(vm);
 }
 
 enum hs_status hs_vm_fetch(struct hs_vm *vm, unsigned int parts, struct hs_error *err)
 {
+	enum hs_status st = vm->unretired ? hs_vm_retire(vm, err) : HS_OK;
 	unsigned int missing = parts & ~vm->have;
-	enum hs_status st = missing ? vm->ops->get_state(vm->backend, missing, &vm->cpu, err) : HS_OK;
 
+	if (!st && missing) {
+		st = vm->ops->get_state(vm->backend, missing, &vm->cpu, err);
+	}
 	if (!st) {
 		vm->have |= missing;
 	}

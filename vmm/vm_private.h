@@ -37,15 +37,19 @@ struct hs_vm {
 	bool loaded_shared;            /* parts that may be are shared with other VMs */
 	struct hs_dirty written;
 
+	uint8_t *record; /* of record_bytes: what the host writes to the input buffer (call.c); NULL at first */
+	size_t record_bytes;
+
 	struct hs_root last_root; /* the CPU's as it was last known before it ran */
 
+	bool unretired;          /* the CPU's registers are those before the out of the event that came last */
 	bool ended;              /* exited; nothing may run any more */
 	bool unusable;           /* its memory is in pieces: nothing may run ever again */
 	bool at_breakpoint;      /* the last run ended at a breakpoint ... */
 	uint64_t breakpoint_rip; /* ... here, and the next one starts behind it */
 };
 
-/** Bring parts of vm->cpu up to date. */
+/** Bring parts of vm->cpu up to date: behind the instruction of the event that came last. */
 HS_MUST_CHECK enum hs_status hs_vm_fetch(struct hs_vm *vm, unsigned int parts, struct hs_error *err);
 /** Give dirty parts to the CPU. */
 HS_MUST_CHECK enum hs_status hs_vm_flush(struct hs_vm *vm, struct hs_error *err);

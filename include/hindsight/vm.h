@@ -77,6 +77,7 @@ struct hs_vm_config {
 	size_t args_count;
 	const struct hs_vm_mapping *mappings; /**< at most 32 (HS_MAPPINGS_MAX) */
 	size_t mapping_count;
+	bool calls;             /**< somebody serves calls (docs/guest-abi.md): their ports end a run as events */
 	hs_console_fn *console; /**< NULL discards the output */
 	void *console_ctx;      /**< borrowed for the life of the VM */
 };
@@ -119,6 +120,10 @@ enum hs_event_kind {
 	HS_EVENT_STEPPED,
 	HS_EVENT_BREAKPOINT, /**< rip is at breakpoint */
 	HS_EVENT_WATCHPOINT, /**< breakpoint was touched; rip is after the access */
+	/* These only where somebody serves calls (struct hs_vm_config): rip is behind the out. */
+	HS_EVENT_READY,     /**< HS_PORT_READY: the guest waits for a call, and has answered the one before */
+	HS_EVENT_HOST_CALL, /**< HS_PORT_CALL_HOST: the guest has called and waits for the answer */
+	HS_EVENT_LOG,       /**< HS_PORT_LOG: there is something to log */
 };
 
 struct hs_event {

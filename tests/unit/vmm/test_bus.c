@@ -193,6 +193,20 @@ static void test_bus_unknown_ports_are_reported_in_both_directions(void **state)
 	assert_int_equal(scene->value, 0xE9);
 }
 
+static void test_bus_ports_of_calls_are_events_only_where_somebody_serves_them(void **state)
+{
+	struct scene *scene = *state;
+
+	assert_int_equal(out(scene, HS_PORT_READY, 4, 0), HS_BUS_CONTINUE);
+	assert_int_equal(out(scene, HS_PORT_LOG, 4, 0), HS_BUS_CONTINUE);
+	assert_int_equal(out(scene, HS_PORT_CALL_HOST, 4, 0), HS_BUS_UNKNOWN);
+	scene->bus.calls = true;
+	hs_bus_reset(&scene->bus);
+	assert_int_equal(out(scene, HS_PORT_READY, 4, 0), HS_BUS_READY);
+	assert_int_equal(out(scene, HS_PORT_LOG, 4, 0), HS_BUS_LOG);
+	assert_int_equal(out(scene, HS_PORT_CALL_HOST, 4, 0), HS_BUS_CALL_HOST);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +222,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bus_exits_carry_their_status, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bus_unknown_ports_are_reported_in_both_directions, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_bus_ports_of_calls_are_events_only_where_somebody_serves_them,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,39 +9,27 @@
 
 #include <cmocka.h>
 
-static void test_signature_of_every_type_is_read(void **state)
+static void test_signature_of_every_type_passes(void **state)
 {
-	static const char letters[] = "iuIUfdbsy";
-	struct hs_signature signature;
+	static const char letters[] = "viuIUfdbsy";
+	char signature[] = "v(i)";
 
 	(void)state;
-	assert_int_equal(hs_signature_parse("v(iuIUfdbsy)", &signature, NULL), HS_OK);
-	assert_int_equal(signature.result, HS_TYPE_VOID);
-	assert_int_equal(signature.count, strlen(letters));
-	for (size_t i = 0; i < signature.count; i++) {
-		assert_int_equal(signature.arguments[i], letters[i]);
+	assert_int_equal(hs_signature_check("v(iuIUfdbsy)", NULL), HS_OK);
+	assert_int_equal(hs_signature_check("v()", NULL), HS_OK);
+	for (size_t i = 0; i < strlen(letters); i++) {
+		signature[0] = letters[i];
+		assert_int_equal(hs_signature_check(signature, NULL), HS_OK);
 	}
 }
 
-static void test_signature_without_arguments_is_read(void **state)
+static void test_signature_of_sixteen_arguments_passes_and_of_seventeen_does_not(void **state)
 {
-	struct hs_signature signature = { .count = 3 };
-
-	(void)state;
-	assert_int_equal(hs_signature_parse("y()", &signature, NULL), HS_OK);
-	assert_int_equal(signature.result, HS_TYPE_BYTES);
-	assert_int_equal(signature.count, 0);
-}
-
-static void test_signature_of_sixteen_arguments_is_read_and_of_seventeen_refused(void **state)
-{
-	struct hs_signature signature;
 	struct hs_error err;
 
 	(void)state;
-	assert_int_equal(hs_signature_parse("i(iiiiiiiiiiiiiiii)", &signature, NULL), HS_OK);
-	assert_int_equal(signature.count, 16);
-	assert_int_equal(hs_signature_parse("i(iiiiiiiiiiiiiiiii)", &signature, &err), HS_ERR_INVALID);
+	assert_int_equal(hs_signature_check("i(iiiiiiiiiiiiiiii)", NULL), HS_OK);
+	assert_int_equal(hs_signature_check("i(iiiiiiiiiiiiiiiii)", &err), HS_ERR_INVALID);
 	assert_int_equal(err.where, 18);
 }
 
@@ -58,30 +46,39 @@ static void test_signature_that_is_none_is_refused_with_its_place(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct hs_signature signature = { .count = 7 };
 		struct hs_error err = { 0 };
 
-		assert_int_equal(hs_signature_parse(cases[i].text, &signature, &err), HS_ERR_INVALID);
+		assert_int_equal(hs_signature_check(cases[i].text, &err), HS_ERR_INVALID);
 		assert_int_equal(err.where, cases[i].where);
 		assert_non_null(strstr(err.message, "broken at character"));
-		assert_int_equal(signature.count, 7);
 	}
 }
 
-static void test_signature_check_of_other_arguments_names_the_first(void **state)
+static void test_signature_takes_no_other_arguments_and_names_the_first(void **state)
 {
 	const struct hs_value values[] = { { .type = HS_TYPE_INT }, { .type = HS_TYPE_BYTES } };
-	struct hs_signature signature;
 	struct hs_error err;
 
 	(void)state;
-	assert_int_equal(hs_signature_parse("v(iy)", &signature, NULL), HS_OK);
-	assert_int_equal(hs_signature_check(&signature, values, 2, NULL), HS_OK);
-	assert_int_equal(hs_signature_check(&signature, values, 1, &err), HS_ERR_INVALID);
-	assert_string_equal(err.message, "the function takes 2 arguments, not 1");
-	assert_int_equal(hs_signature_parse("v(is)", &signature, NULL), HS_OK);
-	assert_int_equal(hs_signature_check(&signature, values, 2, &err), HS_ERR_INVALID);
-	assert_string_equal(err.message, "argument 2 is of type string and not bytes");
+	assert_int_equal(hs_signature_takes("v()", "f", NULL, 0, NULL), HS_OK);
+	assert_int_equal(hs_signature_takes("v(iy)", "f", values, 2, NULL), HS_OK);
+	assert_int_equal(hs_signature_takes("v(iy)", "f", values, 1, &err), HS_ERR_INVALID);
+	assert_string_equal(err.message, "f() takes 2 arguments, not 1");
+	assert_int_equal(hs_signature_takes("v(i)", "f", values, 2, &err), HS_ERR_INVALID);
+	assert_string_equal(err.message, "f() takes 1 argument, not 2");
+	assert_int_equal(hs_signature_takes("v(is)", "f", values, 2, &err), HS_ERR_INVALID);
+	assert_string_equal(err.message, "argument 2 of f() is of type string, not bytes");
+}
+
+static void test_signature_gives_no_other_result(void **state)
+{
+	const struct hs_value nothing = { .type = HS_TYPE_VOID };
+	struct hs_error err;
+
+	(void)state;
+	assert_int_equal(hs_signature_gives("v()", "f", &nothing, NULL), HS_OK);
+	assert_int_equal(hs_signature_gives("U()", "f", &nothing, &err), HS_ERR_INVALID);
+	assert_string_equal(err.message, "the result of f() is of type ulong, not void");
 }
 
 static void test_name_is_printing_ascii_of_one_to_63_bytes(void **state)
@@ -103,11 +100,11 @@ static void test_name_is_printing_ascii_of_one_to_63_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_signature_of_every_type_is_read),
-		cmocka_unit_test(test_signature_without_arguments_is_read),
-		cmocka_unit_test(test_signature_of_sixteen_arguments_is_read_and_of_seventeen_refused),
+		cmocka_unit_test(test_signature_of_every_type_passes),
+		cmocka_unit_test(test_signature_of_sixteen_arguments_passes_and_of_seventeen_does_not),
 		cmocka_unit_test(test_signature_that_is_none_is_refused_with_its_place),
-		cmocka_unit_test(test_signature_check_of_other_arguments_names_the_first),
+		cmocka_unit_test(test_signature_takes_no_other_arguments_and_names_the_first),
+		cmocka_unit_test(test_signature_gives_no_other_result),
 		cmocka_unit_test(test_name_is_printing_ascii_of_one_to_63_bytes),
 	};
 
