@@ -203,6 +203,20 @@ static void straighten(const struct hs_format_level *row, uint64_t leaf_mask, st
 	}
 }
 
+/* The test for a leaf at depth that is present and in which nothing is reserved. */
+static struct hs_entry_test plain_of(const struct hs_walk *walk, unsigned int depth)
+{
+	struct hs_entry_test leaf = { walk->levels[depth].leaf_mask, walk->format->level[depth].leaf.value };
+	struct hs_entry_test present = walk->format->present;
+	uint64_t reserved = walk->levels[depth].reserved_leaf;
+
+	if ((leaf.value & ~leaf.mask) || ((present.value | leaf.value) & reserved)) {
+		/* There is no leaf, or none that is not reserved: a test that never holds. */
+		return (struct hs_entry_test){ 0, 1 };
+	}
+	return (struct hs_entry_test){ present.mask | leaf.mask | reserved, present.value | leaf.value };
+}
+
 /* The pages, and the holes between them, from the entry on that the walk found for gva; how many bytes of addresses. */
 static uint64_t gather(struct hs_walk *walk, uint64_t gva, uint64_t last, bool mapped, struct hs_leaves *leaves)
 {
@@ -214,7 +228,7 @@ static uint64_t gather(struct hs_walk *walk, uint64_t gva, uint64_t last, bool m
 	uint64_t start = hs_align_down(gva, UINT64_C(1) << row->shift);
 	const uint8_t *bytes = walk->levels[depth].entries + (size_t)offset * walk->format->entry_bytes;
 	uint32_t count = (uint32_t)hs_min_u64(walk->levels[depth].count - offset, ((last - start) >> row->shift) + 1);
-	const struct hs_entry_test plain = { walk->levels[depth].plain_mask, walk->levels[depth].plain_value };
+	const struct hs_entry_test plain = plain_of(walk, depth);
 	const struct hs_entry_test present = walk->format->present;
 	uint32_t span;
 

@@ -45,14 +45,6 @@ void hs_walk_init(struct hs_walk *walk, const struct hs_phys *phys, const struct
 		walk->levels[depth].reserved_table = reserved_table | (row->table_address & ~physical) | xd;
 		walk->levels[depth].reserved_leaf = row->reserved_leaf | (row->leaf_address & ~physical) |
 						    (row->leaf_high & (~physical >> row->leaf_high_shift)) | xd;
-		walk->levels[depth].plain_mask = format->present.mask | walk->levels[depth].leaf_mask |
-						 walk->levels[depth].reserved_leaf;
-		walk->levels[depth].plain_value = format->present.value | row->leaf.value;
-		if ((row->leaf.value & ~walk->levels[depth].leaf_mask) ||
-		    (walk->levels[depth].plain_value & walk->levels[depth].reserved_leaf)) {
-			/* There is no leaf, or none that is not reserved: a test that never holds. */
-			walk->levels[depth].plain_mask = 0;
-		}
 		walk->levels[depth].count = 0;
 	}
 	walk->levels[0].table = root->base.v & format->root_address;

@@ -253,11 +253,15 @@ void hs_ram_remove(struct hs_ram *ram, size_t index)
 	memmove(&ram->regions[index], &ram->regions[index + 1], (ram->count - index) * sizeof(ram->regions[0]));
 }
 
-struct hs_ram_region *hs_ram_find(struct hs_ram *ram, uint64_t gpa)
+struct hs_ram_region *hs_ram_search(struct hs_ram *ram, uint64_t gpa)
 {
 	size_t index = count_below(ram, gpa);
 
-	return index < ram->count && gpa >= ram->regions[index].gpa.v ? &ram->regions[index] : NULL;
+	if (index == ram->count || gpa < ram->regions[index].gpa.v) {
+		return NULL;
+	}
+	ram->last = index;
+	return &ram->regions[index];
 }
 
 static const uint8_t *ram_pointer(void *ctx, hs_gpa gpa, uint64_t *ret_length)

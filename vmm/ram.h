@@ -53,6 +53,7 @@ struct hs_ram_region {
 struct hs_ram {
 	struct hs_ram_region regions[HS_RAM_REGIONS_MAX]; /* ascending by gpa */
 	size_t count;
+	size_t last; /* where hs_ram_find() was last, which may be nowhere any more */
 	/* Told of every change of contents, so that a backend that caches code can drop it. May be NULL. */
 	void (*written)(void *ctx, hs_gpa gpa, uint64_t length);
 	void *written_ctx;
@@ -95,8 +96,16 @@ HS_MUST_CHECK enum hs_status hs_ram_drop(struct hs_ram *ram, size_t index, struc
 /** Take a region away, and unmap it unless it is borrowed. */
 void hs_ram_remove(struct hs_ram *ram, size_t index);
 
+/** hs_ram_find() for what is not where the one before was. */
+struct hs_ram_region *hs_ram_search(struct hs_ram *ram, uint64_t gpa);
+
 /** The region that holds gpa, or NULL. */
-struct hs_ram_region *hs_ram_find(struct hs_ram *ram, uint64_t gpa);
+static inline struct hs_ram_region *hs_ram_find(struct hs_ram *ram, uint64_t gpa)
+{
+	struct hs_ram_region *last = &ram->regions[ram->last];
+
+	return ram->last < ram->count && gpa - last->gpa.v < last->length ? last : hs_ram_search(ram, gpa);
+}
 
 /**
  * The first stretch of a region, from offset `from` on, that may hold anything but zeros (ram_data.c); false when there

@@ -186,8 +186,7 @@ struct hs_walk {
 		uint64_t table; /* gpa */
 		/* The format's, with the root's control bits applied: */
 		uint64_t leaf_mask, reserved_table, reserved_leaf;
-		uint64_t plain_mask, plain_value; /* of a leaf that is present and in which nothing is reserved */
-		const uint8_t *entries;           /* of the table's entries, these are at hand: */
+		const uint8_t *entries; /* of the table's entries, these are at hand: */
 		uint16_t first, count;
 		uint8_t rights; /* that the levels above leave */
 		uint8_t copy[512];

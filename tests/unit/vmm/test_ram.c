@@ -356,6 +356,23 @@ static void test_ram_data_of_shared_and_borrowed_memory(void **state)
 	assert_true(is_last(at));
 }
 
+/* The region that was found last is looked at first, and regions come and go under it. */
+static void test_ram_region_after_others_went_or_came_is_found(void **state)
+{
+	(void)state;
+	add_file(HS_RAM_PRIVATE, 0, 2);
+	assert_int_equal(hs_ram_add(&ram, hs_gpa_of(BASE + 4 * PAGE), PAGE, NULL, &err), HS_OK);
+	assert_non_null(hs_ram_find(&ram, BASE + 4 * PAGE));
+	hs_ram_remove(&ram, 1);
+	assert_null(hs_ram_find(&ram, BASE + 4 * PAGE));
+	assert_non_null(hs_ram_find(&ram, BASE + 2 * PAGE - 1));
+	assert_int_equal(hs_ram_add(&ram, hs_gpa_of(BASE - PAGE), PAGE, NULL, &err), HS_OK);
+	assert_int_equal(hs_ram_find(&ram, BASE)->gpa.v, BASE);
+	assert_int_equal(hs_ram_find(&ram, BASE - 1)->gpa.v, BASE - PAGE);
+	assert_null(hs_ram_find(&ram, BASE + 2 * PAGE));
+	assert_null(hs_ram_find(&ram, BASE - PAGE - 1));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -367,6 +384,7 @@ int main(void)
 		TEST(test_ram_overlap_is_refused_by_both_names),
 		TEST(test_ram_region_that_cannot_be_is_refused),
 		TEST(test_ram_file_that_ends_within_a_page_is_mapped_with_it),
+		TEST(test_ram_region_after_others_went_or_came_is_found),
 		TEST(test_ram_access_over_regions_stops_at_the_first_byte_that_is_not_there),
 		TEST(test_ram_replaced_region_keeps_its_place_and_shows_the_new_file),
 		TEST(test_ram_replace_that_is_refused_changes_nothing),
