@@ -7,6 +7,7 @@
  *   coredump.h  write an ELF core from plain data, and read one
  *   paging.h    read and build x86 page tables in guest-physical memory (mem.h)
  *   spaces.h    several address spaces together, and a walk level by level
+ *   sandbox.h   call a guest's functions, and put it back to a snapshot
  *   snapshot.h  what a guest is between two calls, made dense
  *   cpu.h       one CPU's registers as plain data
  *   error.h     how every call fails
@@ -23,6 +24,7 @@
 #include <hindsight/gdb.h>
 #include <hindsight/mem.h>
 #include <hindsight/paging.h>
+#include <hindsight/sandbox.h>
 #include <hindsight/snapshot.h>
 #include <hindsight/spaces.h>
 #include <hindsight/target.h>

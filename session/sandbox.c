@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The life of a sandbox: made, started, put back, and the states between. Calls themselves are in sandbox_call.c.
+ */
+#include "session/sandbox.h"
+
+#include "base/error.h"
+#include "session/snapshot.h"
+#include "vmm/memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void bark(void *ctx)
+{
+	struct hs_sandbox *sandbox = ctx;
+
+	hs_vm_interrupt(sandbox->vm);
+}
+
+static enum hs_status keep_roots(struct hs_sandbox *sandbox, const struct hs_roots_spec *spec, struct hs_error *err)
+{
+	char *symbol = NULL;
+
+	if (spec->symbol) {
+		symbol = strdup(spec->symbol);
+		if (!symbol) {
+			return hs_error_os(err, ENOMEM, "cannot keep the finder of roots");
+		}
+	}
+	free(sandbox->roots_symbol);
+	sandbox->roots = *spec;
+	sandbox->roots_symbol = symbol;
+	sandbox->roots.symbol = symbol;
+	return HS_OK;
+}
+
+/* All but the VM. */
+static enum hs_status make(const struct hs_sandbox_config *config, struct hs_sandbox **ret, struct hs_error *err)
+{
+	struct hs_sandbox *sandbox = calloc(1, sizeof(*sandbox));
+	enum hs_status st;
+
+	if (!sandbox) {
+		return hs_error_os(err, ENOMEM, "cannot make the sandbox");
+	}
+	sandbox->limit_ns = config->limit_ns;
+	sandbox->log = config->log;
+	sandbox->log_ctx = config->log_ctx;
+	sandbox->share = !config->vm.debugger;
+	st = keep_roots(sandbox, &config->roots, err);
+	if (!st && config->limit_ns > 0) {
+		st = hs_watchdog_init(&sandbox->watchdog, bark, sandbox, err);
+	}
+	if (st) {
+		hs_sandbox_destroy(sandbox);
+		return st;
+	}
+	*ret = sandbox;
+	return HS_OK;
+}
+
+enum hs_status hs_sandbox_create(const char *image_path, const struct hs_sandbox_config *config,
+				 struct hs_sandbox **ret, struct hs_error *err)
+{
+	static const struct hs_sandbox_config defaults;
+	struct hs_sandbox *sandbox = NULL;
+	enum hs_status st;
+
+	config = config ? config : &defaults;
+	st = make(config, &sandbox, err);
+	if (st) {
+		return st;
+	}
+	st = hs_vm_create(image_path, &config->vm, &sandbox->vm, err);
+	if (st) {
+		hs_sandbox_destroy(sandbox);
+		return st;
+	}
+	hs_sandbox_prepare(sandbox);
+	*ret = sandbox;
+	return HS_OK;
+}
+
+enum hs_status hs_sandbox_create_from(struct hs_snapshot *snapshot, const struct hs_sandbox_config *config,
+				      struct hs_sandbox **ret, struct hs_error *err)
+{
+	static const struct hs_sandbox_config defaults;
+	struct hs_sandbox *sandbox = NULL;
+	enum hs_status st;
+
+	config = config ? config : &defaults;
+	st = make(config, &sandbox, err);
+	if (st) {
+		return st;
+	}
+	st = hs_vm_create(hs_snapshot_info(snapshot)->guest.path, &config->vm, &sandbox->vm, err);
+	if (!st) {
+		hs_sandbox_prepare(sandbox);
+		st = hs_sandbox_restore(sandbox, snapshot, err);
+	}
+	if (st) {
+		hs_sandbox_destroy(sandbox);
+		return st;
+	}
+	*ret = sandbox;
+	return HS_OK;
+}
+
+void hs_sandbox_destroy(struct hs_sandbox *sandbox)
+{
+	if (!sandbox) {
+		return;
+	}
+	hs_watchdog_deinit(&sandbox->watchdog);
+	hs_vm_destroy(sandbox->vm);
+	hs_snapshot_unref(sandbox->stands_on);
+	hs_snapshot_unref(sandbox->taken);
+	for (size_t i = 0; i < sandbox->function_count; i++) {
+		free(sandbox->functions[i].name);
+		free(sandbox->functions[i].signature);
+	}
+	free(sandbox->functions);
+	free(sandbox->roots_symbol);
+	free(sandbox->record);
+	free(sandbox);
+}
+
+/* The snapshot that was taken last is the same as one taken now as long as nothing has happened since. */
+static bool is_still_taken(struct hs_sandbox *sandbox)
+{
+	uint64_t written;
+
+	return sandbox->taken && sandbox->taken == sandbox->stands_on && sandbox->at_snapshot &&
+	       hs_vm_pages_written(sandbox->vm, &written, NULL) == HS_OK && written == 0;
+}
+
+enum hs_status hs_sandbox_snapshot(struct hs_sandbox *sandbox, struct hs_snapshot **ret, struct hs_error *err)
+{
+	struct hs_snapshot_spec spec = { .generation = sandbox->generation + 1 };
+	struct hs_snapshot *snapshot = NULL;
+	enum hs_status st;
+
+	if (sandbox->state != HS_SANDBOX_READY) {
+		return hs_sandbox_wrong_state(sandbox, "take a snapshot", err);
+	}
+	if (is_still_taken(sandbox)) {
+		*ret = hs_snapshot_ref(sandbox->taken);
+		return HS_OK;
+	}
+	st = hs_snapshot_of_vm(sandbox->vm, &spec, &snapshot, err);
+	if (st) {
+		return st;
+	}
+	sandbox->generation = spec.generation;
+	hs_snapshot_unref(sandbox->taken);
+	sandbox->taken = hs_snapshot_ref(snapshot);
+	*ret = snapshot;
+	return HS_OK;
+}
+
+enum hs_status hs_sandbox_restore(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot, struct hs_error *err)
+{
+	enum hs_status st = hs_vm_stand_on(sandbox->vm, snapshot, sandbox->share, err);
+
+	if (st) {
+		if (!hs_vm_is_restored(sandbox->vm) && st != HS_ERR_UNSUPPORTED) {
+			sandbox->state = HS_SANDBOX_UNUSABLE;
+		}
+		return st;
+	}
+	hs_snapshot_ref(snapshot);
+	hs_snapshot_unref(sandbox->stands_on);
+	sandbox->stands_on = snapshot;
+	sandbox->generation = hs_snapshot_info(snapshot)->guest.generation;
+	sandbox->state = HS_SANDBOX_READY;
+	sandbox->has_crash = false;
+	sandbox->at_snapshot = true;
+	return HS_OK;
+}
+
+enum hs_status hs_sandbox_set_roots(struct hs_sandbox *sandbox, const struct hs_roots_spec *spec, struct hs_error *err)
+{
+	enum hs_status st = keep_roots(sandbox, spec, err);
+
+	if (!st) {
+		hs_snapshot_unref(sandbox->taken);
+		sandbox->taken = NULL;
+	}
+	return st;
+}
+
+enum hs_status hs_sandbox_wrong_state(const struct hs_sandbox *sandbox, const char *what, struct hs_error *err)
+{
+	static const char *const why[] = {
+		[HS_SANDBOX_FRESH] = "the guest has not been started",
+		[HS_SANDBOX_READY] = "the guest has been started",
+		[HS_SANDBOX_POISONED] = "the guest's last call ended badly (restore a snapshot)",
+		[HS_SANDBOX_UNUSABLE] = "a restore failed half-way",
+		[HS_SANDBOX_EXITED] = "the guest has ended (restore a snapshot)",
+	};
+
+	return hs_error_set(err, HS_ERR_STATE, 0, 0, "cannot %s: %s", what, why[sandbox->state]);
+}
+
+enum hs_sandbox_state hs_sandbox_state(const struct hs_sandbox *sandbox)
+{
+	return sandbox->state;
+}
+
+const struct hs_crash *hs_sandbox_crash(const struct hs_sandbox *sandbox)
+{
+	return sandbox->has_crash ? &sandbox->crash : NULL;
+}
+
+struct hs_vm *hs_sandbox_vm(struct hs_sandbox *sandbox)
+{
+	return sandbox->vm;
+}
