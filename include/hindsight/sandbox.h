@@ -138,8 +138,8 @@ void hs_sandbox_interrupt(struct hs_sandbox *sandbox);
 HS_MUST_CHECK enum hs_status hs_sandbox_snapshot(struct hs_sandbox *sandbox, struct hs_snapshot **ret,
 						 struct hs_error *err);
 /**
- * Put the guest to where the snapshot was taken, whatever state it is in. The cost of going back to the snapshot that it
- * stands on already follows the pages that were written since.
+ * Put the guest to where the snapshot was taken, whatever state it is in. The cost of going back to the snapshot that
+ * it stands on already follows the pages that were written since.
  *
  * Failure: nothing changed, or the state is UNUSABLE afterwards.
  */

@@ -39,6 +39,7 @@ PUBLIC = {
     "spaces": "paging",
     "vm": "vmm",
     "snapshot": "snapshot",
+    "sandbox": "session",
     "gdb": "gdbstub",
     "coredump": "coredump",
     "symbols": "symbols",
