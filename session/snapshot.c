@@ -17,11 +17,12 @@ static void describe(const struct hs_vm *vm, const struct hs_snapshot_spec *spec
 {
 	const struct hs_vm_image *image = hs_vm_image(vm);
 	struct hs_vm_bounds bounds = hs_vm_bounds(vm);
+	struct hs_vm_guest guest = hs_vm_guest(vm);
 
 	*ret = (struct hs_snapshot_guest){
 		.arch = image->arch,
 		.build_id_length = image->build_id_length,
-		.features = image->features,
+		.features = guest.features,
 		.entry = image->entry,
 		.phdr = image->phdr,
 		.phentsize = image->phentsize,
@@ -29,6 +30,8 @@ static void describe(const struct hs_vm *vm, const struct hs_snapshot_spec *spec
 		.dispatch = spec->dispatch,
 		.input_bytes = bounds.input_bytes,
 		.output_bytes = bounds.output_bytes,
+		.boot_idt = guest.boot_idt,
+		.roots = guest.roots,
 		.generation = spec->generation,
 	};
 	memcpy(ret->build_id, image->build_id, sizeof(ret->build_id));
@@ -110,10 +113,19 @@ enum hs_status hs_snapshot_of_vm(struct hs_vm *vm, const struct hs_snapshot_spec
 enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapshot, bool share, struct hs_error *err)
 {
 	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
+	enum hs_status st;
 
 	if (info->guest.arch != hs_vm_image(vm)->arch) {
 		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
 				    "the snapshot is of a guest of another architecture than this VM's");
 	}
-	return hs_vm_restore(vm, &info->memory, share, hs_snapshot_cpu(snapshot), err);
+	st = hs_vm_restore(vm, &info->memory, share, hs_snapshot_cpu(snapshot), err);
+	if (!st) {
+		hs_vm_set_guest(vm, &(struct hs_vm_guest){
+					    .features = info->guest.features,
+					    .boot_idt = info->guest.boot_idt,
+					    .roots = info->guest.roots,
+				    });
+	}
+	return st;
 }

@@ -20,7 +20,7 @@
 #define HS_FRAME_WRITTEN UINT64_C(4)   /* one of them lets the guest write to it, or copy it to write */
 #define HS_FRAME_LARGE UINT64_C(8)     /* one of them is a large page: it goes with all of that page */
 #define HS_FRAME_TABLE UINT64_C(0x10)  /* it is a page table, or holds one */
-#define HS_FRAME_TAGGED UINT64_C(0x20) /* the guest uses the bits itself that would tag it copy-on-write */
+#define HS_FRAME_PLAIN UINT64_C(0x20)  /* never copy-on-write: by the guest's mark, or because the CPU writes to it */
 #define HS_FRAME_PLACED UINT64_C(0x40) /* the offset is decided */
 #define HS_FRAME_PART_SHIFT 7
 #define HS_FRAME_PART (UINT64_C(3) << HS_FRAME_PART_SHIFT) /* an enum hs_part */

@@ -173,7 +173,7 @@ static uint64_t one_more_leaf(uint64_t word)
 /* Who maps each page of the range. */
 static enum hs_status mark_range(struct hs_plan *plan, const struct hs_plan_range *range, struct hs_error *err)
 {
-	uint64_t known = (range->writable ? HS_FRAME_WRITTEN : 0) | (range->tagged ? HS_FRAME_TAGGED : 0) |
+	uint64_t known = (range->writable ? HS_FRAME_WRITTEN : 0) | (range->tagged ? HS_FRAME_PLAIN : 0) |
 			 (range->page_bytes > HS_PAGE_SIZE ? HS_FRAME_LARGE : 0);
 
 	for (uint64_t at = 0; at < range->length;) {
@@ -192,6 +192,28 @@ static enum hs_status mark_range(struct hs_plan *plan, const struct hs_plan_rang
 	return HS_OK;
 }
 
+/* The pages of a range that is kept as it is. */
+static void mark_kept(struct hs_plan *plan, const struct hs_plan_kept *kept)
+{
+	const struct hs_compact_input *input = plan->input;
+	uint64_t first = hs_align_down(kept->gva.v, HS_PAGE_SIZE);
+	uint64_t last = kept->gva.v + (kept->length - 1);
+
+	for (uint64_t at = first; kept->length > 0 && at - first <= last - first; at += HS_PAGE_SIZE) {
+		struct hs_range range;
+		uint64_t pages;
+		uint64_t *word;
+
+		hs_translate(input->phys, &input->roots[input->current], hs_gva_of(at), &range);
+		word = range.kind == HS_RANGE_MAPPED
+			       ? hs_frames_find(&plan->frames, range.gpa.v + (at - range.start.v), &pages)
+			       : NULL;
+		if (word) {
+			*word |= HS_FRAME_PLAIN;
+		}
+	}
+}
+
 static enum hs_status mark(struct hs_plan *plan, struct hs_error *err)
 {
 	uint64_t pages;
@@ -202,6 +224,9 @@ static enum hs_status mark(struct hs_plan *plan, struct hs_error *err)
 		if (st) {
 			return st;
 		}
+	}
+	for (size_t i = 0; i < plan->input->kept_count; i++) {
+		mark_kept(plan, &plan->input->kept[i]);
 	}
 	for (size_t i = 0; i < plan->table_count; i++) {
 		uint64_t *word = hs_frames_find(&plan->frames, plan->tables[i].table, &pages);
@@ -220,7 +245,7 @@ static enum hs_status mark(struct hs_plan *plan, struct hs_error *err)
 /* Which part a page, or a large page with all that is known of its pages, goes to. */
 static enum hs_part part_of(const struct hs_plan *plan, uint64_t known)
 {
-	bool alone = (known & HS_FRAME_LEAVES) < 2 && !(known & (HS_FRAME_LARGE | HS_FRAME_TAGGED));
+	bool alone = (known & HS_FRAME_LEAVES) < 2 && !(known & (HS_FRAME_LARGE | HS_FRAME_PLAIN));
 
 	if (known & HS_FRAME_TABLE) {
 		return known & HS_FRAME_LARGE ? HS_PART_PRIVATE : HS_PART_TABLES;

@@ -6,8 +6,9 @@
  * Pages are moved, never mappings: each page has one new place, and each table is copied with the addresses in its
  * entries changed. So whatever shared a page or a table shares it afterwards, and an entry keeps every bit but its
  * address, with one exception: where the guest has a copy-on-write handler, a small page that one entry alone maps
- * writable is tagged copy-on-write, so that VMs can share it. Every other page that the guest can write to goes to the
- * private part; no two mappings of one page ever part.
+ * writable is tagged copy-on-write, so that VMs can share it; unless the guest has marked it (HS_ENTRY_KEPT) or the CPU
+ * writes there by itself (struct hs_plan_kept). Every other page that the guest can write to goes to the private part;
+ * no two mappings of one page ever part.
  *
  * The scratch region is not kept, and the window onto it, the same addresses in every space, stays as it is. A page of
  * scratch that is mapped anywhere else is a page like any other.
@@ -36,6 +37,12 @@ struct hs_root_pointer {
 	unsigned int bytes; /* 4 or 8, little-endian */
 };
 
+/** Addresses whose pages stay as they are: never made copy-on-write, and no longer if they are. */
+struct hs_plan_kept {
+	hs_gva gva;      /* in the address space of the CPU; what is not mapped there is passed over */
+	uint64_t length; /* bytes */
+};
+
 /** What to compact. All pointers are borrowed for as long as the plan is used. */
 struct hs_compact_input {
 	const struct hs_phys *phys;
@@ -44,7 +51,9 @@ struct hs_compact_input {
 	uint32_t current; /* index of the root that the CPU is on */
 	const struct hs_root_pointer *pointers;
 	size_t pointer_count;
-	bool cow;              /* the guest has a handler: writable pages may become copy-on-write */
+	bool cow;                        /* the guest has a handler: writable pages may become copy-on-write ... */
+	const struct hs_plan_kept *kept; /* ... but these */
+	size_t kept_count;
 	hs_gpa gpa;            /* where the shared part goes, page-aligned; the private part follows it */
 	uint64_t limit;        /* bytes for both */
 	hs_gpa tables_gpa;     /* where the tables go: page-aligned, in the scratch region */
@@ -76,7 +85,7 @@ struct hs_plan_range {
 	uint64_t gva, gpa, length, page_bytes;
 	uint32_t space;
 	bool writable; /* the guest may write to it, or to a copy that its handler makes */
-	bool tagged;   /* the guest uses the bits of the copy-on-write tag itself */
+	bool tagged;   /* the guest uses the bits of the copy-on-write tag itself, as in HS_ENTRY_KEPT (abi.h) */
 };
 
 /** Caller's storage, owns what it points to until deinit. */

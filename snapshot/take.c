@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/fd_io.h"
+#include "snapshot/kept.h"
 
 #include <hindsight/abi.h>
 
@@ -35,6 +36,7 @@ struct making {
 	const struct hs_snapshot_input *input;
 	struct hs_compact_input compact;
 	struct hs_root_pointer *pointers; /* owned */
+	struct hs_plan_kept kept[HS_KEPT_MAX];
 	struct hs_plan plan;
 	uint8_t top[TOP_BYTES];
 };
@@ -71,21 +73,13 @@ static bool find_tss(const struct making *making, uint32_t index, struct hs_root
 {
 	const struct hs_snapshot_input *input = making->input;
 	const struct hs_root *root = &input->roots[making->compact.current];
-	uint8_t bytes[DESCRIPTOR_BYTES];
 	uint8_t cr3[4];
 	size_t length;
 	uint32_t base;
 
-	if (hs_vmem_read(input->phys, root, hs_gva_of(input->cpu->gdt.base + (uint64_t)index * DESCRIPTOR_BYTES), bytes,
-			 sizeof(bytes), &length, NULL) ||
-	    length < sizeof(bytes)) {
+	if (!hs_kept_tss32(input, root, index * DESCRIPTOR_BYTES, &base)) {
 		return false;
 	}
-	/* Present, a system descriptor, type 9 or 11: an available or a busy 32-bit TSS. */
-	if ((bytes[5] & 0x9d) != 0x89) {
-		return false;
-	}
-	base = bytes[2] | (uint32_t)bytes[3] << 8 | (uint32_t)bytes[4] << 16 | (uint32_t)bytes[7] << 24;
 	if (hs_vmem_read(input->phys, root, hs_gva_of(base + TSS32_CR3), cr3, sizeof(cr3), &length, NULL) ||
 	    length < sizeof(cr3) || !is_root(input, hs_get_le32(cr3))) {
 		return false;
@@ -123,6 +117,7 @@ static enum hs_status prepare(struct making *making, struct hs_error *err)
 	const struct hs_snapshot_guest *guest = input->guest;
 	uint64_t buffers = guest->input_bytes + guest->output_bytes;
 	uint64_t sp = input->cpu->gpr[HS_RSP];
+	enum hs_status st;
 
 	if (sp - 1 - input->scratch_gva.v < input->scratch_bytes) {
 		return hs_error_set(err, HS_ERR_STATE, 0, sp,
@@ -137,7 +132,8 @@ static enum hs_status prepare(struct making *making, struct hs_error *err)
 		.phys = input->phys,
 		.roots = input->roots,
 		.root_count = input->root_count,
-		.cow = guest->features & HS_FEATURE_COW,
+		/* On the host's IDT the guest's handler is not there yet. */
+		.cow = (guest->features & HS_FEATURE_COW) && input->cpu->idt.base != guest->boot_idt,
 		.gpa = input->gpa,
 		.limit = input->limit,
 		.tables_gpa = { input->scratch_gpa.v + buffers },
@@ -147,7 +143,12 @@ static enum hs_status prepare(struct making *making, struct hs_error *err)
 		.scratch_bytes = input->scratch_bytes,
 		.budget = input->budget,
 	};
-	return find_current(input, &making->compact.current, err);
+	st = find_current(input, &making->compact.current, err);
+	if (!st && making->compact.cow) {
+		making->compact.kept = making->kept;
+		making->compact.kept_count = hs_kept_find(input, &input->roots[making->compact.current], making->kept);
+	}
+	return st;
 }
 
 static void put_word(struct making *making, unsigned int offset, uint64_t value)

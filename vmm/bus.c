@@ -2,6 +2,7 @@
 #include "vmm/bus.h"
 
 #include "base/arith.h"
+#include "base/bytes.h"
 
 #include <hindsight/paging.h>
 
@@ -63,6 +64,26 @@ static enum hs_bus_action print_string(struct hs_bus *bus, const struct hs_phys 
 		left -= got;
 	}
 	return HS_BUS_CONTINUE;
+}
+
+/* What it says is read when it is needed; that it is there, and whole, is seen at once. */
+static enum hs_bus_action register_roots(const struct hs_phys *phys, const struct hs_cpu_state *cpu,
+					 uint64_t *ret_value)
+{
+	uint8_t bytes[sizeof(struct hs_abi_roots)];
+	struct hs_root root;
+	size_t length;
+
+	*ret_value = cpu->gpr[HS_RSI];
+	if (*ret_value == 0) {
+		return HS_BUS_ROOTS;
+	}
+	hs_root_of_cpu(cpu, &root);
+	if (hs_vmem_read(phys, &root, hs_gva_of(*ret_value), bytes, sizeof(bytes), &length, NULL) ||
+	    length < sizeof(bytes) || hs_get_le64(bytes) < sizeof(bytes)) {
+		return HS_BUS_BAD_ROOTS;
+	}
+	return HS_BUS_ROOTS;
 }
 
 /* As C writes it: a message goes to a terminal, which would obey what is not text. What does not fit is left out
@@ -130,6 +151,8 @@ enum hs_bus_action hs_bus_out(struct hs_bus *bus, const struct hs_phys *phys, co
 		return HS_BUS_CONTINUE;
 	case HS_PORT_PRINT:
 		return print_string(bus, phys, cpu, ret_value);
+	case HS_PORT_ROOTS:
+		return register_roots(phys, cpu, ret_value);
 	case HS_PORT_ABORT:
 		return abort_bytes(bus, data);
 	case HS_PORT_HALT:

@@ -26,6 +26,8 @@ enum hs_bus_action {
 	HS_BUS_READY,     /* ready for calls; this and the next two only with bus->calls */
 	HS_BUS_CALL_HOST, /* there is a call in the output buffer */
 	HS_BUS_LOG,       /* there is something to log in the output buffer */
+	HS_BUS_ROOTS,     /* HS_PORT_ROOTS: value is the address of struct hs_abi_roots, 0 for none */
+	HS_BUS_BAD_ROOTS, /* HS_PORT_ROOTS with an address where it is not: value */
 	HS_BUS_BAD_PRINT, /* HS_PORT_PRINT with a buffer that is not there or too long: value is its address */
 };
 

@@ -141,6 +141,11 @@ static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, e
 		vm->bus.abort_length = 0;
 		vm->bus.abort_text[0] = '\0';
 		return st;
+	case HS_BUS_BAD_ROOTS:
+		st = hs_vm_rewind_access(vm, exit, err);
+		event->kind = HS_EVENT_CRASHED;
+		hs_crash_of_bad_call(&scene, exit->port, value, "no readable list of roots", &event->crash);
+		return st;
 	case HS_BUS_BAD_PRINT:
 		st = hs_vm_rewind_access(vm, exit, err);
 		event->kind = HS_EVENT_CRASHED;
@@ -170,6 +175,10 @@ static enum hs_status handle_port(struct hs_vm *vm, const struct hs_exit *exit, 
 			return st;
 		}
 		action = hs_bus_out(&vm->bus, &phys, &vm->cpu, exit->port, exit->size, exit->data, &value);
+	}
+	if (action == HS_BUS_ROOTS) {
+		vm->guest.roots = value;
+		action = HS_BUS_CONTINUE;
 	}
 	*ret = action == HS_BUS_CONTINUE ? HS_TURN_STEP : HS_TURN_EVENT;
 	return action == HS_BUS_CONTINUE ? HS_OK : end_by_bus(vm, exit, action, value, event, err);

@@ -92,6 +92,12 @@ void hs_layout_root(const struct hs_layout *layout, struct hs_root *ret)
 	*ret = root_at(layout->arch, hs_layout_area(layout, HS_AREA_TABLES)->gpa);
 }
 
+/* Whether the CPU itself writes there, with what it pushes and marks: on i686 exceptions come on the current stack. */
+static bool is_kept(enum hs_arch arch, enum hs_area_kind kind)
+{
+	return kind == HS_AREA_DESCRIPTORS || (kind == HS_AREA_STACK && arch == HS_ARCH_I686);
+}
+
 size_t hs_layout_mappings(const struct hs_layout *layout, struct hs_mapping *ret)
 {
 	size_t count = 0;
@@ -107,6 +113,7 @@ size_t hs_layout_mappings(const struct hs_layout *layout, struct hs_mapping *ret
 			.gpa = area->gpa,
 			.length = area->length,
 			.prot = area->prot,
+			.leaf = is_kept(layout->arch, area->kind) ? HS_ENTRY_KEPT : 0,
 		};
 		count++;
 	}

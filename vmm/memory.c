@@ -236,6 +236,16 @@ struct hs_vm_bounds hs_vm_bounds(const struct hs_vm *vm)
 	return bounds;
 }
 
+struct hs_vm_guest hs_vm_guest(const struct hs_vm *vm)
+{
+	return vm->guest;
+}
+
+void hs_vm_set_guest(struct hs_vm *vm, const struct hs_vm_guest *guest)
+{
+	vm->guest = *guest;
+}
+
 bool hs_vm_is_restored(const struct hs_vm *vm)
 {
 	return vm->loaded.part_count > 0 && !vm->unusable;

@@ -23,6 +23,16 @@
  */
 HS_MUST_CHECK enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *image, bool share,
 					   const struct hs_cpu_state *cpu, struct hs_error *err);
+/** What is known of the guest that runs beside its memory and registers; a restore of another guest changes it. */
+struct hs_vm_guest {
+	uint64_t features; /* HS_FEATURE_* of its image */
+	uint64_t boot_idt; /* gva of the IDT that it was booted with */
+	uint64_t roots;    /* gva of struct hs_abi_roots as it has registered it; 0 for none */
+};
+struct hs_vm_guest hs_vm_guest(const struct hs_vm *vm);
+/** For after a restore: the VM can run the guest of another image. */
+void hs_vm_set_guest(struct hs_vm *vm, const struct hs_vm_guest *guest);
+
 /** Where the scratch region is, and how much memory there may be. */
 struct hs_vm_bounds {
 	hs_gpa scratch_gpa;

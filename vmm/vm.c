@@ -147,6 +147,10 @@ static enum hs_status make(struct hs_vm *vm, const char *image_path, const struc
 		st = set_entry_state(vm, &entry, err);
 	}
 	describe_image(vm);
+	vm->guest = (struct hs_vm_guest){
+		.features = vm->image->features,
+		.boot_idt = hs_layout_area(&vm->layout, HS_AREA_IDT)->gva.v,
+	};
 	vm->bus.console = config->console;
 	vm->bus.console_ctx = config->console_ctx;
 	vm->bus.calls = config->calls;

@@ -11,6 +11,7 @@
 #include "vmm/layout.h"
 #include "vmm/loader.h"
 #include "vmm/mapping.h"
+#include "vmm/memory.h"
 #include "vmm/ram.h"
 
 #include <hindsight/vm.h>
@@ -39,6 +40,7 @@ struct hs_vm {
 
 	uint8_t *record; /* of record_bytes: what the host writes to the input buffer (call.c); NULL at first */
 	size_t record_bytes;
+	struct hs_vm_guest guest;
 
 	struct hs_root last_root; /* the CPU's as it was last known before it ran */
 

@@ -41,11 +41,42 @@ hs_trap_stubs:
 	.endif
 	pushq $vector
 	.cfi_adjust_cfa_offset 8
+	.if vector == HS_VECTOR_PAGE_FAULT
+	jmp page_fault_entry
+	.else
 	jmp trap_entry
+	.endif
 	.cfi_endproc
 	vector = vector + 1
 	.endr
 	.size hs_trap_stubs, . - hs_trap_stubs
+
+/* A page fault may be about copy-on-write (rt/cow.c); if not, it is a trap like any other, and CR2 is as it was. */
+	.type page_fault_entry, @function
+page_fault_entry:
+	cfi_trap 56
+	/* What a function may change (System V psABI 3.2.1). The CPU has aligned the stack; with these it still is. */
+	.irp register, rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11
+	pushq %\register
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %\register, 0
+	.endr
+	movq %cr2, %rdi
+	movq 80(%rsp), %rsi /* the error code, above the nine registers and the vector */
+	cld
+	call hs_cow_fault
+	testb %al, %al
+	.irp register, r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax
+	popq %\register
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore %\register
+	.endr
+	jz trap_entry
+	leaq 16(%rsp), %rsp /* vector and error code */
+	.cfi_adjust_cfa_offset -16
+	iretq
+	.cfi_endproc
+	.size page_fault_entry, . - page_fault_entry
 
 	.type trap_entry, @function
 trap_entry:

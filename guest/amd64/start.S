@@ -18,9 +18,10 @@ _start:
 	.cfi_undefined %rip /* the outermost frame: a backtrace ends here */
 	xorl %ebp, %ebp
 	lgdt gdt_pointer(%rip)
-	lidt hs_idt_pointer(%rip)
 	movl $HS_SELECTOR_TSS, %eax
 	ltr %ax
+	/* Now the page faults have their stack. From here on a snapshot may make pages copy-on-write. */
+	lidt hs_idt_pointer(%rip)
 	movl $HS_SELECTOR_DATA, %eax
 	movl %eax, %ds
 	movl %eax, %es
@@ -37,7 +38,9 @@ _start:
 	.size _start, . - _start
 
 	.data
-	.balign 8
+/* From here to hs_trap_depth all is in one page (it is less than the alignment): that of the TSS, which a snapshot
+ * keeps plainly writable. */
+	.balign 256
 /* Segment descriptors (SDM vol. 3A 3.4.5), accessed bits set so that the CPU has nothing to write. Not constant: ltr
  * sets the busy bit of the TSS descriptor. */
 gdt:
@@ -67,6 +70,18 @@ hs_tss:
 	.short 0, HS_TSS_BYTES /* the I/O bitmap begins behind the limit: there is none */
 	.size hs_tss, . - hs_tss
 
+	.balign 8
+	.globl hs_trap_cr2
+	.type hs_trap_cr2, @object
+hs_trap_cr2:
+	.quad 0
+	.size hs_trap_cr2, . - hs_trap_cr2
+	.globl hs_trap_depth
+	.type hs_trap_depth, @object
+hs_trap_depth:
+	.long 0
+	.size hs_trap_depth, . - hs_trap_depth
+
 	.section .rodata
 	.balign 8
 	.short 0, 0, 0 /* the base of the pointer is aligned */
@@ -75,7 +90,7 @@ gdt_pointer:
 	.quad gdt
 
 	.bss
-	.balign 16
+	.balign HS_STACK_SLOT /* a slot is a page: see hs_trap_dispatch() */
 	.skip HS_STACK_SLOT
 double_fault_stack_top:
 	.skip HS_FAULT_STACK_BYTES
@@ -89,7 +104,7 @@ fault_stack_top:
 1:	.asciz HS_NOTE_NAME
 2:	.balign 4
 3:	.long HS_NOTE_VERSION
-	.long 0 /* features: none yet */
+	.long HS_FEATURE_COW
 4:	.balign 4
 
 	.section .note.GNU-stack, "", @progbits

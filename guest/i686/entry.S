@@ -41,11 +41,59 @@ hs_trap_stubs:
 	.endif
 	pushl $vector
 	.cfi_adjust_cfa_offset 4
+	.if vector == HS_VECTOR_PAGE_FAULT
+	jmp page_fault_entry
+	.else
 	jmp trap_entry
+	.endif
 	.cfi_endproc
 	vector = vector + 1
 	.endr
 	.size hs_trap_stubs, . - hs_trap_stubs
+
+/* A page fault may be about copy-on-write (rt/cow.c); if not, it is a trap like any other, and CR2 is as it was. */
+	.type page_fault_entry, @function
+page_fault_entry:
+	cfi_trap 20
+	/* What a function may change (System V i386 psABI 2.2.1), and the segments it uses: ring 3's may be any. */
+	.irp register, eax, ecx, edx
+	pushl %\register
+	.cfi_adjust_cfa_offset 4
+	.cfi_rel_offset %\register, 0
+	.endr
+	movl 16(%esp), %edx /* the error code, above the three registers and the vector */
+	pushl %ds
+	.cfi_adjust_cfa_offset 4
+	pushl %es
+	.cfi_adjust_cfa_offset 4
+	movl %ss, %eax
+	movl %eax, %ds
+	movl %eax, %es
+	movl %cr2, %eax
+	pushl %edx
+	.cfi_adjust_cfa_offset 4
+	pushl %eax
+	.cfi_adjust_cfa_offset 4
+	cld
+	call hs_cow_fault
+	leal 8(%esp), %esp
+	.cfi_adjust_cfa_offset -8
+	popl %es
+	.cfi_adjust_cfa_offset -4
+	popl %ds
+	.cfi_adjust_cfa_offset -4
+	testb %al, %al
+	.irp register, edx, ecx, eax
+	popl %\register
+	.cfi_adjust_cfa_offset -4
+	.cfi_restore %\register
+	.endr
+	jz trap_entry
+	leal 8(%esp), %esp /* vector and error code */
+	.cfi_adjust_cfa_offset -8
+	iretl
+	.cfi_endproc
+	.size page_fault_entry, . - page_fault_entry
 
 	.type trap_entry, @function
 trap_entry:

@@ -19,12 +19,12 @@ _start:
 	xorl %ebp, %ebp
 	movl 4(%esp), %esi
 	lgdt gdt_pointer
-	lidt hs_idt_pointer
 	movl %cr3, %eax
 	movl %eax, hs_tss + 28 /* abi.h: at a double fault the host looks here */
 	movl %eax, hs_double_fault_tss + 28
 	movl $HS_SELECTOR_TSS, %eax
 	ltr %ax
+	lidt hs_idt_pointer /* from here on a snapshot may make pages copy-on-write */
 	movl $HS_SELECTOR_DATA, %eax
 	movl %eax, %ds
 	movl %eax, %es
@@ -40,9 +40,10 @@ _start:
 	.size _start, . - _start
 
 	.data
-/* All that a double fault touches is in one page (from gdt to double_fault_stack_top is less than the alignment), and
- * ltr has touched it before. A page that the hypervisor has yet to map would be one exit in the middle of the task
- * switch, where KVM nested in QEMU loses the double fault and delivers the page fault before it, in the wrong task. */
+/* All that a double fault touches is in one page (from gdt to hs_trap_depth is less than the alignment): that of the
+ * TSS, which a snapshot keeps plainly writable, and ltr has touched it before. A page that the hypervisor has yet to
+ * map would be one exit in the middle of the task switch, where KVM nested in QEMU loses the double fault and delivers
+ * the page fault before it, in the wrong task. */
 	.balign 512
 /* Segment descriptors (SDM vol. 3A 3.4.5), accessed bits set so that the CPU has nothing to write. Not constant: ltr
  * and task switches set the busy bit of the TSS descriptors. */
@@ -97,6 +98,17 @@ hs_double_fault_tss:
 	.skip 64 /* the CPU pushes the error code, hs_trap_double_fault the vector */
 double_fault_stack_top:
 
+	.globl hs_trap_cr2
+	.type hs_trap_cr2, @object
+hs_trap_cr2:
+	.long 0
+	.size hs_trap_cr2, . - hs_trap_cr2
+	.globl hs_trap_depth
+	.type hs_trap_depth, @object
+hs_trap_depth:
+	.long 0
+	.size hs_trap_depth, . - hs_trap_depth
+
 	.section .rodata
 	.balign 4
 	.short 0 /* the base of the pointer is aligned */
@@ -112,7 +124,7 @@ gdt_pointer:
 1:	.asciz HS_NOTE_NAME
 2:	.balign 4
 3:	.long HS_NOTE_VERSION
-	.long 0 /* features: none yet */
+	.long HS_FEATURE_COW
 4:	.balign 4
 
 	.section .note.GNU-stack, "", @progbits

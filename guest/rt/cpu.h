@@ -12,6 +12,7 @@
 #define HS_SELECTOR_DF_TSS 0x28 /* i686 only; amd64's TSS descriptor is 16 bytes */
 
 #define HS_VECTOR_DOUBLE_FAULT 8
+#define HS_VECTOR_PAGE_FAULT 14
 #define HS_GATE_COUNT 32
 #define HS_STUB_BYTES 16 /* each entry stub is padded to this, so that its address is a product */
 

@@ -9,6 +9,43 @@
 __attribute__((noreturn)) void hs_guest_start(const struct hs_abi_boot *boot);
 /* Called by the trap entry with a handler set for the vector: true resumes. */
 bool hs_trap_dispatch(struct hs_trap_frame *frame);
+/* Called by the trap entry for each page fault: true when it was a write to a copy-on-write page, which is copied now.
+ * Nothing else has changed then. */
+bool hs_cow_fault(uintptr_t address, uintptr_t error_code);
+
+/* What traps write before the program's handler has the CPU. They stand beside the TSS (start.S), whose page is never
+ * copy-on-write: a page fault there would come on the stack that is in use. */
+extern uintptr_t hs_trap_cr2; /* of the last page fault that was not about copy-on-write */
+extern unsigned int hs_trap_depth;
+
+#define HS_PAGE_BYTES ((uintptr_t)4096)
+
+/* Scratch memory: one behind the last byte. */
+#ifdef __x86_64__
+#define HS_SCRATCH_END_GPA ((uintptr_t)HS_AMD64_SCRATCH_TOP_GPA + 1)
+#define HS_SCRATCH_END_GVA ((uintptr_t)HS_AMD64_SCRATCH_TOP_GVA + 1)
+#else
+#define HS_SCRATCH_END_GPA ((uintptr_t)HS_I686_SCRATCH_TOP_GPA + 1)
+#define HS_SCRATCH_END_GVA ((uintptr_t)HS_I686_SCRATCH_TOP_GVA + 1)
+#endif
+
+/* Take free pages, which are zero: their gpa; 0 when there are not so many. alignment is a power of two. */
+uintptr_t hs_scratch_take(size_t length, size_t alignment);
+/* Where a gpa of scratch is mapped in every address space; NULL for any other. */
+void *hs_scratch_at(uintptr_t gpa);
+
+/* Bits of page-table entries. */
+#define HS_ENTRY_PRESENT 1
+#define HS_ENTRY_WRITABLE 2
+#define HS_ENTRY_USER 4
+#ifdef __x86_64__
+#define HS_ENTRY_ADDRESS ((uintptr_t)0x000FFFFFFFFFF000)
+#else
+#define HS_ENTRY_ADDRESS ((uintptr_t)0xFFFFF000)
+#endif
+/* The entry for the page of an address in the current space, if all entries above it have the bits `needed`, and are in
+ * scratch; else, and for a large page, NULL. Of an entry of 8 bytes on i686: its first 4. */
+uintptr_t *hs_leaf_of(uintptr_t address, uintptr_t needed);
 
 /* Where formatted text goes: append until full, then flush. With flush NULL the rest is counted only. */
 struct hs_format_out {

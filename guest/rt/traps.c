@@ -12,8 +12,6 @@ hs_trap_fn *hs_trap_handlers[HS_GATE_COUNT];
 _Static_assert(HS_GATE_COUNT == HS_TRAP_COUNT, "one handler a gate");
 _Static_assert(HS_FAULT_STACK_BYTES == HS_TRAP_DEPTH * HS_STACK_SLOT, "one slot a level");
 
-static unsigned int depth;
-
 void hs_trap_set_handler(unsigned int vector, hs_trap_fn *handler)
 {
 	if (vector >= HS_TRAP_COUNT || vector == HS_VECTOR_DOUBLE_FAULT) {
@@ -43,13 +41,19 @@ static void stack_move(int slots)
 bool hs_trap_dispatch(struct hs_trap_frame *frame)
 {
 	/* The innermost level has no slot below it for another trap. */
-	if (depth == HS_TRAP_DEPTH - 1) {
+	if (hs_trap_depth == HS_TRAP_DEPTH - 1) {
 		return false;
 	}
-	depth++;
+	if (frame->vector == HS_VECTOR_PAGE_FAULT) {
+		hs_trap_cr2 = hs_read_cr2();
+	}
+	hs_trap_depth++;
 	stack_move(-1);
 	bool resume = hs_trap_handlers[frame->vector](frame);
+	/* If a snapshot was taken meanwhile, this slot may be copy-on-write, and a trap on it could not be delivered:
+	 * it is copied now, while traps still come on the slot below. */
+	*(volatile uintptr_t *)&frame->vector = frame->vector;
 	stack_move(1);
-	depth--;
+	hs_trap_depth--;
 	return resume;
 }

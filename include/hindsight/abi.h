@@ -20,7 +20,7 @@
 #define HS_PORT_EXIT 109        /* exit with status eax & 0xff */
 #define HS_PORT_READY 110       /* ready for calls, or done with one: then the answer is in the output buffer */
 #define HS_PORT_EXCEPTION 111   /* unhandled exception: stack and registers as "Exceptions" below says */
-#define HS_PORT_ROOTS 112       /* reserved: register the list of page-table roots */
+#define HS_PORT_ROOTS 112       /* (r/e)si = gva of struct hs_abi_roots, what page-table roots there are; 0: none */
 #define HS_PORT_PRINT 113       /* (r/e)si = gva, (r/e)cx = length in bytes: console output; up to 64 KiB a call */
 
 /* Ports of other systems, for guests that were written for them. */
@@ -49,6 +49,18 @@
 #define HS_SCRATCH_GENERATION_OFFSET 0x20
 #define HS_SCRATCH_EXCEPTION_STACK_OFFSET 0x30
 #define HS_SCRATCH_COUNTER_OFFSET 0x1008
+
+/*
+ * Copy-on-write, in the entry of a small page: read-only, and these of the bits that are software's. The page is the
+ * guest's to write to, in a copy that its handler makes. A page whose entry has others of software's bits set is never
+ * made copy-on-write: HS_ENTRY_KEPT for those that the CPU itself writes to.
+ */
+#define HS_ENTRY_COW_MASK 0xE02
+#define HS_ENTRY_COW 0x200
+#define HS_ENTRY_KEPT 0x800
+
+/* Address spaces: most entries of the list that a guest registers. */
+#define HS_ROOTS_MAX 4096
 
 #define HS_BOOT_MAGIC 0x54484753444E4948 /* the bytes "HINDSGHT" */
 #define HS_BOOT_VERSION 1
@@ -137,6 +149,17 @@ struct hs_abi_record {
 struct hs_abi_value {
 	uint32_t type; /* a letter: enum hs_type of <hindsight/call.h> */
 	uint32_t length;
+};
+
+/*
+ * The address spaces of a guest, beside the one that its CPU is on (which may be among them). The host reads it when a
+ * snapshot is taken, so the guest changes list and count as it likes. A snapshot moves page tables: after a restore the
+ * list holds their new addresses. Neither this nor the list may be in scratch memory.
+ */
+struct hs_abi_roots {
+	uint64_t bytes; /* of this structure */
+	uint64_t list;  /* gva of u64s: what CR3 holds in the space, without flags; 0 for none */
+	uint64_t count; /* of the list's entries: HS_ROOTS_MAX at most */
 };
 
 /*

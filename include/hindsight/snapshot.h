@@ -38,6 +38,8 @@ struct hs_snapshot_guest {
 	uint16_t phentsize, phnum;
 	uint64_t dispatch;                  /**< gva that calls enter at; 0 for a guest that takes none */
 	uint64_t input_bytes, output_bytes; /**< buffers of calls: at the beginning of scratch, one behind the other */
+	uint64_t boot_idt;                  /**< gva of the IDT that the host has provided */
+	uint64_t roots;                     /**< gva of what the guest has registered of its roots; 0 for nothing */
 	uint64_t generation;                /**< how many snapshots were taken on the way to this one, itself counted */
 };
 

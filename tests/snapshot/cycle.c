@@ -60,7 +60,10 @@ static void hash_page(uint64_t *digest, const struct hs_phys *phys, const struct
 {
 	uint8_t page[HS_PAGE_SIZE];
 	uint64_t gva = range->start.v + at;
-	uint64_t facts[] = { gva, (uint64_t)range->prot, range->user, range->leaf };
+	/* A page that is copy-on-write is the guest's to write to as before. */
+	int prot = range->prot | (range->cow ? HS_PROT_WRITE : 0);
+	uint64_t leaf = range->cow ? range->leaf & ~HS_LEAF_AVL : range->leaf;
+	uint64_t facts[] = { gva, (uint64_t)prot, range->user, leaf };
 
 	memset(page, 0, sizeof(page));
 	(void)!phys->ops->read(phys->ctx, hs_gpa_of(range->gpa.v + at), page, sizeof(page), NULL);

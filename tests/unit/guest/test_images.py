@@ -113,7 +113,7 @@ class TestImages(unittest.TestCase):
         self.assertRegex(image.notes, r"Build ID: [0-9a-f]{40}\n")
         if image.name not in BARE:
             # Version 1, no features.
-            self.assertRegex(image.notes, r"Hindsight\s+0x0+8\s.*\s+description data: 01 00 00 00 00 00 00 00")
+            self.assertRegex(image.notes, r"Hindsight\s+0x0+8\s.*\s+description data: 01 00 00 00 01 00 00 00")
 
     @each_with_sdk
     def test_gates_lead_to_their_stubs(self, image):

@@ -32,6 +32,10 @@
 #define OWN_GVA UINT64_C(0x700000)
 #define GDT_GVA (DATA_GVA + 0x100)
 #define TSS_GVA (DATA_GVA + 0x200)
+#define IDT_GVA (DATA_GVA + 0x300)
+/* Pages that one entry alone maps: the top one of a stack that the TSS names is the last of them. */
+#define STACK_GVA UINT64_C(0x800000)
+#define STACK_PAGES 8
 
 struct guest {
 	struct ram ram;
@@ -68,6 +72,8 @@ static void put_tss(struct guest *guest, uint64_t data_gpa)
 		0x67 | (tss & 0xffffff) << 16 | UINT64_C(0x8b) << 40 | (tss >> 24) << 56);
 	ram_put(&guest->ram, data_gpa + 0x200 + 28, 4, guest->roots[1].base.v | 0x18);
 	guest->cpu.gdt = (struct hs_dtable){ .base = GDT_GVA, .limit = 3 * 8 - 1 };
+	guest->cpu.idt = (struct hs_dtable){ .base = IDT_GVA, .limit = 15 };
+	guest->cpu.seg[HS_TR].base = TSS_GVA;
 }
 
 static struct guest *guest_create(enum hs_paging_format format)
@@ -94,7 +100,7 @@ static struct guest *guest_create(enum hs_paging_format format)
 	ram_put(&guest->ram, SCRATCH_GPA + SCRATCH_BYTES - HS_SCRATCH_COUNTER_OFFSET, 8, 77);
 	ram_put(&guest->ram, SCRATCH_GPA + SCRATCH_BYTES - HS_SCRATCH_EXCEPTION_STACK_OFFSET, 8, 0x5550);
 	guest->cpu.cr0 = UINT64_C(0x80050033);
-	guest->cpu.cr4 = format == HS_PAGING_32BIT ? 0 : 0x20;
+	guest->cpu.cr4 = format == HS_PAGING_32BIT ? 0 : format == HS_PAGING_5LEVEL ? 0x1020 : 0x20;
 	guest->cpu.msr.efer = format >= HS_PAGING_4LEVEL ? 0xd00 : 0x800;
 	guest->cpu.cr3 = guest->roots[1].base.v | 0x18;
 	guest->cpu.gpr[HS_RSP] = DATA_GVA + 0x1000;
@@ -187,6 +193,92 @@ static void test_take_guest_of_each_format_resumes_where_it_was(void **state)
 	check_guest(HS_PAGING_32BIT);
 	check_guest(HS_PAGING_PAE);
 	check_guest(HS_PAGING_4LEVEL);
+}
+
+static bool is_cow(const struct hs_snapshot *snapshot, uint64_t gva)
+{
+	struct hs_phys phys = hs_snapshot_phys(snapshot);
+	struct hs_range range;
+
+	hs_translate(&phys, &hs_snapshot_info(snapshot)->roots[1], hs_gva_of(gva), &range);
+	assert_int_equal(range.kind, HS_RANGE_MAPPED);
+	assert_true(range.cow != !!(range.prot & HS_PROT_WRITE));
+	return range.cow;
+}
+
+/* A guest with a stack in its second space, named by the field of its TSS at this offset. */
+static struct guest *guest_with_stack(enum hs_paging_format format, unsigned int field)
+{
+	struct guest *guest = guest_create(format);
+	uint64_t top = STACK_GVA + STACK_PAGES * HS_PAGE_SIZE;
+
+	map(guest, 1, STACK_GVA, 0x10000, STACK_PAGES, HS_PROT_READ | HS_PROT_WRITE);
+	ram_put(&guest->ram, 0x8000 + 0x200 + field, format >= HS_PAGING_4LEVEL ? 8 : 4, top);
+	return guest;
+}
+
+/* Exceptions are delivered there, so that a page fault could not be. */
+static void test_take_stacks_of_the_cpu_stay_plainly_writable(void **state)
+{
+	static const struct {
+		enum hs_paging_format format;
+		unsigned int field;
+	} cases[] = {
+		{ HS_PAGING_4LEVEL, 4 },  { HS_PAGING_4LEVEL, 20 }, { HS_PAGING_4LEVEL, 36 },
+		{ HS_PAGING_4LEVEL, 84 }, { HS_PAGING_5LEVEL, 36 }, { HS_PAGING_32BIT, 4 },
+		{ HS_PAGING_32BIT, 20 },  { HS_PAGING_32BIT, 56 },  { HS_PAGING_PAE, 4 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct guest *guest = guest_with_stack(cases[i].format, cases[i].field);
+		struct hs_snapshot *snapshot = take(guest);
+
+		assert_false(is_cow(snapshot, STACK_GVA + (STACK_PAGES - 1) * HS_PAGE_SIZE));
+		assert_false(is_cow(snapshot, STACK_GVA + (STACK_PAGES - 4) * HS_PAGE_SIZE));
+		assert_true(is_cow(snapshot, STACK_GVA + (STACK_PAGES - 5) * HS_PAGE_SIZE));
+		assert_true(is_cow(snapshot, OWN_GVA));
+		hs_snapshot_unref(snapshot);
+		guest_destroy(guest);
+	}
+}
+
+/* The page of GDT and TSS, which one entry alone maps here; and the current stack, which is an exception's too. */
+static void test_take_tables_of_the_cpu_stay_plainly_writable(void **state)
+{
+	(void)state;
+	for (enum hs_paging_format format = HS_PAGING_32BIT; format <= HS_PAGING_5LEVEL; format++) {
+		struct guest *guest = guest_create(format);
+		struct hs_snapshot *snapshot;
+
+		map(guest, 1, STACK_GVA, 0x10000, STACK_PAGES, HS_PROT_READ | HS_PROT_WRITE);
+		ram_put(&guest->ram, 0x12000 + 0x10, 8, UINT64_C(0x67));
+		guest->cpu.gdt.base = STACK_GVA + 0x2000;
+		guest->cpu.seg[HS_TR].base = STACK_GVA + 0x1fff;
+		guest->cpu.gpr[HS_RSP] = STACK_GVA + 0x7080;
+		snapshot = take(guest);
+		assert_false(is_cow(snapshot, STACK_GVA + 0x2000));
+		assert_int_equal(is_cow(snapshot, STACK_GVA + 0x1000), format < HS_PAGING_4LEVEL);
+		assert_int_equal(is_cow(snapshot, STACK_GVA + 0x7000), format >= HS_PAGING_4LEVEL);
+		assert_true(is_cow(snapshot, STACK_GVA));
+		hs_snapshot_unref(snapshot);
+		guest_destroy(guest);
+	}
+}
+
+/* Nobody would copy a page there. */
+static void test_take_on_the_idt_of_the_host_nothing_is_copy_on_write(void **state)
+{
+	struct guest *guest = guest_create(HS_PAGING_4LEVEL);
+	struct hs_snapshot *snapshot;
+
+	(void)state;
+	guest->facts.boot_idt = IDT_GVA;
+	snapshot = take(guest);
+	assert_false(hs_snapshot_info(snapshot)->cow);
+	assert_false(is_cow(snapshot, OWN_GVA));
+	hs_snapshot_unref(snapshot);
+	guest_destroy(guest);
 }
 
 static void test_take_file_cannot_be_written(void **state)
@@ -311,6 +403,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_take_guest_of_each_format_resumes_where_it_was),
+		cmocka_unit_test(test_take_stacks_of_the_cpu_stay_plainly_writable),
+		cmocka_unit_test(test_take_tables_of_the_cpu_stay_plainly_writable),
+		cmocka_unit_test(test_take_on_the_idt_of_the_host_nothing_is_copy_on_write),
 		cmocka_unit_test(test_take_file_cannot_be_written),
 		cmocka_unit_test(test_take_what_cannot_be_kept_is_refused),
 		cmocka_unit_test(test_take_pointer_to_what_is_not_kept_is_refused),
