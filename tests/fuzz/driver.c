@@ -10,6 +10,8 @@
  */
 #include "driver.h"
 
+#include "lib/random.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -20,16 +22,6 @@
 #include <unistd.h>
 
 #define INPUT_MAX 4096
-
-/* splitmix64, Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014). */
-static uint64_t next_random(uint64_t *seed)
-{
-	uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
 
 /* An input in a block of its own size, so that a read behind it is seen by ASan. */
 static int run_on(const uint8_t *bytes, size_t size)
@@ -59,12 +51,12 @@ static void on_abort(int signal_number)
 static int run_seed(uint64_t seed)
 {
 	static uint8_t bytes[INPUT_MAX];
-	uint64_t shape = next_random(&seed);
+	uint64_t shape = random_next(&seed);
 	/* Short inputs are tried as often as long ones. */
 	size_t size = (shape >> 8) % ((size_t)1 << (shape % 12 + 1));
 
 	for (size_t j = 0; j < size; j++) {
-		bytes[j] = (uint8_t)next_random(&seed);
+		bytes[j] = (uint8_t)random_next(&seed);
 	}
 	return run_on(bytes, size);
 }

@@ -2,6 +2,7 @@
 #include "soft_scene.h"
 
 #include "base/bytes.h"
+#include "lib/random.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -19,16 +20,6 @@ struct scene_source scene_source_of(const uint8_t *data, size_t size)
 	return source;
 }
 
-/* splitmix64, as in driver.c. */
-static uint64_t generate(uint64_t *seed)
-{
-	uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
 uint64_t scene_number(struct scene_source *source)
 {
 	unsigned int bytes = source->left < 8 ? (unsigned int)source->left : 8;
@@ -36,7 +27,7 @@ uint64_t scene_number(struct scene_source *source)
 
 	source->data += bytes;
 	source->left -= bytes;
-	return number ^ generate(&source->seed);
+	return number ^ random_next(&source->seed);
 }
 
 uint64_t scene_choice(struct scene_source *source, uint64_t below)

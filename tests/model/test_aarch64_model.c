@@ -9,6 +9,8 @@
  */
 #include "naive_aarch64.h"
 
+#include "lib/random.h"
+
 #include <hindsight/paging.h>
 
 #include <setjmp.h>
@@ -34,16 +36,6 @@ struct arm_world {
 	uint64_t seed, cases;
 	uint64_t outcomes[ARM_OTHER_HALF + 1];
 };
-
-/* splitmix64, Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014). */
-static uint64_t next_random(struct arm_world *world)
-{
-	uint64_t z = (world->seed += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
 
 static enum hs_status world_read(void *ctx, hs_gpa gpa, void *buffer, size_t length, struct hs_error *err)
 {
@@ -156,7 +148,7 @@ static void combine(struct arm_world *world, unsigned int level)
 		if ((bits & 3) == 3 && (level == 3 ? bits >> 6 != world->cases % 16 : (bits >> 2 & 15) != 5)) {
 			continue;
 		}
-		descriptor |= next_random(world) & (BIT(63) | UINT64_C(0x3f) << 48 | UINT64_C(15) << 55 | 0xf3c);
+		descriptor |= random_next(&world->seed) & (BIT(63) | UINT64_C(0x3f) << 48 | UINT64_C(15) << 55 | 0xf3c);
 		put(world, level, descriptor | (onward(level) & ~UINT64_C(3)));
 		arm = compare(world);
 		if (arm.level > level) {
@@ -226,25 +218,25 @@ static void test_aarch64_model_random_descriptors_and_addresses(void **state)
 	for (int half = 0; half < 2; half++) {
 		world_init(&world, half);
 		for (unsigned int i = 0; i < 300000; i++) {
-			uint64_t shift = next_random(&world) % 64;
-			uint64_t gva = next_random(&world) >> shift;
+			uint64_t shift = random_next(&world.seed) % 64;
+			uint64_t gva = random_next(&world.seed) >> shift;
 
-			world.controls.output_bits = 32 + (unsigned int)(next_random(&world) % 21);
+			world.controls.output_bits = 32 + (unsigned int)(random_next(&world.seed) % 21);
 			world.root.maxphyaddr = (uint8_t)world.controls.output_bits;
 			/* Any number of leading ones or zeros: both halves and their borders. */
 			world.gva = i & 1 ? gva : ~gva;
 			for (unsigned int level = 0; level < LEVELS; level++) {
-				uint64_t random = next_random(&world);
+				uint64_t random = random_next(&world.seed);
 
 				put(&world, level,
 				    random & 7 ? onward(level) | (random & UINT64_C(0xf87f000000000ffc))
-					       : next_random(&world));
+					       : random_next(&world.seed));
 			}
 			compare(&world);
 			/* The same tables for an address that is likely to go through them. */
 			world.gva = (half ? UINT64_C(0xffff) << 48 : 0) | (gva & (BIT(48) - 1));
 			compare(&world);
-			memset(world.bytes, (int)(next_random(&world) & 0xff), i % 64 ? 0 : sizeof(world.bytes));
+			memset(world.bytes, (int)(random_next(&world.seed) & 0xff), i % 64 ? 0 : sizeof(world.bytes));
 		}
 		for (unsigned int outcome = 0; outcome <= ARM_OTHER_HALF; outcome++) {
 			assert_true(world.outcomes[outcome] > 100);

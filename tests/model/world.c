@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "world.h"
 
+#include "lib/random.h"
+
 #include <string.h>
 
-/* splitmix64, Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014). */
 uint64_t world_random(struct world *world)
 {
-	uint64_t z = (world->seed += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
+	return random_next(&world->seed);
 }
 
 static enum hs_status world_read(void *ctx, hs_gpa gpa, void *buffer, size_t length, struct hs_error *err)

@@ -2,6 +2,7 @@
 #include "agree.h"
 
 #include "base/arith.h"
+#include "lib/random.h"
 #include "vmm/vm_private.h"
 
 #include <hindsight/spaces.h>
@@ -31,13 +32,6 @@ enum hs_status agree_root(const struct agree *agree, struct side *side, struct h
 		ret->pdpte_a = agree->qemu;
 	}
 	return st;
-}
-
-static uint64_t next_random(struct agree *agree)
-{
-	/* Knuth's MMIX generator; its low bits are poor, and are of pages' offsets. */
-	agree->random = agree->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return agree->random;
 }
 
 /* As hs_translate() would answer if the entry that maps gva had another bit in its address. */
@@ -101,7 +95,8 @@ static bool ask(struct space *space, uint64_t gva)
 /* An address in the page and the one beside it. */
 static bool ask_page(struct space *space, uint64_t gva)
 {
-	return ask(space, (gva & ~(uint64_t)(HS_PAGE_SIZE - 1)) | (next_random(space->agree) >> 20) % HS_PAGE_SIZE);
+	return ask(space,
+		   (gva & ~(uint64_t)(HS_PAGE_SIZE - 1)) | (random_next(&space->agree->random) >> 20) % HS_PAGE_SIZE);
 }
 
 static bool ask_range(struct space *space, const struct hs_range *range)
@@ -120,7 +115,7 @@ static bool ask_range(struct space *space, const struct hs_range *range)
 static bool ask_random(struct space *space)
 {
 	for (unsigned int i = 0; i < RANDOM_ADDRESSES; i++) {
-		uint64_t gva = next_random(space->agree) >> (i % 2 ? 0 : 32);
+		uint64_t gva = random_next(&space->agree->random) >> (i % 2 ? 0 : 32);
 
 		if (!ask(space, gva)) {
 			return false;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "scene.h"
 
+#include "lib/random.h"
+
 #include <string.h>
 
 uint8_t *scene_bytes(struct scene_memory *memory, uint64_t gpa, uint64_t length)
@@ -116,14 +118,9 @@ bool scene_is_aarch64(enum hs_paging_format format)
 	return format == HS_PAGING_AARCH64_TTBR0 || format == HS_PAGING_AARCH64_TTBR1;
 }
 
-/* splitmix64, Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014). */
 uint64_t scene_random(struct scene *scene)
 {
-	uint64_t z = (scene->seed += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
+	return random_next(&scene->seed);
 }
 
 static uint64_t number(const uint8_t *bytes, unsigned int size)

@@ -2,6 +2,8 @@
 /* Pages by the table: that they are what lookups one by one say, in every format, and how the walk ends. */
 #include "ram.h"
 
+#include "lib/random.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,14 +42,6 @@ static void map(struct ram *ram, uint64_t gva, uint64_t gpa, uint64_t length, in
 static void start(struct hs_iter *iter, struct ram *ram, uint64_t gva, uint64_t length)
 {
 	hs_iter_init(iter, &ram->phys, &root, hs_gva_of(gva), length, hs_budget_default());
-}
-
-static uint64_t next_random(uint64_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 7;
-	*seed ^= *seed << 17;
-	return *seed;
 }
 
 /* Whether each of the pages is what a lookup of its address says; the address behind the last. */
@@ -121,10 +115,10 @@ static void fill(struct ram *ram, const struct hs_root *space, uint64_t *seed)
 	unsigned int entries = 4096 / bytes;
 
 	for (unsigned int table = 1; table <= 6; table++) {
-		uint64_t style = next_random(seed);
+		uint64_t style = random_next(seed);
 
 		for (unsigned int i = 0; i < entries; i++) {
-			uint64_t random = next_random(seed);
+			uint64_t random = random_next(seed);
 			uint64_t entry = (random & 0xfff000) | (style & 0x1f ? 1 : random & 1) | (style & 0xfe6);
 
 			if (table < 5) {

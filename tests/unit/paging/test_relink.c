@@ -6,6 +6,8 @@
 #include "rebuild.h"
 #include "shape.h"
 
+#include "lib/random.h"
+
 #include <hindsight/spaces.h>
 
 #include <setjmp.h>
@@ -31,21 +33,6 @@ struct list {
 static struct list before;
 static struct list after;
 
-/* splitmix64, Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014). */
-static uint64_t next_random(uint64_t *seed)
-{
-	uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static uint64_t below(uint64_t *seed, uint64_t limit)
-{
-	return next_random(seed) % limit;
-}
-
 static uint64_t table_at(unsigned int depth, unsigned int which)
 {
 	return 0x1000 + 0x1000 * (uint64_t)(depth * WIDTH + which);
@@ -60,19 +47,19 @@ static bool is_aarch64(const struct shape *shape)
 static uint64_t random_leaf(uint64_t *seed, const struct shape *shape, unsigned int depth, bool nxe)
 {
 	bool last = depth + 1 == shape->levels;
-	uint64_t frame = (below(seed, UINT64_C(1) << 20) << 12) & -(UINT64_C(1) << shape->shifts[depth]);
-	uint64_t entry = frame | (next_random(seed) & 0xffe) | 1;
+	uint64_t frame = (random_below(seed, UINT64_C(1) << 20) << 12) & -(UINT64_C(1) << shape->shifts[depth]);
+	uint64_t entry = frame | (random_next(seed) & 0xffe) | 1;
 
 	if (is_aarch64(shape)) {
 		/* A page has bit 1, a block has not. */
-		return (entry & ~UINT64_C(2)) | (last ? 2 : 0) | next_random(seed) << 48;
+		return (entry & ~UINT64_C(2)) | (last ? 2 : 0) | random_next(seed) << 48;
 	}
-	entry = last ? entry : entry | 0x80 | (below(seed, 2) << 12);
-	if (shape->bytes == 8 && nxe && below(seed, 2)) {
+	entry = last ? entry : entry | 0x80 | (random_below(seed, 2) << 12);
+	if (shape->bytes == 8 && nxe && random_below(seed, 2)) {
 		entry |= UINT64_C(1) << 63;
 	}
 	if (shape->format >= HS_PAGING_4LEVEL) {
-		entry |= below(seed, 0x800) << 52;
+		entry |= random_below(seed, 0x800) << 52;
 	}
 	return entry;
 }
@@ -81,18 +68,19 @@ static uint64_t random_leaf(uint64_t *seed, const struct shape *shape, unsigned 
 static uint64_t random_table(uint64_t *seed, const struct shape *shape, unsigned int depth, bool nxe)
 {
 	bool pdpte = shape->format == HS_PAGING_PAE && depth == 0;
-	uint64_t table = table_at(depth + 1, (unsigned int)below(seed, WIDTH));
-	uint64_t flags = 1 | (next_random(seed) & (pdpte ? 0xe18 : 0xe3e));
+	uint64_t table = table_at(depth + 1, (unsigned int)random_below(seed, WIDTH));
+	uint64_t flags = 1 | (random_next(seed) & (pdpte ? 0xe18 : 0xe3e));
 
 	if (is_aarch64(shape)) {
-		flags |= 2 | (below(seed, 2) ? next_random(seed) << 48 : 0);
+		flags |= 2 | (random_below(seed, 2) ? random_next(seed) << 48 : 0);
 	}
-	if (below(seed, 8) == 0) {
-		table = table_at((unsigned int)below(seed, shape->levels), (unsigned int)below(seed, WIDTH));
-	} else if (below(seed, 16) == 0) {
+	if (random_below(seed, 8) == 0) {
+		table = table_at((unsigned int)random_below(seed, shape->levels),
+				 (unsigned int)random_below(seed, WIDTH));
+	} else if (random_below(seed, 16) == 0) {
 		table = 0x70000000;
 	}
-	if (shape->bytes == 8 && nxe && !pdpte && !is_aarch64(shape) && below(seed, 4) == 0) {
+	if (shape->bytes == 8 && nxe && !pdpte && !is_aarch64(shape) && random_below(seed, 4) == 0) {
 		flags |= UINT64_C(1) << 63;
 	}
 	return table | flags;
@@ -106,8 +94,8 @@ static void put_random_table(struct ram *ram, uint64_t *seed, const struct shape
 	unsigned int entries = shape->format == HS_PAGING_PAE && depth == 0 ? 4 : 4096 / shape->bytes;
 
 	for (unsigned int i = 0; i < 5; i++) {
-		uint64_t slot = below(seed, 3) ? below(seed, 4) : below(seed, entries);
-		bool leaf = last || (large && below(seed, 4) == 0);
+		uint64_t slot = random_below(seed, 3) ? random_below(seed, 4) : random_below(seed, entries);
+		bool leaf = last || (large && random_below(seed, 4) == 0);
 
 		ram_put(ram, table + slot * shape->bytes, shape->bytes,
 			leaf ? random_leaf(seed, shape, depth, nxe) : random_table(seed, shape, depth, nxe));
@@ -232,10 +220,10 @@ static void one_round(struct rounds *rounds, struct ram *from, struct ram *to)
 	for (unsigned int i = 0; i < ROOTS; i++) {
 		roots[i] = (struct hs_root){
 			.format = shape->format,
-			.base = { table_at(0, (unsigned int)below(&seed, WIDTH)) },
+			.base = { table_at(0, (unsigned int)random_below(&seed, WIDTH)) },
 			.pse = true,
 			.nxe = nxe,
-			.maxphyaddr = below(&seed, 8) ? 0 : 40,
+			.maxphyaddr = random_below(&seed, 8) ? 0 : 40,
 		};
 	}
 	collect(from, roots, &before);

@@ -5,6 +5,8 @@
  */
 #include "ram.h"
 
+#include "lib/random.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,21 +18,6 @@
 #define ROUNDS 300
 #define MAPPINGS 12
 #define TABLES 1000
-
-/* splitmix64, Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014). */
-static uint64_t next_random(uint64_t *seed)
-{
-	uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static uint64_t below(uint64_t *seed, uint64_t limit)
-{
-	return next_random(seed) % limit;
-}
 
 /* Bits 63:48, 11:8 and 5:2, but for PXN and UXN, of which one goes with the rights. */
 #define A64_ATTRIBUTES (UINT64_C(0xff9f000000000f3c))
@@ -47,31 +34,32 @@ static struct hs_mapping random_mapping(uint64_t *seed, const struct hs_root *ro
 	static const unsigned int spans[] = { 12, 21, 22, 30, 39 };
 	bool wide = root->format >= HS_PAGING_4LEVEL;
 	bool a64 = is_aarch64(root);
-	uint64_t region = below(seed, 4) << spans[below(seed, wide ? 5 : 4)];
+	uint64_t region = random_below(seed, 4) << spans[random_below(seed, wide ? 5 : 4)];
 	struct hs_mapping mapping = {
-		.gva = { region + (below(seed, 0x400) << 12) },
-		.gpa = { below(seed, 0x40000) << 12 },
-		.length = (1 + below(seed, below(seed, 4) ? 16 : 0x500)) << 12,
-		.prot = HS_PROT_READ | (below(seed, 2) ? HS_PROT_WRITE : 0) | (below(seed, 2) ? HS_PROT_EXEC : 0),
-		.user = below(seed, 2),
-		.cow = below(seed, 4) == 0,
-		.large = below(seed, 2),
-		.leaf = next_random(seed) & (a64    ? A64_ATTRIBUTES
+		.gva = { region + (random_below(seed, 0x400) << 12) },
+		.gpa = { random_below(seed, 0x40000) << 12 },
+		.length = (1 + random_below(seed, random_below(seed, 4) ? 16 : 0x500)) << 12,
+		.prot = HS_PROT_READ | (random_below(seed, 2) ? HS_PROT_WRITE : 0) |
+			(random_below(seed, 2) ? HS_PROT_EXEC : 0),
+		.user = random_below(seed, 2),
+		.cow = random_below(seed, 4) == 0,
+		.large = random_below(seed, 2),
+		.leaf = random_next(seed) & (a64    ? A64_ATTRIBUTES
 					     : wide ? HS_LEAF_HIGH | 0xff8
 						    : 0xff8),
 	};
 
 	if (root->format == HS_PAGING_AARCH64_TTBR1) {
 		mapping.gva.v |= UINT64_C(0xffff000000000000);
-	} else if (wide && !a64 && below(seed, 3) == 0) {
+	} else if (wide && !a64 && random_below(seed, 3) == 0) {
 		mapping.gva.v |= root->format == HS_PAGING_4LEVEL ? UINT64_C(0xffff800000000000)
 								  : UINT64_C(0xff00000000000000);
 	}
-	if (below(seed, 4) == 0) {
+	if (random_below(seed, 4) == 0) {
 		mapping.gva.v &= ~UINT64_C(0x1fffff);
-		mapping.length = (1 + below(seed, 3)) << 21;
+		mapping.length = (1 + random_below(seed, 3)) << 21;
 	}
-	if (below(seed, 2)) {
+	if (random_below(seed, 2)) {
 		mapping.gpa.v = (mapping.gpa.v & ~UINT64_C(0x3fffff)) | (mapping.gva.v & 0x3fffff);
 	}
 	return mapping;
