@@ -3,6 +3,9 @@
  * Which pages the guest wrote to. A dirty ring (api.rst 8.29) costs what was written; without one there is the bit map
  * of KVM_GET_DIRTY_LOG (4.8), which costs a bit of every page. Slots are tracked only while somebody wants to know,
  * because then KVM maps them page by page.
+ *
+ * A ring is for KVMs that let the processor execute the guest. What KVM's emulator writes is noted once a write, up to
+ * 1024 of them for one rep stos, with no look at how full the ring is: it overruns, and what was written is lost.
  */
 #include "vmm/kvm/kvm.h"
 
@@ -27,7 +30,8 @@ void hs_kvm_make_ring(struct hs_backend *backend)
 		.args = { RING_ENTRIES * sizeof(struct kvm_dirty_gfn) },
 	};
 
-	if (ioctl(backend->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING) >= (int)cap.args[0] &&
+	if (hs_kvm_has_hardware() &&
+	    ioctl(backend->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING) >= (int)cap.args[0] &&
 	    ioctl(backend->vm_fd, KVM_ENABLE_CAP, &cap) == 0) {
 		backend->dirty.entries = RING_ENTRIES;
 	}
@@ -86,7 +90,7 @@ static enum hs_status collect_ring(struct hs_backend *backend, struct hs_error *
 	struct hs_kvm_dirty *dirty = &backend->dirty;
 	uint32_t taken = 0;
 
-	for (;; taken++) {
+	for (; taken < dirty->entries; taken++) {
 		struct kvm_dirty_gfn *entry = &dirty->ring[dirty->next % dirty->entries];
 
 		if (!(__atomic_load_n(&entry->flags, __ATOMIC_ACQUIRE) & KVM_DIRTY_GFN_F_DIRTY)) {
@@ -96,6 +100,10 @@ static enum hs_status collect_ring(struct hs_backend *backend, struct hs_error *
 		note(backend, entry->slot & 0xffff, entry->offset);
 		__atomic_store_n(&entry->flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
 		dirty->next++;
+	}
+	/* KVM stops the CPU when entries are left (its kvm_dirty_ring_soft_full()). */
+	if (taken == dirty->entries) {
+		return hs_error_set(err, HS_ERR_BACKEND, 0, 0, "KVM's ring of written pages has overrun");
 	}
 	if (taken > 0 && ioctl(backend->vm_fd, KVM_RESET_DIRTY_RINGS, 0) < 0) {
 		return hs_error_os(err, errno, "KVM cannot reset its ring of written pages");

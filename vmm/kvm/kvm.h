@@ -104,6 +104,8 @@ enum hs_status hs_kvm_translate(struct hs_backend *backend, hs_gva gva, bool *re
 				struct hs_error *err);
 
 /* probe.c */
+/** Whether the processor runs guests itself, without KVM's emulator: it has VMX or SVM. */
+bool hs_kvm_has_hardware(void);
 enum hs_status hs_kvm_check(enum hs_arch arch, struct hs_error *err);
 enum hs_status hs_kvm_abilities(struct hs_backend *backend, struct hs_backend_abilities *ret, struct hs_error *err);
 

@@ -143,7 +143,7 @@ static void name_module(struct hs_probe *probe)
 }
 
 /* CPUID.1:ECX.VMX and CPUID.80000001H:ECX.SVM, as the kernel that runs KVM sees them. */
-static bool has_vmx_or_svm(void)
+bool hs_kvm_has_hardware(void)
 {
 	unsigned int eax;
 	unsigned int ebx;
@@ -164,7 +164,7 @@ void hs_kvm_probe_quick(struct hs_probe *ret)
 	if (hs_kvm_open(&fd, &ret->kvm_error) == HS_OK) {
 		close(fd);
 		ret->kvm_usable = true;
-		ret->hardware = answer_of(has_vmx_or_svm());
+		ret->hardware = answer_of(hs_kvm_has_hardware());
 	}
 }
 
