@@ -105,7 +105,12 @@ static void report(struct run *run, const struct hs_crash *crash)
 	}
 	run->reported = true;
 	run->reported_crash = *crash;
-	hs_report_crash(run->session, crash);
+	hs_report_crash(hs_session_vm(run->session), crash);
+}
+
+static void write_core(struct run *run, const struct hs_crash *crash, const char *directory)
+{
+	hs_report_core(hs_session_vm(run->session), hs_session_command_line(run->session), crash, directory);
 }
 
 /* The guest's last words. Who has asked for the end need not wait for a reader. */
@@ -127,7 +132,7 @@ static void on_crash(void *ctx, const struct hs_crash *crash)
 	end_output(run, crash->reason == HS_CRASH_HANG);
 	report(run, crash);
 	if (wants_core(run)) {
-		hs_report_core(run->session, crash, run->options.core);
+		write_core(run, crash, run->options.core);
 	}
 }
 
@@ -281,7 +286,7 @@ static bool handle_signal(struct run *run, struct hs_session_result *result, int
 		return true;
 	}
 	/* Asked for by name, so also with --core none. */
-	hs_report_core(run->session, NULL, wants_core(run) ? run->options.core : ".");
+	write_core(run, NULL, wants_core(run) ? run->options.core : ".");
 	if (hs_session_start(run->session, &go_on, err)) {
 		*ret_status = hs_cli_failed(err);
 		return true;

@@ -44,9 +44,8 @@ static void append_symbol(const struct hs_vm_image *image, uint64_t address, str
 }
 
 /* ", at ADDRESS SYMBOL: INSTRUCTION", unless the registers are not those of the crash. */
-static void append_place(struct hs_session *session, const struct hs_crash *crash, struct hs_buf *line)
+static void append_place(struct hs_vm *vm, const struct hs_crash *crash, struct hs_buf *line)
 {
-	struct hs_vm *vm = hs_session_vm(session);
 	struct hs_phys phys = hs_vm_phys(vm);
 	struct hs_cpu_state cpu;
 	char text[INSN_TEXT_MAX];
@@ -62,17 +61,17 @@ static void append_place(struct hs_session *session, const struct hs_crash *cras
 	}
 }
 
-void hs_report_crash(struct hs_session *session, const struct hs_crash *crash)
+void hs_report_crash(struct hs_vm *vm, const struct hs_crash *crash)
 {
 	const char *bold = hs_term_colour(STDERR_FILENO) ? "\033[1;31m" : "";
 	const char *name = hs_signal_name(crash->signal);
 	struct hs_buf line;
 
 	hs_buf_init(&line, LINE_MAX_BYTES);
-	append_place(session, crash, &line);
+	append_place(vm, crash, &line);
 	hs_buf_append_byte(&line, 0);
-	fprintf(stderr, "hindsight: %s: %s%s%s%s\n", base_name(hs_vm_image(hs_session_vm(session))->path), bold,
-		crash->text, bold[0] ? "\033[0m" : "", line.failed ? "" : (const char *)line.data);
+	fprintf(stderr, "hindsight: %s: %s%s%s%s\n", base_name(hs_vm_image(vm)->path), bold, crash->text,
+		bold[0] ? "\033[0m" : "", line.failed ? "" : (const char *)line.data);
 	fprintf(stderr, "signal: %s (%d)\n", name ? name : "unnamed", crash->signal);
 	hs_buf_deinit(&line);
 }
@@ -91,13 +90,13 @@ static enum hs_status check_directory(const char *path, struct hs_error *err)
 	return HS_OK;
 }
 
-void hs_report_core(struct hs_session *session, const struct hs_crash *crash, const char *directory)
+void hs_report_core(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *directory)
 {
 	struct hs_core_result result;
 	struct hs_error err;
 	char size[32];
 
-	if (check_directory(directory, &err) || hs_dump_write(session, crash, directory, &result, &err)) {
+	if (check_directory(directory, &err) || hs_dump_write(vm, command_line, crash, directory, &result, &err)) {
 		hs_cli_say("no core: %s", err.message);
 		return;
 	}

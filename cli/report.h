@@ -3,8 +3,6 @@
 #ifndef HS_CLI_REPORT_H
 #define HS_CLI_REPORT_H
 
-#include "session/session.h"
-
 #include <hindsight/vm.h>
 
 /**
@@ -13,16 +11,17 @@
  *   hindsight: a.elf: page fault (#PF): write to 0x8, not mapped, at 0x401136 f+0x1c (a.c:12): mov dword ptr [rax], 1
  *   signal: SIGSEGV (11)
  *
- * @param session  stopped at the crash
+ * @param vm  stopped at the crash
  */
-void hs_report_crash(struct hs_session *session, const struct hs_crash *crash);
+void hs_report_crash(struct hs_vm *vm, const struct hs_crash *crash);
 
 /**
  * Write a core and print "core: PATH (SIZE)", or one line that says why there is none.
  *
- * @param crash      NULL for a guest that goes on
- * @param directory  where it goes, under its default name
+ * @param command_line  as for hs_dump_write()
+ * @param crash         NULL for a guest that goes on
+ * @param directory     where it goes, under its default name
  */
-void hs_report_core(struct hs_session *session, const struct hs_crash *crash, const char *directory);
+void hs_report_core(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *directory);
 
 #endif

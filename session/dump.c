@@ -57,10 +57,9 @@ static size_t list_files(const struct hs_vm *vm, struct hs_core_file *files)
 	return count;
 }
 
-enum hs_status hs_dump_write(struct hs_session *session, const struct hs_crash *crash, const char *path,
+enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *path,
 			     struct hs_core_result *ret, struct hs_error *err)
 {
-	struct hs_vm *vm = hs_session_vm(session);
 	const struct hs_vm_image *image = hs_vm_image(vm);
 	HS_FREE struct hs_core_file *files = calloc(image->segment_count + HS_MAPPINGS_MAX, sizeof(*files));
 	HS_FREE struct hs_cpu_state *cpu = NULL;
@@ -69,7 +68,7 @@ enum hs_status hs_dump_write(struct hs_session *session, const struct hs_crash *
 		.cpu_count = 1,
 		.phys = hs_vm_phys(vm),
 		.name = base_name(image->path),
-		.command_line = hs_session_command_line(session),
+		.command_line = command_line,
 		.auxv = {
 			.entry = image->entry,
 			.phdr = image->phdr,

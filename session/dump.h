@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A core of a session's guest: gathers what the VM knows into the plain data that debug/coredump/ writes. */
+/* A core of a guest: gathers what the VM knows into the plain data that debug/coredump/ writes. */
 #ifndef HS_SESSION_DUMP_H
 #define HS_SESSION_DUMP_H
 
-#include "session/session.h"
-
 #include <hindsight/coredump.h>
+#include <hindsight/error.h>
+#include <hindsight/vm.h>
 
 /**
- * Write a core of a stopped session. Fails as hs_core_write().
+ * Write a core of a VM that does not run. Fails as hs_core_write().
  *
- * @param crash  what the core is of; NULL for a guest that was only interrupted
- * @param path   as hs_core_write(): a directory, NULL for the working directory, or the name of a new file
+ * @param command_line  what the guest was started with (command_line.h)
+ * @param crash         what the core is of; NULL for a guest that was only interrupted
+ * @param path          as hs_core_write(): a directory, NULL for the working directory, or the name of a new file
  */
-HS_MUST_CHECK enum hs_status hs_dump_write(struct hs_session *session, const struct hs_crash *crash, const char *path,
-					   struct hs_core_result *ret, struct hs_error *err);
+HS_MUST_CHECK enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash,
+					   const char *path, struct hs_core_result *ret, struct hs_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "session/command_line.h"
 #include "session/crash.h"
 
 #include <errno.h>
@@ -21,7 +22,6 @@
 #include <unistd.h>
 
 #define NS_PER_SECOND 1000000000u
-#define COMMAND_LINE_MAX (1u << 20)
 
 enum phase {
 	PHASE_STOPPED, /* the VM is the caller's */
@@ -187,12 +187,7 @@ static enum hs_status join_command_line(struct hs_session *session, const struct
 {
 	struct hs_buf *line = &session->command_line;
 
-	hs_buf_append_string(line, hs_vm_image(session->vm)->path);
-	for (size_t i = 1; vm && i < vm->args_count; i++) {
-		hs_buf_append_byte(line, ' ');
-		hs_buf_append_string(line, vm->args[i]);
-	}
-	hs_buf_append_byte(line, 0);
+	hs_command_line_append(session->vm, vm ? vm->args : NULL, vm ? vm->args_count : 0, line);
 	return line->failed ? hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the command line") : HS_OK;
 }
 
@@ -208,7 +203,7 @@ enum hs_status hs_session_create(const char *image_path, const struct hs_session
 	session->limit_ns = config->limit_ns;
 	session->left_ns = config->limit_ns;
 	session->result_fd = session->limit_fd = session->interrupt_fd = session->event_fd = -1;
-	hs_buf_init(&session->command_line, COMMAND_LINE_MAX);
+	hs_buf_init(&session->command_line, HS_COMMAND_LINE_MAX);
 	pthread_mutex_init(&session->lock, NULL);
 	pthread_cond_init(&session->wake, NULL);
 	st = make_descriptors(session, err);

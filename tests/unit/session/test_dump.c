@@ -2,6 +2,7 @@
 /* session/dump: what the core of a session says, read back from the file. */
 #include "fake_vm.h"
 #include "session/dump.h"
+#include "session/session.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -33,6 +34,12 @@ static int setup(void **state)
 	return mkdtemp(f.dir) == NULL || hs_session_create("/fake", &config, &f.session, NULL) != HS_OK;
 }
 
+static enum hs_status dump(struct fixture *f, const struct hs_crash *crash, const char *path,
+			   struct hs_core_result *ret, struct hs_error *err)
+{
+	return hs_dump_write(hs_session_vm(f->session), hs_session_command_line(f->session), crash, path, ret, err);
+}
+
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
@@ -55,7 +62,7 @@ static void test_dump_of_a_crash_says_what_happened(void **state)
 	struct hs_core *core = NULL;
 	struct hs_error err;
 
-	assert_int_equal(hs_dump_write(f->session, &crash, f->dir, &result, &err), HS_OK);
+	assert_int_equal(dump(f, &crash, f->dir, &result, &err), HS_OK);
 	assert_int_equal(hs_core_open(result.path, &core, &err), HS_OK);
 	info = hs_core_info(core);
 	assert_int_equal(info->signal, SIGABRT);
@@ -87,7 +94,7 @@ static void test_dump_without_a_crash_has_no_signal(void **state)
 	struct hs_core *core = NULL;
 	struct hs_error err;
 
-	assert_int_equal(hs_dump_write(f->session, NULL, f->dir, &result, &err), HS_OK);
+	assert_int_equal(dump(f, NULL, f->dir, &result, &err), HS_OK);
 	assert_int_equal(hs_core_open(result.path, &core, &err), HS_OK);
 	assert_int_equal(hs_core_info(core)->signal, 0);
 	assert_string_equal(hs_core_info(core)->reason_name, "");
@@ -103,7 +110,7 @@ static void test_dump_of_lost_registers_takes_the_page_tables_from_before(void *
 	struct hs_core *core = NULL;
 	struct hs_error err;
 
-	assert_int_equal(hs_dump_write(f->session, &crash, f->dir, &result, &err), HS_OK);
+	assert_int_equal(dump(f, &crash, f->dir, &result, &err), HS_OK);
 	assert_int_equal(hs_core_open(result.path, &core, &err), HS_OK);
 	assert_true(hs_core_info(core)->has_root);
 	assert_int_equal(hs_core_info(core)->root.base.v, FAKE_LAST_ROOT);
@@ -119,7 +126,7 @@ static void test_dump_into_a_missing_directory_fails_and_leaves_nothing(void **s
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s/none/core", f->dir);
-	assert_int_equal(hs_dump_write(f->session, NULL, path, &result, &err), HS_ERR_NOT_FOUND);
+	assert_int_equal(dump(f, NULL, path, &result, &err), HS_ERR_NOT_FOUND);
 }
 
 int main(void)
