@@ -159,7 +159,7 @@ int hs_cmd_pagetable(int argc, char **argv)
 	static const struct hs_words pagetable = {
 		.command = "pagetable",
 		.usage = "WORD [OPTIONS] [CORE] ...",
-		.summary = "Read x86 page tables out of a core, or with --image out of a raw image of physical memory",
+		.summary = "Read page tables out of a core, or with --image out of a raw image of physical memory",
 		.words = words,
 		.count = sizeof(words) / sizeof(words[0]),
 	};

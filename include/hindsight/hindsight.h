@@ -5,7 +5,7 @@
  *   vm.h        run one ELF image in a VM with one CPU, from event to event
  *   gdb.h       serve anything with a table of target operations (target.h) to gdb and lldb
  *   coredump.h  write an ELF core from plain data, and read one
- *   paging.h    read and build x86 page tables in guest-physical memory (mem.h)
+ *   paging.h    read and build page tables in guest-physical memory (mem.h)
  *   spaces.h    several address spaces together, and a walk level by level
  *   sandbox.h   call a guest's functions, and put it back to a snapshot
  *   snapshot.h  what a guest is between two calls, made dense

@@ -137,7 +137,7 @@ enum hs_access_by {
  * Without paging it is everything, to everybody; of aarch64 nothing is known here, and it is 0.
  *
  * Not judged: protection keys (the key is in range->leaf), shadow stacks, and what lies outside of paging: segments,
- * LASS, memory types. The control bits are those of x86: to a root of another architecture the answer means nothing.
+ * LASS, memory types.
  */
 int hs_access_rights(const struct hs_root *root, const struct hs_range *range, enum hs_access_by by);
 

@@ -5,7 +5,8 @@
  *
  * As in <hindsight/paging.h>, nothing here touches a CPU, makes a system call or allocates: storage is the caller's.
  *
- * Sources: Intel SDM vol. 3A chapter 4 (paging), 4.6 (access rights), tables 4-4 to 4-20 (entry formats).
+ * Sources: Intel SDM vol. 3A chapter 4 (paging), 4.6 (access rights), tables 4-4 to 4-20 (entry formats); Arm ARM DDI
+ * 0487, D8.3 (descriptor formats).
  */
 #ifndef HINDSIGHT_SPACES_H
 #define HINDSIGHT_SPACES_H
@@ -34,11 +35,12 @@ struct hs_path {
 /** Translate gva and keep every entry on the way. */
 void hs_path_find(const struct hs_phys *phys, const struct hs_root *root, hs_gva gva, struct hs_path *ret);
 
-/** One field of an entry by the name that the SDM gives it, lower fields first. */
+/** One field of an entry by the name that the manual gives it (SDM, Arm ARM), lower fields first. */
 struct hs_entry_field {
-	const char *name; /**< "P", "RW", "US", "PWT", "PCD", "A", "D", "PS", "PAT", "G", "AVL", "PKEY", "XD"; static.
-			       The last two are there when one of their bits is set: "RSVD", bits that are reserved,
-			       and "IGN", bits that the CPU ignores and that have no name */
+	const char *name; /**< static. "P", "RW", "US", "PWT", "PCD", "A", "D", "PS", "PAT", "G", "AVL", "PKEY", "XD";
+			       of aarch64 "VALID", "TYPE", "AttrIndx" and so on. Behind them, where one of their bits
+			       is set: "RSVD", bits that are reserved, and "IGN", bits that the CPU ignores and that
+			       have no name */
 	uint64_t mask;    /**< its bits in the entry */
 	uint64_t value;   /**< what they hold, as a number: shifted down to bit 0; for "RSVD" and "IGN" left in place */
 };
@@ -48,7 +50,7 @@ struct hs_entry_field {
 
 /** An entry taken apart. */
 struct hs_entry_fields {
-	bool present; /**< otherwise the only field is P, and nothing else in the entry counts */
+	bool present; /**< otherwise the only field is P (VALID), and nothing else in the entry counts */
 	bool leaf;    /**< it maps memory; otherwise it names a table */
 	hs_gpa gpa;   /**< of that memory or table */
 	uint8_t count;
@@ -58,8 +60,7 @@ struct hs_entry_fields {
 /**
  * Take apart an entry of the table at depth (0 is the root's), as root reads it: every bit of a present one that is set
  * is in one field, or is of the address and no reserved one. Fields that this level does not have are left out: a PDPTE
- * of PAE paging has no RW. A depth that the format does not have gives an entry not present and
- * no field.
+ * of PAE paging has no RW. A depth that the format does not have gives an entry not present and no field.
  */
 void hs_entry_describe(const struct hs_root *root, unsigned int depth, uint64_t entry, struct hs_entry_fields *ret);
 /** The same of attributes alone, as hs_range.leaf shows them, for a range of root; gpa is 0. */

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""`hindsight pagetable` over cores of guests that crashed: what it says is what readelf says of the segments, and
+"""`hindsight pagetable` over cores of guests that crashed or run: what it says is what readelf says of the segments, and
 what a naive walk finds in them."""
 
 import json
 import re
+import signal
 
 import pytest
 
@@ -12,6 +13,7 @@ from lib.elf import Image, readelf
 from lib.naive_spaces import expected, reader_of_core
 from lib.tables import FORMATS
 
+SECONDS = 60
 BOTH = pytest.mark.parametrize("runner", ["amd64-soft", "i686-soft"], indirect=True)
 
 
@@ -45,8 +47,22 @@ def united(ranges):
     return found
 
 
-def test_list_of_a_core_is_its_segments(runner, pagetable):
-    core = crash(runner)
+@pytest.fixture(params=["crashed", "live"])
+def core(request, runner, tmp_path):
+    """The core of a guest that has ended, and of one that goes on."""
+    if request.param == "crashed":
+        return crash(runner)
+    with runner.spawn("hang", cwd=tmp_path) as running:
+        running.stdout.wait_for("about to hang\n", SECONDS)
+        running.signal(signal.SIGQUIT)
+        running.stderr.wait_for(r"core: \./hang\.elf\.\d+\.0\.core ", SECONDS)
+        running.signal(signal.SIGTERM)
+        assert running.wait(SECONDS).rc == 128 + signal.SIGTERM
+    (live,) = runner.place.collect(tmp_path).values()
+    return live
+
+
+def test_list_of_a_core_is_its_segments(runner, core, pagetable):
     data = json.loads(pagetable("list", "--json", core).check().stdout)
     (space,) = data["spaces"]
     assert space["format"] == ("amd64-4" if runner.arch == "amd64" else "i686")
