@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "session/crash.h"
+#include "session/snapshot_file.h"
 
 #include <hindsight/abi.h>
 #include <hindsight/paging.h>
@@ -60,20 +61,21 @@ static size_t list_files(const struct hs_vm *vm, struct hs_core_file *files)
 enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *path,
 			     struct hs_core_result *ret, struct hs_error *err)
 {
-	const struct hs_vm_image *image = hs_vm_image(vm);
-	HS_FREE struct hs_core_file *files = calloc(image->segment_count + HS_MAPPINGS_MAX, sizeof(*files));
+	const struct hs_vm_image *program = hs_vm_image(vm);
+	HS_FREE struct hs_core_file *files = calloc(program->segment_count + HS_MAPPINGS_MAX, sizeof(*files));
 	HS_FREE struct hs_cpu_state *cpu = NULL;
+	struct hs_snapshot_image image;
 	struct hs_core_input input = {
-		.arch = image->arch,
+		.arch = program->arch,
 		.cpu_count = 1,
 		.phys = hs_vm_phys(vm),
-		.name = base_name(image->path),
+		.name = base_name(program->path),
 		.command_line = command_line,
 		.auxv = {
-			.entry = image->entry,
-			.phdr = image->phdr,
-			.phent = image->phentsize,
-			.phnum = image->phnum,
+			.entry = program->entry,
+			.phdr = program->phdr,
+			.phent = program->phentsize,
+			.phnum = program->phnum,
 		},
 		.files = files,
 	};
@@ -101,5 +103,14 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const s
 		input.reason_name = hs_crash_reason_name(crash->reason);
 		input.reason = crash->text;
 	}
-	return hs_core_write(&input, path, ret, err);
+	hs_snapshot_image_init(vm, crash, &input, &image);
+	st = hs_core_write(&input, path, ret, err);
+	if (st == HS_ERR_RANGE && input.range_count > 0) {
+		/* Too much for a file of this class: what the address space has comes first. */
+		input.range_count = 0;
+		input.note_count = 0;
+		st = hs_core_write(&input, path, ret, err);
+	}
+	hs_snapshot_image_deinit(&image);
+	return st;
 }

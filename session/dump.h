@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A core of a guest: gathers what the VM knows into the plain data that debug/coredump/ writes. */
+/*
+ * A core of a guest: gathers what the VM knows into the plain data that debug/coredump/ writes. All memory is
+ * in it as it is, so that the guest can go on from there (snapshot_file.h).
+ */
 #ifndef HS_SESSION_DUMP_H
 #define HS_SESSION_DUMP_H
 

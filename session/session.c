@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "session/command_line.h"
 #include "session/crash.h"
+#include "session/snapshot.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -31,6 +32,7 @@ enum phase {
 
 struct hs_session {
 	struct hs_vm *vm;
+	struct hs_snapshot *snapshot; /* that the VM stands on, or NULL; owned with the VM's stay there */
 	uint64_t limit_ns;
 	struct hs_buf command_line;
 	pthread_t runner;
@@ -191,8 +193,8 @@ static enum hs_status join_command_line(struct hs_session *session, const struct
 	return line->failed ? hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the command line") : HS_OK;
 }
 
-enum hs_status hs_session_create(const char *image_path, const struct hs_session_config *config,
-				 struct hs_session **ret, struct hs_error *err)
+/* What a session is without its VM. On failure it is gone. */
+static enum hs_status allocate(const struct hs_session_config *config, struct hs_session **ret, struct hs_error *err)
 {
 	struct hs_session *session = calloc(1, sizeof(*session));
 	enum hs_status st;
@@ -207,11 +209,20 @@ enum hs_status hs_session_create(const char *image_path, const struct hs_session
 	pthread_mutex_init(&session->lock, NULL);
 	pthread_cond_init(&session->wake, NULL);
 	st = make_descriptors(session, err);
-	if (!st) {
-		st = hs_vm_create(image_path, config->vm, &session->vm, err);
+	if (st) {
+		hs_session_destroy(session);
+		return st;
 	}
+	*ret = session;
+	return HS_OK;
+}
+
+/* The VM is there, or st says why not. On failure the session is gone. */
+static enum hs_status complete(struct hs_session *session, enum hs_status st, const struct hs_vm_config *vm,
+			       struct hs_session **ret, struct hs_error *err)
+{
 	if (!st) {
-		st = join_command_line(session, config->vm, err);
+		st = join_command_line(session, vm, err);
 	}
 	if (!st) {
 		st = start_runner(session, err);
@@ -222,6 +233,33 @@ enum hs_status hs_session_create(const char *image_path, const struct hs_session
 	}
 	*ret = session;
 	return HS_OK;
+}
+
+enum hs_status hs_session_create(const char *image_path, const struct hs_session_config *config,
+				 struct hs_session **ret, struct hs_error *err)
+{
+	struct hs_session *session;
+	enum hs_status st = allocate(config, &session, err);
+
+	if (st) {
+		return st;
+	}
+	st = hs_vm_create(image_path, config->vm, &session->vm, err);
+	return complete(session, st, config->vm, ret, err);
+}
+
+enum hs_status hs_session_create_from(struct hs_snapshot *snapshot, const struct hs_session_config *config,
+				      struct hs_session **ret, struct hs_error *err)
+{
+	struct hs_session *session;
+	enum hs_status st = allocate(config, &session, err);
+
+	if (st) {
+		return st;
+	}
+	st = hs_vm_create_on(snapshot, config->vm, &session->vm, err);
+	session->snapshot = st ? NULL : hs_snapshot_ref(snapshot);
+	return complete(session, st, config->vm, ret, err);
 }
 
 static void close_descriptor(int fd)
@@ -255,6 +293,7 @@ void hs_session_destroy(struct hs_session *session)
 		pthread_join(session->runner, NULL);
 	}
 	hs_vm_destroy(session->vm);
+	hs_snapshot_unref(session->snapshot);
 	hs_buf_deinit(&session->command_line);
 	close_descriptor(session->event_fd);
 	close_descriptor(session->limit_fd);

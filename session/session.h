@@ -13,6 +13,7 @@
 #define HS_SESSION_SESSION_H
 
 #include <hindsight/error.h>
+#include <hindsight/snapshot.h>
 #include <hindsight/vm.h>
 
 #include <stdbool.h>
@@ -39,6 +40,14 @@ struct hs_session_result {
  */
 HS_MUST_CHECK enum hs_status hs_session_create(const char *image_path, const struct hs_session_config *config,
 					       struct hs_session **ret, struct hs_error *err);
+/**
+ * The same for a VM that stands on a snapshot: Fails as hs_vm_create_on().
+ *
+ * @param snapshot  gets one more owner
+ */
+HS_MUST_CHECK enum hs_status hs_session_create_from(struct hs_snapshot *snapshot,
+						    const struct hs_session_config *config, struct hs_session **ret,
+						    struct hs_error *err);
 /** Stop the guest if it runs, and free everything. NULL is fine. */
 void hs_session_destroy(struct hs_session *session);
 

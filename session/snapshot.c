@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void describe(const struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_snapshot_guest *ret)
+void hs_snapshot_describe(const struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_snapshot_guest *ret)
 {
 	const struct hs_vm_image *image = hs_vm_image(vm);
 	struct hs_vm_bounds bounds = hs_vm_bounds(vm);
@@ -85,7 +85,7 @@ static enum hs_status take(struct hs_vm *vm, const struct hs_snapshot_spec *spec
 	if (st) {
 		return st;
 	}
-	describe(vm, spec, &guest);
+	hs_snapshot_describe(vm, spec, &guest);
 	input.root_count = list_roots(spec, cpu, roots);
 	/* What is mapped beside the guest's memory becomes part of it. */
 	mappings = hs_vm_mappings(vm, &mapping_count);
@@ -128,4 +128,42 @@ enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapsh
 				    });
 	}
 	return st;
+}
+
+enum hs_status hs_vm_create_on(const struct hs_snapshot *snapshot, const struct hs_vm_config *config,
+			       struct hs_vm **ret, struct hs_error *err)
+{
+	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
+	const struct hs_snapshot_guest *guest = &info->guest;
+	struct hs_vm_origin origin = {
+		.image = {
+			.arch = guest->arch,
+			.path = guest->path,
+			.entry = guest->entry,
+			.phdr = guest->phdr,
+			.phentsize = guest->phentsize,
+			.phnum = guest->phnum,
+			.features = guest->features,
+			.build_id_length = guest->build_id_length,
+		},
+		.memory = &info->memory,
+		.cpu = hs_snapshot_cpu(snapshot),
+		.input_bytes = guest->input_bytes,
+		.output_bytes = guest->output_bytes,
+	};
+	struct hs_vm *vm;
+	enum hs_status st;
+
+	memcpy(origin.image.build_id, guest->build_id, sizeof(guest->build_id));
+	st = hs_vm_create_for(&origin, config, &vm, err);
+	if (st) {
+		return st;
+	}
+	st = hs_vm_stand_on(vm, snapshot, !(config && config->debugger), err);
+	if (st) {
+		hs_vm_destroy(vm);
+		return st;
+	}
+	*ret = vm;
+	return HS_OK;
 }

@@ -20,6 +20,9 @@ struct hs_snapshot_spec {
 	uint64_t generation; /* of the snapshot to take */
 };
 
+/** What is remembered of the guest of a VM. */
+void hs_snapshot_describe(const struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_snapshot_guest *ret);
+
 /** Take a snapshot of a VM that does not run; it is not changed. Fails as hs_snapshot_take(). */
 HS_MUST_CHECK enum hs_status hs_snapshot_of_vm(struct hs_vm *vm, const struct hs_snapshot_spec *spec,
 					       struct hs_snapshot **ret, struct hs_error *err);
@@ -33,5 +36,12 @@ HS_MUST_CHECK enum hs_status hs_snapshot_of_vm(struct hs_vm *vm, const struct hs
  */
 HS_MUST_CHECK enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapshot, bool share,
 					    struct hs_error *err);
+
+/**
+ * Make a VM that stands on a snapshot: what may be shared with other VMs is, unless config->debugger. The snapshot must
+ * outlive its stay there. Fails as hs_vm_create_for() and hs_vm_stand_on().
+ */
+HS_MUST_CHECK enum hs_status hs_vm_create_on(const struct hs_snapshot *snapshot, const struct hs_vm_config *config,
+					     struct hs_vm **ret, struct hs_error *err);
 
 #endif

@@ -23,6 +23,7 @@
  */
 HS_MUST_CHECK enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *image, bool share,
 					   const struct hs_cpu_state *cpu, struct hs_error *err);
+
 /** What is known of the guest that runs beside its memory and registers; a restore of another guest changes it. */
 struct hs_vm_guest {
 	uint64_t features; /* HS_FEATURE_* of its image */
@@ -32,6 +33,27 @@ struct hs_vm_guest {
 struct hs_vm_guest hs_vm_guest(const struct hs_vm *vm);
 /** For after a restore: the VM can run the guest of another image. */
 void hs_vm_set_guest(struct hs_vm *vm, const struct hs_vm_guest *guest);
+
+/** What a VM whose guest was booted elsewhere is made for. All pointers are borrowed for the call. */
+struct hs_vm_origin {
+	struct hs_vm_image image; /* what is known of it; not fd, native and the segments */
+	const struct hs_memory_image *memory;
+	const struct hs_cpu_state *cpu;
+	uint64_t input_bytes, output_bytes; /* as in struct hs_vm_bounds */
+};
+
+/**
+ * Make a VM for a guest that was booted elsewhere: it has no memory and no image until hs_vm_restore(), and refuses to
+ * run before. hs_vm_image() says what the origin does; its fd is that of the file at its path, if that is there still
+ * and has the same build-id, else -1.
+ *
+ * HS_ERR_UNSUPPORTED: this host or backend cannot run the guest; the message says what is missing. HS_ERR_INVALID:
+ * mappings, which only a boot makes. Others as hs_vm_create().
+ *
+ * @param config  as for hs_vm_create(); sizes but memory_bytes, boot, seed and arguments are the guest's already
+ */
+HS_MUST_CHECK enum hs_status hs_vm_create_for(const struct hs_vm_origin *origin, const struct hs_vm_config *config,
+					      struct hs_vm **ret, struct hs_error *err);
 
 /** Where the scratch region is, and how much memory there may be. */
 struct hs_vm_bounds {

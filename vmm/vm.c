@@ -12,9 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What runs guests of arch on this host: what was asked for or, by default, what suits them best here. */
-static enum hs_status choose_backend(const struct hs_vm_config *config, enum hs_arch arch,
-				     const struct hs_backend_ops **ret, struct hs_error *err)
+enum hs_status hs_vm_choose_backend(const struct hs_vm_config *config, enum hs_arch arch,
+				    const struct hs_backend_ops **ret, struct hs_error *err)
 {
 	struct hs_choice choice = { .backend = config->backend };
 	const struct hs_backend_ops *ops;
@@ -86,8 +85,6 @@ static enum hs_status make_memory(struct hs_vm *vm, struct hs_error *err)
 
 		st = vm->ops->map(vm->backend, region->gpa, region->length, region->host, region->read_only, err);
 	}
-	vm->ram.written = on_memory_written;
-	vm->ram.written_ctx = vm;
 	return st;
 }
 
@@ -130,7 +127,7 @@ static enum hs_status make(struct hs_vm *vm, const char *image_path, const struc
 		st = hs_layout_plan(vm->image, config, &vm->layout, err);
 	}
 	if (!st) {
-		st = choose_backend(config, vm->image->arch, &vm->ops, err);
+		st = hs_vm_choose_backend(config, vm->image->arch, &vm->ops, err);
 	}
 	if (!st) {
 		st = vm->ops->create(&vm->backend, err);
@@ -157,12 +154,9 @@ static enum hs_status make(struct hs_vm *vm, const char *image_path, const struc
 	return st;
 }
 
-enum hs_status hs_vm_create(const char *image_path, const struct hs_vm_config *config, struct hs_vm **ret,
-			    struct hs_error *err)
+enum hs_status hs_vm_allocate(struct hs_vm **ret, struct hs_error *err)
 {
-	static const struct hs_vm_config defaults;
 	struct hs_vm *vm;
-	enum hs_status st;
 
 	/* Its registers are aligned to 64 bytes, more than malloc() promises. */
 	if (posix_memalign((void **)&vm, __alignof__(*vm), sizeof(*vm)) != 0) {
@@ -170,6 +164,22 @@ enum hs_status hs_vm_create(const char *image_path, const struct hs_vm_config *c
 	}
 	memset(vm, 0, sizeof(*vm));
 	hs_ram_init(&vm->ram);
+	vm->ram.written = on_memory_written;
+	vm->ram.written_ctx = vm;
+	*ret = vm;
+	return HS_OK;
+}
+
+enum hs_status hs_vm_create(const char *image_path, const struct hs_vm_config *config, struct hs_vm **ret,
+			    struct hs_error *err)
+{
+	static const struct hs_vm_config defaults;
+	struct hs_vm *vm;
+	enum hs_status st = hs_vm_allocate(&vm, err);
+
+	if (st) {
+		return st;
+	}
 	st = make(vm, image_path, config ? config : &defaults, err);
 	if (st) {
 		hs_vm_destroy(vm);
@@ -192,6 +202,7 @@ void hs_vm_destroy(struct hs_vm *vm)
 	hs_dirty_deinit(&vm->written);
 	free(vm->record);
 	hs_image_close(vm->image);
+	free(vm->image_path);
 	free(vm);
 }
 

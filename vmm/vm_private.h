@@ -19,7 +19,8 @@
 struct hs_vm {
 	const struct hs_backend_ops *ops;
 	struct hs_backend *backend;
-	struct hs_image *image;
+	struct hs_image *image; /* NULL if there is none (create_for.c) */
+	char *image_path;       /* of a guest that was booted elsewhere; owned */
 	struct hs_layout layout;
 	struct hs_vm_image public_image;
 	struct hs_vm_segment segments[HS_IMAGE_SEGMENTS_MAX];
@@ -51,6 +52,11 @@ struct hs_vm {
 	uint64_t breakpoint_rip; /* ... here, and the next one starts behind it */
 };
 
+/** A VM of nothing, for hs_vm_destroy() in whatever state it is by then. */
+HS_MUST_CHECK enum hs_status hs_vm_allocate(struct hs_vm **ret, struct hs_error *err);
+/** What runs guests of arch on this host: what was asked for or, by default, what suits them best here. */
+HS_MUST_CHECK enum hs_status hs_vm_choose_backend(const struct hs_vm_config *config, enum hs_arch arch,
+						  const struct hs_backend_ops **ret, struct hs_error *err);
 /** Bring parts of vm->cpu up to date: behind the instruction of the event that came last. */
 HS_MUST_CHECK enum hs_status hs_vm_fetch(struct hs_vm *vm, unsigned int parts, struct hs_error *err);
 /** Give dirty parts to the CPU. */

@@ -17,6 +17,8 @@
 #define HS_VMNOTE_NAME "HINDSIGHT"
 /* "HS" in the upper half: readers look at some small types without looking at the name (BFD, elfcore_grok_note). */
 #define HS_VMNOTE_FACTS 0x48530001
+/* What it takes to go on from a core (session/snapshot_note.h). */
+#define HS_VMNOTE_SNAPSHOT 0x48530003
 /* u32: CRC-32C of all notes before this one. The last of the notes. */
 #define HS_VMNOTE_SUM 0x48530002
 #define HS_VMNOTE_VERSION 1

@@ -42,8 +42,8 @@ struct hs_phys {
 	void *ctx;
 };
 
-/** Most parts of a memory image. */
-#define HS_MEMORY_PARTS_MAX 4
+/** Most parts of a memory image: a snapshot has four, an image of a crash one for each region (vmm/ram.h). */
+#define HS_MEMORY_PARTS_MAX 34
 
 /** Memory of a VM that comes from a file: guest-physical pages that lie in it one behind the other. */
 struct hs_memory_part {

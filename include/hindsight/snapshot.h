@@ -65,6 +65,32 @@ const struct hs_cpu_state *hs_snapshot_cpu(const struct hs_snapshot *snapshot);
 /** The guest-physical memory, read-only, valid as long as the snapshot. */
 struct hs_phys hs_snapshot_phys(const struct hs_snapshot *snapshot);
 
+/**
+ * Write a snapshot to a file: an ELF core that debuggers open, and hs_snapshot_open() (docs/cores.md). It appears under
+ * its name complete and synced to disk, or not at all. Pages of zeros are holes.
+ *
+ * HS_ERR_BUSY: the name is taken. Others as hs_core_write().
+ *
+ * @param path     of a file
+ * @param replace  a regular file that has the name gives way; who has it open keeps it. A symbolic link never does
+ */
+HS_MUST_CHECK enum hs_status hs_snapshot_save(const struct hs_snapshot *snapshot, const char *path, bool replace,
+					      struct hs_error *err);
+
+/**
+ * Open a file of hs_snapshot_save(), or a core of a crash that hindsight has written: such a guest resumes at the
+ * instruction that failed. The file is mapped and not read, so that this costs the same whatever its size; nobody may
+ * write to it or cut it off as long as the snapshot is in use (SIGBUS), but it may be removed, or replaced by another.
+ *
+ * HS_ERR_FORMAT: not a snapshot, or a broken one; the message says where. HS_ERR_UNSUPPORTED: one of a newer version.
+ * Others as hs_core_open().
+ *
+ * @param verify  read all of the memory and compare it with its checksums, too
+ * @param ret     with one owner, the caller
+ */
+HS_MUST_CHECK enum hs_status hs_snapshot_open(const char *path, bool verify, struct hs_snapshot **ret,
+					      struct hs_error *err);
+
 #ifdef __cplusplus
 }
 #endif

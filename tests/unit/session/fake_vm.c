@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "vmm/choice.h"
 #include "vmm/kvm/probe.h"
+#include "vmm/memory.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -312,6 +313,42 @@ struct hs_root hs_vm_last_root(const struct hs_vm *vm)
 {
 	(void)vm;
 	return (struct hs_root){ .format = HS_PAGING_4LEVEL, .base = { FAKE_LAST_ROOT } };
+}
+
+struct hs_vm_bounds hs_vm_bounds(const struct hs_vm *vm)
+{
+	(void)vm;
+	return (struct hs_vm_bounds){ .scratch_gpa = { 0 } };
+}
+
+struct hs_vm_guest hs_vm_guest(const struct hs_vm *vm)
+{
+	(void)vm;
+	return (struct hs_vm_guest){ .features = 0 };
+}
+
+void hs_vm_set_guest(struct hs_vm *vm, const struct hs_vm_guest *guest)
+{
+	(void)vm;
+	(void)guest;
+}
+
+enum hs_status hs_vm_create_for(const struct hs_vm_origin *origin, const struct hs_vm_config *config,
+				struct hs_vm **ret, struct hs_error *err)
+{
+	(void)origin;
+	return hs_vm_create("", config, ret, err);
+}
+
+enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *image, bool share,
+			     const struct hs_cpu_state *cpu, struct hs_error *err)
+{
+	(void)vm;
+	(void)image;
+	(void)share;
+	(void)cpu;
+	(void)err;
+	return HS_OK;
 }
 
 struct hs_phys hs_vm_phys(struct hs_vm *vm)

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A VM for a guest that was booted elsewhere: its backend, and of its image and layout what a snapshot says. Its memory
+ * and its registers come with the first restore.
+ */
+#include "vmm/memory.h"
+
+#include "base/arith.h"
+#include "base/error.h"
+#include "vmm/vm_private.h"
+
+#include <hindsight/abi.h>
+
+#include <cpuid.h>
+#include <errno.h>
+#include <string.h>
+
+#define MEMORY_DEFAULT (UINT64_C(1) << 30)
+
+/* CPUID.(EAX=0DH,ECX=0):EDX:EAX are the bits of XCR0 that can be set (SDM vol. 1 13.3). */
+#define LEAF_XSAVE 0xd
+/* What the software CPU has: x87 and SSE registers, whose state is always there. */
+#define XCR0_SOFT UINT64_C(3)
+
+static uint64_t xcr0_of_host(void)
+{
+	unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
+
+	return __get_cpuid_count(LEAF_XSAVE, 0, &eax, &ebx, &ecx, &edx) ? eax | (uint64_t)edx << 32 : XCR0_SOFT;
+}
+
+/* SDM vol. 1 13.1: the state components. */
+static const char *component_name(unsigned int bit)
+{
+	static const char *const names[] = { "x87", "SSE", "AVX", "MPX", "MPX", "AVX-512", "AVX-512", "AVX-512" };
+
+	if (bit < sizeof(names) / sizeof(names[0])) {
+		return names[bit];
+	}
+	return bit == 9 ? "PKRU" : bit == 17 || bit == 18 ? "AMX" : "further";
+}
+
+static enum hs_status check_registers(const struct hs_backend_ops *ops, const struct hs_cpu_state *cpu,
+				      struct hs_error *err)
+{
+	bool soft = ops == &hs_soft_backend_ops;
+	uint64_t missing = cpu->xcr0 & ~(soft ? XCR0_SOFT : xcr0_of_host());
+
+	if (missing == 0) {
+		return HS_OK;
+	}
+	return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0, "the snapshot needs %s registers (XCR0 0x%llx), which %s",
+			    component_name((unsigned int)__builtin_ctzll(missing)), (unsigned long long)cpu->xcr0,
+			    soft ? "the software CPU does not have (--backend kvm where there is KVM)"
+				 : "this host's CPU does not have");
+}
+
+/* The file at the image's path, if it is what the guest was booted from. */
+static void find_image(struct hs_vm *vm, const struct hs_vm_image *known)
+{
+	struct hs_image *image;
+
+	if (known->path[0] == '\0' || hs_image_open(known->path, &image, NULL)) {
+		return;
+	}
+	if (image->arch == known->arch && image->entry == known->entry && image->phnum == known->phnum &&
+	    image->build_id_length == known->build_id_length &&
+	    memcmp(image->build_id, known->build_id, known->build_id_length) == 0) {
+		vm->image = image;
+	} else {
+		hs_image_close(image);
+	}
+}
+
+/* The segments lie in the guest where they lay, but the pages behind them have moved: gpa is 0 for all. */
+static void describe_segments(struct hs_vm *vm)
+{
+	for (size_t i = 0; i < vm->image->segment_count; i++) {
+		const struct hs_image_segment *segment = &vm->image->segments[i];
+		uint64_t start = hs_align_down(segment->gva.v, HS_PAGE_SIZE);
+		uint64_t end = segment->gva.v + segment->length;
+
+		vm->segments[i] = (struct hs_vm_segment){
+			.gva = hs_gva_of(start),
+			.length = hs_align_down(end + HS_PAGE_SIZE - 1, HS_PAGE_SIZE) - start,
+			.file_offset = segment->file_offset,
+			.file_length = segment->file_length,
+			.prot = segment->prot,
+		};
+	}
+	vm->public_image.segment_count = vm->image->segment_count;
+	vm->public_image.segments = vm->segments;
+}
+
+static void describe_image(struct hs_vm *vm, const struct hs_vm_image *known)
+{
+	struct hs_vm_image *public = &vm->public_image;
+
+	*public = *known;
+	public->path = vm->image_path;
+	public->fd = vm->image ? vm->image->fd : -1;
+	public->native = vm->image && vm->image->kind == HS_IMAGE_NATIVE;
+	public->segment_count = 0;
+	public->segments = vm->segments;
+	if (vm->image) {
+		describe_segments(vm);
+	}
+}
+
+/* Scratch ends where the arch's space does; how large it is the image of the memory says. */
+static void describe_layout(struct hs_vm *vm, const struct hs_vm_origin *origin, const struct hs_vm_config *config)
+{
+	const struct hs_memory_image *memory = origin->memory;
+	bool wide = origin->image.arch == HS_ARCH_AMD64;
+	struct hs_layout *layout = &vm->layout;
+	uint64_t bytes = memory->scratch_length;
+
+	for (size_t i = 0; i < memory->part_count; i++) {
+		bytes += memory->parts[i].length;
+	}
+	layout->arch = origin->image.arch;
+	layout->scratch_gpa = hs_gpa_of((wide ? HS_AMD64_SCRATCH_TOP_GPA : HS_I686_SCRATCH_TOP_GPA) + UINT64_C(1));
+	layout->scratch_gva = hs_gva_of((wide ? HS_AMD64_SCRATCH_TOP_GVA : HS_I686_SCRATCH_TOP_GVA) + UINT64_C(1));
+	layout->memory_bytes = config->memory_bytes ? config->memory_bytes : hs_max_u64(bytes, MEMORY_DEFAULT);
+	layout->areas[0] = (struct hs_area){ .kind = HS_AREA_INPUT, .length = origin->input_bytes };
+	layout->areas[1] = (struct hs_area){ .kind = HS_AREA_OUTPUT, .length = origin->output_bytes };
+	layout->area_count = 2;
+}
+
+static enum hs_status make(struct hs_vm *vm, const struct hs_vm_origin *origin, const struct hs_vm_config *config,
+			   struct hs_error *err)
+{
+	enum hs_status st = hs_vm_choose_backend(config, origin->image.arch, &vm->ops, err);
+
+	st = st ? st : check_registers(vm->ops, origin->cpu, err);
+	st = st ? st : vm->ops->create(&vm->backend, err);
+	if (st) {
+		return st;
+	}
+	vm->image_path = strdup(origin->image.path);
+	if (!vm->image_path) {
+		return hs_error_os(err, ENOMEM, "cannot allocate the VM");
+	}
+	find_image(vm, &origin->image);
+	describe_image(vm, &origin->image);
+	describe_layout(vm, origin, config);
+	vm->bus.console = config->console;
+	vm->bus.console_ctx = config->console_ctx;
+	vm->bus.calls = config->calls;
+	vm->unusable = true;
+	return HS_OK;
+}
+
+enum hs_status hs_vm_create_for(const struct hs_vm_origin *origin, const struct hs_vm_config *config,
+				struct hs_vm **ret, struct hs_error *err)
+{
+	static const struct hs_vm_config defaults;
+	struct hs_vm *vm;
+	enum hs_status st;
+
+	if (config && config->mapping_count > 0) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "a guest that was booted already takes no mappings");
+	}
+	st = hs_vm_allocate(&vm, err);
+	if (st) {
+		return st;
+	}
+	st = make(vm, origin, config ? config : &defaults, err);
+	if (st) {
+		hs_vm_destroy(vm);
+		return st;
+	}
+	*ret = vm;
+	return HS_OK;
+}
