@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""`hindsight pagetable` over cores of guests that crashed or run: what it says is what readelf says of the segments, and
-what a naive walk finds in them."""
+"""`hindsight pagetable` over cores of guests that crashed or run: what it says is what readelf says of the segments,
+and what a naive walk finds in them."""
 
 import json
 import re
