@@ -6,9 +6,11 @@
 #include "base/error.h"
 #include "cli/cli.h"
 #include "cli/console.h"
+#include "cli/listen.h"
 #include "cli/map.h"
 #include "cli/opts.h"
 #include "cli/report.h"
+#include "cli/run_calls.h"
 #include "cli/signals.h"
 #include "session/session.h"
 #include "session/target_live.h"
@@ -33,6 +35,8 @@ struct options {
 	uint64_t heap_bytes, scratch_bytes, memory_bytes;
 	uint64_t log_level;
 	struct hs_opt_strings map;
+	struct hs_opt_strings call;
+	uint64_t cycles;
 };
 
 /* In the order of the enums of <hindsight/vm.h>. */
@@ -59,6 +63,10 @@ static const struct hs_opt rows[] = {
 	{ "memory", HS_OPT_SIZE, offsetof(struct options, memory_bytes), "SIZE", "most memory in all [1G]", NULL },
 	{ "map", HS_OPT_STRINGS, offsetof(struct options, map), "[LABEL=]FILE@GPA",
 	  "put a private copy of FILE at GPA; may be given again", NULL },
+	{ "call", HS_OPT_STRINGS, offsetof(struct options, call), "NAME(VALUE,...)",
+	  "call a function of the guest; may be given again", NULL },
+	{ "cycles", HS_OPT_NUMBER, offsetof(struct options, cycles), "N",
+	  "put the guest back to its start and call, N times [1]", NULL },
 	{ "log-level", HS_OPT_NUMBER, offsetof(struct options, log_level), "N", "log level that the guest is told [0]",
 	  NULL },
 };
@@ -69,6 +77,7 @@ static const struct hs_opts opts = {
 	.summary = "Run a guest: a static ELF image for amd64 or i686",
 	.epilogue =
 		"ADDR is :PORT (loopback), HOST:PORT, unix:PATH or stdio. SIZE is bytes, or with K, M or G.\n"
+		"VALUE is 1 (int), 1u, 1L, 1UL, 1.5f, 1.5, true, \"string\" or x\"00ff\" (bytes).\n"
 		"SIGQUIT writes a core of the running guest, which goes on; SIGINT and SIGTERM end it without one.\n",
 	.rows = rows,
 	.count = sizeof(rows) / sizeof(rows[0]),
@@ -81,6 +90,7 @@ struct run {
 	const char **args; /* of the guest, args[0] being its path */
 	size_t args_count;
 	struct hs_map_list maps;
+	struct hs_call_list calls;
 	struct hs_signals signals;
 	struct hs_console console;
 	struct hs_session *session;
@@ -157,26 +167,6 @@ static int status_of_end(enum hs_live_end end, const struct hs_session_result *r
 	return HS_EXIT_SIGNAL + SIGKILL;
 }
 
-/* The line that tells how to connect; on stderr, because stdout is the guest's. */
-static void say_waiting(const char *address)
-{
-	static const char loopback[] = "127.0.0.1";
-	const char *target = address;
-
-	if (strcmp(address, "stdio") == 0) {
-		return;
-	}
-	if (strncmp(address, "unix:", 5) == 0) {
-		target = address + 5;
-	} else if (strncmp(address, loopback, strlen(loopback)) == 0) {
-		target = address + strlen(loopback);
-	}
-	if (strcmp(target, address) == 0 && strncmp(address, "[::1]", 5) != 0) {
-		hs_cli_say("warning: whoever reaches %s controls the guest", address);
-	}
-	hs_cli_say("waiting for a debugger on %s (gdb -ex 'target remote %s')", address, target);
-}
-
 /* How serving came to its end, as an exit status. */
 static int settle_debugged(struct run *run, struct hs_live *live, enum hs_gdb_end end)
 {
@@ -218,7 +208,7 @@ static int debug(struct run *run, const struct hs_event *at)
 		hs_live_stand_at(live, at);
 	}
 	target = hs_live_target(live);
-	say_waiting(hs_gdb_listener_address(run->listener));
+	hs_cli_say_waiting(hs_gdb_listener_address(run->listener));
 	if (hs_gdb_serve(run->listener, &target, &serve, &end, &err)) {
 		status = hs_cli_failed(&err);
 	} else {
@@ -230,16 +220,7 @@ static int debug(struct run *run, const struct hs_event *at)
 
 static enum hs_status listen_for_debugger(struct run *run, const char *address, struct hs_error *err)
 {
-	bool allow = run->options.gdb_allow_remote;
-	enum hs_status st = hs_gdb_listen(address, allow, &run->listener, err);
-
-	if (st == HS_ERR_PERMISSION && err->os_errno == 0 && !allow) {
-		return hs_error_set(err, st, 0, 0,
-				    "%s: reachable from other hosts, and whoever connects controls the guest "
-				    "(--gdb-allow-remote allows it)",
-				    address);
-	}
-	return st;
+	return hs_cli_listen(address, run->options.gdb_allow_remote, &run->listener, err);
 }
 
 /* The guest has crashed with nobody attached. */
@@ -337,9 +318,9 @@ static int run_alone(struct run *run)
 	}
 }
 
-static enum hs_status make_session(struct run *run, struct hs_error *err)
+static struct hs_vm_config vm_config(struct run *run)
 {
-	struct hs_vm_config vm = {
+	return (struct hs_vm_config){
 		.backend = (enum hs_backend_choice)run->options.backend,
 		.boot = (enum hs_boot)run->options.boot,
 		.debugger = run->options.gdb != NULL,
@@ -354,6 +335,11 @@ static enum hs_status make_session(struct run *run, struct hs_error *err)
 		.console = hs_console_write,
 		.console_ctx = &run->console,
 	};
+}
+
+static enum hs_status make_session(struct run *run, struct hs_error *err)
+{
+	struct hs_vm_config vm = vm_config(run);
 	struct hs_session_config config = { .vm = &vm, .limit_ns = run->options.timeout_ns };
 	enum hs_status st;
 
@@ -384,6 +370,26 @@ static enum hs_status prepare(struct run *run, struct hs_error *err)
 	return st ? st : make_session(run, err);
 }
 
+/* Call functions of the guest instead of running it to its end. */
+static int run_calls(struct run *run)
+{
+	struct hs_vm_config vm = vm_config(run);
+	struct hs_run_calls spec = {
+		.guest = run->guest,
+		.vm = &vm,
+		.limit_ns = run->options.timeout_ns,
+		.core = wants_core(run) ? run->options.core : NULL,
+		.list = &run->calls,
+		.cycles = run->options.cycles,
+		.signals = &run->signals,
+	};
+	struct hs_error err;
+	int status = hs_signals_init(&run->signals, &err) ? hs_cli_failed(&err) : hs_run_calls(&spec);
+
+	hs_signals_deinit(&run->signals);
+	return status;
+}
+
 static int execute(struct run *run)
 {
 	struct hs_error err;
@@ -405,6 +411,23 @@ static int execute(struct run *run)
 	return status;
 }
 
+static enum hs_status check_calls(struct run *run, struct hs_error *err)
+{
+	const struct options *options = &run->options;
+
+	if (options->call.count > 0 && (options->gdb || options->gdb_on_crash)) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--call with %s is not supported yet",
+				    options->gdb ? "--gdb" : "--gdb-on-crash");
+	}
+	if (options->cycles == 0) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--cycles: there is at least one");
+	}
+	if (options->cycles > 1 && options->call.count == 0) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--cycles is for functions to --call");
+	}
+	return hs_call_list_parse(&options->call, &run->calls, err);
+}
+
 static enum hs_status check(struct run *run, const struct hs_opts_rest *rest, struct hs_error *err)
 {
 	if (rest->operand_count > 1) {
@@ -419,12 +442,19 @@ static enum hs_status check(struct run *run, const struct hs_opts_rest *rest, st
 	}
 	enum hs_status st = hs_map_parse(&run->options.map, &run->maps, err);
 
+	st = st ? st : check_calls(run, err);
 	return st ? st : hs_opts_operands(rest, 1, "GUEST", err);
+}
+
+static void free_lists(struct run *run)
+{
+	hs_map_free(&run->maps);
+	hs_call_list_free(&run->calls);
 }
 
 int hs_cmd_run(int argc, char **argv)
 {
-	struct run run = { .signals = { .all_fd = -1, .stop_fd = -1 } };
+	struct run run = { .options.cycles = 1, .signals = { .all_fd = -1, .stop_fd = -1 } };
 	struct hs_opts_rest rest;
 	struct hs_error err;
 	int status;
@@ -441,7 +471,7 @@ int hs_cmd_run(int argc, char **argv)
 		return HS_EXIT_OK;
 	}
 	if (check(&run, &rest, &err)) {
-		hs_map_free(&run.maps);
+		free_lists(&run);
 		return hs_cli_misused(opts.command, &err);
 	}
 	run.guest = rest.operands[0];
@@ -450,12 +480,12 @@ int hs_cmd_run(int argc, char **argv)
 	if (run.args) {
 		run.args[0] = run.guest;
 		memcpy(run.args + 1, rest.after, rest.after_count * sizeof(*run.args));
-		status = execute(&run);
+		status = run.calls.count > 0 ? run_calls(&run) : execute(&run);
 	} else {
 		hs_cli_say("no memory for the guest's arguments");
 		status = HS_EXIT_FAILED;
 	}
 	free(run.args);
-	hs_map_free(&run.maps);
+	free_lists(&run);
 	return status;
 }

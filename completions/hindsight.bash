@@ -1,6 +1,6 @@
 # bash completion of hindsight(1)                                     -*- shell-script -*-
 _hindsight_run_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --boot --heap --scratch
-	--memory --map --log-level --help"
+	--memory --map --call --cycles --log-level --help"
 _hindsight_pagetable_options="--image --base --format --root --no-nxe --no-pse --pdpte-a --physical-bits --json --help"
 
 _hindsight()
@@ -26,7 +26,7 @@ _hindsight()
 			mapfile -t COMPREPLY < <(compgen -d -W none -- "$cur")
 			return
 			;;
-		--timeout | --heap | --scratch | --memory | --log-level) return ;;
+		--timeout | --heap | --scratch | --memory | --call | --cycles | --log-level) return ;;
 		*) [[ $cur == -* ]] && words=$_hindsight_run_options ;;
 		esac
 	elif [[ $command == core ]]; then

@@ -18,6 +18,8 @@ complete -c hindsight -n '__fish_seen_subcommand_from run' -l heap -x -d 'heap o
 complete -c hindsight -n '__fish_seen_subcommand_from run' -l scratch -x -d 'scratch memory'
 complete -c hindsight -n '__fish_seen_subcommand_from run' -l memory -x -d 'most memory in all'
 complete -c hindsight -n '__fish_seen_subcommand_from run' -l map -r -F -d 'put a private copy of a file into the guest'
+complete -c hindsight -n '__fish_seen_subcommand_from run' -l call -x -d 'call a function of the guest'
+complete -c hindsight -n '__fish_seen_subcommand_from run' -l cycles -x -d 'restore and call, so many times'
 complete -c hindsight -n '__fish_seen_subcommand_from run' -l log-level -x -d 'log level that the guest is told'
 
 complete -c hindsight -n '__fish_seen_subcommand_from core; and not __fish_seen_subcommand_from info' -f -a info
