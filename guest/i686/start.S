@@ -124,7 +124,7 @@ gdt_pointer:
 1:	.asciz HS_NOTE_NAME
 2:	.balign 4
 3:	.long HS_NOTE_VERSION
-	.long HS_FEATURE_COW
+	.long HS_FEATURE_COW + hs_feature_calls /* the latter from the linker script */
 4:	.balign 4
 
 	.section .note.GNU-stack, "", @progbits

@@ -10,6 +10,7 @@
 #define HINDSIGHT_GUEST_H
 
 #include <hindsight/abi.h>
+#include <hindsight/call.h>
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -55,6 +56,62 @@ __attribute__((format(printf, 1, 0))) int hs_vprintf(const char *format, va_list
 /** The same into a buffer: always NUL-terminated when size is not 0. @return the bytes the whole text would take */
 __attribute__((format(printf, 3, 4))) int hs_snprintf(char *buffer, size_t size, const char *format, ...);
 __attribute__((format(printf, 3, 0))) int hs_vsnprintf(char *buffer, size_t size, const char *format, va_list args);
+
+/**
+ * A function that the host calls. The number and the types of the arguments are those of its signature, and so is the
+ * type of *ret, whose value it sets. Strings and bytes among the arguments are there until it returns; those of the
+ * result must still be there then: in the heap, or in static memory.
+ */
+typedef void hs_guest_fn(const struct hs_value *args, size_t count, struct hs_value *ret);
+
+struct hs_guest_function {
+	const char *name, *signature;
+	hs_guest_fn *call;
+};
+
+/**
+ * Define a function that the host can call, by its name and with a signature of <hindsight/call.h>:
+ *
+ *     HS_GUEST_FUNCTION(add, "i(ii)")
+ *     {
+ *             ret->i = args[0].i + args[1].i;
+ *     }
+ */
+#define HS_GUEST_FUNCTION(function, signature)                                                                         \
+	static hs_guest_fn hs_guest_call_##function;                                                                   \
+	static const struct hs_guest_function hs_guest_function_##function = { #function, signature,                   \
+									       hs_guest_call_##function };             \
+	HS_GUEST_FUNCTION_LIST(function) = &hs_guest_function_##function;                                              \
+	static void hs_guest_call_##function(__attribute__((unused)) const struct hs_value *args,                      \
+					     __attribute__((unused)) size_t count,                                     \
+					     __attribute__((unused)) struct hs_value *ret)
+/* A pointer to it in the list that the linker script keeps. */
+#define HS_GUEST_FUNCTION_LIST(function)                                                                               \
+	static const struct hs_guest_function *const hs_guest_function_at_##function                                   \
+		__attribute__((used, section(".hs_functions")))
+
+/**
+ * Say that the guest is ready, and do what the host calls for from now on. It ends the guest, status 0, where nobody
+ * calls.
+ */
+__attribute__((noreturn)) void hs_guest_serve(void);
+
+/** Make the call of the function that runs fail when it returns, with a message (as hs_printf(), 127 bytes). */
+__attribute__((format(printf, 1, 2))) void hs_fail(const char *format, ...);
+
+/**
+ * Call a function of the host.
+ *
+ * @param ret  the result or, when it failed, a string that says why; bytes are there until the next call of the host
+ * @return 0, or one of HS_CALL_* of abi.h
+ */
+uint32_t hs_call_host(const char *name, const struct hs_value *arguments, size_t count, struct hs_value *ret);
+
+/**
+ * Log formatted text (as hs_printf()) with one of the levels HS_LOG_*. What is above the log level of the boot
+ * information is left out, and so is what does not fit in the output buffer.
+ */
+__attribute__((format(printf, 2, 3))) void hs_log(uint32_t level, const char *format, ...);
 
 /** length bytes, 16-byte aligned, from the heap of the boot information; NULL when there is no room. */
 void *hs_malloc(size_t length);
