@@ -18,14 +18,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);                  \
-			abort();                                                                                       \
-		}                                                                                                      \
-	} while (0)
-
 /** An ELF header with count program headers right behind it; returns its length. */
 static size_t make_header(int wide, uint8_t count, uint8_t ret[64])
 {

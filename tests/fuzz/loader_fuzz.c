@@ -30,14 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);                  \
-			abort();                                                                                       \
-		}                                                                                                      \
-	} while (0)
-
 #define RECORD_BYTES 8
 
 /* Guests up to this size are booted: enough for any that is not about size. */

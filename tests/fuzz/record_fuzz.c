@@ -13,17 +13,8 @@
 #include "vmm/signature.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);                  \
-			abort();                                                                                       \
-		}                                                                                                      \
-	} while (0)
 
 #define BYTES_MAX 1024u
 #define CHANGE_BYTES 4

@@ -15,7 +15,6 @@
 #include "vmm/backend.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,14 +25,6 @@
 #define EXITS_MAX 40u
 #define TICK_MS 2
 #define TICKS_MAX 4
-
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);                  \
-			abort();                                                                                       \
-		}                                                                                                      \
-	} while (0)
 
 /* What the timer's handler needs. */
 static struct hs_backend *volatile running;

@@ -8,6 +8,7 @@
 
 #include "checks.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 bool same_range(const struct hs_range *a, const struct hs_range *b)

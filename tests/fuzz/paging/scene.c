@@ -3,6 +3,7 @@
 
 #include "lib/random.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 uint8_t *scene_bytes(struct scene_memory *memory, uint64_t gpa, uint64_t length)

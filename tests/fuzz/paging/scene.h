@@ -7,14 +7,14 @@
 #ifndef HS_TESTS_FUZZ_PAGING_SCENE_H
 #define HS_TESTS_FUZZ_PAGING_SCENE_H
 
+#include "driver.h"
+
 #include <hindsight/mem.h>
 #include <hindsight/paging.h>
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #define SCENE_CONTROL 32
 #define SCENE_ROOTS 4
@@ -27,14 +27,6 @@
 #define SCENE_BUILT_PAGES 48
 #define SCENE_ADDRESS UINT64_C(0xffffffffff000) /* bits of an entry that can be of an address */
 #define SCENE_RANGES 512                        /* more than any budget of ranges */
-
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition);                  \
-			abort();                                                                                       \
-		}                                                                                                      \
-	} while (0)
 
 /** Bytes at a place. */
 struct scene_region {
