@@ -6,14 +6,15 @@
  *   cc embed.c $(pkg-config --cflags --libs hindsight) -lpthread -o embed
  *   ./embed functions.elf
  *
- * The guest is guest/programs/functions.c: "add" adds two ints, "counter" counts its own calls, "call_back" calls the
- * host's function "square".
+ * The guest is guest/programs/functions.c: "add" adds two ints, "counter" counts its own calls, "call_back" calls a
+ * function of the host and says what that gave.
  */
 #include <hindsight/sandbox.h>
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define THREADS 4
 #define CYCLES 250
@@ -38,6 +39,11 @@ static enum hs_status square(void *ctx, const struct hs_value *arguments, size_t
 static struct hs_value an_int(int32_t i)
 {
 	return (struct hs_value){ .type = HS_TYPE_INT, .i = i };
+}
+
+static struct hs_value a_string(const char *text)
+{
+	return (struct hs_value){ .type = HS_TYPE_STRING, .bytes = { text, strlen(text) } };
 }
 
 struct worker {
@@ -67,8 +73,9 @@ static void *work(void *context)
 			fail("restore and call", &err);
 			break;
 		}
-		if (result.i != 2) {
-			fprintf(stderr, "embed: the guest has counted %d calls, and not 2\n", result.i);
+		if (result.ul != 2) {
+			fprintf(stderr, "embed: the guest has counted %llu calls, and not 2\n",
+				(unsigned long long)result.ul);
 			break;
 		}
 		worker->status = i == CYCLES - 1 ? 0 : 1;
@@ -96,15 +103,37 @@ static int cycle(struct hs_snapshot *snapshot)
 	return status;
 }
 
-int main(int argc, char **argv)
+/* The guest answers, calls back, and is at a snapshot in the end. */
+static int show(struct hs_sandbox *sandbox, struct hs_snapshot **ret, struct hs_error *err)
 {
 	const struct hs_value arguments[] = { an_int(40), an_int(2) };
-	const struct hs_value seven = an_int(7);
+	const struct hs_value back[] = { a_string("square"), an_int(7) };
+	struct hs_value result = { 0 };
+
+	if (hs_sandbox_register(sandbox, "square", "i(i)", square, NULL, err) || hs_sandbox_start(sandbox, err)) {
+		return fail("start", err);
+	}
+	if (hs_sandbox_call(sandbox, "add", arguments, 2, &result, err)) {
+		return fail("add", err);
+	}
+	printf("add(40, 2) = %d\n", result.i);
+	if (hs_sandbox_call(sandbox, "call_back", back, 2, &result, err)) {
+		return fail("call_back", err);
+	}
+	/* The string is the sandbox's until the next call. */
+	printf("call_back(\"square\", 7): %s\n", (const char *)result.bytes.data);
+	if (hs_sandbox_call(sandbox, "counter", NULL, 0, NULL, err) || hs_sandbox_snapshot(sandbox, ret, err)) {
+		return fail("snapshot", err);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
 	struct hs_sandbox *sandbox = NULL;
 	struct hs_snapshot *snapshot = NULL;
 	struct hs_error err = { 0 };
-	struct hs_value result = { 0 };
-	int status = 1;
+	int status;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: embed GUEST\n");
@@ -113,21 +142,9 @@ int main(int argc, char **argv)
 	if (hs_sandbox_create(argv[1], NULL, &sandbox, &err)) {
 		return fail(argv[1], &err);
 	}
-	if (hs_sandbox_register(sandbox, "square", "i(i)", square, NULL, &err) || hs_sandbox_start(sandbox, &err)) {
-		fail("start", &err);
-	} else if (hs_sandbox_call(sandbox, "add", arguments, 2, &result, &err)) {
-		fail("add", &err);
-	} else {
-		printf("add(40, 2) = %d\n", result.i);
-		if (hs_sandbox_call(sandbox, "call_back", &seven, 1, &result, &err)) {
-			fail("call_back", &err);
-		} else if (hs_sandbox_call(sandbox, "counter", NULL, 0, NULL, &err) ||
-			   hs_sandbox_snapshot(sandbox, &snapshot, &err)) {
-			fail("snapshot", &err);
-		} else {
-			printf("call_back(7) = %d\n", result.i);
-			status = cycle(snapshot);
-		}
+	status = show(sandbox, &snapshot, &err);
+	if (status == 0) {
+		status = cycle(snapshot);
 	}
 	hs_snapshot_unref(snapshot);
 	hs_sandbox_destroy(sandbox);

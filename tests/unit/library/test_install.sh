@@ -17,5 +17,5 @@ flags=$(pkg-config --define-variable=prefix="$prefix" --cflags --libs hindsight)
 # shellcheck disable=SC2086
 "$@" -Wall -Wextra -Werror "$source/examples/page_tables.c" $flags -o "$scratch/page_tables"
 library=$(dirname "$(find "$scratch/root" -name 'libhindsight.so.*' -type l)")
-LD_LIBRARY_PATH=$library "$source/tests/golden/examples/check" "$scratch/page_tables" \
-	"$source/tests/golden/examples/page_tables.txt"
+LD_LIBRARY_PATH=$library "$source/tests/golden/examples/check" \
+	"$source/tests/golden/examples/page_tables.txt" "$scratch/page_tables"
