@@ -124,6 +124,13 @@ static enum hs_status put(struct hs_vm *vm, const struct piece *piece, const str
 	return st ? st : vm->ops->map(vm->backend, region->gpa, region->length, region->host, region->read_only, err);
 }
 
+static void note(void *ctx, hs_gpa gpa)
+{
+	struct hs_vm *vm = ctx;
+
+	hs_dirty_note(&vm->written, gpa.v);
+}
+
 static enum hs_status replace_all(struct hs_vm *vm, const struct hs_memory_image *image, bool share,
 				  struct hs_error *err)
 {
@@ -132,19 +139,14 @@ static enum hs_status replace_all(struct hs_vm *vm, const struct hs_memory_image
 	bool in_place = same_places(&vm->ram, image, pieces, count, share);
 	enum hs_status st = in_place ? HS_OK : take_all_away(vm, err);
 
+	/* Before there are regions: KVM takes milliseconds for each that it has to be told of again. */
+	st = st ? st : vm->ops->track(vm->backend, note, vm, err);
 	for (size_t i = 0; i < count && !st; i++) {
 		struct hs_ram_source source = source_of(image, &pieces[i], share);
 
 		st = in_place ? hs_ram_replace(&vm->ram, i, &source, err) : put(vm, &pieces[i], &source, err);
 	}
 	return st;
-}
-
-static void note(void *ctx, hs_gpa gpa)
-{
-	struct hs_vm *vm = ctx;
-
-	hs_dirty_note(&vm->written, gpa.v);
 }
 
 /* All of it anew. */
@@ -156,7 +158,6 @@ static enum hs_status load(struct hs_vm *vm, const struct hs_memory_image *image
 	hs_dirty_deinit(&vm->written);
 	st = replace_all(vm, image, share, err);
 	st = st ? st : hs_dirty_init(&vm->written, &vm->ram, err);
-	st = st ? st : vm->ops->track(vm->backend, note, vm, err);
 	/* What was written while it was made is not the guest's doing. */
 	st = st ? st : vm->ops->collect(vm->backend, err);
 	if (!st) {
