@@ -176,7 +176,7 @@ static const struct hs_guest_function *find_function(const struct hs_abi_record 
 	const char *name = (const char *)(call + 1);
 	size_t length = (size_t)call->name_length;
 	for (const struct hs_guest_function *const *each = hs_functions_start; each != hs_functions_stop; each++) {
-		if (strlen((*each)->name) == length && memcmp((*each)->name, name, length) == 0) {
+		if ((*each)->name_length == length && memcmp((*each)->name, name, length) == 0) {
 			return *each;
 		}
 	}
@@ -234,6 +234,12 @@ static void run_call(const struct hs_abi_record *call)
 	put_result(function, &result);
 }
 
+/* A quarter of the steps of memcpy(), which count where each goes through an emulator. */
+static void copy_words(void *to, const void *from, size_t words)
+{
+	__asm__ volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+}
+
 /* The input buffer is overwritten when the function calls the host: the record is copied first. */
 static void serve(void)
 {
@@ -249,7 +255,7 @@ static void serve(void)
 		copy = hs_malloc(bytes);
 	}
 	if (copy != NULL) {
-		memcpy(copy, input(), bytes);
+		copy_words(copy, input(), bytes / sizeof(uint32_t));
 	}
 	input()->kind = 0;
 	if (copy == NULL) {

@@ -65,7 +65,9 @@ __attribute__((format(printf, 3, 0))) int hs_vsnprintf(char *buffer, size_t size
 typedef void hs_guest_fn(const struct hs_value *args, size_t count, struct hs_value *ret);
 
 struct hs_guest_function {
-	const char *name, *signature;
+	const char *name;
+	size_t name_length;
+	const char *signature;
 	hs_guest_fn *call;
 };
 
@@ -79,8 +81,12 @@ struct hs_guest_function {
  */
 #define HS_GUEST_FUNCTION(function, signature)                                                                         \
 	static hs_guest_fn hs_guest_call_##function;                                                                   \
-	static const struct hs_guest_function hs_guest_function_##function = { #function, signature,                   \
-									       hs_guest_call_##function };             \
+	static const struct hs_guest_function hs_guest_function_##function = {                                         \
+		#function,                                                                                             \
+		sizeof(#function) - 1,                                                                                 \
+		signature,                                                                                             \
+		hs_guest_call_##function,                                                                              \
+	};                                                                                                             \
 	HS_GUEST_FUNCTION_LIST(function) = &hs_guest_function_##function;                                              \
 	static void hs_guest_call_##function(__attribute__((unused)) const struct hs_value *args,                      \
 					     __attribute__((unused)) size_t count,                                     \
