@@ -1,6 +1,7 @@
 # bash completion of hindsight(1)                                     -*- shell-script -*-
 _hindsight_run_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --boot --heap --scratch
-	--memory --map --call --cycles --log-level --help"
+	--memory --map --call --cycles --snapshot --log-level --help"
+_hindsight_restore_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --memory --verify --help"
 _hindsight_pagetable_options="--image --base --format --root --no-nxe --no-pse --pdpte-a --physical-bits --json --help"
 
 _hindsight()
@@ -16,8 +17,8 @@ _hindsight()
 		fi
 	done
 	if ((COMP_CWORD == 1)); then
-		words="run core pagetable doctor --help --version"
-	elif [[ $command == run ]]; then
+		words="run restore core pagetable doctor --help --version"
+	elif [[ $command == run || $command == restore ]]; then
 		case $prev in
 		--backend) words="auto kvm soft" ;;
 		--boot) words="auto native pvh" ;;
@@ -27,7 +28,10 @@ _hindsight()
 			return
 			;;
 		--timeout | --heap | --scratch | --memory | --call | --cycles | --log-level) return ;;
-		*) [[ $cur == -* ]] && words=$_hindsight_run_options ;;
+		*)
+			[[ $cur == -* ]] && words=$_hindsight_run_options
+			[[ $words && $command == restore ]] && words=$_hindsight_restore_options
+			;;
 		esac
 	elif [[ $command == core ]]; then
 		if ((COMP_CWORD == 2)); then
