@@ -133,6 +133,12 @@ void ram_deinit(struct ram *ram)
 	ram->count = 0;
 }
 
+int ram_drop(void **state)
+{
+	ram_deinit(*state);
+	return 0;
+}
+
 void ram_add(struct ram *ram, uint64_t gpa, uint64_t length)
 {
 	uint8_t *bytes = calloc(1, length);

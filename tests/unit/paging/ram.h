@@ -37,6 +37,8 @@ struct ram {
 /** No region; host pointers are given out if `pointers`. The ram must not be copied or moved. */
 void ram_init(struct ram *ram, bool pointers);
 void ram_deinit(struct ram *ram);
+/** The same as the teardown of a test whose state it is; 0. */
+int ram_drop(void **state);
 /** Add zeroed bytes at gpa. */
 void ram_add(struct ram *ram, uint64_t gpa, uint64_t length);
 /** Let the source give out the pages of [gpa, gpa + length). */

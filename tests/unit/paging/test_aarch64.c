@@ -56,12 +56,6 @@ static int make_ram(void **state)
 	return 0;
 }
 
-static int drop_ram(void **state)
-{
-	ram_deinit(*state);
-	return 0;
-}
-
 static struct hs_range at(struct ram *ram, const struct hs_root *root, uint64_t gva)
 {
 	struct hs_range range;
@@ -449,7 +443,7 @@ static void test_aarch64_entry_fields_have_the_names_of_the_manual(void **state)
 	}
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, drop_ram)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, ram_drop)
 
 int main(void)
 {

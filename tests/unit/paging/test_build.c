@@ -24,12 +24,6 @@ static int make_ram(void **state)
 	return 0;
 }
 
-static int drop_ram(void **state)
-{
-	ram_deinit(*state);
-	return 0;
-}
-
 static struct hs_range at(struct ram *ram, const struct hs_root *root, uint64_t gva)
 {
 	struct hs_range range;
@@ -292,7 +286,7 @@ static void test_build_tables_needed_counts_shared_tables_once(void **state)
 	assert_int_equal(hs_build_tables_needed(&(struct hs_root){ .format = HS_PAGING_NONE }, mappings, 6), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, drop_ram)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, ram_drop)
 
 int main(void)
 {

@@ -36,12 +36,6 @@ static int make_ram(void **state)
 	return 0;
 }
 
-static int drop_ram(void **state)
-{
-	ram_deinit(*state);
-	return 0;
-}
-
 static struct hs_root root_of(const struct shape *shape, uint64_t base)
 {
 	return (struct hs_root){ .format = shape->format, .base = { base }, .pse = true, .nxe = true };
@@ -355,7 +349,7 @@ static void test_faults_four_byte_entries_are_read_and_written_by_themselves(voi
 	assert_memory_equal(ram_at(ram, table_of(0, 1)), "\xff\xff\xff\xff\x01\x00\x00\x05\xff\xff\xff\xff", 12);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, drop_ram)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, ram_drop)
 
 int main(void)
 {

@@ -26,12 +26,6 @@ static int make_ram(void **state)
 	return 0;
 }
 
-static int drop_ram(void **state)
-{
-	ram_deinit(*state);
-	return 0;
-}
-
 static struct hs_root root_of(const struct shape *shape)
 {
 	return (struct hs_root){ .format = shape->format, .base = { WALK_ROOT }, .pse = true, .nxe = true };
@@ -362,7 +356,7 @@ static void test_hostile_builder_in_a_cycle_ends(void **state)
 	}
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, drop_ram)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, ram_drop)
 
 int main(void)
 {

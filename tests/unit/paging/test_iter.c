@@ -24,12 +24,6 @@ static int make_ram(void **state)
 	return 0;
 }
 
-static int drop_ram(void **state)
-{
-	ram_deinit(*state);
-	return 0;
-}
-
 static void map(struct ram *ram, uint64_t gva, uint64_t gpa, uint64_t length, int prot)
 {
 	struct hs_mapping mapping = { .gva = { gva }, .gpa = { gpa }, .length = length, .prot = prot };
@@ -353,7 +347,7 @@ static void test_iter_without_host_pointers_is_the_same(void **state)
 	assert_int_equal(ram->reads, 5 * 8);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, drop_ram)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, ram_drop)
 
 int main(void)
 {

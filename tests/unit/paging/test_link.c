@@ -30,12 +30,6 @@ static int make_ram(void **state)
 	return 0;
 }
 
-static int drop_ram(void **state)
-{
-	ram_deinit(*state);
-	return 0;
-}
-
 static enum hs_status make_table(struct ram *ram, const struct hs_root *root, unsigned int depth, uint64_t gva,
 				 uint64_t entry)
 {
@@ -284,7 +278,7 @@ static void test_map_exact_writes_rights_that_a_table_forbids(void **state)
 	assert_int_equal(entry_at(ram, 0x12000), 0x33007);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, drop_ram)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, ram_drop)
 
 int main(void)
 {

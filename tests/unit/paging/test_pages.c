@@ -26,12 +26,6 @@ static int make_ram(void **state)
 	return 0;
 }
 
-static int drop_ram(void **state)
-{
-	ram_deinit(*state);
-	return 0;
-}
-
 static void map(struct ram *ram, uint64_t gva, uint64_t gpa, uint64_t length, int prot)
 {
 	struct hs_mapping mapping = { .gva = { gva }, .gpa = { gpa }, .length = length, .prot = prot };
@@ -310,7 +304,7 @@ static void test_pages_without_paging_are_small(void **state)
 	assert_int_equal(hs_iter_pages(&iter, &pages, NULL), HS_ERR_NOT_FOUND);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, drop_ram)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, ram_drop)
 
 int main(void)
 {

@@ -22,12 +22,6 @@ static int make_ram(void **state)
 	return 0;
 }
 
-static int drop_ram(void **state)
-{
-	ram_deinit(*state);
-	return 0;
-}
-
 static void test_path_shows_every_entry(void **state)
 {
 	struct hs_root root = { .format = HS_PAGING_4LEVEL, .base = { 0x1000 }, .nxe = true };
@@ -201,8 +195,8 @@ static void test_entry_fields_never_overlap_and_fit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_path_shows_every_entry, make_ram, drop_ram),
-		cmocka_unit_test_setup_teardown(test_path_ends_where_the_walk_does, make_ram, drop_ram),
+		cmocka_unit_test_setup_teardown(test_path_shows_every_entry, make_ram, ram_drop),
+		cmocka_unit_test_setup_teardown(test_path_ends_where_the_walk_does, make_ram, ram_drop),
 		cmocka_unit_test(test_entry_fields_of_each_level),
 		cmocka_unit_test(test_entry_fields_leave_no_bit_out),
 		cmocka_unit_test(test_entry_fields_never_overlap_and_fit),

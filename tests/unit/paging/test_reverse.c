@@ -28,12 +28,6 @@ static int make_ram(void **state)
 	return 0;
 }
 
-static int drop_ram(void **state)
-{
-	ram_deinit(*state);
-	return 0;
-}
-
 static enum hs_status search(struct ram *ram, const struct hs_root *roots, uint32_t count, uint64_t gpa,
 			     uint64_t length, struct hs_budget budget)
 {
@@ -161,7 +155,7 @@ static void test_reverse_budgets_end_the_search_with_what_was_found(void **state
 	assert_int_equal(search(ram, NULL, 0, 0, 4096, (struct hs_budget){ .tables = 0 }), HS_ERR_NOT_FOUND);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, drop_ram)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, ram_drop)
 
 int main(void)
 {

@@ -28,12 +28,6 @@ static int make_ram(void **state)
 	return 0;
 }
 
-static int drop_ram(void **state)
-{
-	ram_deinit(*state);
-	return 0;
-}
-
 static void check_reference(const struct hs_space_item *item, const struct hs_space_item *owner)
 {
 	assert_int_equal(owner->kind, HS_SPACE_TABLE);
@@ -390,7 +384,7 @@ static void test_spaces_none_is_nothing(void **state)
 	assert_int_equal(item_count, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, drop_ram)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, ram_drop)
 
 int main(void)
 {

@@ -34,12 +34,6 @@ static int make_ram(void **state)
 	return 0;
 }
 
-static int drop_ram(void **state)
-{
-	ram_deinit(*state);
-	return 0;
-}
-
 static void test_translate_without_paging_is_the_identity(void **state)
 {
 	struct hs_root root = { .format = HS_PAGING_NONE };
@@ -360,7 +354,7 @@ static void test_format_names(void **state)
 	assert_string_equal(hs_paging_format_name(HS_PAGING_5LEVEL), "amd64-5");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, drop_ram)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_ram, ram_drop)
 
 int main(void)
 {
