@@ -162,8 +162,12 @@ enum hs_status hs_sandbox_snapshot(struct hs_sandbox *sandbox, struct hs_snapsho
 
 enum hs_status hs_sandbox_restore(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot, struct hs_error *err)
 {
-	enum hs_status st = hs_vm_stand_on(sandbox->vm, snapshot, sandbox->share, err);
+	enum hs_status st;
 
+	if (sandbox->in_host_function) {
+		return hs_sandbox_wrong_state(sandbox, "restore a snapshot", err);
+	}
+	st = hs_vm_stand_on(sandbox->vm, snapshot, sandbox->share, err);
 	if (st) {
 		if (!hs_vm_is_restored(sandbox->vm) && st != HS_ERR_UNSUPPORTED) {
 			sandbox->state = HS_SANDBOX_UNUSABLE;
@@ -201,7 +205,9 @@ enum hs_status hs_sandbox_wrong_state(const struct hs_sandbox *sandbox, const ch
 		[HS_SANDBOX_EXITED] = "the guest has ended (restore a snapshot)",
 	};
 
-	return hs_error_set(err, HS_ERR_STATE, 0, 0, "cannot %s: %s", what, why[sandbox->state]);
+	return hs_error_set(err, HS_ERR_STATE, 0, 0, "cannot %s: %s", what,
+			    sandbox->in_host_function ? "a host function runs that the guest has called"
+						      : why[sandbox->state]);
 }
 
 enum hs_sandbox_state hs_sandbox_state(const struct hs_sandbox *sandbox)

@@ -45,6 +45,9 @@ enum hs_status hs_sandbox_register(struct hs_sandbox *sandbox, const char *name,
 	if (st) {
 		return st;
 	}
+	if (sandbox->in_host_function) {
+		return hs_sandbox_wrong_state(sandbox, "register a function", err);
+	}
 	if (!hs_call_name_ok(name, strlen(name))) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "'%s' is no name of a function", name);
 	}
@@ -240,9 +243,7 @@ enum hs_status hs_sandbox_call(struct hs_sandbox *sandbox, const char *name, con
 	enum hs_status st;
 
 	if (sandbox->state != HS_SANDBOX_READY || sandbox->in_host_function) {
-		return sandbox->in_host_function
-			       ? hs_error_set(err, HS_ERR_STATE, 0, 0, "cannot call '%s' from a host function", name)
-			       : hs_sandbox_wrong_state(sandbox, "call a function", err);
+		return hs_sandbox_wrong_state(sandbox, "call a function", err);
 	}
 	if (strlen(name) > HS_CALL_NAME_MAX || count > HS_CALL_ARGUMENTS_MAX) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0,

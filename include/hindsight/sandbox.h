@@ -39,7 +39,8 @@ enum hs_sandbox_state {
 
 /**
  * A function of the host that the guest calls. Arguments and their bytes are borrowed for the call; so must be what
- * *ret points to until the next call of the same sandbox. A status other than HS_OK becomes an error in the guest, with
+ * *ret points to until the next call of the same sandbox, which until it returns takes nothing but an interrupt: all
+ * else is HS_ERR_STATE. A status other than HS_OK becomes an error in the guest, with
  * the message of err.
  */
 typedef enum hs_status hs_host_fn(void *ctx, const struct hs_value *arguments, size_t count, struct hs_value *ret,
@@ -108,8 +109,9 @@ HS_MUST_CHECK enum hs_status hs_sandbox_register(struct hs_sandbox *sandbox, con
 						 hs_host_fn *function, void *ctx, struct hs_error *err);
 
 /**
- * Run the guest from its entry point until it is ready for calls. HS_ERR_STATE: it has been started, or ended by itself
- * without being ready. HS_ERR_GUEST: it crashed: hs_sandbox_crash().
+ * Run the guest from its entry point until it is ready for calls. HS_ERR_STATE: it has been started. HS_ERR_GUEST: it
+ * ended by itself without being ready (EXITED), or crashed (POISONED; hs_sandbox_crash() has it). HS_ERR_FORMAT,
+ * HS_ERR_TIMEOUT, HS_ERR_INTERRUPTED: as for a call.
  */
 HS_MUST_CHECK enum hs_status hs_sandbox_start(struct hs_sandbox *sandbox, struct hs_error *err);
 
@@ -118,8 +120,8 @@ HS_MUST_CHECK enum hs_status hs_sandbox_start(struct hs_sandbox *sandbox, struct
  *
  * HS_ERR_STATE: not READY; nothing happened. HS_ERR_INVALID, HS_ERR_NOT_FOUND, HS_ERR_RANGE: no such function, not its
  * arguments, or more than the input buffer takes; the guest is READY still. HS_ERR_GUEST: the function, or a host
- * function that it called, said so (still READY), or the guest crashed (POISONED; hs_sandbox_crash() has it).
- * HS_ERR_FORMAT: the guest broke the format of a buffer. HS_ERR_TIMEOUT, HS_ERR_INTERRUPTED: POISONED.
+ * function that it called, said so (still READY), the guest crashed (POISONED; hs_sandbox_crash() has it), or it ended
+ * (EXITED). HS_ERR_FORMAT: the guest broke the format of a buffer. HS_ERR_TIMEOUT, HS_ERR_INTERRUPTED: POISONED.
  *
  * @param ret  its bytes are owned by the sandbox until the next call or restore; NULL if not wanted
  */
@@ -130,8 +132,8 @@ HS_MUST_CHECK enum hs_status hs_sandbox_call(struct hs_sandbox *sandbox, const c
 void hs_sandbox_interrupt(struct hs_sandbox *sandbox);
 
 /**
- * Take a snapshot of a READY sandbox, which is not changed. Taken again without a call or a write between, it is the
- * same snapshot with one more owner.
+ * Take a snapshot of a READY sandbox, which is not changed. When it has been put back to the snapshot that it took
+ * last, and no call or write has come between, it is the same one with one more owner.
  *
  * Fails as hs_snapshot_take() does. @param ret  owned by the caller until hs_snapshot_unref()
  */

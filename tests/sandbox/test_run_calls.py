@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`hindsight run --call` from the outside: functions of a guest are called on each CPU (guest/programs/functions.c)."""
+
+import re
+import signal
+
+import pytest
+
+from lib import debuggers, report
+
+ECHOES = [
+    "echo_int(-2147483648)", "echo_uint(4294967295u)", "echo_long(-9223372036854775808L)",
+    "echo_ulong(18446744073709551615UL)", "echo_float(0.1f)", "echo_double(-1.5e+300)", "echo_double(inf)",
+    "echo_bool(true)", "echo_bool(false)", r'echo_string("hi\n\"\\\x01\xff")', 'echo_string("")',
+    'echo_bytes(x"00ff10")', 'echo_bytes(x"")',
+]
+
+
+def call(runner, *calls, words=(), options=(), **kwargs):
+    """`hindsight run` of functions.elf with a --call for each of the calls."""
+    options = [*options, *(word for text in calls for word in ("--call", text))]
+    return runner.run("functions", *words, options=options, **kwargs)
+
+
+def core_in(result):
+    """The one core that a run has left."""
+    assert len(result.files) == 1, result.files
+    return next(iter(result.files.values()))
+
+
+def test_run_calls_value_of_each_type_comes_back_as_it_was(runner):
+    result = call(runner, *ECHOES)
+    assert (result.rc, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [f"{text} = {text[text.index('(') + 1:-1]}" for text in ECHOES]
+
+
+def test_run_calls_results_come_in_the_order_of_the_calls(runner):
+    sixteen = ",".join(["-1", "0x10", *(["1"] * 14)])
+    result = call(runner, "add(40,2)", "nothing()", "counter()", "counter()", f"sum({sixteen})")
+    assert (result.rc, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "add(40, 2) = 42", "nothing() = ()", "counter() = 1UL", "counter() = 2UL",
+        f"sum(-1, 16, {', '.join(['1'] * 14)}) = 29L",
+    ]
+
+
+@pytest.mark.parametrize("text,message", [
+    ("nope()", r"nope: .*no function.*"),
+    ("add(1, 2u)", r"add: .*i\(ii\).*"),
+    ("add(1)", r"add: .*i\(ii\).*"),
+    ('fail("no luck")', "fail: no luck"),
+    ("wrong_type()", "wrong_type: .*"),
+    ('call_back("square", 7)', "call_back: square failed with 2: .*no function 'square'"),
+])
+def test_run_calls_call_without_result_is_a_line_and_status_1_and_the_next_is_made(runner, text, message):
+    result = call(runner, text, "add(40,2)")
+    assert result.rc == 1
+    assert re.fullmatch(message, report.one_line_error(result.stderr)), result.stderr
+    assert result.stdout == "add(40, 2) = 42\n"
+    assert not result.files
+
+
+def test_run_calls_output_of_the_guest_stands_before_the_line_of_its_call(runner):
+    result = call(runner, r'print("one\n")', 'print("two")', "nothing()")
+    assert (result.rc, result.stderr) == (0, "")
+    assert result.stdout == 'one\nprint("one\\n") = ()\ntwo\nprint("two") = ()\nnothing() = ()\n'
+
+
+def test_run_calls_log_of_the_guest_is_on_stderr_with_its_level(runner):
+    result = call(runner, r'write_log(2u, "low\x1b[2J")', 'write_log(4u, "left out")')
+    assert result.rc == 0
+    assert result.stderr == "functions.elf: warning: low\\x1b[2J\n"
+
+
+def test_run_calls_level_that_is_asked_for_is_logged(runner):
+    result = call(runner, 'write_log(4u, "let in")', options=["--log-level", "4"])
+    assert (result.rc, result.stderr) == (0, "functions.elf: debug: let in\n")
+
+
+def test_run_calls_crash_in_a_call_is_reported_and_its_core_shows_the_function(runner):
+    result = call(runner, "counter()", "fault_in_call(0xdead0000UL)", "counter()")
+    assert result.rc == 128 + signal.SIGSEGV
+    assert result.stdout == "counter() = 1UL\n"
+    said = report.parse(result.stderr)
+    assert said.signal == signal.SIGSEGV and "write to 0xdead0000" in said.text
+    assert "fault_in_call" in said.function
+    seen = debuggers.gdb_batch(["backtrace 1"], runner.guest("functions"), core_in(result))
+    assert re.search(r"#0 .*fault_in_call", seen.text), seen.text
+
+
+def test_run_calls_abort_in_a_call_ends_as_one_of_a_run(runner):
+    result = call(runner, 'abort_in_call("out of luck")')
+    assert result.rc == 128 + signal.SIGABRT
+    said = report.parse(result.stderr)
+    assert said.text == "abort: out of luck"
+    seen = debuggers.gdb_batch(["backtrace"], runner.guest("functions"), core_in(result))
+    assert "abort_in_call" in seen.text
+
+
+def test_run_calls_core_none_leaves_no_core(runner):
+    result = call(runner, 'abort_in_call("x")', options=["--core", "none"])
+    assert result.rc == 128 + signal.SIGABRT
+    assert report.parse(result.stderr).core is None and not result.files
+
+
+def test_run_calls_call_that_hangs_is_ended_by_the_time_limit(runner):
+    result = call(runner, "nothing()", "hang()", "nothing()", options=["--timeout", "1"])
+    assert result.rc == 124
+    assert result.stdout == "nothing() = ()\n"
+    said = report.parse(result.stderr)
+    assert said.signal == signal.SIGXCPU and said.text.startswith("time limit")
+    assert "hang" in said.function
+    core_in(result)
+
+
+@pytest.mark.parametrize("number,cores", [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGQUIT, 1)])
+def test_run_calls_signal_ends_the_call_that_runs(runner, tmp_path, number, cores):
+    options = ["--call", r'print("up\n")', "--call", "hang()", "--core", "."]
+    with runner.spawn("functions", options=options, cwd=tmp_path) as running:
+        running.stdout.wait_for(r"= \(\)\n", 60)
+        running.signal(number)
+        assert running.wait(60).rc == 128 + number
+    assert len(runner.place.collect(tmp_path)) == cores
+
+
+@pytest.mark.parametrize("words,message", [
+    (["unready"], r"functions\.elf: the guest has ended with status 3 before it was ready for calls"),
+])
+def test_run_calls_guest_that_ends_before_it_is_ready_is_one_line(runner, words, message):
+    result = call(runner, "nothing()", words=words)
+    assert result.rc == 1
+    assert re.fullmatch(message, report.one_line_error(result.stderr))
+
+
+def test_run_calls_guest_without_functions_is_one_line(runner):
+    result = runner.run("hello", options=["--call", "nothing()"])
+    assert result.rc == 1
+    assert result.stdout == "hello from a guest\n"
+    assert report.one_line_error(result.stderr).endswith("before it was ready for calls: it has no functions")
+
+
+def test_run_calls_guest_that_ends_in_a_call_is_one_line(runner):
+    result = call(runner, "exit_in_call(0)", "nothing()")
+    assert (result.rc, result.stdout) == (1, "")
+    assert report.one_line_error(result.stderr) == "exit_in_call: the guest has ended with status 0"
+
+
+def test_run_calls_each_cycle_begins_where_the_guest_became_ready(runner):
+    result = call(runner, "counter()", "counter()", options=["--cycles", "20"])
+    assert result.rc == 0, result.stderr
+    assert result.stdout == "counter() = 1UL\ncounter() = 2UL\n"
+    assert re.fullmatch(r"20 cycles, \d+\.\d us each", report.one_line_error(result.stderr))
+
+
+def test_run_calls_error_of_every_cycle_is_said_once(runner):
+    result = call(runner, 'fail("no luck")', options=["--cycles", "3"])
+    assert result.rc == 1
+    assert re.fullmatch(r"hindsight: fail: no luck\nhindsight: 3 cycles, .* each\n", result.stderr)
+
+
+def test_run_calls_crash_in_a_cycle_ends_them_with_a_core(runner):
+    result = call(runner, "counter()", 'abort_in_call("x")', options=["--cycles", "3"])
+    assert result.rc == 128 + signal.SIGABRT
+    assert result.stdout == "counter() = 1UL\n"
+    report.parse(result.stderr)
+    core_in(result)
