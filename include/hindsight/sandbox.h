@@ -8,8 +8,9 @@
  * freely: any sandbox of any thread can stand on one.
  *
  * States. FRESH: made, nothing has run. READY: calls are welcome. POISONED: a call ended badly (a crash, a malformed
- * buffer, an interrupt, the time limit), and the guest's memory is whatever it was then: a restore mends it. UNUSABLE:
- * a restore failed half-way: only destroy is left. EXITED: the guest ended by itself; a restore brings it back.
+ * buffer, an interrupt, the time limit), and the guest's memory is whatever it was then: a restore mends it. UNUSABLE: a
+ * restore failed half-way: only another one, or destroy, is left. EXITED: the guest ended by itself; a restore brings it
+ * back. docs/sandbox.md has them as tables.
  */
 #ifndef HINDSIGHT_SANDBOX_H
 #define HINDSIGHT_SANDBOX_H

@@ -30,6 +30,7 @@ static void case_ready(void)
 {
 	static uint8_t many[1 << 20];
 	const struct hs_value ints[17] = { an_int(1), an_int(2) };
+	const struct hs_value much = { .type = HS_TYPE_UINT, .u = 65536 };
 	const struct hs_value large = { .type = HS_TYPE_BYTES, .bytes = { many, sizeof(many) } };
 	struct hs_sandbox *sandbox = started(NULL);
 	char name[HS_CALL_NAME_MAX + 2];
@@ -44,6 +45,8 @@ static void case_ready(void)
 	EXPECT(hs_sandbox_call(sandbox, "add", ints, 1, NULL, &err), HS_ERR_INVALID, "i(ii)");
 	EXPECT(hs_sandbox_call(sandbox, "add", ints, 17, NULL, &err), HS_ERR_INVALID, "16");
 	EXPECT(hs_sandbox_call(sandbox, "sum_bytes", &large, 1, NULL, &err), HS_ERR_RANGE, "");
+	EXPECT(hs_sandbox_call(sandbox, "big_result", &much, 1, NULL, &err), HS_ERR_RANGE, "");
+	EXPECT(hs_sandbox_call(sandbox, "wrong_type", NULL, 0, NULL, &err), HS_ERR_INVALID, "");
 	EXPECT(call_text(sandbox, "fail", "no luck", &err), HS_ERR_GUEST, "fail: no luck");
 	CHECK(hs_sandbox_state(sandbox) == HS_SANDBOX_READY && !hs_sandbox_crash(sandbox));
 	EXPECT(hs_sandbox_call(sandbox, "add", ints, 2, &result, &err), HS_OK, "");
@@ -224,7 +227,7 @@ static void *stand_and_count(void *snapshot)
 static void case_shared_snapshot(void)
 {
 	struct hs_sandbox *sandbox = started(NULL);
-	struct hs_sandbox *other = started(NULL);
+	struct hs_sandbox *other = made(NULL);
 	struct hs_snapshot *snapshot;
 	pthread_t threads[3];
 
@@ -234,7 +237,9 @@ static void case_shared_snapshot(void)
 		CHECK(pthread_create(&threads[i], NULL, stand_and_count, snapshot) == 0);
 	}
 	CHECK(counted(sandbox) == 2);
-	CHECK(counted(other) == 1);
+	/* One that has never run. */
+	restore(other, snapshot);
+	CHECK(counted(other) == 2);
 	restore(other, snapshot);
 	hs_sandbox_destroy(sandbox);
 	CHECK(counted(other) == 2);
