@@ -67,8 +67,9 @@ static void fill_cpu(struct hs_cpu_state *cpu)
 	for (size_t i = 0; i < HS_SEG_COUNT; i++) {
 		struct hs_segment *segment = &cpu->seg[i];
 
-		*segment =
-			(struct hs_segment){ .base = next++, .limit = (uint32_t)next++, .selector = (uint16_t)next++ };
+		segment->base = next++;
+		segment->limit = (uint32_t)next++;
+		segment->selector = (uint16_t)next++;
 		segment->type = (uint8_t)(15 - i);
 		segment->dpl = i % 4;
 		segment->present = i & 1;
