@@ -7,10 +7,10 @@
  * A sandbox is on one thread at a time; hs_sandbox_interrupt() alone may come from another. Snapshots are shared
  * freely: any sandbox of any thread can stand on one.
  *
- * States. FRESH: made, nothing has run. READY: calls are welcome. POISONED: a call ended badly (a crash, a malformed
- * buffer, an interrupt, the time limit), and the guest's memory is whatever it was then: a restore mends it. UNUSABLE: a
- * restore failed half-way: only another one, or destroy, is left. EXITED: the guest ended by itself; a restore brings it
- * back. docs/sandbox.md has them as tables.
+ * States, in tables in docs/sandbox.md. FRESH: made, nothing has run. READY: calls are welcome. POISONED: a call ended
+ * badly (a crash, a malformed buffer, an interrupt, the time limit), and the guest's memory is whatever it was then: a
+ * restore mends it. UNUSABLE: a restore failed half-way: only another one, or destroy, is left. EXITED: the guest ended
+ * by itself; a restore brings it back.
  */
 #ifndef HINDSIGHT_SANDBOX_H
 #define HINDSIGHT_SANDBOX_H
