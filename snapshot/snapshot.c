@@ -131,7 +131,7 @@ static int snapshot_next_region(void *ctx, hs_gpa gpa, hs_gpa *ret_start, uint64
 				best = hs_min_u64(best, memory->parts[i].gpa.v);
 			}
 		}
-		if (memory->scratch_gpa.v >= start) {
+		if (memory->scratch_length > 0 && memory->scratch_gpa.v >= start) {
 			best = hs_min_u64(best, memory->scratch_gpa.v);
 		}
 		if (best == UINT64_MAX) {

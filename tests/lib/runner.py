@@ -157,9 +157,23 @@ class Runner:
     def spawn(self, guest, *words, options=(), **kwargs):
         return self.place.spawn(self.command(guest, *words, options=options), **kwargs)
 
+    def restore_command(self, path, options=()):
+        return [self.hindsight, "restore", "--backend", self.backend, *options, path]
+
+    def restore(self, path, options=(), timeout=RUN_SECONDS, **kwargs):
+        """`hindsight restore` of a file, to the guest's end."""
+        return self.place.run(self.restore_command(path, options), timeout=timeout, **kwargs)
+
     def serve(self, guest, *words, options=(), flag="--gdb", **kwargs):
         """`hindsight run --gdb` on a free TCP port, once it waits for its debugger."""
-        running = self.spawn(guest, *words, options=[flag, *self.place.listen_options, *options], **kwargs)
+        return self._served(self.spawn(guest, *words, options=[flag, *self.place.listen_options, *options], **kwargs))
+
+    def serve_restored(self, path, options=(), **kwargs):
+        """The same of `hindsight restore`."""
+        words = self.restore_command(path, ["--gdb", *self.place.listen_options, *options])
+        return self._served(self.place.spawn(words, **kwargs))
+
+    def _served(self, running):
         try:
             port = running.stderr.wait_for(self.READY, RUN_SECONDS)[1]
             return Served(running, self.place.reach(int(port)))
