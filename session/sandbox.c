@@ -138,7 +138,7 @@ static bool is_still_taken(struct hs_sandbox *sandbox)
 
 enum hs_status hs_sandbox_snapshot(struct hs_sandbox *sandbox, struct hs_snapshot **ret, struct hs_error *err)
 {
-	struct hs_snapshot_spec spec = { .generation = sandbox->generation + 1 };
+	struct hs_snapshot_spec spec = { .roots = &sandbox->roots, .generation = sandbox->generation + 1 };
 	struct hs_snapshot *snapshot = NULL;
 	enum hs_status st;
 

@@ -4,6 +4,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "session/roots.h"
 #include "vmm/memory.h"
 
 #include <hindsight/abi.h>
@@ -32,6 +33,9 @@ void hs_snapshot_describe(const struct hs_vm *vm, const struct hs_snapshot_spec 
 		.output_bytes = bounds.output_bytes,
 		.boot_idt = guest.boot_idt,
 		.roots = guest.roots,
+		.roots_variable = guest.variable.gva,
+		.roots_stride = guest.variable.stride,
+		.roots_count = guest.variable.count,
 		.generation = spec->generation,
 	};
 	memcpy(ret->build_id, image->build_id, sizeof(ret->build_id));
@@ -41,27 +45,8 @@ void hs_snapshot_describe(const struct hs_vm *vm, const struct hs_snapshot_spec 
 	}
 }
 
-/* The roots of the spec, and the CPU's behind them if it is not among them. */
-static uint32_t list_roots(const struct hs_snapshot_spec *spec, const struct hs_cpu_state *cpu, struct hs_root *ret)
-{
-	struct hs_root current;
-	uint32_t count = spec->root_count;
-
-	hs_root_of_cpu(cpu, &current);
-	for (uint32_t i = 0; i < count; i++) {
-		ret[i] = spec->roots[i];
-		if (ret[i].base.v == current.base.v && ret[i].format == current.format) {
-			current.format = HS_PAGING_FORMAT_COUNT;
-		}
-	}
-	if (current.format != HS_PAGING_FORMAT_COUNT) {
-		ret[count++] = current;
-	}
-	return count;
-}
-
 static enum hs_status take(struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_cpu_state *cpu,
-			   struct hs_root *roots, struct hs_snapshot **ret, struct hs_error *err)
+			   const struct hs_roots *roots, struct hs_snapshot **ret, struct hs_error *err)
 {
 	struct hs_vm_bounds bounds = hs_vm_bounds(vm);
 	struct hs_phys phys = hs_vm_phys(vm);
@@ -69,9 +54,10 @@ static enum hs_status take(struct hs_vm *vm, const struct hs_snapshot_spec *spec
 	struct hs_snapshot_input input = {
 		.phys = &phys,
 		.cpu = cpu,
-		.roots = roots,
-		.pointers = spec->pointers,
-		.pointer_count = spec->pointer_count,
+		.roots = roots->items,
+		.root_count = roots->count,
+		.pointers = roots->pointers,
+		.pointer_count = roots->pointer_count,
 		.guest = &guest,
 		.gpa = { HS_SNAPSHOT_BASE_GPA },
 		.scratch_gpa = bounds.scratch_gpa,
@@ -80,13 +66,8 @@ static enum hs_status take(struct hs_vm *vm, const struct hs_snapshot_spec *spec
 	};
 	const struct hs_vm_mapped *mappings;
 	size_t mapping_count;
-	enum hs_status st = hs_vm_cpu_get(vm, cpu, err);
 
-	if (st) {
-		return st;
-	}
 	hs_snapshot_describe(vm, spec, &guest);
-	input.root_count = list_roots(spec, cpu, roots);
 	/* What is mapped beside the guest's memory becomes part of it. */
 	mappings = hs_vm_mappings(vm, &mapping_count);
 	input.limit = bounds.memory_bytes;
@@ -100,14 +81,22 @@ static enum hs_status take(struct hs_vm *vm, const struct hs_snapshot_spec *spec
 enum hs_status hs_snapshot_of_vm(struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_snapshot **ret,
 				 struct hs_error *err)
 {
-	HS_FREE struct hs_root *roots = reallocarray(NULL, spec->root_count + 1u, sizeof(*roots));
 	HS_FREE struct hs_cpu_state *cpu = NULL;
+	struct hs_roots roots;
+	enum hs_status st;
 
 	/* XSAVE state is aligned to 64 bytes, more than malloc() promises. */
-	if (!roots || posix_memalign((void **)&cpu, __alignof__(*cpu), sizeof(*cpu)) != 0) {
+	if (posix_memalign((void **)&cpu, __alignof__(*cpu), sizeof(*cpu)) != 0) {
 		return hs_error_os(err, ENOMEM, "cannot take the snapshot");
 	}
-	return take(vm, spec, cpu, roots, ret, err);
+	st = hs_vm_cpu_get(vm, cpu, err);
+	st = st ? st : hs_roots_find(vm, spec->roots, cpu, &roots, err);
+	if (st) {
+		return st;
+	}
+	st = take(vm, spec, cpu, &roots, ret, err);
+	hs_roots_deinit(&roots);
+	return st;
 }
 
 enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapshot, bool share, struct hs_error *err)
@@ -125,6 +114,11 @@ enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapsh
 					    .features = info->guest.features,
 					    .boot_idt = info->guest.boot_idt,
 					    .roots = info->guest.roots,
+					    .variable = {
+						    .gva = info->guest.roots_variable,
+						    .stride = info->guest.roots_stride,
+						    .count = info->guest.roots_count,
+					    },
 				    });
 	}
 	return st;

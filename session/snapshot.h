@@ -5,6 +5,7 @@
 
 #include "snapshot/snapshot.h"
 
+#include <hindsight/sandbox.h>
 #include <hindsight/snapshot.h>
 #include <hindsight/vm.h>
 
@@ -12,18 +13,16 @@
 
 /** What only who runs the guest knows of it. All pointers are borrowed for the call. */
 struct hs_snapshot_spec {
-	const struct hs_root *roots; /* beside the one that the CPU is on, which may be among them */
-	uint32_t root_count;
-	const struct hs_root_pointer *pointers; /* where the guest keeps them */
-	size_t pointer_count;
-	uint64_t dispatch;   /* gva that calls enter at, 0 for none */
-	uint64_t generation; /* of the snapshot to take */
+	const struct hs_roots_spec *roots; /* what names them; NULL for what the guest has registered */
+	uint64_t dispatch;                 /* gva that calls enter at, 0 for none */
+	uint64_t generation;               /* of the snapshot to take */
 };
 
 /** What is remembered of the guest of a VM. */
 void hs_snapshot_describe(const struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_snapshot_guest *ret);
 
-/** Take a snapshot of a VM that does not run; it is not changed. Fails as hs_snapshot_take(). */
+/** Take a snapshot of a VM that does not run; it is not changed. Fails as hs_snapshot_take() and
+ *  hs_roots_find(). */
 HS_MUST_CHECK enum hs_status hs_snapshot_of_vm(struct hs_vm *vm, const struct hs_snapshot_spec *spec,
 					       struct hs_snapshot **ret, struct hs_error *err);
 

@@ -130,8 +130,9 @@ static void code_guest(struct codec *codec, struct hs_snapshot_info *info)
 {
 	struct hs_snapshot_guest *guest = &info->guest;
 	uint64_t *const words[] = {
-		&guest->features,     &guest->entry,    &guest->phdr,  &guest->dispatch,   &guest->input_bytes,
-		&guest->output_bytes, &guest->boot_idt, &guest->roots, &guest->generation,
+		&guest->features,       &guest->entry,        &guest->phdr,        &guest->dispatch,
+		&guest->input_bytes,    &guest->output_bytes, &guest->boot_idt,    &guest->roots,
+		&guest->roots_variable, &guest->roots_stride, &guest->roots_count, &guest->generation,
 	};
 
 	guest->arch = (enum hs_arch)code_choice(codec, guest->arch, HS_ARCH_I686, "no architecture that is known");

@@ -29,6 +29,9 @@ struct hs_vm_guest {
 	uint64_t features; /* HS_FEATURE_* of its image */
 	uint64_t boot_idt; /* gva of the IDT that it was booted with */
 	uint64_t roots;    /* gva of struct hs_abi_roots as it has registered it; 0 for none */
+	struct {
+		uint64_t gva, stride, count;
+	} variable; /* of the guest's that holds roots, if somebody has named one: then count is not 0 */
 };
 struct hs_vm_guest hs_vm_guest(const struct hs_vm *vm);
 /** For after a restore: the VM can run the guest of another image. */

@@ -40,6 +40,8 @@ struct hs_snapshot_guest {
 	uint64_t input_bytes, output_bytes; /**< buffers of calls: at the beginning of scratch, one behind the other */
 	uint64_t boot_idt;                  /**< gva of the IDT that the host has provided */
 	uint64_t roots;                     /**< gva of what the guest has registered of its roots; 0 for nothing */
+	uint64_t roots_variable;            /**< gva of a variable that holds roots; see the next two */
+	uint64_t roots_stride, roots_count; /**< bytes from one to the next, and how many; 0 without such a variable */
 	uint64_t generation;                /**< how many snapshots were taken on the way to this one, itself counted */
 };
 

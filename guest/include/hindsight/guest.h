@@ -177,6 +177,50 @@ typedef bool hs_trap_fn(struct hs_trap_frame *frame);
 void hs_trap_set_handler(unsigned int vector, hs_trap_fn *handler);
 #define HS_TRAP_DEPTH 4
 
+/**
+ * Address spaces, of which 0 is there from the start. The others begin with all that space 0 maps where its top-level
+ * table has entries (of 512 GiB on amd64, 4 MiB on i686), and share those tables with it: what is mapped there later is
+ * so in all of them. Elsewhere each has its own. The host knows them, and a snapshot keeps them all; it moves pages, so
+ * a physical address is good until the next one only, and spaces are named by number.
+ */
+#define HS_SPACES_MAX 64
+
+/** How hs_space_map() maps. */
+#define HS_MAP_WRITABLE 1
+#define HS_MAP_USER 2
+#define HS_MAP_NO_EXEC 4 /**< ignored on i686, whose entries have no such bit */
+#define HS_MAP_LARGE 8   /**< in pages of HS_LARGE_PAGE_BYTES; on i686 this sets CR4.PSE */
+#define HS_MAP_KEPT 16   /**< never copy-on-write: as hs_pages_keep() */
+#ifdef __x86_64__
+#define HS_LARGE_PAGE_BYTES ((uintptr_t)2 << 20)
+#else
+#define HS_LARGE_PAGE_BYTES ((uintptr_t)4 << 20)
+#endif
+
+/** Make a space. @return its number; -1 when there are HS_SPACES_MAX or scratch memory has no page left */
+int hs_space_create(void);
+/** Run in another space from here on. The stack, and all that is used, must be mapped there as it is here. */
+void hs_space_switch(unsigned int space);
+unsigned int hs_space_current(void);
+/**
+ * Map memory in a space, whether or not it is the current one, where nothing is mapped. All three numbers are multiples
+ * of the page size.
+ *
+ * @return false, with a part of it mapped perhaps, when something is there or scratch memory has no page for a table
+ */
+bool hs_space_map(unsigned int space, void *start, uintptr_t gpa, size_t length, unsigned int flags);
+/** Take memory of zeros from scratch memory, for hs_space_map(); alignment is a power of two, a page at least.
+ * @return its physical address, 0 when there is not so much */
+uintptr_t hs_page_alloc(size_t length, size_t alignment);
+/** The physical address of a small page of the current space, to map it elsewhere too; a page that is copy-on-write is
+ * copied first, so that its mappings stay together. @return 0 when there is none */
+uintptr_t hs_page_gpa(const void *page);
+/**
+ * Let a snapshot never make these small pages of the current space copy-on-write. For stacks on which the CPU itself
+ * delivers exceptions, beyond those that the runtime has: on i686 every stack in ring 0, on amd64 those of its TSS.
+ */
+void hs_pages_keep(const void *start, size_t length);
+
 /** Port output. */
 static inline void hs_out8(uint16_t port, uint8_t value)
 {

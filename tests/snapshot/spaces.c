@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * spaces BACKEND IMAGE [CYCLES]: the spaces program (guest/programs/spaces.c) runs until it is ready, a snapshot is
+ * taken, and it goes on to its end: here and, after a restore, with memory private or shared, in this VM and in
+ * another. It ends in the same way each time; what it has written is neither in the snapshot nor in the other VM. Then
+ * snapshots of restored guests are taken, CYCLES of them, and none is larger than the first.
+ *
+ * Exit status 0, 1 with a line that says what is wrong, 77 when the backend cannot run the guest here.
+ */
+#include "session/snapshot.h"
+#include "vmm/memory.h"
+
+#include <hindsight/hindsight.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OUTPUT_MAX 4096
+#define SPACES 4
+
+struct run {
+	struct hs_vm *vm;
+	char output[OUTPUT_MAX];
+	size_t length;
+};
+
+static struct hs_error error;
+
+static int fail(const char *what)
+{
+	fprintf(stderr, "spaces: %s%s%s\n", what, error.message[0] ? ": " : "", error.message);
+	return 1;
+}
+
+/* Stops the guest where it says that it is ready. */
+static void console(void *ctx, const void *bytes, size_t length)
+{
+	struct run *run = ctx;
+
+	if (length > OUTPUT_MAX - 1 - run->length) {
+		length = OUTPUT_MAX - 1 - run->length;
+	}
+	memcpy(run->output + run->length, bytes, length);
+	run->length += length;
+	run->output[run->length] = '\0';
+	if (length == 6 && memcmp(bytes, "ready\n", 6) == 0) {
+		hs_vm_interrupt(run->vm);
+	}
+}
+
+static int go_on(struct run *run, enum hs_event_kind expected)
+{
+	const struct hs_resume on = { .kind = HS_RESUME_CONTINUE };
+	struct hs_event event;
+
+	run->length = 0;
+	run->output[0] = '\0';
+	if (hs_vm_run(run->vm, &on, &event, &error)) {
+		return fail("run");
+	}
+	if (event.kind != expected || (event.kind == HS_EVENT_EXITED && event.exit_status != 0)) {
+		fprintf(stderr, "spaces: event %d, %s; %s\n", event.kind,
+			event.kind == HS_EVENT_CRASHED ? event.crash.text : "", run->output);
+		return 1;
+	}
+	return 0;
+}
+
+static int create(const char *backend, const char *image, struct run *run)
+{
+	struct hs_vm_config config = {
+		.backend = strcmp(backend, "kvm") == 0 ? HS_BACKEND_KVM : HS_BACKEND_SOFT,
+		.scratch_bytes = 16 << 20,
+		.args = &image,
+		.args_count = 1,
+		.console = console,
+		.console_ctx = run,
+		.seed = 1,
+	};
+	enum hs_status st = hs_vm_create(image, &config, &run->vm, &error);
+
+	if (st == HS_ERR_UNSUPPORTED || st == HS_ERR_NOT_FOUND || st == HS_ERR_PERMISSION) {
+		fprintf(stderr, "%s\n", error.message);
+		return 77;
+	}
+	return st ? fail("create") : 0;
+}
+
+/* FNV-1a, 64 bits (draft-eastlake-fnv), of all that the snapshot holds. */
+static uint64_t digest_of(const struct hs_snapshot *snapshot)
+{
+	const struct hs_memory_image *memory = &hs_snapshot_info(snapshot)->memory;
+	struct hs_phys phys = hs_snapshot_phys(snapshot);
+	uint64_t digest = UINT64_C(0xcbf29ce484222325);
+	uint64_t words[HS_PAGE_SIZE / 8];
+
+	for (size_t i = 0; i < memory->part_count; i++) {
+		for (uint64_t at = 0; at < memory->parts[i].length; at += HS_PAGE_SIZE) {
+			hs_gpa gpa = { memory->parts[i].gpa.v + at };
+
+			(void)!phys.ops->read(phys.ctx, gpa, words, sizeof(words), NULL);
+			for (size_t j = 0; j < HS_PAGE_SIZE / 8; j++) {
+				digest = (digest ^ words[j]) * UINT64_C(0x100000001b3);
+			}
+		}
+	}
+	return digest;
+}
+
+/* To the snapshot and on: the same end as the first time. */
+static int go_back(struct run *run, struct hs_snapshot *snapshot, bool share, const char *end)
+{
+	uint64_t written;
+
+	if (hs_vm_stand_on(run->vm, snapshot, share, &error)) {
+		return fail("restore");
+	}
+	if (go_on(run, HS_EVENT_EXITED)) {
+		return 1;
+	}
+	if (strcmp(run->output, end) != 0) {
+		fprintf(stderr, "spaces: another end: %s\ninstead of: %s\n", run->output, end);
+		return 1;
+	}
+	if (hs_vm_pages_written(run->vm, &written, &error) || written == 0) {
+		return fail("it has written, and no page is known to be");
+	}
+	return 0;
+}
+
+static int check_facts(const struct hs_snapshot *snapshot)
+{
+	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
+
+	if (!info->cow) {
+		return fail("the snapshot is not copy-on-write");
+	}
+	/* Where the finder has put the root of space 2. */
+	if (info->root_count != SPACES || info->current != 2) {
+		fprintf(stderr, "spaces: %u roots, the CPU on number %u\n", info->root_count, info->current);
+		return 1;
+	}
+	return 0;
+}
+
+/* A snapshot of the guest as it is after a restore, over and over. */
+static int grow(struct run *run, struct hs_snapshot **snapshot, unsigned long cycles)
+{
+	const struct hs_snapshot_spec spec = { .generation = 2 };
+	struct hs_snapshot_info first = *hs_snapshot_info(*snapshot);
+
+	for (unsigned long i = 0; i < cycles; i++) {
+		const struct hs_snapshot_info *info;
+		struct hs_snapshot *next;
+
+		if (hs_vm_stand_on(run->vm, *snapshot, i % 2, &error) ||
+		    hs_snapshot_of_vm(run->vm, &spec, &next, &error)) {
+			return fail("a snapshot of a restored guest");
+		}
+		/* The old one goes when nobody stands on it. */
+		if (hs_vm_stand_on(run->vm, next, i % 2, &error)) {
+			return fail("a restore of a snapshot of a restored guest");
+		}
+		hs_snapshot_unref(*snapshot);
+		*snapshot = next;
+		info = hs_snapshot_info(next);
+		if (info->shared_bytes != first.shared_bytes || info->private_bytes != first.private_bytes ||
+		    info->table_bytes != first.table_bytes || info->root_count != first.root_count) {
+			fprintf(stderr, "spaces: snapshot %lu has %" PRIu64 ", %" PRIu64 " and %" PRIu64 " bytes\n",
+				i + 2, info->shared_bytes, info->private_bytes, info->table_bytes);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static int try_all(struct run *runs, struct hs_snapshot **snapshot, unsigned long cycles)
+{
+	static char end[OUTPUT_MAX];
+	uint64_t before = digest_of(*snapshot);
+	int status = go_on(&runs[0], HS_EVENT_EXITED);
+
+	memcpy(end, runs[0].output, sizeof(end));
+	for (int i = 0; i < 4 && !status; i++) {
+		status = go_back(&runs[0], *snapshot, i / 2, end);
+	}
+	/* The first VM stands there still, with all that it has written. */
+	status = status ? status : go_back(&runs[1], *snapshot, true, end);
+	status = status ? status : go_back(&runs[1], *snapshot, false, end);
+	if (!status && digest_of(*snapshot) != before) {
+		status = fail("the snapshot has changed");
+	}
+	status = status ? status : grow(&runs[0], snapshot, cycles);
+	return status ? status : go_back(&runs[0], *snapshot, true, end);
+}
+
+int main(int argc, char **argv)
+{
+	static struct run runs[2];
+	const struct hs_snapshot_spec spec = { .generation = 1 };
+	struct hs_snapshot *snapshot = NULL;
+	int status;
+
+	if (argc < 3) {
+		fprintf(stderr, "usage: spaces kvm|soft IMAGE [CYCLES]\n");
+		return 2;
+	}
+	status = create(argv[1], argv[2], &runs[0]);
+	status = status ? status : create(argv[1], argv[2], &runs[1]);
+	status = status ? status : go_on(&runs[0], HS_EVENT_INTERRUPTED);
+	if (!status && hs_snapshot_of_vm(runs[0].vm, &spec, &snapshot, &error)) {
+		status = fail("snapshot");
+	}
+	status = status ? status : check_facts(snapshot);
+	status = status ? status : try_all(runs, &snapshot, argc > 3 ? strtoul(argv[3], NULL, 10) : 0);
+	hs_vm_destroy(runs[0].vm);
+	hs_vm_destroy(runs[1].vm);
+	hs_snapshot_unref(snapshot);
+	return status;
+}
