@@ -75,8 +75,10 @@ void hs_dirty_clear(struct hs_dirty *dirty)
 {
 	for (size_t i = 0; i < dirty->count; i++) {
 		uint64_t bit = 0;
+		uint64_t *word = word_of(dirty, dirty->pages[i], &bit);
 
-		*word_of(dirty, dirty->pages[i], &bit) &= ~bit;
+		/* Not in one statement: C leaves open which side of &= comes first. */
+		*word &= ~bit;
 	}
 	dirty->count = 0;
 }
