@@ -234,12 +234,6 @@ static void run_call(const struct hs_abi_record *call)
 	put_result(function, &result);
 }
 
-/* A quarter of the steps of memcpy(), which count where each goes through an emulator. */
-static void copy_words(void *to, const void *from, size_t words)
-{
-	__asm__ volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
-}
-
 /* The input buffer is overwritten when the function calls the host: the record is copied first. */
 static void serve(void)
 {
@@ -255,7 +249,7 @@ static void serve(void)
 		copy = hs_malloc(bytes);
 	}
 	if (copy != NULL) {
-		copy_words(copy, input(), bytes / sizeof(uint32_t));
+		hs_copy_words(copy, input(), bytes / sizeof(uint32_t));
 	}
 	input()->kind = 0;
 	if (copy == NULL) {

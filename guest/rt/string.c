@@ -6,7 +6,7 @@
  * Built so that the compiler does not turn these loops into calls of themselves (-fno-builtin and
  * -fno-tree-loop-distribute-patterns).
  */
-#include <hindsight/guest.h>
+#include "rt.h"
 
 #include <limits.h>
 
@@ -15,6 +15,11 @@ void *memcpy(void *restrict to, const void *restrict from, size_t length)
 	void *next = to;
 	__asm__ volatile("rep movsb" : "+D"(next), "+S"(from), "+c"(length) : : "memory");
 	return to;
+}
+
+void hs_copy_words(void *to, const void *from, size_t words)
+{
+	__asm__ volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
 }
 
 void *memmove(void *to, const void *from, size_t length)
