@@ -42,6 +42,10 @@ struct hs_backend {
 
 	struct hs_kvm_dirty dirty;
 
+	/* KVM translates by tables of its own that it keeps in step with the guest's, and is not told when the host
+	 * writes to those; whether it may have any of what was there before: */
+	bool shadows, has_shadows;
+
 	struct kvm_guest_debug debug; /* as last given to KVM */
 	size_t watch_of_slot[4];      /* index of the watchpoint in each debug register */
 
@@ -84,6 +88,11 @@ enum hs_status hs_kvm_open(int *ret_fd, struct hs_error *err);
 enum hs_status hs_kvm_unmap(struct hs_backend *backend, hs_gpa gpa, struct hs_error *err);
 /** Tell KVM of slot number index as it is in backend->slots, tracked if anybody wants to know. */
 enum hs_status hs_kvm_set_slot(struct hs_backend *backend, size_t index, struct hs_error *err);
+
+/** Whether this host's KVM does without the processor's second level of translation (EPT, NPT). */
+bool hs_kvm_shadows(void);
+/** Have KVM forget what it has made of the guest's page tables. */
+enum hs_status hs_kvm_forget_shadows(struct hs_backend *backend, struct hs_error *err);
 
 /* dirty.c */
 /** Ask for a ring; before there is a CPU. */

@@ -89,6 +89,7 @@ static int run_once(struct hs_backend *backend)
 	result = ioctl(backend->vcpu_fd, KVM_RUN, 0) ? errno : 0;
 	atomic_store(&backend->running_tid, 0);
 	backend->io_pending = false;
+	backend->has_shadows = true;
 	if (backend->sync_regs) {
 		backend->regs = backend->run->s.regs.regs;
 		backend->sregs = backend->run->s.regs.sregs;
@@ -184,7 +185,7 @@ enum hs_status hs_kvm_abandon(struct hs_backend *backend, struct hs_error *err)
 	if (!st && ioctl(backend->vcpu_fd, KVM_SET_VCPU_EVENTS, &events)) {
 		return hs_error_os(err, errno, "KVM cannot forget the events that wait");
 	}
-	return st;
+	return st ? st : hs_kvm_forget_shadows(backend, err);
 }
 
 /* Of the four answers two are worth something: writeable is always 1 and usermode always 0 (Linux 6.1 and 6.18,

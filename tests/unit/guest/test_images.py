@@ -13,7 +13,7 @@ import unittest
 IMAGES = []
 
 WITH_FUNCTIONS = {"functions"}
-BARE = {"bare", "bare_fault", "bare_overflow"}
+BARE = {"bare", "bare_fault", "bare_overflow", "bare_remap"}
 BASE = {
     ("amd64", "higher_half"): 0xFFFFFFFF80000000,
     ("i686", "higher_half"): 0xC0000000,
