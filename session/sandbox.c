@@ -95,7 +95,7 @@ enum hs_status hs_sandbox_create_from(struct hs_snapshot *snapshot, const struct
 	if (st) {
 		return st;
 	}
-	st = hs_vm_create(hs_snapshot_info(snapshot)->guest.path, &config->vm, &sandbox->vm, err);
+	st = hs_vm_create_from(snapshot, &config->vm, &sandbox->vm, err);
 	if (!st) {
 		hs_sandbox_prepare(sandbox);
 		st = hs_sandbox_restore(sandbox, snapshot, err);

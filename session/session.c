@@ -251,14 +251,16 @@ enum hs_status hs_session_create(const char *image_path, const struct hs_session
 enum hs_status hs_session_create_from(struct hs_snapshot *snapshot, const struct hs_session_config *config,
 				      struct hs_session **ret, struct hs_error *err)
 {
+	bool debugger = config->vm && config->vm->debugger;
 	struct hs_session *session;
 	enum hs_status st = allocate(config, &session, err);
 
 	if (st) {
 		return st;
 	}
-	st = hs_vm_create_on(snapshot, config->vm, &session->vm, err);
-	session->snapshot = st ? NULL : hs_snapshot_ref(snapshot);
+	session->snapshot = hs_snapshot_ref(snapshot);
+	st = hs_vm_create_from(snapshot, config->vm, &session->vm, err);
+	st = st ? st : hs_vm_stand_on(session->vm, snapshot, !debugger, err);
 	return complete(session, st, config->vm, ret, err);
 }
 

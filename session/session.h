@@ -41,7 +41,8 @@ struct hs_session_result {
 HS_MUST_CHECK enum hs_status hs_session_create(const char *image_path, const struct hs_session_config *config,
 					       struct hs_session **ret, struct hs_error *err);
 /**
- * The same for a VM that stands on a snapshot: Fails as hs_vm_create_on().
+ * The same for a VM that stands on a snapshot: what may be shared with other VMs is, unless
+ * config->vm->debugger. Fails as hs_vm_create_from() and hs_vm_stand_on().
  *
  * @param snapshot  gets one more owner
  */

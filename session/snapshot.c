@@ -124,8 +124,8 @@ enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapsh
 	return st;
 }
 
-enum hs_status hs_vm_create_on(const struct hs_snapshot *snapshot, const struct hs_vm_config *config,
-			       struct hs_vm **ret, struct hs_error *err)
+enum hs_status hs_vm_create_from(const struct hs_snapshot *snapshot, const struct hs_vm_config *config,
+				 struct hs_vm **ret, struct hs_error *err)
 {
 	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
 	const struct hs_snapshot_guest *guest = &info->guest;
@@ -145,19 +145,7 @@ enum hs_status hs_vm_create_on(const struct hs_snapshot *snapshot, const struct 
 		.input_bytes = guest->input_bytes,
 		.output_bytes = guest->output_bytes,
 	};
-	struct hs_vm *vm;
-	enum hs_status st;
 
 	memcpy(origin.image.build_id, guest->build_id, sizeof(guest->build_id));
-	st = hs_vm_create_for(&origin, config, &vm, err);
-	if (st) {
-		return st;
-	}
-	st = hs_vm_stand_on(vm, snapshot, !(config && config->debugger), err);
-	if (st) {
-		hs_vm_destroy(vm);
-		return st;
-	}
-	*ret = vm;
-	return HS_OK;
+	return hs_vm_create_for(&origin, config, ret, err);
 }
