@@ -73,7 +73,7 @@ HS_GUEST_FUNCTION(call_back, "s(si)")
 	*ret = (struct hs_value){ HS_TYPE_STRING, .bytes = { text, strlen(text) } };
 }
 
-/* A function of the host that gives its argument back. */
+/* A function of the host that gives its argument back, which is still there then. */
 HS_GUEST_FUNCTION(through_host, "y(sy)")
 {
 	static uint8_t *copy;
@@ -81,6 +81,11 @@ HS_GUEST_FUNCTION(through_host, "y(sy)")
 
 	if (hs_call_host(args[0].bytes.data, &args[1], 1, &answer)) {
 		hs_fail("%s", (const char *)answer.bytes.data);
+		return;
+	}
+	if (answer.bytes.length != args[1].bytes.length ||
+	    memcmp(answer.bytes.data, args[1].bytes.data, answer.bytes.length) != 0) {
+		hs_fail("the host gives something else back");
 		return;
 	}
 	hs_free(copy);

@@ -78,6 +78,17 @@ static bool case_types(struct caller *caller)
 	return true;
 }
 
+/* An answer is taken once: a guest that leaves none later is not taken to have said the same again. */
+static bool no_record_is_left(struct caller *caller)
+{
+	struct hs_record record;
+
+	EXPECT(caller, hs_vm_record_take(caller->vm, &caller->bytes, &caller->capacity, &record, &caller->error) ==
+			       HS_ERR_FORMAT);
+	EXPECT(caller, strstr(caller->error.message, "no record"));
+	return true;
+}
+
 static bool case_arguments(struct caller *caller)
 {
 	struct hs_value values[HS_CALL_ARGUMENTS_MAX];
@@ -91,7 +102,7 @@ static bool case_arguments(struct caller *caller)
 	EXPECT(caller, caller->answer.values[0].l == 0xFFFF);
 	EXPECT(caller, caller_gives(caller, "sum_bytes", &bytes, 1, HS_TYPE_ULONG));
 	EXPECT(caller, caller->answer.values[0].ul == 258);
-	return true;
+	return no_record_is_left(caller);
 }
 
 /* To the last byte of both buffers, and one more. */
@@ -125,11 +136,22 @@ static bool case_host(struct caller *caller)
 	const struct hs_value twice[] = { value_string("twice"), value_int(21) };
 	const struct hs_value back[] = { value_string("back"), value_bytes("a\0b", 3) };
 	const struct hs_value deep[] = { value_string("twice"), value_int(50) };
+	struct hs_value longer[] = { value_string("back"), value_bytes(NULL, 0) };
+	uint8_t pattern[2000];
 
 	EXPECT(caller, caller_gives(caller, "call_back", twice, 2, HS_TYPE_STRING));
 	EXPECT(caller, strcmp(caller->answer.values[0].bytes.data, "twice(21) is 42") == 0);
 	EXPECT(caller, caller_gives(caller, "through_host", back, 2, HS_TYPE_BYTES));
 	EXPECT(caller, same(&caller->answer.values[0], &back[1]));
+	/* The answer comes where the call was: both as copied to the stack and to the heap. */
+	for (size_t i = 0; i < sizeof(pattern); i++) {
+		pattern[i] = (uint8_t)(i * 7 + i / 256);
+	}
+	for (size_t length = 100; length <= sizeof(pattern); length += 1900) {
+		longer[1] = value_bytes(pattern, length);
+		EXPECT(caller, caller_gives(caller, "through_host", longer, 2, HS_TYPE_BYTES));
+		EXPECT(caller, same(&caller->answer.values[0], &longer[1]));
+	}
 	caller->host_calls = 0;
 	EXPECT(caller, caller_gives(caller, "recurse_host", deep, 2, HS_TYPE_INT));
 	EXPECT(caller, caller->answer.values[0].i == 50 * 51 && caller->host_calls == 50);
