@@ -3,7 +3,8 @@
  * spaces BACKEND IMAGE [CYCLES]: the spaces program (guest/programs/spaces.c) runs until it is ready, a snapshot is
  * taken, and it goes on to its end: here and, after a restore, with memory private or shared, in this VM and in
  * another. It ends in the same way each time; what it has written is neither in the snapshot nor in the other VM. Then
- * snapshots of restored guests are taken, CYCLES of them, and none is larger than the first.
+ * snapshots of restored guests are taken, CYCLES of them, and none is larger than the first. That snapshot has its roots
+ * by the variable that holds them; those that the guest has registered are the same, and other finders are tried too.
  *
  * Exit status 0, 1 with a line that says what is wrong, 77 when the backend cannot run the guest here.
  */
@@ -176,6 +177,73 @@ static int grow(struct run *run, struct hs_snapshot **snapshot, unsigned long cy
 	return 0;
 }
 
+/* What a finder of roots gives that is no list of roots, and what is said to it. */
+struct bad_roots {
+	hs_gpa roots[2];
+	size_t count;
+	enum hs_status expected;
+};
+
+static enum hs_status name_roots(void *ctx, const struct hs_phys *phys, uint64_t cr3, hs_gpa *roots, size_t capacity,
+				 size_t *ret_count, struct hs_error *err)
+{
+	const struct bad_roots *bad = ctx;
+
+	(void)phys, (void)cr3, (void)capacity, (void)err;
+	memcpy(roots, bad->roots, sizeof(bad->roots));
+	*ret_count = bad->count;
+	return HS_OK;
+}
+
+static int expect(struct run *run, const struct hs_roots_spec *roots, enum hs_status expected, uint32_t root_count,
+		  struct hs_snapshot **ret)
+{
+	const struct hs_snapshot_spec spec = { .roots = roots, .generation = 1 };
+	struct hs_snapshot *snapshot = NULL;
+	struct hs_error err = { 0 };
+	enum hs_status st = hs_snapshot_of_vm(run->vm, &spec, &snapshot, &err);
+
+	if (st != expected || (!st && hs_snapshot_info(snapshot)->root_count != root_count)) {
+		fprintf(stderr, "spaces: finder %d gives status %d and not %d: %s\n", roots->kind, st, expected,
+			err.message);
+		hs_snapshot_unref(snapshot);
+		return 1;
+	}
+	if (ret) {
+		*ret = snapshot;
+	} else {
+		hs_snapshot_unref(snapshot);
+	}
+	return 0;
+}
+
+/* Each finder, and what is refused. *ret is a snapshot by the variable that the runtime keeps the roots in. */
+static int try_finders(struct run *run, struct hs_snapshot **ret)
+{
+	struct bad_roots bad[] = {
+		{ { { 0x1000 }, { 0x1000 } }, 2, HS_ERR_INVALID },
+		{ { { 0x1008 } }, 1, HS_ERR_INVALID },
+		{ { { 0x70000000 } }, 1, HS_ERR_UNREADABLE },
+		{ { { 0 } }, SIZE_MAX, HS_ERR_RANGE },
+	};
+	struct hs_roots_spec spec = { .kind = HS_ROOTS_CURRENT };
+	int status = expect(run, &spec, HS_OK, 1, NULL);
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]) && !status; i++) {
+		spec = (struct hs_roots_spec){ .kind = HS_ROOTS_CALLBACK, .callback = name_roots, .ctx = &bad[i] };
+		status = expect(run, &spec, bad[i].expected, 0, NULL);
+	}
+	spec = (struct hs_roots_spec){ .kind = HS_ROOTS_SYMBOL, .symbol = "no_such_variable", .stride = 8, .count = 4 };
+	status = status ? status : expect(run, &spec, HS_ERR_NOT_FOUND, 0, NULL);
+	spec.symbol = "list";
+	spec.stride = 1;
+	status = status ? status : expect(run, &spec, HS_ERR_INVALID, 0, NULL);
+	spec.stride = 8;
+	/* Zeros behind the four are none. */
+	spec.count = 10;
+	return status ? status : expect(run, &spec, HS_OK, SPACES, ret);
+}
+
 static int try_all(struct run *runs, struct hs_snapshot **snapshot, unsigned long cycles)
 {
 	static char end[OUTPUT_MAX];
@@ -213,6 +281,10 @@ int main(int argc, char **argv)
 	if (!status && hs_snapshot_of_vm(runs[0].vm, &spec, &snapshot, &error)) {
 		status = fail("snapshot");
 	}
+	status = status ? status : check_facts(snapshot);
+	hs_snapshot_unref(snapshot);
+	snapshot = NULL;
+	status = status ? status : try_finders(&runs[0], &snapshot);
 	status = status ? status : check_facts(snapshot);
 	status = status ? status : try_all(runs, &snapshot, argc > 3 ? strtoul(argv[3], NULL, 10) : 0);
 	hs_vm_destroy(runs[0].vm);
