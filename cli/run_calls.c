@@ -23,7 +23,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,6 +45,8 @@ struct runner {
 	bool watching;
 	int quit_fd;       /* readable: the watcher is to end */
 	int stop_fd;       /* readable from a signal on */
+	int limit_fd;      /* a timer, readable when the time limit of a start or a call has passed */
+	int cancel_fd;     /* readable when one of these two is: the guest is to end, whoever reads its output or not */
 	atomic_int signal; /* the one that ended it; 0 for none */
 };
 
@@ -107,6 +111,16 @@ static enum hs_status start_watcher(struct runner *runner, struct hs_error *err)
 
 	runner->watching = failure == 0;
 	return failure ? hs_error_os(err, failure, "cannot start a thread") : HS_OK;
+}
+
+/* From now on it counts, or not any more. */
+static void set_limit(struct runner *runner, uint64_t ns)
+{
+	const struct itimerspec at = { .it_value = { .tv_sec = (time_t)(ns / NS_PER_SECOND),
+						     .tv_nsec = (long)(ns % NS_PER_SECOND) } };
+
+	/* Fails only for a bad descriptor or bad nanoseconds, and neither can be. */
+	(void)timerfd_settime(runner->limit_fd, 0, &at, NULL);
 }
 
 static void write_output(void *ctx, const void *bytes, size_t length)
@@ -203,10 +217,13 @@ static int settle_end(struct runner *runner, const char *what, enum hs_status st
 /* Until the guest is ready. HS_EXIT_OK, or how the command ends. */
 static int start(struct runner *runner)
 {
-	struct hs_error err;
-	enum hs_status st = hs_sandbox_start(runner->sandbox, &err);
 	uint64_t features = hs_vm_image(hs_sandbox_vm(runner->sandbox))->features;
+	struct hs_error err;
+	enum hs_status st;
 
+	set_limit(runner, runner->spec->limit_ns);
+	st = hs_sandbox_start(runner->sandbox, &err);
+	set_limit(runner, 0);
 	if (!st) {
 		return HS_EXIT_OK;
 	}
@@ -224,8 +241,11 @@ static enum hs_status call(struct runner *runner, const struct hs_call_text *wha
 			   struct hs_error *err)
 {
 	struct hs_value result;
-	enum hs_status st = hs_sandbox_call(runner->sandbox, what->name, what->arguments, what->count, &result, err);
+	enum hs_status st;
 
+	set_limit(runner, runner->spec->limit_ns);
+	st = hs_sandbox_call(runner->sandbox, what->name, what->arguments, what->count, &result, err);
+	set_limit(runner, 0);
 	if (!st) {
 		hs_call_text_print(what, ret);
 		hs_buf_append_string(ret, " = ");
@@ -322,7 +342,23 @@ static int run_started(struct runner *runner)
 	int status = runner->spec->cycles > 1 ? cycle_all(runner) : call_all(runner, 1);
 
 	hs_console_flush(&runner->console, runner->stop_fd);
+	if (status == HS_EXIT_OK && atomic_load(&runner->signal) != 0) {
+		/* It came behind the last call, and what was not written by then is lost. */
+		return HS_EXIT_SIGNAL + atomic_load(&runner->signal);
+	}
 	return status == HS_EXIT_OK && runner->failed ? HS_EXIT_NOT_ALL : status;
+}
+
+static bool make_descriptors(struct runner *runner)
+{
+	struct epoll_event readable = { .events = EPOLLIN };
+
+	runner->quit_fd = eventfd(0, EFD_CLOEXEC);
+	runner->stop_fd = eventfd(0, EFD_CLOEXEC);
+	runner->limit_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	runner->cancel_fd = epoll_create1(EPOLL_CLOEXEC);
+	return runner->quit_fd >= 0 && epoll_ctl(runner->cancel_fd, EPOLL_CTL_ADD, runner->stop_fd, &readable) == 0 &&
+	       epoll_ctl(runner->cancel_fd, EPOLL_CTL_ADD, runner->limit_fd, &readable) == 0;
 }
 
 static enum hs_status prepare(struct runner *runner, struct hs_error *err)
@@ -338,15 +374,20 @@ static enum hs_status prepare(struct runner *runner, struct hs_error *err)
 	hs_console_init(&runner->console, STDOUT_FILENO);
 	config.vm.console = write_output;
 	config.vm.console_ctx = runner;
-	runner->quit_fd = eventfd(0, EFD_CLOEXEC);
-	runner->stop_fd = eventfd(0, EFD_CLOEXEC);
 	runner->first = calloc(runner->spec->list->count, sizeof(*runner->first));
-	if (runner->quit_fd < 0 || runner->stop_fd < 0 || !runner->first) {
+	if (!runner->first || !make_descriptors(runner)) {
 		return hs_error_os(err, errno, "cannot prepare the calls");
 	}
-	runner->console.cancel_fd = runner->stop_fd;
+	runner->console.cancel_fd = runner->cancel_fd;
 	st = hs_sandbox_create(runner->spec->guest, &config, &runner->sandbox, err);
 	return st ? st : start_watcher(runner, err);
+}
+
+static void close_descriptor(int fd)
+{
+	if (fd >= 0) {
+		close(fd);
+	}
 }
 
 static void clean_up(struct runner *runner)
@@ -360,17 +401,15 @@ static void clean_up(struct runner *runner)
 		hs_buf_deinit(&runner->first[i]);
 	}
 	free(runner->first);
-	if (runner->quit_fd >= 0) {
-		close(runner->quit_fd);
-	}
-	if (runner->stop_fd >= 0) {
-		close(runner->stop_fd);
-	}
+	close_descriptor(runner->cancel_fd);
+	close_descriptor(runner->limit_fd);
+	close_descriptor(runner->stop_fd);
+	close_descriptor(runner->quit_fd);
 }
 
 int hs_run_calls(const struct hs_run_calls *spec)
 {
-	struct runner runner = { .spec = spec, .quit_fd = -1, .stop_fd = -1 };
+	struct runner runner = { .spec = spec, .quit_fd = -1, .stop_fd = -1, .limit_fd = -1, .cancel_fd = -1 };
 	struct hs_error err;
 	int status;
 

@@ -250,7 +250,7 @@ enum hs_status hs_sandbox_call(struct hs_sandbox *sandbox, const char *name, con
 				    "a call has a name of up to %u bytes and up to %u arguments", HS_CALL_NAME_MAX,
 				    HS_CALL_ARGUMENTS_MAX);
 	}
-	strcpy(record.name, name);
+	memcpy(record.name, name, strlen(name) + 1);
 	if (count > 0) {
 		memcpy(record.values, arguments, count * sizeof(*arguments));
 	}

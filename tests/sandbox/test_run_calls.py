@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """`hindsight run --call` from the outside: functions of a guest are called on each CPU (guest/programs/functions.c)."""
 
+import os
 import re
 import signal
+import subprocess
 
 import pytest
 
 from lib import debuggers, report
+from lib.runner import RUNNERS
+
+# The pipe of these tests is on this machine, so its command has to be too.
+HERE = pytest.mark.parametrize("runner", [name for name in RUNNERS if not name.endswith("rig")], indirect=True)
 
 ECHOES = [
     "echo_int(-2147483648)", "echo_uint(4294967295u)", "echo_long(-9223372036854775808L)",
@@ -164,3 +170,29 @@ def test_run_calls_crash_in_a_cycle_ends_them_with_a_core(runner):
     assert result.stdout == "counter() = 1UL\n"
     report.parse(result.stderr)
     core_in(result)
+
+
+@HERE
+@pytest.mark.parametrize("options,status", [
+    (("--call", 'write_log(2u, "up")'), 128 + signal.SIGTERM), (("--timeout", "0.5"), 124),
+])
+def test_run_calls_reader_that_does_not_read_does_not_keep_the_command(runner, tmp_path, options, status):
+    """The pipe is full before the guest writes its first line."""
+    read_end, write_end = os.pipe()
+    try:
+        os.set_blocking(write_end, False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                os.write(write_end, bytes(4096))
+        os.set_blocking(write_end, True)
+        command = runner.command("functions", options=["--core", "none", *options, "--call", r'print("x\n")'])
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=write_end, stderr=subprocess.PIPE,
+                              cwd=tmp_path) as process:
+            if "--call" in options:
+                assert process.stderr.readline() == b"functions.elf: warning: up\n"
+                process.send_signal(signal.SIGTERM)
+            _, _ = process.communicate(timeout=60)
+            assert process.returncode == status
+    finally:
+        os.close(read_end)
+        os.close(write_end)
