@@ -37,8 +37,8 @@ HS_MUST_CHECK enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_sn
 					    struct hs_error *err);
 
 /**
- * Make a VM for a snapshot. It has nothing of it yet but the facts, and is to be put there by hs_vm_stand_on(). Fails as
- * hs_vm_create_for().
+ * Make a VM for a snapshot. It has nothing of it yet but the facts, and is to be put there by hs_vm_stand_on(). Fails
+ * as hs_vm_create_for().
  */
 HS_MUST_CHECK enum hs_status hs_vm_create_from(const struct hs_snapshot *snapshot, const struct hs_vm_config *config,
 					       struct hs_vm **ret, struct hs_error *err);
