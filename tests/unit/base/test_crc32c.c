@@ -17,8 +17,8 @@ static void test_crc32c_examples_of_the_rfc_have_its_sums(void **state)
 	assert_int_equal(hs_crc32c(0, bytes, sizeof(bytes)), 0x8a9136aa);
 	memset(bytes, 0xff, sizeof(bytes));
 	assert_int_equal(hs_crc32c(0, bytes, sizeof(bytes)), 0x62a8ab43);
-	for (uint8_t i = 0; i < sizeof(bytes); i++) {
-		bytes[i] = i;
+	for (unsigned int i = 0; i < sizeof(bytes); i++) {
+		bytes[i] = (uint8_t)i;
 	}
 	assert_int_equal(hs_crc32c(0, bytes, sizeof(bytes)), 0x46dd794e);
 }
@@ -28,7 +28,7 @@ static void test_crc32c_bytes_in_parts_have_the_same_sum(void **state)
 	uint8_t bytes[61];
 
 	(void)state;
-	for (uint8_t i = 0; i < sizeof(bytes); i++) {
+	for (unsigned int i = 0; i < sizeof(bytes); i++) {
 		bytes[i] = (uint8_t)(i * 37 + 1);
 	}
 	for (size_t cut = 0; cut <= sizeof(bytes); cut++) {
