@@ -3,8 +3,9 @@
  * spaces BACKEND IMAGE [CYCLES]: the spaces program (guest/programs/spaces.c) runs until it is ready, a snapshot is
  * taken, and it goes on to its end: here and, after a restore, with memory private or shared, in this VM and in
  * another. It ends in the same way each time; what it has written is neither in the snapshot nor in the other VM. Then
- * snapshots of restored guests are taken, CYCLES of them, and none is larger than the first. That snapshot has its roots
- * by the variable that holds them; those that the guest has registered are the same, and other finders are tried too.
+ * snapshots of restored guests are taken, CYCLES of them, and none is larger than the first. That snapshot has its
+ * roots by the variable that holds them; those that the guest has registered are the same, and other finders are tried
+ * too.
  *
  * Exit status 0, 1 with a line that says what is wrong, 77 when the backend cannot run the guest here.
  */
