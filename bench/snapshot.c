@@ -76,33 +76,33 @@ static bool run_to_ready(struct hs_vm *vm)
 	return true;
 }
 
-/* Something in each page, or the snapshot would not keep them. */
+static bool fill_page(const struct hs_phys *phys, hs_gpa page)
+{
+	uint64_t word = 0;
+	hs_gpa where = hs_gpa_of(page.v + HS_PAGE_SIZE - sizeof(word));
+
+	if (phys->ops->read(phys->ctx, where, &word, sizeof(word), &err)) {
+		return failed("fill");
+	}
+	if (word != 0) {
+		return true;
+	}
+	word = where.v;
+	return !phys->ops->write(phys->ctx, where, &word, sizeof(word), &err) || failed("fill");
+}
+
+/* Something in each page of the first region, or the snapshot would not keep them; the other one is scratch. */
 static bool fill_memory(struct hs_vm *vm)
 {
 	struct hs_phys phys = hs_vm_phys(vm);
-	uint64_t at = 0;
-	hs_gpa start;
-	uint64_t length;
+	hs_gpa start = { 0 };
+	uint64_t length = 0;
+	bool done = phys.ops->next_region(phys.ctx, start, &start, &length);
 
-	while (phys.ops->next_region(phys.ctx, hs_gpa_of(at), &start, &length)) {
-		for (uint64_t page = 0; page < length; page += HS_PAGE_SIZE) {
-			uint64_t word = 0;
-			hs_gpa where = hs_gpa_of(start.v + page + HS_PAGE_SIZE - sizeof(word));
-
-			if (phys.ops->read(phys.ctx, where, &word, sizeof(word), &err)) {
-				return failed("fill");
-			}
-			if (word == 0) {
-				word = where.v;
-				if (phys.ops->write(phys.ctx, where, &word, sizeof(word), &err)) {
-					return failed("fill");
-				}
-			}
-		}
-		at = start.v + length;
-		break; /* the rest is scratch */
+	for (uint64_t at = 0; done && at < length; at += HS_PAGE_SIZE) {
+		done = fill_page(&phys, hs_gpa_of(start.v + at));
 	}
-	return true;
+	return done;
 }
 
 static bool set_count(struct hs_vm *vm, uint32_t count)
@@ -307,13 +307,14 @@ static bool compare_restores(struct scene *scene, struct scene *smallest, unsign
 static double private_bytes(void)
 {
 	FILE *file = fopen("/proc/self/smaps_rollup", "re");
-	unsigned long kib;
 	double sum = 0;
 	char line[256];
 
 	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "Private_%*5[a-zA-Z]: %lu", &kib) == 1) {
-			sum += (double)kib * 1024;
+		const char *colon = strchr(line, ':');
+
+		if (strncmp(line, "Private_", strlen("Private_")) == 0 && colon) {
+			sum += (double)strtoul(colon + 1, NULL, 10) * 1024;
 		}
 	}
 	if (file) {
