@@ -131,6 +131,13 @@ static enum hs_status find_by_symbol(struct finding *finding, const struct hs_ro
 				    "bytes or more",
 				    HS_ROOTS_FOUND_MAX, bytes);
 	}
+	if (image->fd < 0) {
+		/* Made of a snapshot: if that was taken with a variable, it has told which one. */
+		return guest.variable.count > 0
+			       ? find_registered(finding, err)
+			       : hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
+					      "the guest has no image to find the variable '%s' in", spec->symbol);
+	}
 	st = hs_variable_find(image->fd, image->path, spec->symbol, &gva, err);
 	if (st) {
 		return st;
