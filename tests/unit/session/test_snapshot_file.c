@@ -89,9 +89,28 @@ static bool same_memory(const struct hs_snapshot *a, const struct hs_snapshot *b
 	return true;
 }
 
+/** Field by field where there is padding, which nobody need copy. */
+static bool same_description(const struct hs_snapshot_guest *a, const struct hs_snapshot_guest *b)
+{
+	size_t words = offsetof(struct hs_snapshot_guest, dispatch);
+
+	return memcmp(a, b, offsetof(struct hs_snapshot_guest, phentsize)) == 0 && a->phentsize == b->phentsize &&
+	       a->phnum == b->phnum &&
+	       memcmp((const char *)a + words, (const char *)b + words, sizeof(*a) - words) == 0;
+}
+
+static bool same_root(const struct hs_root *a, const struct hs_root *b)
+{
+	uint8_t bytes[2][HS_VMNOTE_ROOT_BYTES];
+
+	hs_vmnote_root_put(a, bytes[0]);
+	hs_vmnote_root_put(b, bytes[1]);
+	return memcmp(bytes[0], bytes[1], HS_VMNOTE_ROOT_BYTES) == 0;
+}
+
 static bool same_facts(const struct hs_snapshot_info *a, const struct hs_snapshot_info *b)
 {
-	bool same = memcmp(&a->guest, &b->guest, sizeof(a->guest)) == 0 && a->root_count == b->root_count &&
+	bool same = same_description(&a->guest, &b->guest) && a->root_count == b->root_count &&
 		    a->current == b->current && a->cow == b->cow && a->shared_bytes == b->shared_bytes &&
 		    a->private_bytes == b->private_bytes && a->table_bytes == b->table_bytes &&
 		    a->memory.part_count == b->memory.part_count &&
@@ -99,7 +118,7 @@ static bool same_facts(const struct hs_snapshot_info *a, const struct hs_snapsho
 		    a->memory.scratch_length == b->memory.scratch_length;
 
 	for (uint32_t i = 0; same && i < a->root_count; i++) {
-		same = memcmp(&a->roots[i], &b->roots[i], sizeof(a->roots[i])) == 0;
+		same = same_root(&a->roots[i], &b->roots[i]);
 	}
 	for (size_t i = 0; same && i < a->memory.part_count; i++) {
 		const struct hs_memory_part *one = &a->memory.parts[i];
