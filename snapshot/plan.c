@@ -273,7 +273,8 @@ static enum hs_status place(struct hs_plan *plan, uint64_t gpa, uint64_t *words,
 		last->pages += pages;
 		return HS_OK;
 	}
-	if (!grow((void **)&plan->copies, plan->copy_count, sizeof(*plan->copies))) {
+	/* Said twice: the analyzer does not see that the array is there once it has grown. */
+	if (!grow((void **)&plan->copies, plan->copy_count, sizeof(*plan->copies)) || !plan->copies) {
 		return no_memory(err);
 	}
 	plan->copies[plan->copy_count++] = (struct hs_plan_copy){

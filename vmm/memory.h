@@ -6,6 +6,7 @@
 #ifndef HS_VMM_MEMORY_H
 #define HS_VMM_MEMORY_H
 
+#include <hindsight/image.h>
 #include <hindsight/vm.h>
 
 /**

@@ -14,6 +14,7 @@
 #include "vmm/memory.h"
 #include "vmm/ram.h"
 
+#include <hindsight/image.h>
 #include <hindsight/vm.h>
 
 struct hs_vm {

@@ -9,7 +9,6 @@
 #include <hindsight/error.h>
 #include <hindsight/types.h>
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,30 +39,6 @@ struct hs_phys_ops {
 struct hs_phys {
 	const struct hs_phys_ops *ops;
 	void *ctx;
-};
-
-/** Most parts of a memory image: a snapshot has four, an image of a crash one for each region (vmm/ram.h). */
-#define HS_MEMORY_PARTS_MAX 34
-
-/** Memory of a VM that comes from a file: guest-physical pages that lie in it one behind the other. */
-struct hs_memory_part {
-	hs_gpa gpa;
-	uint64_t length; /**< bytes, a multiple of the page size; 0 for a part that is not there */
-	uint64_t offset; /**< in the file, page-aligned */
-	bool shared;     /**< the guest never writes to it in place, so that VMs may share the file's pages */
-};
-
-/**
- * All memory of a VM as a snapshot holds it. Scratch is zero where no part lies in it, and is the guest's to write to;
- * the other parts are all the memory that there is besides. Plain data; the file is borrowed.
- */
-struct hs_memory_image {
-	int fd;
-	const uint8_t *bytes;                             /**< the whole file, mapped for reading */
-	struct hs_memory_part parts[HS_MEMORY_PARTS_MAX]; /**< they do not overlap */
-	size_t part_count;
-	hs_gpa scratch_gpa;
-	uint64_t scratch_length; /**< bytes, a multiple of the page size */
 };
 
 #ifdef __cplusplus

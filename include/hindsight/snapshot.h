@@ -9,6 +9,7 @@
 
 #include <hindsight/cpu.h>
 #include <hindsight/error.h>
+#include <hindsight/image.h>
 #include <hindsight/mem.h>
 #include <hindsight/paging.h>
 #include <hindsight/types.h>
