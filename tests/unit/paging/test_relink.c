@@ -4,6 +4,7 @@
  * walked again, which gives the same translations and the same sharing.
  */
 #include "rebuild.h"
+#include "same_range.h"
 #include "shape.h"
 
 #include "lib/random.h"
@@ -125,20 +126,6 @@ static void collect(struct ram *ram, const struct hs_root *roots, struct list *r
 		ret->aliases += item.kind == HS_SPACE_ALIAS;
 		ret->tables += item.kind == HS_SPACE_TABLE;
 	}
-}
-
-static void check_same_range(const struct hs_range *a, const struct hs_range *b)
-{
-	assert_int_equal(a->kind, b->kind);
-	assert_int_equal(a->start.v, b->start.v);
-	assert_int_equal(a->length, b->length);
-	assert_int_equal(a->gpa.v, b->gpa.v);
-	assert_int_equal(a->prot, b->prot);
-	assert_int_equal(a->user, b->user);
-	assert_int_equal(a->cow, b->cow);
-	assert_int_equal(a->level, b->level);
-	assert_int_equal(a->page_bytes, b->page_bytes);
-	assert_int_equal(a->leaf, b->leaf);
 }
 
 static void check_same_items(const struct shape *shape)

@@ -372,7 +372,19 @@ static void test_snapshot_file_note_of_a_crash_comes_back_the_same(void **state)
 	assert_false(buf.failed);
 	assert_int_equal(hs_snapshot_note_get(buf.data, buf.length, 0, &note, NULL), HS_OK);
 	assert_true(note->crashed);
-	assert_memory_equal(&note->crash, &crash, sizeof(crash));
+	assert_int_equal(note->crash.reason, crash.reason);
+	assert_int_equal(note->crash.signal, crash.signal);
+	assert_int_equal(note->crash.code, crash.code);
+	assert_int_equal(note->crash.fault_address, crash.fault_address);
+	assert_int_equal(note->crash.rip, crash.rip);
+	assert_int_equal(note->crash.vector, crash.vector);
+	assert_int_equal(note->crash.has_error_code, crash.has_error_code);
+	assert_int_equal(note->crash.error_code, crash.error_code);
+	assert_int_equal(note->crash.port, crash.port);
+	assert_int_equal(note->crash.gpa, crash.gpa);
+	assert_int_equal(note->crash.registers_lost, crash.registers_lost);
+	assert_string_equal(note->crash.abort_message, crash.abort_message);
+	assert_string_equal(note->crash.text, crash.text);
 	hs_snapshot_note_free(note);
 	hs_buf_deinit(&buf);
 }
