@@ -111,7 +111,8 @@ def test_spawned_command_is_watched_while_it_runs(rig):
 
 
 def test_signal_reaches_a_spawned_command(rig):
-    with rig.spawn(["sh", "-c", "trap 'echo caught; exit 5' INT; echo ready; while :; do read line; done"]) as process:
+    # Not `read`: a signal that comes right before it waits is not seen until there is a line.
+    with rig.spawn(["sh", "-c", "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 1; done"]) as process:
         process.stdout.wait_for("ready", 10)
         process.signal(signal.SIGINT)
         assert process.wait(10).rc == 5
