@@ -6,9 +6,6 @@ import re
 
 import pytest
 
-from lib import facts
-from lib.runner import RUNNERS
-
 HERE = pathlib.Path(__file__).parent
 # name -> guest program, as the tables at the ends of the sources have them.
 CASES = {
@@ -18,29 +15,13 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="session", params=list(RUNNERS))
-def call(request, build):
-    """A function that runs a case with a guest of one architecture on one backend in one place."""
-    arch, backend = request.param.split("-")
-    place = request.getfixturevalue("rig" if backend == "rig" else "local")
-    reason = None if backend == "soft" else facts.missing_for(facts.of(place), arch)
-    if reason:
-        pytest.skip(f"{request.param}: {reason}")
-
-    def run(case, image):
-        words = [build / "tests/calls/calls", "soft" if backend == "soft" else "kvm", case,
-                 build / "guest" / arch / f"{image}.elf"]
-        return place.run(words, timeout=180)
-
-    return run
-
-
 def test_calls_cases_are_those_of_the_program(build, local):
     listed = local.run([build / "tests/calls/calls"]).stdout.splitlines()
     assert listed == [f"{name} {image}" for name, image in CASES.items()]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_calls_case_holds(call, case):
-    result = call(case, CASES[case])
+def test_calls_case_holds(runner, case):
+    words = [runner.build / "tests/calls/calls", runner.backend, case, runner.guest(CASES[case])]
+    result = runner.place.run(words, timeout=180)
     assert result.rc == 0, result.stdout + result.stderr

@@ -3,9 +3,6 @@
 
 import pytest
 
-from lib import facts
-from lib.runner import RUNNERS
-
 # Instructions before the snapshot: at the entry point, in the runtime's start, in the program. On this host's KVM an
 # instruction at CPL 0 takes a microsecond and in the rig a step takes a millisecond, so programs are short ones.
 CASES = [
@@ -14,24 +11,8 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="session", params=list(RUNNERS))
-def cycle(request, build):
-    """A function that runs cycle for a guest of one architecture on one backend in one place."""
-    arch, backend = request.param.split("-")
-    place = request.getfixturevalue("rig" if backend == "rig" else "local")
-    reason = None if backend == "soft" else facts.missing_for(facts.of(place), arch)
-    if reason:
-        pytest.skip(f"{request.param}: {reason}")
-
-    def run(program, steps):
-        words = [build / "tests/snapshot/cycle", "soft" if backend == "soft" else "kvm", str(steps),
-                 build / "guest" / arch / f"{program}.elf"]
-        return place.run(words, timeout=180)
-
-    return run
-
-
 @pytest.mark.parametrize("program,steps", CASES)
-def test_cycle_guest_goes_back_and_on_to_the_same_end(cycle, program, steps):
-    result = cycle(program, steps)
+def test_cycle_guest_goes_back_and_on_to_the_same_end(runner, program, steps):
+    words = [runner.build / "tests/snapshot/cycle", runner.backend, str(steps), runner.guest(program)]
+    result = runner.place.run(words, timeout=180)
     assert result.rc == 0, result.stdout + result.stderr

@@ -6,6 +6,7 @@
  */
 #include "ram.h"
 
+#include "lib/random.h"
 #include "snapshot/plan.h"
 
 #include <hindsight/spaces.h>
@@ -43,21 +44,6 @@ struct guest {
 	bool high; /* a page of HIGH_GPA may be mapped */
 };
 
-/* splitmix64, Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014). */
-static uint64_t next_random(uint64_t *seed)
-{
-	uint64_t z = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static uint64_t below(uint64_t *seed, uint64_t limit)
-{
-	return next_random(seed) % limit;
-}
-
 static uint64_t window_gva(enum hs_paging_format format)
 {
 	return format >= HS_PAGING_4LEVEL ? UINT64_C(0xffffffffff000000) : 0xff000000;
@@ -73,34 +59,35 @@ static enum hs_status map(struct guest *guest, unsigned int root, struct hs_mapp
 static void map_random(struct guest *guest, uint64_t *seed)
 {
 	bool wide = guest->roots[0].format >= HS_PAGING_4LEVEL;
-	bool scratch = below(seed, 4) == 0;
+	bool scratch = random_below(seed, 4) == 0;
 	struct hs_mapping mapping = {
-		.gva = { (below(seed, 4) << 30) + (below(seed, 0x400) << 12) },
-		.gpa = { scratch ? SCRATCH_GPA + TABLES_BYTES + (below(seed, 0xe0) << 12)
-				 : MEMORY_GPA + (below(seed, below(seed, 2) ? 16 : 0x7f0) << 12) },
-		.length = (1 + below(seed, 8)) << 12,
-		.prot = HS_PROT_READ | (below(seed, 2) ? HS_PROT_WRITE : 0) | (below(seed, 2) ? HS_PROT_EXEC : 0),
-		.user = below(seed, 2),
-		.cow = below(seed, 3) == 0,
-		.leaf = next_random(seed) & (wide ? HS_LEAF_HIGH | 0x1f8 : 0x1f8),
+		.gva = { (random_below(seed, 4) << 30) + (random_below(seed, 0x400) << 12) },
+		.gpa = { scratch ? SCRATCH_GPA + TABLES_BYTES + (random_below(seed, 0xe0) << 12)
+				 : MEMORY_GPA + (random_below(seed, random_below(seed, 2) ? 16 : 0x7f0) << 12) },
+		.length = (1 + random_below(seed, 8)) << 12,
+		.prot = HS_PROT_READ | (random_below(seed, 2) ? HS_PROT_WRITE : 0) |
+			(random_below(seed, 2) ? HS_PROT_EXEC : 0),
+		.user = random_below(seed, 2),
+		.cow = random_below(seed, 3) == 0,
+		.leaf = random_next(seed) & (wide ? HS_LEAF_HIGH | 0x1f8 : 0x1f8),
 	};
 
-	if (below(seed, 6) == 0) {
+	if (random_below(seed, 6) == 0) {
 		mapping.leaf |= HS_LEAF_AVL;
 		mapping.cow = false;
 	}
-	if (below(seed, 5) == 0) {
+	if (random_below(seed, 5) == 0) {
 		mapping.large = true;
-		mapping.gva.v = (below(seed, 4) << 30) + (below(seed, 8) << 22);
-		mapping.gpa.v = UINT64_C(0x400000) * (1 + below(seed, 2));
+		mapping.gva.v = (random_below(seed, 4) << 30) + (random_below(seed, 8) << 22);
+		mapping.gpa.v = UINT64_C(0x400000) * (1 + random_below(seed, 2));
 		mapping.length = 0x400000;
-		if (below(seed, 4) == 0) {
+		if (random_below(seed, 4) == 0) {
 			mapping.gpa.v = HIGH_GPA;
 			guest->high = true;
 		}
 	}
 	/* What is mapped already stays as it is. */
-	(void)!map(guest, (unsigned int)below(seed, ROOTS), mapping);
+	(void)!map(guest, (unsigned int)random_below(seed, ROOTS), mapping);
 }
 
 /* An entry of one root's first table that another one takes over, and one that names the table itself. */
@@ -110,15 +97,15 @@ static void share_tables(struct guest *guest, uint64_t *seed)
 	unsigned int slots = guest->roots[0].format == HS_PAGING_PAE ? 4 : 8;
 
 	for (unsigned int i = 0; i < 3; i++) {
-		uint64_t slot = below(seed, slots) * bytes;
-		uint64_t from = guest->roots[below(seed, ROOTS)].base.v + slot;
-		uint64_t to = guest->roots[below(seed, ROOTS)].base.v + slot;
+		uint64_t slot = random_below(seed, slots) * bytes;
+		uint64_t from = guest->roots[random_below(seed, ROOTS)].base.v + slot;
+		uint64_t to = guest->roots[random_below(seed, ROOTS)].base.v + slot;
 
 		memcpy(ram_at(&guest->ram, to), ram_at(&guest->ram, from), bytes);
 	}
 	/* PAE's first table has no bits that make an entry of a later one; and what PSE-36 has as high bits of an
 	 * address is another address in the second level. */
-	if (guest->roots[0].format != HS_PAGING_PAE && !guest->high && below(seed, 2)) {
+	if (guest->roots[0].format != HS_PAGING_PAE && !guest->high && random_below(seed, 2)) {
 		ram_put(&guest->ram, guest->roots[1].base.v + (uint64_t)300 * bytes, bytes, guest->roots[1].base.v | 7);
 	}
 }

@@ -5,6 +5,8 @@
 #include "layout_asserts.h"
 #include "layout_check.h"
 
+#include "lib/random.h"
+
 #include <hindsight/abi.h>
 
 #include <setjmp.h>
@@ -249,35 +251,25 @@ static void test_layout_segment_is_told_as_whole_pages(void **state)
 	assert_int_equal(segment.file_length, 0x200);
 }
 
-/* A generator of test images: repeatable, nothing more (splitmix64). */
-static uint64_t next_random(uint64_t *seed)
-{
-	uint64_t z = *seed += 0x9E3779B97F4A7C15;
-
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-	return z ^ (z >> 31);
-}
-
 static void image_random(struct hs_image *image, uint64_t *seed)
 {
 	static const int usual[] = { R, RW, RW, 0 };
 	uint64_t limit = 0xF0000000;
-	uint64_t gva = 0x1000 + next_random(seed) % 0x40000;
-	size_t count = 1 + next_random(seed) % HS_IMAGE_SEGMENTS_MAX;
+	uint64_t gva = 0x1000 + random_next(seed) % 0x40000;
+	size_t count = 1 + random_next(seed) % HS_IMAGE_SEGMENTS_MAX;
 
-	layout_image_init(image, next_random(seed) & 1 ? HS_ARCH_AMD64 : HS_ARCH_I686);
-	if (next_random(seed) & 1) {
+	layout_image_init(image, random_next(seed) & 1 ? HS_ARCH_AMD64 : HS_ARCH_I686);
+	if (random_next(seed) & 1) {
 		layout_image_add(image, gva, 0x1000, RX);
 		gva += 0x2000;
 	}
 	while (image->segment_count < count && gva < limit) {
-		uint64_t length = 1 + next_random(seed) % (next_random(seed) & 1 ? 0x100 : 0x6000);
-		uint64_t gap = next_random(seed) % 4;
+		uint64_t length = 1 + random_next(seed) % (random_next(seed) & 1 ? 0x100 : 0x6000);
+		uint64_t gap = random_next(seed) % 4;
 
 		/* Mostly what linkers make, or few images would get past the rule on shared pages. */
-		layout_image_add(image, gva, length, usual[next_random(seed) % 4]);
-		gva += length + (gap == 0 ? 0 : next_random(seed) % (gap == 1 ? 0x10 : 0x80000));
+		layout_image_add(image, gva, length, usual[random_next(seed) % 4]);
+		gva += length + (gap == 0 ? 0 : random_next(seed) % (gap == 1 ? 0x10 : 0x80000));
 	}
 }
 
@@ -294,9 +286,9 @@ static void test_layout_random_images_and_sizes_keep_all_rules(void **state)
 		struct hs_vm_config config = { 0 };
 
 		image_random(&image, &seed);
-		config.heap_bytes = next_random(&seed) % (4 * MIB);
-		config.stack_bytes = next_random(&seed) % MIB;
-		config.scratch_bytes = next_random(&seed) & 1 ? 0 : next_random(&seed) % MIB;
+		config.heap_bytes = random_next(&seed) % (4 * MIB);
+		config.stack_bytes = random_next(&seed) % MIB;
+		config.scratch_bytes = random_next(&seed) & 1 ? 0 : random_next(&seed) % MIB;
 		if (hs_layout_plan(&image, &config, &layout, &err) == HS_OK) {
 			const char *broken = layout_check(&image, &layout);
 
