@@ -36,15 +36,10 @@ static enum hs_status keep_roots(struct hs_sandbox *sandbox, const struct hs_roo
 	return HS_OK;
 }
 
-/* All but the VM. */
-static enum hs_status make(const struct hs_sandbox_config *config, struct hs_sandbox **ret, struct hs_error *err)
+static enum hs_status fill(struct hs_sandbox *sandbox, const struct hs_sandbox_config *config, struct hs_error *err)
 {
-	struct hs_sandbox *sandbox = calloc(1, sizeof(*sandbox));
 	enum hs_status st;
 
-	if (!sandbox) {
-		return hs_error_os(err, ENOMEM, "cannot make the sandbox");
-	}
 	sandbox->limit_ns = config->limit_ns;
 	sandbox->log = config->log;
 	sandbox->log_ctx = config->log_ctx;
@@ -52,6 +47,30 @@ static enum hs_status make(const struct hs_sandbox_config *config, struct hs_san
 	st = keep_roots(sandbox, &config->roots, err);
 	if (!st && config->limit_ns > 0) {
 		st = hs_watchdog_init(&sandbox->watchdog, bark, sandbox, err);
+	}
+	return st;
+}
+
+/* Of an image or, where there is a snapshot, on that. */
+static enum hs_status create(const char *image_path, struct hs_snapshot *snapshot,
+			     const struct hs_sandbox_config *config, struct hs_sandbox **ret, struct hs_error *err)
+{
+	static const struct hs_sandbox_config defaults;
+	struct hs_sandbox *sandbox = calloc(1, sizeof(*sandbox));
+	enum hs_status st;
+
+	if (!sandbox) {
+		return hs_error_os(err, ENOMEM, "cannot make the sandbox");
+	}
+	config = config ? config : &defaults;
+	st = fill(sandbox, config, err);
+	if (!st) {
+		st = snapshot ? hs_vm_create_from(snapshot, &config->vm, &sandbox->vm, err)
+			      : hs_vm_create(image_path, &config->vm, &sandbox->vm, err);
+	}
+	if (!st) {
+		hs_sandbox_prepare(sandbox);
+		st = snapshot ? hs_sandbox_restore(sandbox, snapshot, err) : HS_OK;
 	}
 	if (st) {
 		hs_sandbox_destroy(sandbox);
@@ -64,48 +83,13 @@ static enum hs_status make(const struct hs_sandbox_config *config, struct hs_san
 enum hs_status hs_sandbox_create(const char *image_path, const struct hs_sandbox_config *config,
 				 struct hs_sandbox **ret, struct hs_error *err)
 {
-	static const struct hs_sandbox_config defaults;
-	struct hs_sandbox *sandbox = NULL;
-	enum hs_status st;
-
-	config = config ? config : &defaults;
-	st = make(config, &sandbox, err);
-	if (st) {
-		return st;
-	}
-	st = hs_vm_create(image_path, &config->vm, &sandbox->vm, err);
-	if (st) {
-		hs_sandbox_destroy(sandbox);
-		return st;
-	}
-	hs_sandbox_prepare(sandbox);
-	*ret = sandbox;
-	return HS_OK;
+	return create(image_path, NULL, config, ret, err);
 }
 
 enum hs_status hs_sandbox_create_from(struct hs_snapshot *snapshot, const struct hs_sandbox_config *config,
 				      struct hs_sandbox **ret, struct hs_error *err)
 {
-	static const struct hs_sandbox_config defaults;
-	struct hs_sandbox *sandbox = NULL;
-	enum hs_status st;
-
-	config = config ? config : &defaults;
-	st = make(config, &sandbox, err);
-	if (st) {
-		return st;
-	}
-	st = hs_vm_create_from(snapshot, &config->vm, &sandbox->vm, err);
-	if (!st) {
-		hs_sandbox_prepare(sandbox);
-		st = hs_sandbox_restore(sandbox, snapshot, err);
-	}
-	if (st) {
-		hs_sandbox_destroy(sandbox);
-		return st;
-	}
-	*ret = sandbox;
-	return HS_OK;
+	return create(NULL, snapshot, config, ret, err);
 }
 
 void hs_sandbox_destroy(struct hs_sandbox *sandbox)
