@@ -249,7 +249,7 @@ static void serve(void)
 		copy = hs_malloc(bytes);
 	}
 	if (copy != NULL) {
-		hs_copy_words(copy, input(), bytes / sizeof(uint32_t));
+		memcpy(copy, input(), bytes);
 	}
 	input()->kind = 0;
 	if (copy == NULL) {

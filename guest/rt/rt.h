@@ -47,9 +47,6 @@ void *hs_scratch_at(uintptr_t gpa);
  * scratch; else, and for a large page, NULL. Of an entry of 8 bytes on i686: its first 4. */
 uintptr_t *hs_leaf_of(uintptr_t address, uintptr_t needed);
 
-/* memcpy() in words of four bytes: a quarter of the steps, which counts where each goes through an emulator. */
-void hs_copy_words(void *to, const void *from, size_t words);
-
 /* Where formatted text goes: append until full, then flush. With flush NULL the rest is counted only. */
 struct hs_format_out {
 	char *buffer;

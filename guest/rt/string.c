@@ -10,16 +10,22 @@
 
 #include <limits.h>
 
+/* The CPU's word, the most that a string instruction moves at once: an emulator takes as long for a byte. */
+#ifdef __x86_64__
+#define WORD_SUFFIX "q"
+#else
+#define WORD_SUFFIX "l"
+#endif
+#define WORD_BYTES sizeof(uintptr_t)
+
 void *memcpy(void *restrict to, const void *restrict from, size_t length)
 {
 	void *next = to;
-	__asm__ volatile("rep movsb" : "+D"(next), "+S"(from), "+c"(length) : : "memory");
+	size_t count = length / WORD_BYTES;
+	__asm__ volatile("rep movs" WORD_SUFFIX : "+D"(next), "+S"(from), "+c"(count) : : "memory");
+	count = length % WORD_BYTES;
+	__asm__ volatile("rep movsb" : "+D"(next), "+S"(from), "+c"(count) : : "memory");
 	return to;
-}
-
-void hs_copy_words(void *to, const void *from, size_t words)
-{
-	__asm__ volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
 }
 
 void *memmove(void *to, const void *from, size_t length)
@@ -28,16 +34,33 @@ void *memmove(void *to, const void *from, size_t length)
 	if ((uintptr_t)to - (uintptr_t)from >= length) {
 		return memcpy(to, from, length);
 	}
-	const char *from_last = (const char *)from + length - 1;
-	char *to_last = (char *)to + length - 1;
-	__asm__ volatile("std\n\trep movsb\n\tcld" : "+D"(to_last), "+S"(from_last), "+c"(length) : : "memory", "cc");
+	/* The bytes behind the last whole word first; then down from that word, which begins a word less one byte below
+	 * the last byte that is left. */
+	const char *next = (const char *)from + length - 1;
+	char *to_next = (char *)to + length - 1;
+	size_t bytes = length % WORD_BYTES;
+	size_t words = length / WORD_BYTES;
+	__asm__ volatile("std\n\t"
+			 "rep movsb\n\t"
+			 "mov %[words], %[count]\n\t"
+			 "lea %c[back](%[next]), %[next]\n\t"
+			 "lea %c[back](%[to]), %[to]\n\t"
+			 "rep movs" WORD_SUFFIX "\n\t"
+			 "cld"
+			 : [to] "+&D"(to_next), [next] "+&S"(next), [count] "+&c"(bytes)
+			 : [words] "r"(words), [back] "i"(1 - (int)WORD_BYTES)
+			 : "memory", "cc");
 	return to;
 }
 
 void *memset(void *to, int byte, size_t length)
 {
 	void *next = to;
-	__asm__ volatile("rep stosb" : "+D"(next), "+c"(length) : "a"(byte) : "memory");
+	size_t count = length / WORD_BYTES;
+	uintptr_t word = (unsigned char)byte * (UINTPTR_MAX / UCHAR_MAX);
+	__asm__ volatile("rep stos" WORD_SUFFIX : "+D"(next), "+c"(count) : "a"(word) : "memory");
+	count = length % WORD_BYTES;
+	__asm__ volatile("rep stosb" : "+D"(next), "+c"(count) : "a"(word) : "memory");
 	return to;
 }
 
