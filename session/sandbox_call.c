@@ -149,7 +149,7 @@ static enum hs_status judge_interrupt(struct hs_sandbox *sandbox, struct hs_erro
 	if (atomic_exchange(&sandbox->interrupt_asked, false)) {
 		return hs_error_set(err, HS_ERR_INTERRUPTED, 0, 0, "the guest was interrupted");
 	}
-	if (sandbox->limit_ns > 0 && hs_watchdog_disarm(&sandbox->watchdog)) {
+	if (sandbox->limit_ns > 0 && hs_watchdog_has_barked(&sandbox->watchdog)) {
 		return hs_error_set(err, HS_ERR_TIMEOUT, 0, 0, "the guest has run for more than its limit of %g s",
 				    (double)sandbox->limit_ns / 1e9);
 	}

@@ -114,6 +114,8 @@ enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapsh
 					    .features = info->guest.features,
 					    .boot_idt = info->guest.boot_idt,
 					    .roots = info->guest.roots,
+					    .input_bytes = info->guest.input_bytes,
+					    .output_bytes = info->guest.output_bytes,
 					    .variable = {
 						    .gva = info->guest.roots_variable,
 						    .stride = info->guest.roots_stride,
@@ -142,8 +144,6 @@ enum hs_status hs_vm_create_from(const struct hs_snapshot *snapshot, const struc
 		},
 		.memory = &info->memory,
 		.cpu = hs_snapshot_cpu(snapshot),
-		.input_bytes = guest->input_bytes,
-		.output_bytes = guest->output_bytes,
 	};
 
 	memcpy(origin.image.build_id, guest->build_id, sizeof(guest->build_id));

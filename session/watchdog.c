@@ -100,6 +100,16 @@ void hs_watchdog_arm(struct hs_watchdog *dog, uint64_t ns)
 	pthread_mutex_unlock(&dog->lock);
 }
 
+bool hs_watchdog_has_barked(struct hs_watchdog *dog)
+{
+	bool barked;
+
+	pthread_mutex_lock(&dog->lock);
+	barked = dog->barked;
+	pthread_mutex_unlock(&dog->lock);
+	return barked;
+}
+
 bool hs_watchdog_disarm(struct hs_watchdog *dog)
 {
 	bool barked;

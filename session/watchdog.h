@@ -28,6 +28,8 @@ void hs_watchdog_deinit(struct hs_watchdog *dog);
 
 /** Bark in so many nanoseconds, unless disarmed before. */
 void hs_watchdog_arm(struct hs_watchdog *dog, uint64_t ns);
+/** Whether it has barked since it was armed. It stays armed if it has not. */
+bool hs_watchdog_has_barked(struct hs_watchdog *dog);
 /** Not any more. True if it has barked since it was armed; it will not bark after this returns. */
 bool hs_watchdog_disarm(struct hs_watchdog *dog);
 

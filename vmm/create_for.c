@@ -122,9 +122,6 @@ static void describe_layout(struct hs_vm *vm, const struct hs_vm_origin *origin,
 	layout->scratch_gpa = hs_gpa_of((wide ? HS_AMD64_SCRATCH_TOP_GPA : HS_I686_SCRATCH_TOP_GPA) + UINT64_C(1));
 	layout->scratch_gva = hs_gva_of((wide ? HS_AMD64_SCRATCH_TOP_GVA : HS_I686_SCRATCH_TOP_GVA) + UINT64_C(1));
 	layout->memory_bytes = config->memory_bytes ? config->memory_bytes : hs_max_u64(bytes, MEMORY_DEFAULT);
-	layout->areas[0] = (struct hs_area){ .kind = HS_AREA_INPUT, .length = origin->input_bytes };
-	layout->areas[1] = (struct hs_area){ .kind = HS_AREA_OUTPUT, .length = origin->output_bytes };
-	layout->area_count = 2;
 }
 
 static enum hs_status make(struct hs_vm *vm, const struct hs_vm_origin *origin, const struct hs_vm_config *config,

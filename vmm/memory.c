@@ -224,8 +224,8 @@ struct hs_vm_bounds hs_vm_bounds(const struct hs_vm *vm)
 		.scratch_gva = vm->layout.scratch_gva,
 		.scratch_bytes = vm->layout.scratch_bytes,
 		.memory_bytes = vm->layout.memory_bytes,
-		.input_bytes = hs_layout_area(&vm->layout, HS_AREA_INPUT)->length,
-		.output_bytes = hs_layout_area(&vm->layout, HS_AREA_OUTPUT)->length,
+		.input_bytes = vm->guest.input_bytes,
+		.output_bytes = vm->guest.output_bytes,
 	};
 
 	/* The region ends where it did; a snapshot may have another size of it. */

@@ -27,9 +27,10 @@ HS_MUST_CHECK enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_mem
 
 /** What is known of the guest that runs beside its memory and registers; a restore of another guest changes it. */
 struct hs_vm_guest {
-	uint64_t features; /* HS_FEATURE_* of its image */
-	uint64_t boot_idt; /* gva of the IDT that it was booted with */
-	uint64_t roots;    /* gva of struct hs_abi_roots as it has registered it; 0 for none */
+	uint64_t features;                  /* HS_FEATURE_* of its image */
+	uint64_t boot_idt;                  /* gva of the IDT that it was booted with */
+	uint64_t roots;                     /* gva of struct hs_abi_roots as it has registered it; 0 for none */
+	uint64_t input_bytes, output_bytes; /* buffers of calls, at the beginning of scratch */
 	struct {
 		uint64_t gva, stride, count;
 	} variable; /* of the guest's that holds roots, if somebody has named one: then count is not 0 */
@@ -43,7 +44,6 @@ struct hs_vm_origin {
 	struct hs_vm_image image; /* what is known of it; not fd, native and the segments */
 	const struct hs_memory_image *memory;
 	const struct hs_cpu_state *cpu;
-	uint64_t input_bytes, output_bytes; /* as in struct hs_vm_bounds */
 };
 
 /**

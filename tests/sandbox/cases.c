@@ -176,6 +176,58 @@ static void case_limit(void)
 	hs_sandbox_destroy(sandbox);
 }
 
+/* An interrupt from an earlier time, that nobody has asked the sandbox for, neither ends a call nor its limit. */
+static void case_limit_after_stray_interrupt(void)
+{
+	struct hs_sandbox_config config = configured();
+	struct hs_sandbox *sandbox;
+	struct hs_error err;
+
+	config.limit_ns = LIMIT_NS;
+	sandbox = started(&config);
+	hs_vm_interrupt(hs_sandbox_vm(sandbox));
+	CHECK(counted(sandbox) == 1);
+	hs_vm_interrupt(hs_sandbox_vm(sandbox));
+	EXPECT(hs_sandbox_call(sandbox, "hang", NULL, 0, NULL, &err), HS_ERR_TIMEOUT, "limit of 2 s");
+	hs_sandbox_destroy(sandbox);
+}
+
+/* A snapshot brings its buffers with it, whatever the sandbox was made with. */
+static void case_other_buffers(void)
+{
+	static const uint8_t many[20000];
+	const struct hs_value large = { .type = HS_TYPE_BYTES, .bytes = { many, sizeof(many) } };
+	struct hs_sandbox_config config = configured();
+	struct hs_sandbox *big, *small;
+	struct hs_snapshot *of_big, *of_small;
+	struct hs_value result;
+	struct hs_error err;
+
+	small = started(&config);
+	config.vm.input_bytes = 64 << 10;
+	config.vm.output_bytes = 32 << 10;
+	config.vm.scratch_bytes = 1 << 20;
+	big = started(&config);
+	of_small = snapshot_of(small);
+	of_big = snapshot_of(big);
+	EXPECT(hs_sandbox_call(small, "echo_bytes", &large, 1, &result, &err), HS_ERR_RANGE, "16384");
+	for (int i = 0; i < 2; i++) {
+		restore(small, of_big);
+		EXPECT(hs_sandbox_call(small, "echo_bytes", &large, 1, &result, &err), HS_OK, "");
+		CHECK(result.bytes.length == sizeof(many));
+		hs_snapshot_unref(of_big);
+		/* From the other size, too, what is there is all of it. */
+		of_big = snapshot_of(small);
+		restore(big, of_small);
+		CHECK(counted(big) == 1);
+		EXPECT(hs_sandbox_call(big, "echo_bytes", &large, 1, &result, &err), HS_ERR_RANGE, "16384");
+	}
+	hs_snapshot_unref(of_big);
+	hs_snapshot_unref(of_small);
+	hs_sandbox_destroy(big);
+	hs_sandbox_destroy(small);
+}
+
 /* Nothing has happened between two snapshots, so they are one. */
 static void case_same_snapshot(void)
 {
@@ -347,6 +399,8 @@ const struct a_case cases[] = {
 	{ "interrupt", case_interrupt },
 	{ "interrupt_in_call", case_interrupt_in_call },
 	{ "limit", case_limit },
+	{ "limit_after_stray_interrupt", case_limit_after_stray_interrupt },
+	{ "other_buffers", case_other_buffers },
 	{ "same_snapshot", case_same_snapshot },
 	{ "shared_snapshot", case_shared_snapshot },
 	{ "host_functions", case_host_functions },
