@@ -24,15 +24,14 @@ _Static_assert(HS_ROOTS_MAX == HS_ROOTS_FOUND_MAX, "a guest may register as many
 static enum hs_status read_at(const struct finding *finding, uint64_t gva, void *ret, size_t length,
 			      struct hs_error *err)
 {
-	size_t got;
-	enum hs_status st = hs_vmem_read(&finding->phys, &finding->current, hs_gva_of(gva), ret, length, &got, err);
+	size_t got = 0;
 
-	if (!st && got < length) {
+	if (hs_vmem_read(&finding->phys, &finding->current, hs_gva_of(gva), ret, length, &got, NULL) || got < length) {
 		return hs_error_set(err, HS_ERR_UNREADABLE, 0, gva + got,
 				    "the guest's list of page-table roots is not in its memory: 0x%llx",
 				    (unsigned long long)(gva + got));
 	}
-	return st;
+	return HS_OK;
 }
 
 static enum hs_status add_root(struct finding *finding, uint64_t base, struct hs_error *err)
@@ -193,12 +192,12 @@ static enum hs_status find(struct finding *finding, const struct hs_roots_spec *
 	return hs_error_set(err, HS_ERR_INVALID, 0, 0, "%d is no kind of finder of roots", (int)spec->kind);
 }
 
-static void add_current(struct finding *finding)
+static void place_current(struct finding *finding)
 {
 	struct hs_roots *found = &finding->found;
 
-	for (uint32_t i = 0; i < found->count; i++) {
-		if (found->items[i].base.v == finding->current.base.v) {
+	for (found->current = 0; found->current < found->count; found->current++) {
+		if (found->items[found->current].base.v == finding->current.base.v) {
 			return;
 		}
 	}
@@ -222,7 +221,7 @@ enum hs_status hs_roots_find(struct hs_vm *vm, const struct hs_roots_spec *spec,
 		hs_roots_deinit(&finding.found);
 		return st;
 	}
-	add_current(&finding);
+	place_current(&finding);
 	*ret = finding.found;
 	return HS_OK;
 }

@@ -12,8 +12,9 @@
 
 /** Caller's storage, owns what it points to until deinit. */
 struct hs_roots {
-	struct hs_root *items; /* the CPU's among them: the last one, if nothing names it */
+	struct hs_root *items;
 	uint32_t count;
+	uint32_t current;                 /* index of the CPU's: the last one, if nothing names it */
 	struct hs_root_pointer *pointers; /* where the guest keeps them, for those that it keeps */
 	size_t pointer_count;
 };
@@ -24,7 +25,8 @@ struct hs_roots {
  *
  * HS_ERR_NOT_FOUND: no such variable. HS_ERR_UNREADABLE: what names the roots, or a root, is not in memory.
  * HS_ERR_INVALID: a root that is not aligned or named twice; a finder that makes no sense. HS_ERR_RANGE: too many.
- * Errors of the callback pass through.
+ * HS_ERR_UNSUPPORTED: there is no image to find the variable in, and the guest's snapshot was taken with none of that
+ * name. Errors of the callback pass through.
  *
  * @param spec  NULL for what the guest has registered
  * @param ret   untouched on failure

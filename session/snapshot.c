@@ -56,6 +56,7 @@ static enum hs_status take(struct hs_vm *vm, const struct hs_snapshot_spec *spec
 		.cpu = cpu,
 		.roots = roots->items,
 		.root_count = roots->count,
+		.current = roots->current,
 		.pointers = roots->pointers,
 		.pointer_count = roots->pointer_count,
 		.guest = &guest,

@@ -13,8 +13,9 @@
 struct hs_snapshot_input {
 	const struct hs_phys *phys;
 	const struct hs_cpu_state *cpu;
-	const struct hs_root *roots; /* without the CPU's own root only if that is not wanted: then it is an error */
+	const struct hs_root *roots;
 	uint32_t root_count;
+	uint32_t current;                       /* index of the root that the CPU is on */
 	const struct hs_root_pointer *pointers; /* places of the guest's that hold a root; TSSs are found without */
 	size_t pointer_count;
 	const struct hs_snapshot_guest *guest;
@@ -29,8 +30,7 @@ struct hs_snapshot_input {
 /**
  * Take a snapshot: plan, write to memory of its own, seal it. The guest is not changed.
  *
- * HS_ERR_STATE: the CPU is on a stack in scratch, which is not kept. HS_ERR_INVALID: the CPU's root is not among the
- * roots. Otherwise as hs_plan_init() and hs_plan_write().
+ * HS_ERR_STATE: the CPU is on a stack in scratch, which is not kept. Otherwise as hs_plan_init() and hs_plan_write().
  *
  * @param ret  with one owner, the caller
  */

@@ -41,22 +41,6 @@ struct making {
 	uint8_t top[TOP_BYTES];
 };
 
-static enum hs_status find_current(const struct hs_snapshot_input *input, uint32_t *ret, struct hs_error *err)
-{
-	struct hs_root root;
-
-	hs_root_of_cpu(input->cpu, &root);
-	for (uint32_t i = 0; i < input->root_count; i++) {
-		if (input->roots[i].base.v == root.base.v && input->roots[i].format == root.format) {
-			*ret = i;
-			return HS_OK;
-		}
-	}
-	return hs_error_set(err, HS_ERR_INVALID, 0, root.base.v,
-			    "the root that the CPU is on, 0x%llx, is not one of the roots to keep",
-			    (unsigned long long)root.base.v);
-}
-
 /* Whether a root has this address, whatever flags are in the low bits. */
 static bool is_root(const struct hs_snapshot_input *input, uint32_t cr3)
 {
@@ -117,7 +101,6 @@ static enum hs_status prepare(struct making *making, struct hs_error *err)
 	const struct hs_snapshot_guest *guest = input->guest;
 	uint64_t buffers = guest->input_bytes + guest->output_bytes;
 	uint64_t sp = input->cpu->gpr[HS_RSP];
-	enum hs_status st;
 
 	if (sp - 1 - input->scratch_gva.v < input->scratch_bytes) {
 		return hs_error_set(err, HS_ERR_STATE, 0, sp,
@@ -132,6 +115,7 @@ static enum hs_status prepare(struct making *making, struct hs_error *err)
 		.phys = input->phys,
 		.roots = input->roots,
 		.root_count = input->root_count,
+		.current = input->current,
 		/* On the host's IDT the guest's handler is not there yet. */
 		.cow = (guest->features & HS_FEATURE_COW) && input->cpu->idt.base != guest->boot_idt,
 		.gpa = input->gpa,
@@ -143,12 +127,11 @@ static enum hs_status prepare(struct making *making, struct hs_error *err)
 		.scratch_bytes = input->scratch_bytes,
 		.budget = input->budget,
 	};
-	st = find_current(input, &making->compact.current, err);
-	if (!st && making->compact.cow) {
+	if (making->compact.cow) {
 		making->compact.kept = making->kept;
-		making->compact.kept_count = hs_kept_find(input, &input->roots[making->compact.current], making->kept);
+		making->compact.kept_count = hs_kept_find(input, &input->roots[input->current], making->kept);
 	}
-	return st;
+	return HS_OK;
 }
 
 static void put_word(struct making *making, unsigned int offset, uint64_t value)

@@ -148,6 +148,7 @@ static struct hs_snapshot *take(struct guest *guest)
 		.cpu = &guest->cpu,
 		.roots = guest->roots,
 		.root_count = SPACES,
+		.current = 1,
 		.guest = &guest->facts,
 		.gpa = { MEMORY_GPA },
 		.limit = 2 * MEMORY_BYTES,
