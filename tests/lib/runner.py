@@ -6,6 +6,7 @@ place, a CPU backend and the architecture of the guests: what the fixture `runne
 """
 
 import itertools
+import json
 import os
 import pathlib
 from dataclasses import dataclass
@@ -133,6 +134,12 @@ class Runner:
         self.place, self.arch, self.backend = place, arch, backend
         self.build = pathlib.Path(build)
         self.hindsight = self.build / "hindsight"
+
+    @property
+    def sanitized(self):
+        """Whether the build has sanitizers, which take memory of their own and keep what was freed."""
+        options = json.loads((self.build / "meson-info" / "intro-buildoptions.json").read_text(encoding="utf-8"))
+        return any(row["name"] == "b_sanitize" and row["value"] not in ("none", []) for row in options)
 
     @property
     def facts(self):

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What is installed is enough to build an example with nothing but pkg-config, and to run it:
+# What is installed is enough to build examples with nothing but pkg-config, and to run them, on each CPU that is here:
 # test_install.sh BUILD SOURCE COMPILER...
 set -eu
 build=$1
@@ -14,8 +14,30 @@ PKG_CONFIG_PATH=$(dirname "$(find "$scratch/root" -name hindsight.pc)")
 export PKG_CONFIG_PATH
 prefix=$scratch/root$(pkg-config --variable=prefix hindsight)
 flags=$(pkg-config --define-variable=prefix="$prefix" --cflags --libs hindsight)
-# shellcheck disable=SC2086
-"$@" -Wall -Wextra -Werror "$source/examples/page_tables.c" $flags -o "$scratch/page_tables"
-library=$(dirname "$(find "$scratch/root" -name 'libhindsight.so.*' -type l)")
-LD_LIBRARY_PATH=$library "$source/tests/golden/examples/check" \
-	"$source/tests/golden/examples/page_tables.txt" "$scratch/page_tables"
+LD_LIBRARY_PATH=$(dirname "$(find "$scratch/root" -name 'libhindsight.so.*' -type l)")
+export LD_LIBRARY_PATH
+
+compile() {
+	name=$1
+	shift
+	# shellcheck disable=SC2086
+	"$@" -Wall -Wextra -Werror "$source/examples/$name.c" $flags -pthread -o "$scratch/$name"
+}
+
+run() {
+	name=$1
+	shift
+	"$source/tests/golden/examples/check" "$source/tests/golden/examples/$name.txt" "$scratch/$name" "$@"
+}
+
+compile page_tables "$@"
+run page_tables
+compile embed "$@"
+for arch in amd64 i686; do
+	guests=$build/guest/$arch
+	[ -f "$guests/functions.elf" ] || continue
+	run embed "$guests/functions.elf" soft
+	if "$prefix/bin/hindsight" run --backend kvm "$guests/hello.elf" >"$scratch/hello" 2>&1; then
+		run embed "$guests/functions.elf" kvm
+	fi
+done
