@@ -96,7 +96,8 @@ void hs_report_core(struct hs_vm *vm, const char *command_line, const struct hs_
 	struct hs_error err;
 	char size[32];
 
-	if (check_directory(directory, &err) || hs_dump_write(vm, command_line, crash, directory, &result, &err)) {
+	if (check_directory(directory, &err) ||
+	    hs_dump_write(vm, command_line, crash, directory, NULL, &result, &err)) {
 		hs_cli_say("no core: %s", err.message);
 		return;
 	}

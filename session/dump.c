@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "session/crash.h"
+#include "session/roots.h"
 #include "session/snapshot_file.h"
 
 #include <hindsight/abi.h>
@@ -58,13 +59,32 @@ static size_t list_files(const struct hs_vm *vm, struct hs_core_file *files)
 	return count;
 }
 
+/*
+ * All address spaces of the guest. One whose list of them cannot be read any more, or whose CPU is on none of them
+ * after a reset, is dumped as the one space: a crash is no time to insist. The caller frees *ret.
+ */
+static void find_spaces(struct hs_vm *vm, const struct hs_cpu_state *cpu, struct hs_core_input *input,
+			struct hs_roots *ret)
+{
+	if (hs_roots_find(vm, NULL, cpu, ret, NULL)) {
+		*ret = (struct hs_roots){ 0 };
+		return;
+	}
+	if (ret->items[ret->current].base.v == input->root.base.v) {
+		input->spaces = ret->items;
+		input->space_count = ret->count;
+		input->space_index = ret->current;
+	}
+}
+
 enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *path,
-			     struct hs_core_result *ret, struct hs_error *err)
+			     const struct hs_core_options *options, struct hs_core_result *ret, struct hs_error *err)
 {
 	const struct hs_vm_image *program = hs_vm_image(vm);
 	HS_FREE struct hs_core_file *files = calloc(program->segment_count + HS_MAPPINGS_MAX, sizeof(*files));
 	HS_FREE struct hs_cpu_state *cpu = NULL;
 	struct hs_snapshot_image image;
+	struct hs_roots roots;
 	struct hs_core_input input = {
 		.arch = program->arch,
 		.cpu_count = 1,
@@ -95,6 +115,10 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const s
 	} else {
 		hs_root_of_cpu(cpu, &input.root);
 	}
+	if (options) {
+		input.options = *options;
+	}
+	find_spaces(vm, cpu, &input, &roots);
 	input.file_count = list_files(vm, files);
 	if (crash) {
 		input.signal = crash->signal;
@@ -112,5 +136,6 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const s
 		st = hs_core_write(&input, path, ret, err);
 	}
 	hs_snapshot_image_deinit(&image);
+	hs_roots_deinit(&roots);
 	return st;
 }

@@ -16,8 +16,10 @@
  * @param command_line  what the guest was started with (command_line.h)
  * @param crash         what the core is of; NULL for a guest that was only interrupted
  * @param path          as hs_core_write(): a directory, NULL for the working directory, or the name of a new file
+ * @param options       NULL for none
  */
 HS_MUST_CHECK enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash,
-					   const char *path, struct hs_core_result *ret, struct hs_error *err);
+					   const char *path, const struct hs_core_options *options,
+					   struct hs_core_result *ret, struct hs_error *err);
 
 #endif

@@ -114,6 +114,9 @@ enum hs_status hs_snapshot_file_write(const struct hs_snapshot *snapshot, const 
 		.cpu_count = 1,
 		.phys = hs_snapshot_phys(snapshot),
 		.root = info->roots[info->current],
+		.spaces = info->roots,
+		.space_count = info->root_count,
+		.space_index = info->current,
 		.name = base_name(info->guest.path),
 		.command_line = info->guest.path,
 		.auxv = {
@@ -196,6 +199,12 @@ void hs_snapshot_image_init(struct hs_vm *vm, const struct hs_crash *crash, stru
 {
 	static const struct hs_snapshot_spec nothing_known;
 	struct hs_snapshot_info info = { .memory = { .fd = -1 }, .roots = &input->root, .root_count = 1 };
+
+	if (input->space_count > 0) {
+		info.roots = input->spaces;
+		info.root_count = (uint32_t)input->space_count;
+		info.current = (uint32_t)input->space_index;
+	}
 
 	hs_buf_init(&image->buf, NOTE_MAX);
 	hs_snapshot_describe(vm, &nothing_known, &info.guest);

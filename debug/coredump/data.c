@@ -5,18 +5,24 @@
 #include "base/arith.h"
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "base/error.h"
 #include "base/fd_io.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /** Memory that cannot be pointed at is read through a buffer of this size, on the stack. */
 #define CHUNK_BYTES (16 * HS_PAGE_SIZE)
 
 static const uint8_t zeros[HS_PAGE_SIZE] __attribute__((aligned(64)));
 
+/** Written at once: what was just summed is still in the CPU's cache, and whoever waits is told of it. */
+#define WRITE_BYTES (512 * 1024u)
+
 struct sink {
-	int fd;
-	const char *name;
+	const struct hs_core_data_job *job;
+	uint64_t total;      /* of the plan, for the progress */
 	uint64_t gpa_offset; /* of an extent: gpa less file offset */
 	uint32_t *sum;       /* where its checksum is kept, NULL for none */
 	struct hs_core_data_result result;
@@ -76,7 +82,45 @@ static uint64_t run_length(const uint8_t *bytes, uint64_t at, uint64_t length, b
 	return end - at;
 }
 
-/** Write contiguous memory, page runs that have data only: one write for each run. */
+/** Room for length more bytes within the limit. */
+static enum hs_status spend(struct sink *sink, uint64_t length, struct hs_error *err)
+{
+	if (length > sink->job->limit_bytes - sink->result.stored_bytes) {
+		return hs_error_set(err, HS_ERR_BUDGET, 0, 0, "%s takes more than the limit allows", sink->job->name);
+	}
+	sink->result.stored_bytes += length;
+	return HS_OK;
+}
+
+static void tell_progress(const struct sink *sink, uint64_t offset)
+{
+	const struct hs_core_options *options = sink->job->options;
+
+	if (options->progress) {
+		options->progress(options->progress_ctx, offset - sink->job->data_offset, sink->total);
+	}
+}
+
+/** A run of pages that are not zero. */
+static enum hs_status put_run(struct sink *sink, const uint8_t *bytes, uint64_t length, uint64_t offset,
+			      struct hs_error *err)
+{
+	enum hs_status st = spend(sink, length, err);
+
+	for (uint64_t at = 0; at < length && !st;) {
+		uint64_t part = hs_min_u64(WRITE_BYTES, length - at);
+
+		if (sink->sum) {
+			*sink->sum = hs_core_sum_pages(*sink->sum, offset + at + sink->gpa_offset, bytes + at, part);
+		}
+		st = hs_fd_pwrite(sink->job->fd, sink->job->name, bytes + at, (size_t)part, offset + at, err);
+		at += part;
+		tell_progress(sink, offset + at);
+	}
+	return st;
+}
+
+/** Write contiguous memory, page runs that have data only. */
 static enum hs_status put_bytes(struct sink *sink, const uint8_t *bytes, uint64_t length, uint64_t offset,
 				struct hs_error *err)
 {
@@ -89,15 +133,11 @@ static enum hs_status put_bytes(struct sink *sink, const uint8_t *bytes, uint64_
 		if (run == 0) {
 			continue;
 		}
-		enum hs_status st = hs_fd_pwrite(sink->fd, sink->name, bytes + at, (size_t)run, offset + at, err);
+		enum hs_status st = put_run(sink, bytes + at, run, offset + at, err);
 
 		if (st) {
 			return st;
 		}
-		if (sink->sum) {
-			*sink->sum = hs_core_sum_pages(*sink->sum, offset + at + sink->gpa_offset, bytes + at, run);
-		}
-		sink->result.stored_bytes += run;
 		at += run;
 	}
 	return HS_OK;
@@ -163,6 +203,53 @@ static uint64_t zero_length(const struct hs_phys *phys, uint64_t gpa, uint64_t l
 	return start.v - gpa;
 }
 
+/**
+ * Copy within the kernel, which shares blocks instead where the file system can (copy_file_range(2)). False: it cannot,
+ * for these two files; *ret_status is HS_OK then, and nothing was copied.
+ */
+static bool copy_range(const struct sink *sink, int fd, uint64_t from, uint64_t length, uint64_t offset,
+		       enum hs_status *ret_status, struct hs_error *err)
+{
+	off_t in = (off_t)from, out = (off_t)offset;
+
+	*ret_status = HS_OK;
+	while (length > 0) {
+		ssize_t done = copy_file_range(fd, &in, sink->job->fd, &out, (size_t)length, 0);
+
+		if (done > 0) {
+			length -= (uint64_t)done;
+		} else if (done == 0 || errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) {
+			/* 0: the file ends here. Whoever reads it will tell. */
+			return false;
+		} else if (errno != EINTR) {
+			*ret_status = hs_error_os(err, errno, "cannot write %s", sink->job->name);
+			return true;
+		}
+	}
+	return true;
+}
+
+/** Copy what the source file has at gpa, up to length bytes in *ret_length. False: it has to be read. */
+static bool share_data(struct sink *sink, uint64_t gpa, uint64_t length, uint64_t offset, uint64_t *ret_length,
+		       enum hs_status *ret_status, struct hs_error *err)
+{
+	uint64_t from;
+	int fd;
+
+	if (sink->job->share == NULL || sink->sum != NULL ||
+	    !hs_physfile_find(sink->job->share, hs_gpa_of(gpa), length, &fd, &from, ret_length)) {
+		return false;
+	}
+	if (!copy_range(sink, fd, from, *ret_length, offset, ret_status, err)) {
+		return false;
+	}
+	if (*ret_status == HS_OK) {
+		*ret_status = spend(sink, *ret_length, err);
+		tell_progress(sink, offset + *ret_length);
+	}
+	return true;
+}
+
 /** length bytes at gpa, all of which may hold something. */
 static enum hs_status put_data(struct sink *sink, const struct hs_phys *phys, uint64_t gpa, uint64_t length,
 			       uint64_t offset, struct hs_error *err)
@@ -179,7 +266,7 @@ static enum hs_status put_data(struct sink *sink, const struct hs_phys *phys, ui
 		if (bytes != NULL && part > 0) {
 			part = hs_min_u64(part, left);
 			st = put_bytes(sink, bytes, part, offset + at, err);
-		} else {
+		} else if (!share_data(sink, gpa + at, left, offset + at, &part, &st, err)) {
 			st = put_chunk(sink, phys, gpa + at, left, offset + at, &part, err);
 		}
 		if (st) {
@@ -209,17 +296,17 @@ static enum hs_status put_extent(struct sink *sink, const struct hs_phys *phys, 
 	return HS_OK;
 }
 
-enum hs_status hs_core_data_write(int fd, const char *name, const struct hs_phys *phys, struct hs_core_plan *plan,
-				  uint64_t data_offset, struct hs_core_data_result *ret, struct hs_error *err)
+enum hs_status hs_core_data_write(const struct hs_core_data_job *job, struct hs_core_plan *plan,
+				  struct hs_core_data_result *ret, struct hs_error *err)
 {
-	struct sink sink = { .fd = fd, .name = name };
+	struct sink sink = { .job = job, .total = plan->data_bytes };
 
 	for (size_t i = 0; i < plan->extent_count; i++) {
 		struct hs_core_extent *extent = &plan->extents[i];
 
-		sink.gpa_offset = extent->gpa - (data_offset + extent->offset);
+		sink.gpa_offset = extent->gpa - (job->data_offset + extent->offset);
 		sink.sum = extent->whole ? &extent->sum : NULL;
-		enum hs_status st = put_extent(&sink, phys, extent, data_offset + extent->offset, err);
+		enum hs_status st = put_extent(&sink, job->phys, extent, job->data_offset + extent->offset, err);
 
 		if (st) {
 			return st;

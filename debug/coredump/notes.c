@@ -58,7 +58,7 @@ static void put_prstatus(const struct writer *writer, const struct hs_core_input
 {
 	uint8_t desc[HS_PRSTATUS64_BYTES];
 
-	hs_prstatus_put(writer->arch, &input->cpus[cpu], input->signal, hs_core_thread_id(cpu), desc);
+	hs_prstatus_put(writer->arch, &input->cpus[cpu], input->signal, hs_core_thread_id(input, cpu), desc);
 	put_note(writer, "CORE", NT_PRSTATUS, desc, hs_prstatus_bytes(writer->arch));
 }
 
@@ -92,7 +92,7 @@ static void put_prpsinfo(const struct writer *writer, const struct hs_core_input
 	uint8_t desc[HS_PRPSINFO64_BYTES] = { 0 };
 
 	desc[1] = 'R';
-	hs_put_le32(desc + name - 16, hs_core_thread_id(0)); /* pid; ppid, pgrp and sid are 0 */
+	hs_put_le32(desc + name - 16, hs_core_thread_id(input, 0)); /* pid; ppid, pgrp and sid are 0 */
 	memcpy(desc + name, input->name, strnlen(input->name, HS_PRPSINFO_NAME_BYTES - 1));
 	memcpy(desc + name + HS_PRPSINFO_NAME_BYTES, input->command_line,
 	       strnlen(input->command_line, HS_PRPSINFO_LINE_BYTES - 1));

@@ -28,10 +28,15 @@ size_t hs_prpsinfo_name_offset(enum hs_arch arch);
 /** Where si_addr is in NT_SIGINFO. */
 size_t hs_siginfo_address_offset(enum hs_arch arch);
 
-/** The id that the notes give the CPU of this index, for pr_pid: debuggers number threads by it, and 0 is none. */
-static inline uint32_t hs_core_thread_id(size_t cpu)
+/**
+ * The id that the notes give the CPU of this index, for pr_pid: debuggers number threads by it, and 0 is none. That of
+ * the first CPU tells the address space, the index of its root + 1; further CPUs come behind all spaces.
+ */
+static inline uint32_t hs_core_thread_id(const struct hs_core_input *input, size_t cpu)
 {
-	return (uint32_t)cpu + 1;
+	size_t spaces = input->space_count > 0 ? input->space_count : 1;
+
+	return (uint32_t)(cpu == 0 ? input->space_index + 1 : spaces + cpu);
 }
 
 /** Put all notes into an empty buffer. Failing to grow is the buffer's sticky state, checked by the caller. */

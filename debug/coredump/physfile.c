@@ -117,9 +117,61 @@ static int file_next_region(void *ctx, hs_gpa gpa, hs_gpa *ret_start, uint64_t *
 	return 1;
 }
 
+/** Holes of the file are zeros that nobody has to read. Without an answer of the file system all is data. */
+static int file_next_data(void *ctx, hs_gpa gpa, hs_gpa *ret_start, uint64_t *ret_length)
+{
+	const struct hs_physfile *file = ctx;
+	const struct extent *extent = find(file, gpa.v);
+
+	while (extent != NULL && extent < file->extents + file->count) {
+		uint64_t into = gpa.v > extent->gpa ? gpa.v - extent->gpa : 0;
+		uint64_t from = extent->offset + into, end = extent->offset + extent->length;
+		off_t data = lseek(file->fd, (off_t)from, SEEK_DATA);
+
+		if (data < 0 && errno != ENXIO) {
+			data = (off_t)from;
+		}
+		if (data >= 0 && (uint64_t)data < end) {
+			off_t hole = lseek(file->fd, data, SEEK_HOLE);
+			/* Whole pages of the memory, wherever those of the file end. */
+			uint64_t first = extent->gpa + ((uint64_t)data - extent->offset);
+			uint64_t last = extent->gpa + extent->length - 1;
+
+			if (hole >= 0 && (uint64_t)hole < end) {
+				last = hs_min_u64(last, (extent->gpa + ((uint64_t)hole - extent->offset) - 1) |
+								(HS_PAGE_SIZE - 1));
+			}
+			first = hs_max_u64(extent->gpa + into, hs_align_down(first, HS_PAGE_SIZE));
+			*ret_start = hs_gpa_of(first);
+			*ret_length = last - first + 1;
+			return 1;
+		}
+		extent++;
+	}
+	return 0;
+}
+
+bool hs_physfile_find(const struct hs_physfile *file, hs_gpa gpa, uint64_t length, int *ret_fd, uint64_t *ret_offset,
+		      uint64_t *ret_length)
+{
+	const struct extent *extent = find(file, gpa.v);
+
+	if (extent == NULL || extent->gpa > gpa.v) {
+		return false;
+	}
+	uint64_t into = gpa.v - extent->gpa;
+
+	*ret_fd = file->fd;
+	*ret_offset = extent->offset + into;
+	*ret_length = hs_min_u64(length, extent->length - into);
+	return true;
+}
+
 void hs_physfile_phys(struct hs_physfile *file, struct hs_phys *ret)
 {
-	static const struct hs_phys_ops ops = { .read = file_read, .next_region = file_next_region };
+	static const struct hs_phys_ops ops = { .read = file_read,
+						.next_region = file_next_region,
+						.next_data = file_next_data };
 
 	*ret = (struct hs_phys){ .ops = &ops, .ctx = file };
 }
@@ -210,16 +262,10 @@ static void make_disjoint(struct hs_physfile *file)
 	file->count = kept;
 }
 
-enum hs_status hs_physfile_of_core(const struct hs_core *core, struct hs_physfile **ret, struct hs_error *err)
+static void add_segments(struct hs_physfile *file, const struct hs_core_segment *segments, size_t count)
 {
-	struct hs_physfile *file = allocate(core->info.segment_count + core->info.stored_count);
-
-	if (file == NULL) {
-		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the segments of %s", core->path);
-	}
-	file->fd = core->fd;
-	for (size_t i = 0; i < core->info.segment_count; i++) {
-		const struct hs_core_segment *segment = &core->segments[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct hs_core_segment *segment = &segments[i];
 		/* The file decides what p_paddr is: what it puts behind the last address is not there. */
 		uint64_t length = hs_min_u64(segment->stored_length, UINT64_MAX - segment->gpa.v);
 
@@ -227,6 +273,25 @@ enum hs_status hs_physfile_of_core(const struct hs_core *core, struct hs_physfil
 			file->extents[file->count++] =
 				(struct extent){ .gpa = segment->gpa.v, .length = length, .offset = segment->offset };
 		}
+	}
+}
+
+enum hs_status hs_physfile_of_core(const struct hs_core *core, struct hs_physfile **ret, struct hs_error *err)
+{
+	size_t count = core->info.segment_count + core->info.stored_count;
+
+	for (size_t i = 0; i < core->info.space_count; i++) {
+		count += core->spaces[i].segment_count;
+	}
+	struct hs_physfile *file = allocate(count);
+
+	if (file == NULL) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the segments of %s", core->path);
+	}
+	file->fd = core->fd;
+	add_segments(file, core->segments, core->info.segment_count);
+	for (size_t i = 0; i < core->info.space_count; i++) {
+		add_segments(file, core->spaces[i].segments, core->spaces[i].segment_count);
 	}
 	for (size_t i = 0; i < core->info.stored_count; i++) {
 		const struct hs_core_stored *stored = &core->stored[i];

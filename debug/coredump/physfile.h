@@ -27,7 +27,7 @@ struct hs_physfile;
 HS_MUST_CHECK enum hs_status hs_physfile_open(const char *path, hs_gpa base, struct hs_physfile **ret,
 					      struct hs_error *err);
 /**
- * The physical memory that a core has: what it stores whole, and what its segments have. Of two
+ * The physical memory that a core has: what it stores whole, and what the segments of its spaces have. Of two
  * segments that hold one physical address it is the one whose bytes stand first in the file: in a core of ours they
  * are the same bytes, except on ELF32, where pages above 4 GiB claim to be at 0.
  *
@@ -40,6 +40,14 @@ HS_MUST_CHECK enum hs_status hs_physfile_of_core(const struct hs_core *core, str
 						 struct hs_error *err);
 /** Close it. NULL is fine. */
 void hs_physfile_close(struct hs_physfile *file);
+
+/**
+ * Where memory from gpa on stands in the file in one piece: up to length bytes of it. False where it is not in it.
+ *
+ * @param ret_fd  borrowed from the image
+ */
+bool hs_physfile_find(const struct hs_physfile *file, hs_gpa gpa, uint64_t length, int *ret_fd, uint64_t *ret_offset,
+		      uint64_t *ret_length);
 
 /** The memory itself, borrowed from the image. */
 void hs_physfile_phys(struct hs_physfile *file, struct hs_phys *ret);

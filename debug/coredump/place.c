@@ -40,8 +40,8 @@ static void put_guest_name(const char *guest, char ret[GUEST_NAME_MAX + 1])
 	ret[length] = '\0';
 }
 
-enum hs_status hs_core_default_path(const char *directory, const char *guest, int pid, unsigned int sequence, char *ret,
-				    size_t size, struct hs_error *err)
+static enum hs_status default_path(const char *directory, const char *guest, int pid, unsigned int sequence,
+				   const char *suffix, char *ret, size_t size, struct hs_error *err)
 {
 	char name[GUEST_NAME_MAX + 1];
 	char path[PATH_MAX];
@@ -49,7 +49,8 @@ enum hs_status hs_core_default_path(const char *directory, const char *guest, in
 	const char *slash = length > 0 && directory[length - 1] == '/' ? "" : "/";
 
 	put_guest_name(guest, name);
-	int written = snprintf(path, sizeof(path), "%s%s%s.%d.%u.core", directory, slash, name, pid, sequence);
+	int written =
+		snprintf(path, sizeof(path), "%s%s%s.%d.%u.core%s", directory, slash, name, pid, sequence, suffix);
 
 	if (written < 0 || (size_t)written >= sizeof(path) || (size_t)written >= size) {
 		return hs_error_set(err, HS_ERR_RANGE, ENAMETOOLONG, 0,
@@ -57,6 +58,20 @@ enum hs_status hs_core_default_path(const char *directory, const char *guest, in
 	}
 	memcpy(ret, path, (size_t)written + 1);
 	return HS_OK;
+}
+
+enum hs_status hs_core_default_path(const char *directory, const char *guest, int pid, unsigned int sequence, char *ret,
+				    size_t size, struct hs_error *err)
+{
+	return default_path(directory, guest, pid, sequence, "", ret, size, err);
+}
+
+/** True when text ends in suffix. */
+static bool ends_in(const char *text, const char *suffix)
+{
+	size_t length = strlen(text), tail = strlen(suffix);
+
+	return length >= tail && strcmp(text + length - tail, suffix) == 0;
 }
 
 static enum hs_status exists(const char *path, struct hs_error *err)
@@ -99,7 +114,14 @@ static enum hs_status choose_name(const char *path, const char *guest, struct hs
 	struct stat info;
 
 	if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
-		return take_file_path(path, place, err);
+		char whole[PATH_MAX];
+		int written =
+			snprintf(whole, sizeof(whole), "%s%s", path, ends_in(path, place->suffix) ? "" : place->suffix);
+
+		if (written < 0 || (size_t)written >= sizeof(whole)) {
+			return hs_error_set(err, HS_ERR_RANGE, ENAMETOOLONG, 0, "%.100s...: name too long", path);
+		}
+		return take_file_path(whole, place, err);
 	}
 	if (strlen(path) >= sizeof(place->directory)) {
 		return hs_error_set(err, HS_ERR_RANGE, ENAMETOOLONG, 0, "%.100s...: name too long", path);
@@ -107,7 +129,7 @@ static enum hs_status choose_name(const char *path, const char *guest, struct hs
 	place->numbered = true;
 	memcpy(place->directory, path, strlen(path) + 1);
 	memcpy(place->guest, guest, strnlen(guest, NAME_MAX));
-	return hs_core_default_path(path, guest, place->pid, 0, place->path, sizeof(place->path), err);
+	return default_path(path, guest, place->pid, 0, place->suffix, place->path, sizeof(place->path), err);
 }
 
 /** The temporary name cannot be guessed, so nobody can be waiting under it; should one be, O_EXCL refuses it. */
@@ -127,11 +149,13 @@ static enum hs_status create_temporary(struct hs_core_place *place, struct hs_er
 	return HS_OK;
 }
 
-enum hs_status hs_core_place_init(const char *path, bool replace, const char *guest, int pid, struct hs_core_place *ret,
+enum hs_status hs_core_place_init(const char *path, const struct hs_core_name *name, struct hs_core_place *ret,
 				  struct hs_error *err)
 {
-	struct hs_core_place place = { .fd = -1, .directory_fd = -1, .replace = replace, .pid = pid };
-	enum hs_status st = choose_name(path != NULL ? path : ".", guest, &place, err);
+	struct hs_core_place place = {
+		.fd = -1, .directory_fd = -1, .replace = name->replace, .pid = name->pid, .suffix = name->suffix
+	};
+	enum hs_status st = choose_name(path != NULL ? path : ".", name->guest, &place, err);
 
 	if (st) {
 		return st;
@@ -147,6 +171,21 @@ enum hs_status hs_core_place_init(const char *path, bool replace, const char *gu
 		return st;
 	}
 	*ret = place;
+	return HS_OK;
+}
+
+enum hs_status hs_core_place_scratch(const struct hs_core_place *place, int *ret_fd, struct hs_error *err)
+{
+	struct hs_core_place scratch = { .directory_fd = place->directory_fd };
+	enum hs_status st;
+
+	memcpy(scratch.directory, place->directory, sizeof(scratch.directory));
+	st = create_temporary(&scratch, err);
+	if (st) {
+		return st;
+	}
+	unlinkat(scratch.directory_fd, scratch.temporary, 0);
+	*ret_fd = scratch.fd;
 	return HS_OK;
 }
 
@@ -202,8 +241,8 @@ enum hs_status hs_core_place_publish(struct hs_core_place *place, struct hs_erro
 		if (failure != EEXIST || !place->numbered || place->sequence >= SEQUENCE_MAX) {
 			break;
 		}
-		enum hs_status st = hs_core_default_path(place->directory, place->guest, place->pid, ++place->sequence,
-							 place->path, sizeof(place->path), err);
+		enum hs_status st = default_path(place->directory, place->guest, place->pid, ++place->sequence,
+						 place->suffix, place->path, sizeof(place->path), err);
 
 		if (st) {
 			return st;

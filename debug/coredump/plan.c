@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From the ranges of a root to segments and extents:
+ * From roots to segments and extents:
  *
- *   1. walk the root; cut each mapped range to what physical memory backs; join a piece to the one before it when gva
- *      and gpa both go on and the permissions are equal (the walk keeps apart what differs in accessed or dirty bits);
- *   2. sort the pieces' physical ranges and unite them: these are the extents, and their lengths add up to offsets;
+ *   1. walk each root, the primary one first (segments.h);
+ *   2. sort the segments' physical ranges and unite them: these are the extents, and their lengths add up to offsets;
  *      Ranges that are wanted whole are extents as well;
- *   3. each segment lies within one extent: its offset follows from its gpa. Aliases come out with equal offsets.
- *
- * Segments are joined only where gpa goes on, not where merely the data area would: p_paddr holds for every byte.
+ *   3. each segment lies within one extent: its offset follows from its gpa. Aliases come out with equal offsets, be
+ *      they of one space or of two.
  */
 #include "coredump/plan.h"
 
@@ -18,228 +16,125 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** The array of segments while it grows. */
-struct growth {
-	struct hs_core_plan *plan;
-	size_t capacity;
-	uint64_t segment_bytes;
-	size_t segment_max;
-};
-
-/** Room for one more segment. Doubling from 64 keeps the copying below the cost of the walk. */
-static enum hs_status reserve_segment(struct growth *growth, struct hs_error *err)
+/** The spaces' roots, each without a segment yet. */
+static enum hs_status list_spaces(const struct hs_root *root, const struct hs_core_plan_limits *limits,
+				  struct hs_core_plan *plan, struct hs_error *err)
 {
-	struct hs_core_plan *plan = growth->plan;
+	size_t count = limits->space_count > 0 ? limits->space_count : 1;
 
-	if (plan->segment_count < growth->capacity) {
-		return HS_OK;
+	plan->spaces = calloc(count, sizeof(*plan->spaces));
+	if (plan->spaces == NULL) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a core of %zu address spaces", count);
 	}
-	size_t capacity = growth->capacity == 0 ? 64 : growth->capacity * 2;
-	struct hs_core_segment *larger = reallocarray(plan->segments, capacity, sizeof(*larger));
-
-	if (larger == NULL) {
-		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a core of more than %zu segments",
-				    plan->segment_count);
+	for (size_t i = 0; i < limits->space_count; i++) {
+		plan->spaces[i].root = limits->spaces[i];
 	}
-	plan->segments = larger;
-	growth->capacity = capacity;
+	plan->space_count = count;
+	plan->primary = limits->space_count > 0 ? limits->primary : 0;
+	plan->spaces[plan->primary].root = *root;
 	return HS_OK;
 }
 
-/** True when the piece was joined to the last segment. */
-static bool join_piece(struct growth *growth, uint64_t gva, uint64_t gpa, uint64_t length, int prot)
+/** A space is walked: note what came of it. HS_ERR_BUDGET is no failure. */
+static enum hs_status end_space(const struct hs_core_segments *segments, struct hs_core_plan_space *space,
+				enum hs_status st)
 {
-	struct hs_core_plan *plan = growth->plan;
-
-	if (plan->segment_count == 0) {
-		return false;
+	space->first = segments->first;
+	space->count = segments->count - segments->first;
+	if (st == HS_ERR_BUDGET) {
+		space->partial = true;
+		space->reached = segments->reached;
+		st = HS_OK;
 	}
-	struct hs_core_segment *last = &plan->segments[plan->segment_count - 1];
-
-	if (last->prot != prot || last->start.v + last->length != gva || last->gpa.v + last->length != gpa ||
-	    length > growth->segment_bytes - last->length) {
-		return false;
-	}
-	last->length += length;
-	last->stored_length = last->length;
-	return true;
+	return st;
 }
 
-/** Add one backed piece; longer ones than a segment may be become several. */
-static enum hs_status add_piece(struct growth *growth, uint64_t gva, uint64_t gpa, uint64_t length, int prot,
+static enum hs_status add_given(struct hs_core_segments *segments, const struct hs_core_plan_limits *limits,
 				struct hs_error *err)
 {
-	struct hs_core_plan *plan = growth->plan;
+	const struct hs_core_plan_given *given = limits->given;
 
-	if (join_piece(growth, gva, gpa, length, prot)) {
-		return HS_OK;
+	segments->items = reallocarray(NULL, given->count + 1, sizeof(*segments->items));
+	if (segments->items == NULL) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a core of %zu segments", given->count);
 	}
-	while (length > 0) {
-		uint64_t part = hs_min_u64(length, growth->segment_bytes);
-
-		if (plan->segment_count >= growth->segment_max) {
-			return HS_ERR_BUDGET;
-		}
-		enum hs_status st = reserve_segment(growth, err);
-
-		if (st) {
-			return st;
-		}
-		plan->segments[plan->segment_count++] = (struct hs_core_segment){
-			.start = hs_gva_of(gva),
-			.length = part,
-			.gpa = hs_gpa_of(gpa),
-			.stored_length = part,
-			.prot = prot,
-		};
-		gva += part;
-		gpa += part;
-		length -= part;
-	}
-	return HS_OK;
+	segments->count = given->count;
+	segments->capacity = given->count + 1;
+	memcpy(segments->items, given->segments, given->count * sizeof(*segments->items));
+	segments->reached = given->reached;
+	return given->partial ? HS_ERR_BUDGET : HS_OK;
 }
 
-/**
- * The first whole pages at or after gpa that physical memory backs, as an inclusive range; false when there are none.
- */
-static bool next_backed(const struct hs_phys *phys, uint64_t gpa, uint64_t *ret_first, uint64_t *ret_last)
+static enum hs_status walk_primary(const struct hs_phys *phys, const struct hs_root *root,
+				   const struct hs_core_plan_limits *limits, struct hs_core_segments *segments,
+				   struct hs_core_plan_space *space, struct hs_error *err)
 {
-	hs_gpa start;
-	uint64_t length;
+	enum hs_status st = HS_ERR_BUDGET;
 
-	if (!phys->ops->next_region(phys->ctx, hs_gpa_of(gpa), &start, &length) || length == 0) {
-		return false;
+	hs_core_segments_begin(segments, limits->budget.ranges);
+	if (limits->given != NULL) {
+		return end_space(segments, space, add_given(segments, limits, err));
 	}
-	uint64_t last = start.v + (length - 1);
-
-	if (last < start.v) {
-		last = UINT64_MAX;
+	if (!limits->anchors_only) {
+		st = hs_core_segments_walk(segments, phys, root, 0, 0, limits->budget, err);
 	}
-	*ret_first = hs_max_u64(gpa, hs_align_down(start.v, HS_PAGE_SIZE));
-	*ret_last = last | (HS_PAGE_SIZE - 1);
-	return *ret_last > *ret_first;
+	if (st == HS_ERR_BUDGET) {
+		space->partial = true;
+		space->reached = segments->reached;
+		st = hs_core_segments_anchors(segments, phys, root, limits->anchors, limits->anchor_count, err);
+	}
+	return end_space(segments, space, st);
 }
 
-/** Add what is backed of a mapped range. */
-static enum hs_status add_range(struct growth *growth, const struct hs_phys *phys, const struct hs_range *range,
-				struct hs_error *err)
+/** All spaces but the primary one share a budget as large as its own, so that they at most double the work. */
+static enum hs_status walk_others(const struct hs_phys *phys, const struct hs_core_plan_limits *limits,
+				  struct hs_core_segments *segments, struct hs_core_plan *plan, struct hs_error *err)
 {
-	uint64_t last_gpa = range->gpa.v + (range->length - 1); /* a length of 0 is 2^64: ends at 2^64 - 1 */
-	uint64_t at = range->gpa.v;
+	size_t max = segments->count + HS_CORE_OTHER_SEGMENTS_MAX;
+	struct hs_budget each = { .tables = limits->budget.tables / plan->space_count + 1,
+				  .ranges = limits->budget.ranges };
 
-	for (;;) {
-		uint64_t first, last;
+	for (size_t i = 0; i < plan->space_count; i++) {
+		struct hs_core_plan_space *space = &plan->spaces[i];
+		enum hs_status st = HS_ERR_BUDGET;
 
-		if (!next_backed(phys, at, &first, &last) || first > last_gpa) {
-			growth->plan->unbacked_bytes += last_gpa - at + 1;
-			return HS_OK;
-		}
-		growth->plan->unbacked_bytes += first - at;
-		last = hs_min_u64(last, last_gpa);
-		/* The whole of a 2^64 range cannot be backed: physical addresses have 52 bits. */
-		enum hs_status st = add_piece(growth, range->start.v + (first - range->gpa.v), first, last - first + 1,
-					      range->prot, err);
-
-		if (st || last == last_gpa) {
-			return st;
-		}
-		at = last + 1;
-	}
-}
-
-/** Add a part of the space (length 0: to its end). HS_ERR_BUDGET (plan->reached is set) leaves what was found. */
-static enum hs_status walk(struct growth *growth, const struct hs_phys *phys, const struct hs_root *root,
-			   uint64_t start, uint64_t length, struct hs_budget budget, struct hs_error *err)
-{
-	struct hs_core_plan *plan = growth->plan;
-	struct hs_error stop = { 0 };
-	struct hs_iter iter;
-
-	hs_iter_init(&iter, phys, root, hs_gva_of(start), length, budget);
-	for (;;) {
-		struct hs_range range;
-		enum hs_status st = hs_iter_next(&iter, &range, &stop);
-
-		if (st == HS_ERR_NOT_FOUND) {
-			return HS_OK;
-		}
-		if (st) {
-			plan->reached = stop.where;
-			return HS_ERR_BUDGET;
-		}
-		if (range.kind == HS_RANGE_UNREADABLE || range.kind == HS_RANGE_RESERVED) {
-			plan->bad_tables++;
-		}
-		if (range.kind != HS_RANGE_MAPPED) {
+		if (i == plan->primary) {
 			continue;
 		}
-		st = add_range(growth, phys, &range, err);
-		if (st) {
-			plan->reached = range.start.v;
-			return st;
+		hs_core_segments_begin(segments, max);
+		if (!limits->primary_only) {
+			st = hs_core_segments_walk(segments, phys, &space->root, 0, 0, each, err);
 		}
-	}
-}
-
-static int compare_addresses(const void *left, const void *right)
-{
-	const uint64_t *a = left, *b = right;
-
-	return *a < *b ? -1 : *a > *b;
-}
-
-/** Add the surroundings of one anchor, as far as they lie behind all segments, so that these stay ascending. */
-static enum hs_status walk_anchor(struct growth *growth, const struct hs_phys *phys, const struct hs_root *root,
-				  uint64_t anchor, struct hs_error *err)
-{
-	const struct hs_budget budget = { .tables = HS_CORE_ANCHOR_TABLES, .ranges = HS_CORE_ANCHOR_RANGES };
-	const struct hs_core_plan *plan = growth->plan;
-	uint64_t start = anchor - hs_min_u64(anchor, HS_CORE_ANCHOR_BYTES);
-	uint64_t end;
-
-	if (plan->segment_count > 0) {
-		const struct hs_core_segment *last = &plan->segments[plan->segment_count - 1];
-		uint64_t behind;
-
-		if (!hs_add_u64(last->start.v, last->length, &behind)) {
-			return HS_OK; /* that one ends at 2^64 */
-		}
-		start = hs_max_u64(start, behind);
-	}
-	uint64_t length = hs_add_u64(anchor, HS_CORE_ANCHOR_BYTES, &end) ? end - start : 0; /* 0: to the end */
-
-	if (length != 0 && end <= start) {
-		return HS_OK;
-	}
-	growth->segment_max = plan->segment_count + HS_CORE_ANCHOR_RANGES;
-	enum hs_status st = walk(growth, phys, root, start, length, budget, err);
-
-	return st == HS_ERR_BUDGET ? HS_OK : st;
-}
-
-/**
- * Step 1 after the budget ran out: a guest whose tables have no end (a table that refers to itself) shall still have
- * its code and its stack in the core.
- */
-static enum hs_status walk_anchors(struct growth *growth, const struct hs_phys *phys, const struct hs_root *root,
-				   const struct hs_core_plan_limits *limits, struct hs_error *err)
-{
-	uint64_t reached = growth->plan->reached;
-	uint64_t anchors[HS_CORE_ANCHORS_MAX];
-	size_t count = limits->anchor_count < HS_CORE_ANCHORS_MAX ? limits->anchor_count : HS_CORE_ANCHORS_MAX;
-
-	for (size_t i = 0; i < count; i++) {
-		anchors[i] = hs_align_down(limits->anchors[i], HS_PAGE_SIZE);
-	}
-	qsort(anchors, count, sizeof(*anchors), compare_addresses);
-	for (size_t i = 0; i < count; i++) {
-		enum hs_status st = walk_anchor(growth, phys, root, anchors[i], err);
-
+		st = end_space(segments, space, st);
 		if (st) {
 			return st;
 		}
 	}
-	growth->plan->reached = reached; /* the walks above may have run out of theirs */
+	return HS_OK;
+}
+
+/** Step 1. What was found is the plan's even on failure. */
+static enum hs_status walk_all(const struct hs_phys *phys, const struct hs_root *root,
+			       const struct hs_core_plan_limits *limits, struct hs_core_plan *plan,
+			       struct hs_error *err)
+{
+	struct hs_core_segments segments;
+	enum hs_status st = list_spaces(root, limits, plan, err);
+
+	hs_core_segments_init(limits->segment_bytes, &segments);
+	st = st ? st : walk_primary(phys, root, limits, &segments, &plan->spaces[plan->primary], err);
+	plan->bad_tables = segments.bad_tables;
+	plan->unbacked_bytes = segments.unbacked_bytes;
+	st = st ? st : walk_others(phys, limits, &segments, plan, err);
+	plan->segments = segments.items;
+	plan->all_count = segments.count;
+	if (st) {
+		return st;
+	}
+	plan->reached = plan->spaces[plan->primary].reached;
+	for (size_t i = 0; i < plan->space_count; i++) {
+		plan->partial = plan->partial || plan->spaces[i].partial;
+	}
 	return HS_OK;
 }
 
@@ -317,12 +212,11 @@ static enum hs_status list_extents(struct hs_core_plan *plan, const struct hs_co
 				   struct hs_error *err)
 {
 	/* One too many, so that an empty space is not asked of reallocarray() as zero bytes. */
-	plan->extents = reallocarray(NULL, plan->segment_count + limits->range_count + 1, sizeof(*plan->extents));
+	plan->extents = reallocarray(NULL, plan->all_count + limits->range_count + 1, sizeof(*plan->extents));
 	if (plan->extents == NULL) {
-		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a core of %zu segments",
-				    plan->segment_count);
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a core of %zu segments", plan->all_count);
 	}
-	for (size_t i = 0; i < plan->segment_count; i++) {
+	for (size_t i = 0; i < plan->all_count; i++) {
 		const struct hs_core_segment *segment = &plan->segments[i];
 
 		plan->extents[plan->extent_count++] =
@@ -355,27 +249,41 @@ static enum hs_status mark_whole(struct hs_core_plan *plan, const struct hs_core
 	return HS_OK;
 }
 
-/** Step 3. */
-static void place_segments(struct hs_core_plan *plan)
+/** Step 3, of one space. What limit_data() took away is gone from it. */
+static void place_segments(struct hs_core_plan *plan, struct hs_core_plan_space *space)
 {
+	struct hs_core_segment *segments = plan->segments + space->first;
 	size_t count = 0;
 
-	for (size_t i = 0; i < plan->segment_count; i++) {
-		struct hs_core_segment segment = plan->segments[i];
-
-		if (plan->extent_count == 0) {
-			break;
-		}
+	for (size_t i = 0; i < space->count && plan->extent_count > 0; i++) {
+		struct hs_core_segment segment = segments[i];
 		const struct hs_core_extent *extent = &plan->extents[find_extent(plan, segment.gpa.v)];
 		uint64_t into = segment.gpa.v - extent->gpa;
 
-		if (!hs_range_within(into, segment.length, extent->length)) {
-			continue; /* limit_data() took it away */
+		if (hs_range_within(into, segment.length, extent->length)) {
+			segment.offset = extent->offset + into;
+			segments[count++] = segment;
 		}
-		segment.offset = extent->offset + into;
-		plan->segments[count++] = segment;
 	}
-	plan->segment_count = count;
+	space->partial = space->partial || count < space->count;
+	space->count = count;
+}
+
+static enum hs_status lay_out(const struct hs_core_plan_limits *limits, struct hs_core_plan *plan, struct hs_error *err)
+{
+	enum hs_status st = list_extents(plan, limits, err);
+
+	if (st) {
+		return st;
+	}
+	unite_extents(plan);
+	limit_data(plan, limits->data_bytes);
+	st = mark_whole(plan, limits, err);
+	for (size_t i = 0; i < plan->space_count && !st; i++) {
+		place_segments(plan, &plan->spaces[i]);
+	}
+	plan->segment_count = plan->spaces[plan->primary].count;
+	return st;
 }
 
 enum hs_status hs_core_plan_init(const struct hs_phys *phys, const struct hs_root *root,
@@ -383,32 +291,13 @@ enum hs_status hs_core_plan_init(const struct hs_phys *phys, const struct hs_roo
 				 struct hs_error *err)
 {
 	struct hs_core_plan plan = { 0 };
-	struct growth growth = { .plan = &plan,
-				 .segment_bytes = limits->segment_bytes,
-				 .segment_max = limits->budget.ranges };
-	enum hs_status st = walk(&growth, phys, root, 0, 0, limits->budget, err);
+	enum hs_status st = walk_all(phys, root, limits, &plan, err);
 
-	if (st == HS_ERR_BUDGET) {
-		plan.partial = true;
-		st = walk_anchors(&growth, phys, root, limits, err);
-	}
+	st = st ? st : lay_out(limits, &plan, err);
 	if (st) {
 		hs_core_plan_deinit(&plan);
 		return st;
 	}
-	st = list_extents(&plan, limits, err);
-	if (st) {
-		hs_core_plan_deinit(&plan);
-		return st;
-	}
-	unite_extents(&plan);
-	limit_data(&plan, limits->data_bytes);
-	st = mark_whole(&plan, limits, err);
-	if (st) {
-		hs_core_plan_deinit(&plan);
-		return st;
-	}
-	place_segments(&plan);
 	*ret = plan;
 	return HS_OK;
 }
@@ -416,6 +305,7 @@ enum hs_status hs_core_plan_init(const struct hs_phys *phys, const struct hs_roo
 void hs_core_plan_deinit(struct hs_core_plan *plan)
 {
 	free(plan->segments);
+	free(plan->spaces);
 	free(plan->extents);
 	*plan = (struct hs_core_plan){ 0 };
 }

@@ -2,10 +2,12 @@
 /*
  * The plan of a core's memory: which physical pages are stored, in what order, and which segments point at them.
  *
- * In: physical memory and a root. Out: plain data. Pure: no file is touched, so it is tested without one.
+ * In: physical memory and roots. Out: plain data. Pure: no file is touched, so it is tested without one.
  */
 #ifndef HS_COREDUMP_PLAN_H
 #define HS_COREDUMP_PLAN_H
+
+#include "coredump/segments.h"
 
 #include <hindsight/coredump.h>
 
@@ -18,38 +20,57 @@ struct hs_core_extent {
 	uint32_t sum;    /* of a whole one, once it is written: its checksum */
 };
 
+/** A space whose segments are known already. */
+struct hs_core_plan_given {
+	const struct hs_core_segment *segments; /* ascending by gva, of whole pages */
+	size_t count;
+	bool partial;
+	uint64_t reached;
+};
+
 /** What the walk may produce and where its segments may point. */
 struct hs_core_plan_limits {
 	struct hs_budget budget;
 	const uint64_t
 		*anchors; /* gvas whose surroundings are wanted even when the budget ends before them; may be NULL */
 	size_t anchor_count;
-	const struct hs_core_range *ranges; /* stored whatever is mapped; none is empty */
+	bool anchors_only;                      /* no more than those */
+	const struct hs_root *spaces;           /* all address spaces; none for only the one */
+	size_t space_count, primary;            /* spaces[primary] is the one whose segments are the PT_LOADs */
+	bool primary_only;                      /* the others are named, without a segment */
+	const struct hs_core_plan_given *given; /* what the primary is instead of a walk; or NULL */
+	const struct hs_core_range *ranges;     /* stored whatever is mapped; none is empty */
 	size_t range_count;
 	uint64_t data_bytes;    /* largest data area */
 	uint64_t segment_bytes; /* longest segment, a multiple of the page size */
 };
 
-/** Owns its two arrays. */
+/** Segments of all spaces but the primary one are no more than this. */
+#define HS_CORE_OTHER_SEGMENTS_MAX (1u << 18)
+
+/** An address space. */
+struct hs_core_plan_space {
+	struct hs_root root;
+	size_t first, count; /* its segments among all */
+	bool partial;        /* not all of it is there */
+	uint64_t reached;    /* where the walk stopped, when that is why; 0 */
+};
+
+/** Owns its arrays. */
 struct hs_core_plan {
-	struct hs_core_segment *segments; /* ascending by gva; offset is that in the data area */
-	size_t segment_count;
+	struct hs_core_segment *segments; /* the primary's first; offset is that in the data area */
+	size_t segment_count;             /* of the primary's: the PT_LOADs */
+	size_t all_count;                 /* of all, as they were found */
+	struct hs_core_plan_space *spaces;
+	size_t space_count, primary;
 	struct hs_core_extent *extents; /* ascending by gpa, with room between any two */
 	size_t extent_count;
 	uint64_t data_bytes;     /* size of the data area, holes included */
-	uint64_t bad_tables;     /* tables outside of physical memory, entries with reserved bits */
-	uint64_t unbacked_bytes; /* mapped, but there is no physical memory */
-	uint64_t reached;        /* where the walk stopped, when partial */
-	bool partial;            /* the budget or data_bytes was used up */
+	uint64_t bad_tables;     /* of the primary: tables outside of physical memory, entries with reserved bits */
+	uint64_t unbacked_bytes; /* of the primary: mapped, but there is no physical memory */
+	uint64_t reached;        /* where the primary's walk stopped, when partial */
+	bool partial;            /* the budget or data_bytes was used up, for any space */
 };
-
-/** What is wanted around an anchor: this much before the page that it is in, and as much from there on. */
-#define HS_CORE_ANCHOR_BYTES UINT64_C(0x10000)
-/** And what the walk of it may cost, for each anchor: five levels, and every page a range of its own. */
-#define HS_CORE_ANCHOR_TABLES 32u
-#define HS_CORE_ANCHOR_RANGES 32u
-/** Anchors beyond these are ignored. */
-#define HS_CORE_ANCHORS_MAX 16u
 
 /**
  * Make the plan. HS_ERR_NOMEM; HS_ERR_RANGE when data_bytes has no room for the ranges. A budget that

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/fd_io.h"
+#include "coredump/compress.h"
 #include "coredump/regnotes.h"
 
 #include <elf.h>
@@ -85,7 +86,9 @@ static enum hs_status check_ident(struct hs_core *core, const uint8_t *bytes, st
 	uint16_t type = hs_get_le16(bytes + 16);
 	uint16_t machine = hs_get_le16(bytes + 18);
 
-	if (memcmp(bytes, ELFMAG, SELFMAG) != 0) {
+	if (hs_get_le32(bytes) == HS_CORE_ZSTD_MAGIC) {
+		what = "it is compressed (zstd -d makes a core of it)";
+	} else if (memcmp(bytes, ELFMAG, SELFMAG) != 0) {
 		what = "not an ELF file";
 	} else if (core->info.file_bytes < hs_core_class_of(HS_ARCH_I686)->ehdr_bytes) {
 		what = "it ends within its ELF header";
@@ -328,6 +331,9 @@ enum hs_status hs_core_open(const char *path, struct hs_core **ret, struct hs_er
 	if (st == HS_OK) {
 		st = read_phdrs(core, &header, err);
 	}
+	if (st == HS_OK) {
+		st = hs_core_finish_spaces(core, err);
+	}
 	if (st) {
 		hs_core_close(core);
 		return st;
@@ -350,6 +356,8 @@ void hs_core_close(struct hs_core *core)
 	free(core->notes);
 	free(core->files);
 	free(core->stored);
+	free(core->spaces);
+	free(core->space_segments);
 	free(core);
 }
 
@@ -381,6 +389,11 @@ const struct hs_core_file *hs_core_file(const struct hs_core *core, size_t index
 const struct hs_core_stored *hs_core_stored(const struct hs_core *core, size_t index)
 {
 	return &core->stored[index];
+}
+
+const struct hs_core_space *hs_core_space(const struct hs_core *core, size_t index)
+{
+	return &core->spaces[index];
 }
 
 int hs_core_fd(const struct hs_core *core)

@@ -8,6 +8,7 @@
 #define HS_COREDUMP_READ_H
 
 #include "coredump/headers.h"
+#include "coredump/vmnote.h"
 
 #include <hindsight/coredump.h>
 
@@ -34,6 +35,8 @@ struct hs_core {
 	struct hs_core_note *notes;
 	struct hs_core_file *files;
 	struct hs_core_stored *stored; /* ascending by gpa, disjoint */
+	struct hs_core_space *spaces;
+	struct hs_core_segment *space_segments; /* of all spaces but the one that the PT_LOADs are */
 	struct hs_core_cpu_notes cpus[HS_CORE_CPUS_MAX];
 	char name[32], command_line[96];
 };
@@ -52,6 +55,12 @@ __attribute__((format(printf, 4, 5))) enum hs_status hs_core_broken(const struct
 #ifdef __clang_analyzer__ /* it never returns HS_OK: see base/error.h */
 #define hs_core_broken(core, err, ...) (hs_core_broken((core), (err), __VA_ARGS__), HS_ERR_FORMAT)
 #endif
+
+/** Take in the address spaces that the facts tell of; the PT_LOADs' segments are filled in when those are known. */
+HS_MUST_CHECK enum hs_status hs_core_read_spaces(struct hs_core *core, const struct hs_core_desc *desc,
+						 const struct hs_vmnote *note, struct hs_error *err);
+/** All segments are known: without such a record the core has one space, if it tells its root. */
+HS_MUST_CHECK enum hs_status hs_core_finish_spaces(struct hs_core *core, struct hs_error *err);
 
 /** Take in the notes: note_bytes is filled from file_offset on. */
 HS_MUST_CHECK enum hs_status hs_core_read_notes(struct hs_core *core, uint64_t file_offset, struct hs_error *err);

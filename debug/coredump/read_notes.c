@@ -10,7 +10,6 @@
 #include "coredump/notes.h"
 #include "coredump/read.h"
 #include "coredump/regnotes.h"
-#include "coredump/vmnote.h"
 
 #include <elf.h>
 #include <stdlib.h>
@@ -262,7 +261,8 @@ static enum hs_status take_facts(struct hs_core *core, const struct hs_core_desc
 	core->info.unbacked_bytes = note.unbacked_bytes;
 	core->info.has_root = note.has_root;
 	core->info.root = note.root;
-	return take_stored(core, desc, &note, err);
+	st = take_stored(core, desc, &note, err);
+	return st ? st : hs_core_read_spaces(core, desc, &note, err);
 }
 
 /** The notes before this one are what the sum is of. */

@@ -56,15 +56,20 @@ static enum hs_status verify_piece(const struct hs_core *core, const struct hs_c
 	return HS_OK;
 }
 
-enum hs_status hs_core_verify(const struct hs_core *core, struct hs_error *err)
+enum hs_status hs_core_verify_stored(const struct hs_core *core, size_t index, struct hs_error *err)
 {
 	HS_FREE uint8_t *buffer = malloc(CHUNK_BYTES);
 
 	if (buffer == NULL) {
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory to verify %s", core->path);
 	}
+	return verify_piece(core, &core->stored[index], buffer, err);
+}
+
+enum hs_status hs_core_verify(const struct hs_core *core, struct hs_error *err)
+{
 	for (size_t i = 0; i < core->info.stored_count; i++) {
-		enum hs_status st = verify_piece(core, &core->stored[i], buffer, err);
+		enum hs_status st = hs_core_verify_stored(core, i, err);
 
 		if (st) {
 			return st;

@@ -14,9 +14,12 @@ enum record_kind {
 	RECORD_WALK = 4,        /* u64: flags (bit 0: partial), reached, bad tables, unbacked bytes */
 	RECORD_ROOT = 5,        /* u32 format, u32 bits (0 PSE, 1 NXE, 2 WP, 8..15 MAXPHYADDR), u64 base */
 	RECORD_STORED = 6,      /* for each piece: u64 gpa, bytes, file offset; u32 checksum, u32 0 */
+	RECORD_SPACES = 7,      /* u32 count, u32 which is the PT_LOADs; for each its root, u64 flags (bit 0: partial),
+				 * u64 reached, u64 count of segments, and those: u64 gva, u64 bytes | enum hs_prot, u64
+				 * gpa, u64 file offset */
 };
 
-enum { WALK_BYTES = 32 };
+enum { WALK_BYTES = 32, SPACES_HEAD_BYTES = 8, SPACE_HEAD_BYTES = HS_VMNOTE_ROOT_BYTES + 24 };
 
 static void put_record(struct hs_buf *buf, uint32_t kind, const void *bytes, size_t length)
 {
@@ -60,8 +63,8 @@ static void put_stored(struct hs_buf *buf, const struct hs_vmnote *note)
 	uint8_t bytes[HS_VMNOTE_STORED_BYTES] = { 0 };
 
 	put_record(buf, RECORD_STORED, NULL, 0);
-	for (size_t i = 0; i < note->extent_count; i++) {
-		const struct hs_core_extent *extent = &note->extents[i];
+	for (size_t i = 0; i < note->plan->extent_count; i++) {
+		const struct hs_core_extent *extent = &note->plan->extents[i];
 
 		if (extent->whole) {
 			hs_put_le64(bytes, extent->gpa);
@@ -79,6 +82,66 @@ static void put_stored(struct hs_buf *buf, const struct hs_vmnote *note)
 	} else {
 		hs_put_le32(buf->data + start + 4, (uint32_t)(buf->length - start - 8));
 	}
+}
+
+static void put_segments(struct hs_buf *buf, const struct hs_vmnote *note, const struct hs_core_plan_space *space)
+{
+	uint8_t bytes[HS_VMNOTE_SEGMENT_BYTES];
+
+	for (size_t i = 0; i < space->count; i++) {
+		const struct hs_core_segment *segment = &note->plan->segments[space->first + i];
+
+		hs_put_le64(bytes, segment->start.v);
+		hs_put_le64(bytes + 8, segment->length | (uint64_t)segment->prot);
+		hs_put_le64(bytes + 16, segment->gpa.v);
+		hs_put_le64(bytes + 24, note->data_offset + segment->offset);
+		hs_buf_append(buf, bytes, sizeof(bytes));
+	}
+}
+
+/** Nothing for one space: that is the root and the PT_LOADs. The primary's segments are the PT_LOADs, too. */
+static void put_spaces(struct hs_buf *buf, const struct hs_vmnote *note)
+{
+	const struct hs_core_plan *plan = note->plan;
+	size_t start = buf->length;
+	uint8_t head[SPACES_HEAD_BYTES], bytes[SPACE_HEAD_BYTES];
+
+	if (plan->space_count < 2) {
+		return;
+	}
+	hs_put_le32(head, (uint32_t)plan->space_count);
+	hs_put_le32(head + 4, (uint32_t)plan->primary);
+	put_record(buf, RECORD_SPACES, head, sizeof(head));
+	for (size_t i = 0; i < plan->space_count; i++) {
+		const struct hs_core_plan_space *space = &plan->spaces[i];
+
+		hs_vmnote_root_put(&space->root, bytes);
+		hs_put_le64(bytes + 16, space->partial);
+		hs_put_le64(bytes + 24, space->reached);
+		hs_put_le64(bytes + 32, i == plan->primary ? 0 : space->count);
+		hs_buf_append(buf, bytes, sizeof(bytes));
+		if (i != plan->primary) {
+			put_segments(buf, note, space);
+		}
+	}
+	if (!buf->failed) {
+		hs_put_le32(buf->data + start + 4, (uint32_t)(buf->length - start - 8));
+	}
+}
+
+struct hs_core_segment hs_vmnote_segment(const struct hs_vmnote_space *space, size_t index)
+{
+	const uint8_t *bytes = space->segments + index * HS_VMNOTE_SEGMENT_BYTES;
+	uint64_t length = hs_get_le64(bytes + 8);
+
+	return (struct hs_core_segment){
+		.start = { hs_get_le64(bytes) },
+		.length = length & ~(uint64_t)(HS_PAGE_SIZE - 1),
+		.gpa = { hs_get_le64(bytes + 16) },
+		.offset = hs_get_le64(bytes + 24),
+		.stored_length = length & ~(uint64_t)(HS_PAGE_SIZE - 1),
+		.prot = (int)(length & (HS_PROT_READ | HS_PROT_WRITE | HS_PROT_EXEC)),
+	};
 }
 
 struct hs_core_stored hs_vmnote_stored(const struct hs_vmnote *note, size_t index)
@@ -111,6 +174,7 @@ void hs_vmnote_put(struct hs_buf *buf, const struct hs_vmnote *note)
 		put_root(buf, &note->root);
 	}
 	put_stored(buf, note);
+	put_spaces(buf, note);
 }
 
 static enum hs_status broken(struct hs_error *err, const char *what)
@@ -156,6 +220,41 @@ static enum hs_status get_root(const uint8_t *bytes, size_t length, struct hs_vm
 	return HS_OK;
 }
 
+enum hs_status hs_vmnote_space(const struct hs_vmnote *note, size_t *at, struct hs_vmnote_space *ret,
+			       struct hs_error *err)
+{
+	const uint8_t *bytes = note->spaces + *at;
+	size_t left = note->spaces_length - *at;
+	struct hs_vmnote_space space = { 0 };
+
+	if (left < SPACE_HEAD_BYTES || hs_get_le64(bytes + 32) > (left - SPACE_HEAD_BYTES) / HS_VMNOTE_SEGMENT_BYTES) {
+		return broken(err, "fewer address spaces than it promises");
+	}
+	space.has_root = hs_vmnote_root_get(bytes, &space.root);
+	space.partial = hs_get_le64(bytes + 16) & 1;
+	space.reached = hs_get_le64(bytes + 24);
+	space.count = (size_t)hs_get_le64(bytes + 32);
+	space.segments = bytes + SPACE_HEAD_BYTES;
+	*at += SPACE_HEAD_BYTES + space.count * HS_VMNOTE_SEGMENT_BYTES;
+	*ret = space;
+	return HS_OK;
+}
+
+static enum hs_status get_spaces(const uint8_t *bytes, size_t length, struct hs_vmnote *note, struct hs_error *err)
+{
+	if (length < SPACES_HEAD_BYTES) {
+		return broken(err, "a short record of the address spaces");
+	}
+	note->space_count = hs_get_le32(bytes);
+	note->primary = hs_get_le32(bytes + 4);
+	note->spaces = bytes + SPACES_HEAD_BYTES;
+	note->spaces_length = length - SPACES_HEAD_BYTES;
+	if (note->primary >= note->space_count || note->space_count > note->spaces_length / SPACE_HEAD_BYTES) {
+		return broken(err, "fewer address spaces than it promises");
+	}
+	return HS_OK;
+}
+
 static enum hs_status get_record(uint32_t kind, const uint8_t *bytes, size_t length, struct hs_vmnote *note,
 				 struct hs_error *err)
 {
@@ -181,6 +280,8 @@ static enum hs_status get_record(uint32_t kind, const uint8_t *bytes, size_t len
 		note->stored = bytes;
 		note->stored_count = length / HS_VMNOTE_STORED_BYTES;
 		return HS_OK;
+	case RECORD_SPACES:
+		return get_spaces(bytes, length, note, err);
 	default:
 		return HS_OK;
 	}

@@ -30,22 +30,46 @@ struct hs_vmnote {
 	uint64_t reached, bad_tables, unbacked_bytes;
 	bool has_root;
 	struct hs_root root;
-	/* What is stored whole. When written: the plan's extents that are marked so, and where its data begins. */
-	const struct hs_core_extent *extents;
-	size_t extent_count;
+	/* When written: what is stored whole are the plan's extents that are marked so; where its data begins. */
 	uint64_t data_offset;
+	/* All address spaces, when there are several. When written: the plan that has them. */
+	const struct hs_core_plan *plan;
+	/* When read: their number, which is the primary, and what hs_vmnote_space() takes. */
+	uint32_t space_count, primary;
+	const uint8_t *spaces;
+	size_t spaces_length;
 	/* When read: records of HS_VMNOTE_STORED_BYTES for hs_vmnote_stored(), which lie within the descriptor. */
 	const uint8_t *stored;
 	size_t stored_count;
 };
 
 #define HS_VMNOTE_STORED_BYTES 32u
+#define HS_VMNOTE_SEGMENT_BYTES 32u
 
 /** The record of a root: what hs_vmnote_root_get() takes. */
 #define HS_VMNOTE_ROOT_BYTES 16u
 void hs_vmnote_root_put(const struct hs_root *root, uint8_t ret[HS_VMNOTE_ROOT_BYTES]);
 /** False for no paging format that is known; *ret is untouched then. */
 bool hs_vmnote_root_get(const uint8_t bytes[HS_VMNOTE_ROOT_BYTES], struct hs_root *ret);
+
+/** One address space, as the record of spaces has it. Nothing but the lengths has been checked. */
+struct hs_vmnote_space {
+	struct hs_root root;
+	bool partial, has_root; /* has_root: of a paging format that is known */
+	uint64_t reached;
+	const uint8_t *segments; /* for hs_vmnote_segment() */
+	size_t count;
+};
+
+/**
+ * The next space of a record: *at moves behind it.
+ *
+ * @param at  0 at first; it is within note->spaces_length
+ */
+HS_MUST_CHECK enum hs_status hs_vmnote_space(const struct hs_vmnote *note, size_t *at, struct hs_vmnote_space *ret,
+					     struct hs_error *err);
+/** A segment of a space, below its count; offset is that in the file. */
+struct hs_core_segment hs_vmnote_segment(const struct hs_vmnote_space *space, size_t index);
 
 /** Append the descriptor. */
 void hs_vmnote_put(struct hs_buf *buf, const struct hs_vmnote *note);

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writing a core: plan, lay out, write the data, then notes and headers, and only then give the file its name.
+ * Writing a core: plan, lay out, write the data, then notes and headers, and only then give the file its name. What is
+ * too much for a limit is planned again, with less in it.
  *
  * The headers come last so that a file without its data never looks like a core, and so that the notes can say what the
  * data turned out to lack.
  */
+#include "coredump/write.h"
+
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/fd_io.h"
+#include "coredump/compress.h"
 #include "coredump/data.h"
 #include "coredump/headers.h"
 #include "coredump/notes.h"
@@ -20,8 +25,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/** Notes take a few KiB a CPU and the paths of the files; Linux, too, bounds NT_FILE at 4 MiB. */
-#define NOTES_MAX (16u << 20)
+/** Notes take a few KiB a CPU, the paths of the files (Linux, too, bounds NT_FILE at 4 MiB), and the lists of other
+ *  address spaces (8 MiB). */
+#define NOTES_MAX (24u << 20)
 
 /** What an ELF32 file keeps for headers and notes: 2^20 program headers of 32 bytes and NOTES_MAX, rounded up. */
 #define HEADERS32_MAX (64u << 20)
@@ -29,14 +35,27 @@
 /** Program headers are encoded in portions of this many. */
 #define PHDR_PORTION 256u
 
+/** What is in a core, the most first: the next one is tried when the limit has no room. */
+enum keep {
+	KEEP_ALL,
+	KEEP_SPACES,  /* what is mapped */
+	KEEP_PRIMARY, /* in the space that the PT_LOADs are */
+	KEEP_ANCHORS, /* around the crash */
+	KEEP_NOTHING,
+};
+
 /** A core while it is written. */
 struct job {
 	struct hs_core_input input; /* with no NULL strings and a budget */
+	const struct hs_core_source *source;
+	enum keep keep;
+	int fd; /* of the file that is written: the place's, or one without a name */
 	struct hs_core_plan plan;
 	struct hs_core_layout layout;
 	struct hs_core_place place;
 	struct hs_buf notes;
 	struct hs_core_data_result data;
+	uint64_t packed_bytes;
 };
 
 static enum hs_status check_input(const struct hs_core_input *input, struct hs_error *err)
@@ -44,6 +63,11 @@ static enum hs_status check_input(const struct hs_core_input *input, struct hs_e
 	if (input->cpu_count == 0 || input->cpu_count > HS_CORE_CPUS_MAX) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "a core has 1 to %u CPUs, not %zu", HS_CORE_CPUS_MAX,
 				    input->cpu_count);
+	}
+	if (input->space_count > HS_CORE_SPACES_MAX ||
+	    (input->space_count > 0 && input->space_index >= input->space_count)) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "address space %zu of %zu", input->space_index,
+				    input->space_count);
 	}
 	if (input->arch != HS_ARCH_AMD64 && input->arch != HS_ARCH_I686) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "no such architecture: %d", (int)input->arch);
@@ -108,6 +132,12 @@ static enum hs_status make_plan(struct job *job, struct hs_error *err)
 		.budget = job->input.budget,
 		.anchors = anchors,
 		.anchor_count = anchor_count,
+		.anchors_only = job->keep == KEEP_ANCHORS,
+		.spaces = job->input.spaces,
+		.space_count = job->input.space_count,
+		.primary = job->input.space_index,
+		.primary_only = job->keep >= KEEP_PRIMARY,
+		.given = job->keep == KEEP_ANCHORS ? NULL : job->source->given,
 		.ranges = job->input.ranges,
 		.range_count = job->input.range_count,
 		.data_bytes = wide ? (uint64_t)1 << 62 : UINT32_MAX + UINT64_C(1) - HEADERS32_MAX,
@@ -130,8 +160,7 @@ static enum hs_status make_notes(struct job *job, struct hs_error *err)
 		.unbacked_bytes = job->plan.unbacked_bytes + job->data.unreadable_bytes,
 		.has_root = true,
 		.root = job->input.root,
-		.extents = job->plan.extents,
-		.extent_count = job->plan.extent_count,
+		.plan = &job->plan,
 		.data_offset = job->layout.data_offset,
 	};
 
@@ -159,7 +188,7 @@ static enum hs_status write_segments(const struct job *job, struct hs_error *err
 			hs_core_put_load_phdr(layout, &job->plan.segments[i], bytes + length);
 			length += entry;
 		}
-		enum hs_status st = hs_fd_pwrite(job->place.fd, job->place.path, bytes, length, offset, err);
+		enum hs_status st = hs_fd_pwrite(job->fd, job->place.path, bytes, length, offset, err);
 
 		if (st) {
 			return st;
@@ -172,7 +201,7 @@ static enum hs_status write_segments(const struct job *job, struct hs_error *err
 static enum hs_status write_headers(const struct job *job, struct hs_error *err)
 {
 	const struct hs_core_layout *layout = &job->layout;
-	int fd = job->place.fd;
+	int fd = job->fd;
 	const char *name = job->place.path;
 	uint8_t bytes[HS_CORE_SECTIONS_BYTES];
 	enum hs_status st = write_segments(job, err);
@@ -193,21 +222,74 @@ static enum hs_status write_headers(const struct job *job, struct hs_error *err)
 	return hs_fd_pwrite(fd, name, bytes, (size_t)layout->class->ehdr_bytes + layout->class->phdr_bytes, 0, err);
 }
 
-/** Everything that is in the file. */
-static enum hs_status write_file(struct job *job, struct hs_error *err)
+/** Everything that is in the file. HS_ERR_BUDGET: more than the limit. */
+static enum hs_status fill_file(struct job *job, struct hs_error *err)
 {
+	const struct hs_core_layout *layout = &job->layout;
+	uint64_t limit = job->input.options.limit_bytes ? job->input.options.limit_bytes : UINT64_MAX;
+	uint64_t head = layout->note_offset + layout->note_bytes;
+	const struct hs_core_data_job data = {
+		.fd = job->fd,
+		.name = job->place.path,
+		.phys = &job->input.phys,
+		.share = job->source->share,
+		.data_offset = layout->data_offset,
+		.limit_bytes = limit - head,
+		.options = &job->input.options,
+	};
+
+	if (head > limit) {
+		return HS_ERR_BUDGET;
+	}
 	/* The full length first: a limit on file sizes is met before the work, and trailing holes exist. */
-	if (ftruncate(job->place.fd, (off_t)job->layout.file_bytes) != 0) {
+	if (ftruncate(job->fd, 0) != 0 || ftruncate(job->fd, (off_t)layout->file_bytes) != 0) {
 		return hs_error_os(err, errno, "cannot write %s", job->place.path);
 	}
-	enum hs_status st = hs_core_data_write(job->place.fd, job->place.path, &job->input.phys, &job->plan,
-					       job->layout.data_offset, &job->data, err);
+	enum hs_status st = hs_core_data_write(&data, &job->plan, &job->data, err);
 
 	if (st == HS_OK) {
 		st = make_notes(job, err); /* now with what the data is and what it lacks */
 	}
 	if (st == HS_OK) {
 		st = write_headers(job, err);
+	}
+	return st;
+}
+
+/** The plan for what is kept, and with it the sizes of everything. */
+static enum hs_status prepare(struct job *job, struct hs_error *err)
+{
+	if (job->keep > KEEP_ALL) {
+		/* What goes with all of the memory goes with it. */
+		job->input.range_count = 0;
+		job->input.note_count = 0;
+	}
+	hs_core_plan_deinit(&job->plan);
+	job->data = (struct hs_core_data_result){ 0 };
+	enum hs_status st = make_plan(job, err);
+
+	if (st == HS_OK) {
+		st = make_notes(job, err);
+	}
+	if (st == HS_OK) {
+		st = hs_core_layout_make(job->input.arch, job->plan.segment_count, job->notes.length,
+					 job->plan.data_bytes, &job->layout, err);
+	}
+	return st;
+}
+
+/** Fill the file with as much as the limit has room for. The first plan is made already. */
+static enum hs_status write_file(struct job *job, struct hs_error *err)
+{
+	enum hs_status st = fill_file(job, err);
+
+	while (st == HS_ERR_BUDGET && ++job->keep < KEEP_NOTHING) {
+		st = prepare(job, err);
+		st = st ? st : fill_file(job, err);
+	}
+	if (st == HS_ERR_BUDGET) {
+		st = hs_error_set(err, HS_ERR_RANGE, 0, 0, "%s: no core fits into the limit of %llu bytes",
+				  job->place.path, (unsigned long long)job->input.options.limit_bytes);
 	}
 	return st;
 }
@@ -248,17 +330,40 @@ static void release_size_signal(const struct size_signal *held)
 	pthread_sigmask(SIG_SETMASK, &held->before, NULL);
 }
 
+/** Write it to a file without a name, and that compressed to the one that gets the name. */
+static enum hs_status write_compressed(struct job *job, struct hs_error *err)
+{
+	HS_CLOSE int scratch = -1;
+	enum hs_status st = hs_core_place_scratch(&job->place, &scratch, err);
+
+	if (st) {
+		return st;
+	}
+	job->fd = scratch;
+	st = write_file(job, err);
+	return st ? st
+		  : hs_core_compress(scratch, job->place.fd, job->place.path, job->layout.file_bytes,
+				     &job->input.options, &job->packed_bytes, err);
+}
+
 static enum hs_status write_and_publish(struct job *job, const char *path, struct hs_error *err)
 {
+	bool compressed = job->input.options.compression == HS_CORE_ZSTD;
+	const struct hs_core_name name = {
+		.guest = job->input.name,
+		.suffix = compressed ? ".zst" : "",
+		.pid = job->input.pid,
+		.replace = job->input.replace,
+	};
 	struct size_signal held;
-	enum hs_status st =
-		hs_core_place_init(path, job->input.replace, job->input.name, job->input.pid, &job->place, err);
+	enum hs_status st = hs_core_place_init(path, &name, &job->place, err);
 
 	if (st) {
 		return st;
 	}
 	hold_size_signal(&held);
-	st = write_file(job, err);
+	job->fd = job->place.fd;
+	st = compressed ? write_compressed(job, err) : write_file(job, err);
 	if (st == HS_OK) {
 		st = hs_core_place_publish(&job->place, err);
 	}
@@ -267,10 +372,10 @@ static enum hs_status write_and_publish(struct job *job, const char *path, struc
 	return st;
 }
 
-enum hs_status hs_core_write(const struct hs_core_input *input, const char *path, struct hs_core_result *ret,
-			     struct hs_error *err)
+enum hs_status hs_core_write_from(const struct hs_core_input *input, const struct hs_core_source *source,
+				  const char *path, struct hs_core_result *ret, struct hs_error *err)
 {
-	struct job job = { 0 };
+	struct job job = { .source = source };
 	enum hs_status st = check_input(input, err);
 
 	if (st) {
@@ -278,14 +383,7 @@ enum hs_status hs_core_write(const struct hs_core_input *input, const char *path
 	}
 	job.input = complete_input(input);
 	hs_buf_init(&job.notes, NOTES_MAX);
-	st = make_plan(&job, err);
-	if (st == HS_OK) {
-		st = make_notes(&job, err);
-	}
-	if (st == HS_OK) {
-		st = hs_core_layout_make(input->arch, job.plan.segment_count, job.notes.length, job.plan.data_bytes,
-					 &job.layout, err);
-	}
+	st = prepare(&job, err);
 	if (st == HS_OK) {
 		st = write_and_publish(&job, path, err);
 	}
@@ -293,10 +391,19 @@ enum hs_status hs_core_write(const struct hs_core_input *input, const char *path
 		memcpy(ret->path, job.place.path, sizeof(ret->path));
 		ret->bytes = job.layout.file_bytes;
 		ret->stored_bytes = job.layout.note_offset + job.layout.note_bytes + job.data.stored_bytes;
+		ret->packed_bytes = job.packed_bytes;
 		ret->segments = job.plan.segment_count;
 		ret->partial = job.plan.partial || job.data.unreadable_bytes > 0;
 	}
 	hs_core_plan_deinit(&job.plan);
 	hs_buf_deinit(&job.notes);
 	return st;
+}
+
+enum hs_status hs_core_write(const struct hs_core_input *input, const char *path, struct hs_core_result *ret,
+			     struct hs_error *err)
+{
+	static const struct hs_core_source memory;
+
+	return hs_core_write_from(input, &memory, path, ret, err);
 }

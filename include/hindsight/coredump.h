@@ -56,8 +56,32 @@ struct hs_core_extra {
 	size_t length;
 };
 
+/** How the file of a core is packed. */
+enum hs_core_compression {
+	HS_CORE_PLAIN,
+	HS_CORE_ZSTD, /**< the whole file as zstd frames (RFC 8878), under its name with .zst behind it */
+};
+
+/** Told now and then while a core is written: done of total bytes have been looked at. */
+typedef void hs_core_progress_fn(void *ctx, uint64_t done, uint64_t total);
+
+/** How a core is written, whatever is in it. All zero is fine. */
+struct hs_core_options {
+	/**
+	 * Most bytes that it may take, holes not counted and before it is packed; 0 for no limit. What does not fit is
+	 * left out in this order: what no address space maps (it cannot be gone on from then), all other address spaces
+	 * (their roots stay), and all but 64 KiB around the fault, each CPU's instruction and its stack pointer.
+	 */
+	uint64_t limit_bytes;
+	enum hs_core_compression compression;
+	hs_core_progress_fn *progress; /**< NULL for none */
+	void *progress_ctx;            /**< borrowed */
+};
+
 /** Most CPUs a core can have. */
 #define HS_CORE_CPUS_MAX 256u
+/** Most address spaces a core can have. */
+#define HS_CORE_SPACES_MAX 4097u
 
 /** All that a core is made of. Every pointer is borrowed for the call. Strings may be NULL, which means empty. */
 struct hs_core_input {
@@ -68,7 +92,12 @@ struct hs_core_input {
 					  *   (CPUID.(0DH,0).EBX); 0 for Intel's layout */
 	struct hs_phys phys;
 	struct hs_root root;      /**< the address space that becomes the PT_LOADs */
-	struct hs_budget budget;  /**< of the walk; all zero for hs_budget_default() */
+	const struct hs_root *spaces; /**< all address spaces of the guest, whose memory is in the core as well; NULL
+				       *   for only the one */
+	size_t space_count;           /**< up to HS_CORE_SPACES_MAX */
+	size_t space_index;           /**< which of them root is; what debuggers show as the thread's id, less 1 */
+	struct hs_budget budget;  /**< of the walk; all zero for hs_budget_default(). The other spaces together have as
+				   *   much again */
 	int signal;               /**< Linux number; 0 for a core of a guest that did not crash */
 	int code;                 /**< si_code */
 	uint64_t fault_address;   /**< si_addr */
@@ -85,6 +114,7 @@ struct hs_core_input {
 	const struct hs_core_extra *notes;
 	size_t note_count;
 	bool replace; /**< a regular file that has the name already gives way to the core, once that is whole */
+	struct hs_core_options options;
 };
 
 /** What hs_core_write() made. */
@@ -92,8 +122,10 @@ struct hs_core_result {
 	char path[4096];       /**< where the core is, NUL-terminated */
 	uint64_t bytes;        /**< size of the file */
 	uint64_t stored_bytes; /**< of these, written: the rest are holes */
+	uint64_t packed_bytes; /**< size of the file where it is compressed, else 0 */
 	uint64_t segments;     /**< PT_LOADs */
-	bool partial;          /**< the address space was not walked to its end, or memory could not be read */
+	bool partial;          /**< an address space was not walked to its end, memory could not be read, or the limit
+				*   left no room for it */
 };
 
 /**
@@ -110,7 +142,8 @@ struct hs_core_result {
  *
  * HS_ERR_BUSY: the name exists. HS_ERR_NOT_FOUND, HS_ERR_PERMISSION, HS_ERR_IO: the directory or the writing (a full
  * disk); the temporary file has been removed. HS_ERR_NOMEM: no memory for the plan. HS_ERR_INVALID: the input is
- * contradictory. HS_ERR_RANGE: too much for the file's ELF class (input->ranges above all), or the name is too long.
+ * contradictory. HS_ERR_RANGE: too much for the file's ELF class (input->ranges above all) or for the
+ * limit, or the name is too long.
  * A page-table walk that runs out of its budget is not a failure: the core has what was found, and says so (partial).
  */
 HS_MUST_CHECK enum hs_status hs_core_write(const struct hs_core_input *input, const char *path,
@@ -155,6 +188,15 @@ struct hs_core_stored {
 	uint32_t sum;    /**< see hs_core_verify() */
 };
 
+/** One of the address spaces that a core knows of. */
+struct hs_core_space {
+	struct hs_root root;
+	bool partial;                            /**< not all of it is in the core */
+	uint64_t reached;                        /**< gva at which its walk stopped, when that is why */
+	const struct hs_core_segment *segments; /**< what it maps, ascending; borrowed from the core */
+	size_t segment_count;
+};
+
 /** Whether the notes are what was written. */
 enum hs_core_sum {
 	HS_CORE_SUM_NONE, /**< no checksum: not a core of ours, or an old one */
@@ -182,6 +224,8 @@ struct hs_core_info {
 	struct hs_root root;
 	struct hs_core_auxv auxv;
 	size_t cpu_count, segment_count, note_count, file_count, stored_count;
+	size_t space_count; /**< 0 where the core does not tell its root */
+	size_t space_index; /**< the one that the PT_LOADs are */
 	enum hs_core_sum notes_sum;
 	uint64_t file_bytes;    /**< size of the file */
 	uint64_t disk_bytes;    /**< what it takes on disk */
@@ -211,6 +255,8 @@ const struct hs_core_segment *hs_core_segment(const struct hs_core *core, size_t
 const struct hs_core_note *hs_core_note(const struct hs_core *core, size_t index);
 const struct hs_core_file *hs_core_file(const struct hs_core *core, size_t index);
 const struct hs_core_stored *hs_core_stored(const struct hs_core *core, size_t index);
+/** Address space number index, below the count of hs_core_info(); borrowed from the core. */
+const struct hs_core_space *hs_core_space(const struct hs_core *core, size_t index);
 /** The descriptor of note number index; borrowed from the core. */
 const uint8_t *hs_core_note_bytes(const struct hs_core *core, size_t index);
 /** The file, open for reading; borrowed from the core. */
@@ -223,6 +269,22 @@ int hs_core_fd(const struct hs_core *core);
  * HS_ERR_IO. A core without stored memory has nothing to compare.
  */
 HS_MUST_CHECK enum hs_status hs_core_verify(const struct hs_core *core, struct hs_error *err);
+/** The same of one piece, number index. */
+HS_MUST_CHECK enum hs_status hs_core_verify_stored(const struct hs_core *core, size_t index, struct hs_error *err);
+/**
+ * Write what one address space of a core maps as a core of its own: the PT_LOADs are that space, everything else is
+ * said as the core says it. The CPU was in one space only; its registers are in each of these cores. Data is shared
+ * with the core's file where the file system can (a reflink), and copied otherwise; holes stay holes.
+ *
+ * HS_ERR_NOT_FOUND: it has no such space. Others as hs_core_write().
+ *
+ * @param space    number of the space
+ * @param path     as for hs_core_write()
+ * @param options  NULL for none
+ */
+HS_MUST_CHECK enum hs_status hs_core_extract(const struct hs_core *core, size_t space, const char *path,
+					     const struct hs_core_options *options, struct hs_core_result *ret,
+					     struct hs_error *err);
 /** The registers of CPU number index: those that the notes hold, the others as after hs_cpu_state_init(). */
 void hs_core_cpu(const struct hs_core *core, size_t index, struct hs_cpu_state *ret);
 /**
