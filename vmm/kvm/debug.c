@@ -82,7 +82,7 @@ enum hs_status hs_kvm_inject_int3(struct hs_backend *backend, struct hs_error *e
 	 * instruction). */
 	if (backend->run->exit_reason != KVM_EXIT_DEBUG) {
 		backend->regs.rip += 1;
-		backend->regs_dirty = true;
+		backend->newer |= KVM_SYNC_X86_REGS;
 	}
 	st = hs_kvm_push_registers(backend, err);
 	if (st) {

@@ -9,7 +9,6 @@
  */
 #include "vmm/kvm/kvm.h"
 
-#include "base/cleanup.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -30,7 +29,7 @@ void hs_kvm_make_ring(struct hs_backend *backend)
 		.args = { RING_ENTRIES * sizeof(struct kvm_dirty_gfn) },
 	};
 
-	if (hs_kvm_has_hardware() &&
+	if (backend->hardware &&
 	    ioctl(backend->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_DIRTY_LOG_RING) >= (int)cap.args[0] &&
 	    ioctl(backend->vm_fd, KVM_ENABLE_CAP, &cap) == 0) {
 		backend->dirty.entries = RING_ENTRIES;
@@ -111,21 +110,34 @@ static enum hs_status collect_ring(struct hs_backend *backend, struct hs_error *
 	return HS_OK;
 }
 
-static enum hs_status collect_slot(struct hs_backend *backend, uint32_t index, struct hs_error *err)
+/* Kept from one to the next: zeroing a new one would cost what the bit map of a large slot costs. */
+static enum hs_status make_bits(struct hs_kvm_dirty *dirty, uint64_t words, struct hs_error *err)
 {
-	const struct hs_kvm_slot *slot = &backend->slots[index];
-	uint64_t words = slot->length / PAGE_BYTES / 64 + 1;
-	HS_FREE uint64_t *bits = calloc(words, sizeof(*bits));
-	struct kvm_dirty_log log = { .slot = index, .dirty_bitmap = bits };
+	uint64_t *bits = words > dirty->bits_words ? realloc(dirty->bits, words * sizeof(*bits)) : dirty->bits;
 
 	if (!bits) {
 		return hs_error_os(err, ENOMEM, "cannot read which pages were written");
+	}
+	dirty->bits = bits;
+	dirty->bits_words = words > dirty->bits_words ? words : dirty->bits_words;
+	return HS_OK;
+}
+
+static enum hs_status collect_slot(struct hs_backend *backend, uint32_t index, struct hs_error *err)
+{
+	/* As many as KVM fills. */
+	uint64_t words = (backend->slots[index].length / PAGE_BYTES + 63) / 64;
+	enum hs_status st = make_bits(&backend->dirty, words, err);
+	struct kvm_dirty_log log = { .slot = index, .dirty_bitmap = backend->dirty.bits };
+
+	if (st) {
+		return st;
 	}
 	if (ioctl(backend->vm_fd, KVM_GET_DIRTY_LOG, &log)) {
 		return hs_error_os(err, errno, "KVM cannot say which pages were written");
 	}
 	for (uint64_t i = 0; i < words; i++) {
-		for (uint64_t rest = bits[i]; rest != 0; rest &= rest - 1) {
+		for (uint64_t rest = backend->dirty.bits[i]; rest != 0; rest &= rest - 1) {
 			note(backend, index, i * 64 + (uint64_t)__builtin_ctzll(rest));
 		}
 	}

@@ -24,27 +24,44 @@ struct hs_kvm_dirty {
 	void *note_ctx;
 	struct kvm_dirty_gfn *ring; /* mapped; NULL where there is none */
 	uint32_t entries, next;     /* of the ring: how many there are, which is to be read next */
+	uint64_t *bits;             /* of bits_words: for the bit map of one slot */
+	uint64_t bits_words;
+};
+
+/** What KVM may have made of the guest's page tables (shadow.c). */
+struct hs_kvm_shadows {
+	bool possible;     /* this host's KVM has such tables */
+	bool asked;        /* for stats_fd */
+	int stats_fd;      /* KVM's counts; -1 where it has none */
+	uint64_t count_at; /* where in it the count of faults is */
+	uint64_t faults;   /* what it was when KVM had no such tables */
 };
 
 struct hs_backend {
 	int kvm_fd, vm_fd, vcpu_fd;
+	bool hardware;       /* hs_kvm_has_hardware() */
 	struct kvm_run *run; /* mapped, run_length bytes */
 	size_t run_length;
 	struct hs_kvm_slot slots[HS_KVM_SLOTS_MAX];
 	size_t slot_count;
 
-	/* Registers travel in kvm_run where KVM_CAP_SYNC_REGS is offered. regs and sregs below are the CPU's unless
-	 * stale; regs_dirty: regs are newer than the CPU's and go in before the next run. */
+	/* Registers and events travel in kvm_run where KVM_CAP_SYNC_REGS is offered. regs and sregs below are the CPU's
+	 * unless stale; what of regs, sregs and events is newer than the CPU's goes in before it runs next. */
 	bool sync_regs;
-	bool stale, regs_dirty;
+	bool stale;
+	uint32_t newer; /* KVM_SYNC_X86_* */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
+	struct kvm_sregs accepted; /* KVM has not refused these */
+	struct kvm_vcpu_events events;
+
+	/* Of registers that not each CPU has, once they were asked for: */
+	bool xcrs_known, has_xcrs;
+	bool msrs_known;
+	uint32_t lacking_msrs; /* bits of state.c's table */
 
 	struct hs_kvm_dirty dirty;
-
-	/* KVM translates by tables of its own that it keeps in step with the guest's, and is not told when the host
-	 * writes to those; whether it may have any of what was there before: */
-	bool shadows, has_shadows;
+	struct hs_kvm_shadows shadows;
 
 	struct kvm_guest_debug debug; /* as last given to KVM */
 	size_t watch_of_slot[4];      /* index of the watchpoint in each debug register */
@@ -52,7 +69,9 @@ struct hs_backend {
 	/* A string in or out is one KVM exit and count port accesses. */
 	uint32_t io_left;
 	uint32_t io_index;
-	bool io_pending; /* the last exit was a port or memory access that KVM retires at the next run */
+	bool io_pending;           /* the last exit was a port or memory access that KVM retires at the next run */
+	bool out_left;             /* the last exit was an out that nobody wants to have retired ... */
+	uint32_t out_rip, out_sum; /* ... with this rip, and this sum of it and CS's base */
 
 	atomic_int interrupt_wanted;
 	atomic_int running_tid; /* 0 when no thread is in run() */
@@ -65,7 +84,7 @@ enum hs_status hs_kvm_set_state(struct hs_backend *backend, unsigned int parts, 
 				struct hs_error *err);
 /** Bring regs and sregs up to date. */
 enum hs_status hs_kvm_pull_registers(struct hs_backend *backend, struct hs_error *err);
-/** Give dirty regs to the CPU now. */
+/** Give what is newer to the CPU now. */
 enum hs_status hs_kvm_push_registers(struct hs_backend *backend, struct hs_error *err);
 
 /* exit.c */
@@ -89,9 +108,10 @@ enum hs_status hs_kvm_unmap(struct hs_backend *backend, hs_gpa gpa, struct hs_er
 /** Tell KVM of slot number index as it is in backend->slots, tracked if anybody wants to know. */
 enum hs_status hs_kvm_set_slot(struct hs_backend *backend, size_t index, struct hs_error *err);
 
+/* shadow.c */
 /** Whether this host's KVM does without the processor's second level of translation (EPT, NPT). */
-bool hs_kvm_shadows(void);
-/** Have KVM forget what it has made of the guest's page tables. */
+bool hs_kvm_shadows(bool hardware);
+/** Have KVM forget what it has made of the guest's page tables, if that is anything. */
 enum hs_status hs_kvm_forget_shadows(struct hs_backend *backend, struct hs_error *err);
 
 /* dirty.c */

@@ -74,13 +74,16 @@ enum hs_status hs_kvm_pull_registers(struct hs_backend *backend, struct hs_error
 
 enum hs_status hs_kvm_push_registers(struct hs_backend *backend, struct hs_error *err)
 {
-	if (!backend->regs_dirty) {
-		return HS_OK;
+	if ((backend->newer & KVM_SYNC_X86_SREGS) && ioctl(backend->vcpu_fd, KVM_SET_SREGS, &backend->sregs)) {
+		return hs_error_os(err, errno, "KVM refused the segment and control registers");
 	}
-	if (ioctl(backend->vcpu_fd, KVM_SET_REGS, &backend->regs)) {
+	if ((backend->newer & KVM_SYNC_X86_REGS) && ioctl(backend->vcpu_fd, KVM_SET_REGS, &backend->regs)) {
 		return hs_error_os(err, errno, "KVM refused the general registers");
 	}
-	backend->regs_dirty = false;
+	if ((backend->newer & KVM_SYNC_X86_EVENTS) && ioctl(backend->vcpu_fd, KVM_SET_VCPU_EVENTS, &backend->events)) {
+		return hs_error_os(err, errno, "KVM refused the events that wait");
+	}
+	backend->newer = 0;
 	return HS_OK;
 }
 
@@ -157,17 +160,23 @@ static enum hs_status core_to_kvm(struct hs_backend *backend, const struct hs_cp
 	}
 	/* The usual change is one of general registers alone; it must not pay for the segments. */
 	if (memcmp(&sregs, &backend->sregs, sizeof(sregs)) != 0) {
-		if (ioctl(backend->vcpu_fd, KVM_SET_SREGS, &sregs)) {
+		/* A restore goes back to the same ones again and again; others may be refused, which has to come out
+		 * here. */
+		bool known = memcmp(&sregs, &backend->accepted, sizeof(sregs)) == 0;
+
+		if (!known && ioctl(backend->vcpu_fd, KVM_SET_SREGS, &sregs)) {
 			return hs_error_os(err, errno, "KVM refused the segment and control registers");
 		}
-		backend->sregs = sregs;
+		backend->newer &= ~(uint32_t)KVM_SYNC_X86_SREGS;
+		backend->newer |= known ? KVM_SYNC_X86_SREGS : 0;
+		backend->sregs = backend->accepted = sregs;
 	}
 	for (int i = 0; i < HS_GPR_COUNT; i++) {
 		memcpy((char *)&backend->regs + gpr_offset[i], &state->gpr[i], sizeof(state->gpr[i]));
 	}
 	backend->regs.rip = state->rip;
 	backend->regs.rflags = state->rflags;
-	backend->regs_dirty = true;
+	backend->newer |= KVM_SYNC_X86_REGS;
 	return HS_OK;
 }
 
@@ -176,10 +185,9 @@ static uint64_t xcr0_of(struct hs_backend *backend)
 {
 	struct kvm_xcrs xcrs = { 0 };
 
-	if (ioctl(backend->vcpu_fd, KVM_GET_XCRS, &xcrs) || xcrs.nr_xcrs == 0) {
-		return 1;
-	}
-	return xcrs.xcrs[0].value;
+	backend->has_xcrs = ioctl(backend->vcpu_fd, KVM_GET_XCRS, &xcrs) == 0 && xcrs.nr_xcrs > 0;
+	backend->xcrs_known = true;
+	return backend->has_xcrs ? xcrs.xcrs[0].value : 1;
 }
 
 static enum hs_status get_fpu(struct hs_backend *backend, struct hs_cpu_state *state, struct hs_error *err)
@@ -197,8 +205,11 @@ static enum hs_status set_fpu(struct hs_backend *backend, const struct hs_cpu_st
 	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = state->xcr0 } } };
 	struct kvm_xsave xsave;
 
-	/* The other way round too: what an earlier run has enabled is not to stay. */
-	if (xcr0_of(backend) != state->xcr0 && ioctl(backend->vcpu_fd, KVM_SET_XCRS, &xcrs)) {
+	/* What an earlier run has enabled is not to stay either. To see whether it has would be an ioctl as well. */
+	if (!backend->xcrs_known) {
+		(void)xcr0_of(backend);
+	}
+	if ((backend->has_xcrs || state->xcr0 != 1) && ioctl(backend->vcpu_fd, KVM_SET_XCRS, &xcrs)) {
 		return hs_error_os(err, errno, "KVM refused XCR0 = 0x%llx", (unsigned long long)state->xcr0);
 	}
 	memcpy(&xsave, state->xsave, sizeof(xsave));
@@ -215,6 +226,8 @@ static void get_msrs(struct hs_backend *backend, struct hs_cpu_state *state)
 {
 	size_t next = 0;
 
+	backend->msrs_known = true;
+	backend->lacking_msrs = 0;
 	while (next < MSR_COUNT) {
 		struct msr_list list = { .nmsrs = (uint32_t)(MSR_COUNT - next) };
 		int got;
@@ -224,33 +237,44 @@ static void get_msrs(struct hs_backend *backend, struct hs_cpu_state *state)
 		}
 		got = ioctl(backend->vcpu_fd, KVM_GET_MSRS, &list);
 		if (got < 0) {
-			return;
+			got = 0;
 		}
 		for (int i = 0; i < got; i++) {
 			memcpy((char *)&state->msr + msr_table[next + (size_t)i].offset, &list.entries[i].data,
 			       sizeof(list.entries[i].data));
 		}
-		next += (size_t)got + 1;
+		next += (size_t)got;
+		if (next < MSR_COUNT) {
+			backend->lacking_msrs |= 1u << next++;
+		}
 	}
 }
 
+/* All at once: to compare them with those that the CPU has would be another ioctl. */
 static enum hs_status set_msrs(struct hs_backend *backend, const struct hs_cpu_state *state, struct hs_error *err)
 {
-	struct hs_cpu_state now = { 0 };
+	struct msr_list list = { .nmsrs = 0 };
+	struct hs_cpu_state now;
+	int set;
 
-	get_msrs(backend, &now);
+	if (!backend->msrs_known) {
+		get_msrs(backend, &now);
+	}
 	for (size_t i = 0; i < MSR_COUNT; i++) {
-		struct msr_list list = { .nmsrs = 1, .entries[0].index = msr_table[i].index };
-		uint64_t value;
-		uint64_t old;
+		struct kvm_msr_entry *entry = &list.entries[list.nmsrs];
 
-		memcpy(&value, (const char *)&state->msr + msr_table[i].offset, sizeof(value));
-		memcpy(&old, (const char *)&now.msr + msr_table[i].offset, sizeof(old));
-		list.entries[0].data = value;
-		if (value != old && ioctl(backend->vcpu_fd, KVM_SET_MSRS, &list) != 1) {
-			return hs_error_set(err, HS_ERR_BACKEND, 0, value, "KVM refused MSR 0x%x = 0x%llx",
-					    msr_table[i].index, (unsigned long long)value);
+		entry->index = msr_table[i].index;
+		memcpy(&entry->data, (const char *)&state->msr + msr_table[i].offset, sizeof(entry->data));
+		if (!(backend->lacking_msrs & 1u << i) || entry->data != 0) {
+			list.nmsrs++;
 		}
+	}
+	set = ioctl(backend->vcpu_fd, KVM_SET_MSRS, &list);
+	if (set != (int)list.nmsrs) {
+		const struct kvm_msr_entry *refused = &list.entries[set > 0 ? set : 0];
+
+		return hs_error_set(err, HS_ERR_BACKEND, 0, refused->data, "KVM refused MSR 0x%x = 0x%llx",
+				    refused->index, (unsigned long long)refused->data);
 	}
 	return HS_OK;
 }

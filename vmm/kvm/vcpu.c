@@ -64,19 +64,25 @@ static bool take_interrupt(struct hs_backend *backend)
 	return atomic_exchange(&backend->interrupt_wanted, 0) != 0;
 }
 
-/*
- * Hand the registers that are newer than the CPU's to KVM with the run itself, or by ioctl where that is not offered.
- */
+/* What is newer than the CPU's goes to KVM with the run itself, or by ioctl where that is not offered. */
 static enum hs_status flush_registers(struct hs_backend *backend, struct hs_error *err)
 {
+	struct kvm_sync_regs *to = &backend->run->s.regs;
+
 	if (!backend->sync_regs) {
 		return hs_kvm_push_registers(backend, err);
 	}
-	if (backend->regs_dirty) {
-		backend->run->s.regs.regs = backend->regs;
-		backend->run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
-		backend->regs_dirty = false;
+	if (backend->newer & KVM_SYNC_X86_REGS) {
+		to->regs = backend->regs;
 	}
+	if (backend->newer & KVM_SYNC_X86_SREGS) {
+		to->sregs = backend->sregs;
+	}
+	if (backend->newer & KVM_SYNC_X86_EVENTS) {
+		to->events = backend->events;
+	}
+	backend->run->kvm_dirty_regs = backend->newer;
+	backend->newer = 0;
 	return HS_OK;
 }
 
@@ -89,7 +95,6 @@ static int run_once(struct hs_backend *backend)
 	result = ioctl(backend->vcpu_fd, KVM_RUN, 0) ? errno : 0;
 	atomic_store(&backend->running_tid, 0);
 	backend->io_pending = false;
-	backend->has_shadows = true;
 	if (backend->sync_regs) {
 		backend->regs = backend->run->s.regs.regs;
 		backend->sregs = backend->run->s.regs.sregs;
@@ -98,43 +103,6 @@ static int run_once(struct hs_backend *backend)
 		backend->stale = true;
 	}
 	return result;
-}
-
-enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err)
-{
-	static pthread_once_t kick_once = PTHREAD_ONCE_INIT;
-	enum hs_status st;
-	int failure;
-	bool again;
-
-	pthread_once(&kick_once, install_kick);
-	if (backend->io_left > 0) {
-		return hs_kvm_decode_exit(backend, ret, err);
-	}
-	st = flush_registers(backend, err);
-	if (st) {
-		return st;
-	}
-	/* Signals that are not ours (a terminal's size, a child) end KVM_RUN as well, and mean nothing here. */
-	do {
-		failure = run_once(backend);
-		again = failure == EINTR || failure == EAGAIN;
-		if (again && take_interrupt(backend)) {
-			*ret = (struct hs_exit){ .kind = HS_EXIT_INTERRUPTED };
-			return HS_OK;
-		}
-		if (failure == 0 && backend->run->exit_reason == KVM_EXIT_DIRTY_RING_FULL) {
-			st = hs_kvm_collect(backend, err);
-			again = true;
-		}
-	} while (again && !st);
-	if (st) {
-		return st;
-	}
-	if (failure) {
-		return hs_error_set(err, HS_ERR_BACKEND, failure, 0, "KVM cannot run the CPU: %s", strerror(failure));
-	}
-	return hs_kvm_decode_exit(backend, ret, err);
 }
 
 /* Leave immediate_exit as an interrupt wants it. In this order, or one that comes right now would be lost. */
@@ -175,16 +143,104 @@ enum hs_status hs_kvm_complete(struct hs_backend *backend, struct hs_error *err)
 	return HS_OK;
 }
 
+/* Whether rip is at the out that was left. KVM compares linear addresses, which are rip in 64-bit mode and 32 bits of
+ * its sum with the base elsewhere; what is the same by any of these counts as the same. */
+static bool is_at_left_out(const struct hs_backend *backend)
+{
+	uint32_t rip = (uint32_t)backend->regs.rip;
+	uint32_t sum = (uint32_t)(backend->regs.rip + backend->sregs.cs.base);
+
+	return rip == backend->out_rip || rip == backend->out_sum || sum == backend->out_rip || sum == backend->out_sum;
+}
+
+/*
+ * Of an out KVM has nothing left to do but to move rip over it, by the next run, if rip is still there (Linux 6.1 and
+ * 6.18, complete_fast_pio_out()); where its emulator executed the out, not even that. Behind a restore rip is
+ * elsewhere, as a rule, and a run less is a fifth of what a restore costs. If it is not, the out is retired before the
+ * CPU gets the registers that are newer.
+ */
+static enum hs_status retire_left_out(struct hs_backend *backend, struct hs_error *err)
+{
+	struct kvm_regs regs = backend->regs;
+	struct kvm_sregs sregs = backend->sregs;
+	uint32_t newer = backend->newer;
+	bool left = backend->out_left;
+	enum hs_status st;
+
+	backend->out_left = false;
+	if (!left || !is_at_left_out(backend)) {
+		return HS_OK;
+	}
+	backend->newer = 0;
+	backend->io_pending = true;
+	st = hs_kvm_complete(backend, err);
+	backend->regs = regs;
+	backend->sregs = sregs;
+	backend->newer = newer;
+	backend->stale = false;
+	return st;
+}
+
+enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struct hs_error *err)
+{
+	static pthread_once_t kick_once = PTHREAD_ONCE_INIT;
+	enum hs_status st;
+	int failure;
+	bool again;
+
+	pthread_once(&kick_once, install_kick);
+	if (backend->io_left > 0) {
+		return hs_kvm_decode_exit(backend, ret, err);
+	}
+	st = retire_left_out(backend, err);
+	st = st ? st : flush_registers(backend, err);
+	if (st) {
+		return st;
+	}
+	/* Signals that are not ours (a terminal's size, a child) end KVM_RUN as well, and mean nothing here. */
+	do {
+		failure = run_once(backend);
+		again = failure == EINTR || failure == EAGAIN;
+		if (again && take_interrupt(backend)) {
+			*ret = (struct hs_exit){ .kind = HS_EXIT_INTERRUPTED };
+			return HS_OK;
+		}
+		if (failure == 0 && backend->run->exit_reason == KVM_EXIT_DIRTY_RING_FULL) {
+			st = hs_kvm_collect(backend, err);
+			again = true;
+		}
+	} while (again && !st);
+	if (st) {
+		return st;
+	}
+	if (failure) {
+		return hs_error_set(err, HS_ERR_BACKEND, failure, 0, "KVM cannot run the CPU: %s", strerror(failure));
+	}
+	return hs_kvm_decode_exit(backend, ret, err);
+}
+
+static bool is_single_out(const struct hs_backend *backend)
+{
+	const struct kvm_run *run = backend->run;
+
+	return run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT && run->io.count == 1;
+}
+
 enum hs_status hs_kvm_abandon(struct hs_backend *backend, struct hs_error *err)
 {
-	struct kvm_vcpu_events events = {
+	enum hs_status st;
+
+	if (backend->io_pending && is_single_out(backend)) {
+		backend->io_pending = false;
+		backend->out_left = backend->hardware;
+		backend->out_rip = (uint32_t)backend->regs.rip;
+		backend->out_sum = (uint32_t)(backend->regs.rip + backend->sregs.cs.base);
+	}
+	st = hs_kvm_complete(backend, err);
+	backend->events = (struct kvm_vcpu_events){
 		.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
 	};
-	enum hs_status st = hs_kvm_complete(backend, err);
-
-	if (!st && ioctl(backend->vcpu_fd, KVM_SET_VCPU_EVENTS, &events)) {
-		return hs_error_os(err, errno, "KVM cannot forget the events that wait");
-	}
+	backend->newer |= KVM_SYNC_X86_EVENTS;
 	return st ? st : hs_kvm_forget_shadows(backend, err);
 }
 
@@ -194,7 +250,11 @@ enum hs_status hs_kvm_translate(struct hs_backend *backend, hs_gva gva, bool *re
 				struct hs_error *err)
 {
 	struct kvm_translation translation = { .linear_address = gva.v };
+	enum hs_status st = hs_kvm_push_registers(backend, err);
 
+	if (st) {
+		return st;
+	}
 	if (ioctl(backend->vcpu_fd, KVM_TRANSLATE, &translation)) {
 		return hs_error_os(err, errno, "KVM cannot translate the address 0x%llx", (unsigned long long)gva.v);
 	}

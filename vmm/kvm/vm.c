@@ -88,11 +88,12 @@ static enum hs_status make_vcpu(struct hs_backend *backend, struct hs_error *err
 static enum hs_status make(struct hs_backend *backend, struct hs_error *err)
 {
 	enum hs_status st = hs_kvm_open(&backend->kvm_fd, err);
-	int wanted = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+	int wanted = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
 
 	if (st) {
 		return st;
 	}
+	backend->hardware = hs_kvm_has_hardware();
 	backend->vm_fd = ioctl(backend->kvm_fd, KVM_CREATE_VM, 0);
 	if (backend->vm_fd < 0) {
 		return hs_error_os(err, errno, "KVM cannot create a VM");
@@ -106,10 +107,11 @@ static enum hs_status make(struct hs_backend *backend, struct hs_error *err)
 	}
 	if ((ioctl(backend->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) & wanted) == wanted) {
 		backend->sync_regs = true;
-		backend->run->kvm_valid_regs = (uint64_t)wanted;
+		/* Events are only given. */
+		backend->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	}
 	backend->stale = true;
-	backend->shadows = hs_kvm_shadows();
+	backend->shadows.possible = hs_kvm_shadows(backend->hardware);
 	return HS_OK;
 }
 
@@ -121,7 +123,7 @@ enum hs_status hs_kvm_create(struct hs_backend **ret, struct hs_error *err)
 	if (!backend) {
 		return hs_error_os(err, ENOMEM, "cannot allocate the VM");
 	}
-	backend->kvm_fd = backend->vm_fd = backend->vcpu_fd = -1;
+	backend->kvm_fd = backend->vm_fd = backend->vcpu_fd = backend->shadows.stats_fd = -1;
 	st = make(backend, err);
 	if (st) {
 		hs_kvm_destroy(backend);
@@ -140,6 +142,8 @@ void hs_kvm_destroy(struct hs_backend *backend)
 	if (backend->run) {
 		munmap(backend->run, backend->run_length);
 	}
+	free(backend->dirty.bits);
+	hs_cleanup_close(&backend->shadows.stats_fd);
 	hs_cleanup_close(&backend->vcpu_fd);
 	hs_cleanup_close(&backend->vm_fd);
 	hs_cleanup_close(&backend->kvm_fd);
@@ -201,56 +205,6 @@ enum hs_status hs_kvm_unmap(struct hs_backend *backend, hs_gpa gpa, struct hs_er
 		}
 	}
 	return HS_OK;
-}
-
-bool hs_kvm_shadows(void)
-{
-	static const char *const paths[] = {
-		"/sys/module/kvm_intel/parameters/ept",
-		"/sys/module/kvm_amd/parameters/npt",
-	};
-	bool shadows = true;
-
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && hs_kvm_has_hardware(); i++) {
-		HS_CLOSE int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
-		char answer = 'N';
-
-		if (fd >= 0 && read(fd, &answer, 1) == 1 && (answer == 'Y' || answer == '1')) {
-			shadows = false;
-		}
-	}
-	return shadows;
-}
-
-enum hs_status hs_kvm_forget_shadows(struct hs_backend *backend, struct hs_error *err)
-{
-	size_t smallest = backend->slot_count;
-	struct hs_kvm_slot slot;
-	enum hs_status st;
-
-	for (size_t i = 0; i < backend->slot_count; i++) {
-		if (backend->slots[i].length > 0 &&
-		    (smallest == backend->slot_count || backend->slots[i].length < backend->slots[smallest].length)) {
-			smallest = i;
-		}
-	}
-	if (!backend->shadows || !backend->has_shadows || smallest == backend->slot_count) {
-		return HS_OK;
-	}
-	/* Its account of written pages goes with a slot. */
-	st = hs_kvm_collect(backend, err);
-	if (st) {
-		return st;
-	}
-	/* Where a slot goes, so do all shadow pages (Linux 6.1 and 6.18, kvm_mmu_zap_all_fast()); registers that change
-	 * bring only those up to date that KVM knows to be behind. */
-	slot = backend->slots[smallest];
-	backend->slots[smallest].length = 0;
-	st = hs_kvm_set_slot(backend, smallest, err);
-	backend->slots[smallest] = slot;
-	st = st ? st : hs_kvm_set_slot(backend, smallest, err);
-	backend->has_shadows = st != HS_OK;
-	return st;
 }
 
 const struct hs_backend_ops hs_kvm_backend_ops = {
