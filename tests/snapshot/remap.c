@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * remap BACKEND IMAGE [3]: a guest that changes its own page tables (guest/programs/bare_remap.c) goes back to a
+ * remap BACKEND IMAGE [3] [cancel]: a guest that changes its own page tables (guest/programs/bare_remap.c) goes back to a
  * snapshot from before that, again and again: it finds its memory through the tables of the snapshot, whatever the CPU
- * or KVM has kept of those that it had when it was put back. With a third argument it runs in ring 3, where kvm_pvm
- * has shadow page tables.
+ * or KVM has kept of those that it had when it was put back. With "3" it runs in ring 3, where kvm_pvm has shadow page
+ * tables. With "cancel" each run behind a restore is interrupted before it has begun: what the CPU was to forget it has
+ * to have forgotten by the run after that one.
  *
  * Exit status 0, 1 with a line that says what differs, 77 when the backend cannot run the guest here.
  */
@@ -139,8 +140,29 @@ static int change_once(struct hs_vm *vm, bool ring_3)
 	return status;
 }
 
+/* The interrupt comes before the restore or behind it, and ends the next run before it has begun. */
+static int restore_and_cancel(struct hs_vm *vm, const struct hs_snapshot *snapshot, bool share, bool before)
+{
+	const struct hs_resume on = { .kind = HS_RESUME_CONTINUE };
+	struct hs_event event;
+
+	if (before) {
+		hs_vm_interrupt(vm);
+	}
+	if (hs_vm_stand_on(vm, snapshot, share, &error)) {
+		return fail("restore");
+	}
+	if (!before) {
+		hs_vm_interrupt(vm);
+	}
+	if (hs_vm_run(vm, &on, &event, &error)) {
+		return fail("run");
+	}
+	return event.kind == HS_EVENT_INTERRUPTED ? 0 : fail("an interrupt was lost");
+}
+
 /* To the end of the VM. */
-static int cycle(struct hs_vm *vm, bool ring_3)
+static int cycle(struct hs_vm *vm, bool ring_3, bool cancels)
 {
 	const struct hs_snapshot_spec spec = { .generation = 1 };
 	struct hs_snapshot *snapshot = NULL;
@@ -152,7 +174,11 @@ static int cycle(struct hs_vm *vm, bool ring_3)
 	}
 	for (int i = 0; i < CYCLES && !status; i++) {
 		/* Of the first half each is the same image, in the second one what may be shared is. */
-		if (hs_vm_stand_on(vm, snapshot, i >= CYCLES / 2, &error)) {
+		bool share = i >= CYCLES / 2;
+
+		if (cancels) {
+			status = restore_and_cancel(vm, snapshot, share, i % 2);
+		} else if (hs_vm_stand_on(vm, snapshot, share, &error)) {
 			status = fail("restore");
 		}
 		status = status ? status : change_once(vm, ring_3);
@@ -165,11 +191,17 @@ static int cycle(struct hs_vm *vm, bool ring_3)
 int main(int argc, char **argv)
 {
 	struct hs_vm_config config = { .seed = 1, .calls = true };
+	bool ring_3 = false;
+	bool cancels = false;
 	struct hs_vm *vm;
 	enum hs_status st;
 
-	if (argc != 3 && argc != 4) {
-		fprintf(stderr, "usage: remap kvm|soft IMAGE [3]\n");
+	for (int i = 3; i < argc; i++) {
+		ring_3 = ring_3 || strcmp(argv[i], "3") == 0;
+		cancels = cancels || strcmp(argv[i], "cancel") == 0;
+	}
+	if (argc != 3 + ring_3 + cancels) {
+		fprintf(stderr, "usage: remap kvm|soft IMAGE [3] [cancel]\n");
 		return 2;
 	}
 	config.backend = strcmp(argv[1], "kvm") == 0 ? HS_BACKEND_KVM : HS_BACKEND_SOFT;
@@ -181,5 +213,5 @@ int main(int argc, char **argv)
 	if (st) {
 		return fail("create");
 	}
-	return cycle(vm, argc == 4);
+	return cycle(vm, ring_3, cancels);
 }
