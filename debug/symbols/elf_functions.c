@@ -14,6 +14,9 @@
 #define FUNCTIONS_MAX (1u << 22)
 #define NAMES_MAX ((size_t)256 << 20)
 
+/** Most sections of code; images that are linked have a handful. */
+#define CODE_MAX 4096u
+
 /** The ranks from here on are of symbols whose end is not known. */
 #define RANK_LABEL 4u
 
@@ -157,6 +160,32 @@ static void read_build_id(struct reading *reading, Elf_Scn *scn)
 	}
 }
 
+/** What is loaded and executed. Other code (what the linker threw out, at address 0) has lines and functions, too. */
+static enum hs_status read_code(struct reading *reading, struct hs_error *err)
+{
+	struct hs_elf_functions *functions = &reading->functions;
+	size_t sections = 0;
+
+	if (elf_getshdrnum(reading->elf, &sections) != 0 || sections == 0) {
+		return HS_OK;
+	}
+	functions->code = calloc(sections < CODE_MAX ? sections : CODE_MAX, sizeof(*functions->code));
+	if (functions->code == NULL) {
+		return no_memory(reading, err);
+	}
+	for (size_t i = 0; i < sections && functions->code_count < CODE_MAX; i++) {
+		Elf_Scn *scn = elf_getscn(reading->elf, i);
+		GElf_Shdr section;
+
+		if (scn != NULL && gelf_getshdr(scn, &section) != NULL && section.sh_flags & SHF_ALLOC &&
+		    section.sh_flags & SHF_EXECINSTR) {
+			functions->code[functions->code_count++] =
+				(struct hs_elf_range){ section.sh_addr, section.sh_addr + section.sh_size };
+		}
+	}
+	return HS_OK;
+}
+
 /** All sections: .symtab, or .dynsym where that was stripped, and notes. */
 static enum hs_status read_sections(struct reading *reading, struct hs_error *err)
 {
@@ -211,8 +240,9 @@ enum hs_status hs_elf_functions_init(int fd, const char *name, struct hs_elf_fun
 		elf_end(reading.elf);
 		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "%s: not an ELF file", name);
 	}
-	enum hs_status st = read_sections(&reading, err);
+	enum hs_status st = read_code(&reading, err);
 
+	st = st ? st : read_sections(&reading, err);
 	elf_end(reading.elf);
 	if (st) {
 		hs_elf_functions_deinit(&reading.functions);
@@ -230,6 +260,7 @@ void hs_elf_functions_deinit(struct hs_elf_functions *functions)
 {
 	free(functions->items);
 	free(functions->names);
+	free(functions->code);
 	*functions = (struct hs_elf_functions){ 0 };
 }
 
@@ -261,4 +292,14 @@ const struct hs_elf_function *hs_elf_function_at(const struct hs_elf_functions *
 		label = label != NULL ? label : function;
 	}
 	return label;
+}
+
+bool hs_elf_is_code(const struct hs_elf_functions *functions, uint64_t address)
+{
+	for (size_t i = 0; i < functions->code_count; i++) {
+		if (address >= functions->code[i].start && address < functions->code[i].end) {
+			return true;
+		}
+	}
+	return false;
 }

@@ -5,6 +5,7 @@
 
 #include <hindsight/error.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,12 +16,19 @@ struct hs_elf_function {
 	uint8_t rank; /* of several at one address, the lowest is shown: global, weak, local, then labels */
 };
 
+/** Addresses of code: [start, end). */
+struct hs_elf_range {
+	uint64_t start, end;
+};
+
 /** Owns its arrays. */
 struct hs_elf_functions {
 	struct hs_elf_function *items; /* ascending by start, then by rank */
 	size_t count;
 	char *names; /* NUL-terminated strings, one after the other */
 	size_t names_length;
+	struct hs_elf_range *code; /* sections that are executed, as the file has them */
+	size_t code_count;
 	uint8_t build_id[64];
 	size_t build_id_length;
 };
@@ -32,5 +40,8 @@ void hs_elf_functions_deinit(struct hs_elf_functions *functions);
 
 /** The function that contains address, or NULL. */
 const struct hs_elf_function *hs_elf_function_at(const struct hs_elf_functions *functions, uint64_t address);
+
+/** Whether address is in a section that is executed. */
+bool hs_elf_is_code(const struct hs_elf_functions *functions, uint64_t address);
 
 #endif
