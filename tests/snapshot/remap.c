@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * remap BACKEND IMAGE [3] [cancel]: a guest that changes its own page tables (guest/programs/bare_remap.c) goes back to a
- * snapshot from before that, again and again: it finds its memory through the tables of the snapshot, whatever the CPU
- * or KVM has kept of those that it had when it was put back. With "3" it runs in ring 3, where kvm_pvm has shadow page
- * tables. With "cancel" each run behind a restore is interrupted before it has begun: what the CPU was to forget it has
- * to have forgotten by the run after that one.
+ * remap BACKEND IMAGE [3] [cancel]: a guest that changes its own page tables (guest/programs/bare_remap.c) goes back to
+ * a snapshot from before that, again and again: it finds its memory through the tables of the snapshot, whatever the
+ * CPU or KVM has kept of those that it had when it was put back. With "3" it runs in ring 3, where kvm_pvm has shadow
+ * page tables. With "cancel" each run behind a restore is interrupted before it has begun: what the CPU was to forget
+ * it has to have forgotten by the run after that one.
  *
  * Exit status 0, 1 with a line that says what differs, 77 when the backend cannot run the guest here.
  */
