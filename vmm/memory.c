@@ -131,12 +131,12 @@ static void note(void *ctx, hs_gpa gpa)
 	hs_dirty_note(&vm->written, gpa.v);
 }
 
-static enum hs_status replace_all(struct hs_vm *vm, const struct hs_memory_image *image, bool share,
+static enum hs_status replace_all(struct hs_vm *vm, const struct hs_memory_image *image, bool share, bool whole,
 				  struct hs_error *err)
 {
 	struct piece pieces[PIECES_MAX];
 	size_t count = pieces_of(image, pieces);
-	bool in_place = same_places(&vm->ram, image, pieces, count, share);
+	bool in_place = whole && same_places(&vm->ram, image, pieces, count, share);
 	enum hs_status st = in_place ? HS_OK : take_all_away(vm, err);
 
 	/* Before there are regions: KVM takes milliseconds for each that it has to be told of again. */
@@ -149,14 +149,15 @@ static enum hs_status replace_all(struct hs_vm *vm, const struct hs_memory_image
 	return st;
 }
 
-/* All of it anew. */
-static enum hs_status load(struct hs_vm *vm, const struct hs_memory_image *image, bool share, struct hs_error *err)
+/* All of it anew: also what the backend has of it, unless that is whole. */
+static enum hs_status load(struct hs_vm *vm, const struct hs_memory_image *image, bool share, bool whole,
+			   struct hs_error *err)
 {
 	enum hs_status st;
 
 	vm->loaded.part_count = 0;
 	hs_dirty_deinit(&vm->written);
-	st = replace_all(vm, image, share, err);
+	st = replace_all(vm, image, share, whole, err);
 	st = st ? st : hs_dirty_init(&vm->written, &vm->ram, err);
 	/* What was written while it was made is not the guest's doing. */
 	st = st ? st : vm->ops->collect(vm->backend, err);
@@ -266,13 +267,14 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 			     const struct hs_cpu_state *cpu, struct hs_error *err)
 {
 	bool same = hs_vm_is_restored(vm) && vm->loaded.fd == image->fd && vm->loaded_shared == share;
+	bool whole = !vm->unusable;
 	enum hs_status st;
 
 	vm->unusable = true;
 	/* First what is under way: it may still write. */
 	st = vm->ops->abandon(vm->backend, err);
 	if (!st) {
-		st = same ? rewind_pages(vm, err) : load(vm, image, share, err);
+		st = same ? rewind_pages(vm, err) : load(vm, image, share, whole, err);
 	}
 	if (st) {
 		return st;

@@ -405,5 +405,6 @@ const struct a_case cases[] = {
 	{ "shared_snapshot", case_shared_snapshot },
 	{ "host_functions", case_host_functions },
 	{ "log", case_log },
+	{ "starved", case_starved },
 };
 const size_t case_count = sizeof(cases) / sizeof(cases[0]);

@@ -34,6 +34,8 @@ static inline struct hs_value a_string(const char *text)
 	return (struct hs_value){ .type = HS_TYPE_STRING, .bytes = { text, strlen(text) } };
 }
 
+/** The guest. */
+const char *image(void);
 /** The configuration for the backend that is tested. */
 struct hs_sandbox_config configured(void);
 /** A sandbox of the guest; config NULL for that one. */
@@ -47,6 +49,9 @@ void restore(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot);
 uint64_t counted(struct hs_sandbox *sandbox);
 /** Call a function that takes a string. */
 enum hs_status call_text(struct hs_sandbox *sandbox, const char *name, const char *text, struct hs_error *err);
+/** A case in a file of its own. */
+void case_starved(void);
+
 /** Let the guest call a function of the host with 7. */
 enum hs_status call_back(struct hs_sandbox *sandbox, const char *name, struct hs_error *err);
 

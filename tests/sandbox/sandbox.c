@@ -28,6 +28,11 @@ void expect_at(const char *file, int line, enum hs_status got, enum hs_status wa
 	}
 }
 
+const char *image(void)
+{
+	return guest;
+}
+
 struct hs_sandbox_config configured(void)
 {
 	return (struct hs_sandbox_config){

@@ -62,7 +62,8 @@ void hs_kvm_unmap_ring(struct hs_backend *backend)
 
 enum hs_status hs_kvm_track(struct hs_backend *backend, hs_note_page_fn *note, void *ctx, struct hs_error *err)
 {
-	bool changes = !backend->dirty.note != !note;
+	hs_note_page_fn *before = backend->dirty.note;
+	bool changes = !before != !note;
 
 	backend->dirty.note = note;
 	backend->dirty.note_ctx = ctx;
@@ -71,6 +72,8 @@ enum hs_status hs_kvm_track(struct hs_backend *backend, hs_note_page_fn *note, v
 		enum hs_status st = slot->length > 0 && !slot->read_only ? hs_kvm_set_slot(backend, i, err) : HS_OK;
 
 		if (st) {
+			/* Of a slot that is not tracked KVM says nothing, not even that. */
+			backend->dirty.note = before;
 			return st;
 		}
 	}

@@ -119,9 +119,15 @@ enum hs_status hs_kvm_forget_shadows(struct hs_backend *backend, struct hs_error
 	backend->slots[smallest].length = 0;
 	st = hs_kvm_set_slot(backend, smallest, err);
 	backend->slots[smallest] = slot;
-	st = st ? st : hs_kvm_set_slot(backend, smallest, err);
-	if (!st) {
-		shadows->faults = faults;
+	if (st) {
+		return st;
 	}
-	return st;
+	st = hs_kvm_set_slot(backend, smallest, err);
+	if (st) {
+		/* Gone, until all memory is put there anew. */
+		backend->slots[smallest].length = 0;
+		return st;
+	}
+	shadows->faults = faults;
+	return HS_OK;
 }

@@ -200,8 +200,13 @@ enum hs_status hs_kvm_unmap(struct hs_backend *backend, hs_gpa gpa, struct hs_er
 		struct hs_kvm_slot *slot = &backend->slots[i];
 
 		if (slot->length > 0 && slot->gpa == gpa.v) {
+			uint64_t length = slot->length;
+			enum hs_status st;
+
 			slot->length = 0;
-			return hs_kvm_set_slot(backend, i, err);
+			st = hs_kvm_set_slot(backend, i, err);
+			slot->length = st ? length : 0;
+			return st;
 		}
 	}
 	return HS_OK;

@@ -76,6 +76,9 @@ static enum hs_status unmap(struct hs_backend *backend, hs_gpa gpa, struct hs_er
 	struct hs_ram_region *region = hs_ram_find(&cpu->ram, gpa.v);
 
 	(void)err;
+	if (!region) {
+		return HS_OK;
+	}
 	hs_soft_free_code(cpu);
 	free(region->tag);
 	hs_ram_remove(&cpu->ram, (size_t)(region - cpu->ram.regions));
