@@ -15,7 +15,9 @@
 struct reader {
 	const char *text;
 	const char *at;
-	char *bytes; /* where the next string goes; there is room for all, since none is longer than its text */
+	char *bytes;      /* where the next string goes; there is room for all, since none is longer than its text */
+	const char *name; /* of the function, once it was read */
+	size_t argument;  /* the one that is being read, from 1; 0 for none */
 	struct hs_error *err;
 };
 
@@ -28,7 +30,13 @@ __attribute__((format(printf, 3, 4))) static bool refuse(struct reader *reader, 
 	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
-	hs_error_set(reader->err, HS_ERR_INVALID, 0, 0, "column %zu: %s", (size_t)(at - reader->text) + 1, what);
+	if (reader->argument > 0) {
+		hs_error_set(reader->err, HS_ERR_INVALID, 0, 0, "column %zu: argument %zu of %s: %s",
+			     (size_t)(at - reader->text) + 1, reader->argument, reader->name, what);
+	} else {
+		hs_error_set(reader->err, HS_ERR_INVALID, 0, 0, "column %zu: %s%s%s", (size_t)(at - reader->text) + 1,
+			     reader->name ? reader->name : "", reader->name ? ": " : "", what);
+	}
 	return false;
 }
 
@@ -311,6 +319,7 @@ static bool read_arguments(struct reader *reader, struct hs_call_text *ret)
 		return true;
 	}
 	for (;;) {
+		reader->argument = ret->count + 1;
 		if (ret->count == HS_CALL_ARGUMENTS_MAX) {
 			return refuse(reader, reader->at, "a call has up to %d arguments", HS_CALL_ARGUMENTS_MAX);
 		}
@@ -321,6 +330,7 @@ static bool read_arguments(struct reader *reader, struct hs_call_text *ret)
 		skip_spaces(reader);
 		if (*reader->at == ')') {
 			reader->at++;
+			reader->argument = 0;
 			return true;
 		}
 		if (*reader->at != ',') {
@@ -337,6 +347,7 @@ static bool read_call(struct reader *reader, struct hs_call_text *ret)
 	if (!read_name(reader, ret)) {
 		return false;
 	}
+	reader->name = ret->name;
 	skip_spaces(reader);
 	if (*reader->at != '(') {
 		return refuse(reader, reader->at, "expected (");

@@ -27,7 +27,8 @@ struct hs_call_text {
 /**
  * Read NAME(VALUE, ...); the whole text must be one.
  *
- * HS_ERR_INVALID: the message names the column, from 1, and what was expected there. HS_ERR_NOMEM.
+ * HS_ERR_INVALID: the message names the column, from 1, the function and the argument, as far as they are known there,
+ * and what was expected. HS_ERR_NOMEM.
  *
  * @param ret  filled on success; the caller's until hs_call_text_free()
  */

@@ -28,17 +28,29 @@ static const struct hs_opts opts = {
 	.command = "restore",
 	.operands = "FILE",
 	.summary = "Go on from a snapshot, or from a core of a guest that has crashed",
-	.epilogue = "ADDR is :PORT (loopback), HOST:PORT, unix:PATH or stdio. SIZE is bytes, or with K, M or G.\n"
-		    "A guest that has crashed is at the instruction that failed: without a debugger it fails again.\n",
+	.epilogue = HS_GUEST_VALUES
+	"A guest that has crashed is at the instruction that failed: without a debugger it fails again.\n",
 	.rows = rows,
 	.count = sizeof(rows) / sizeof(rows[0]),
 };
 
-static int restore(const struct options *options, const char *path)
+/* What the guest is to do beside going on asks for one that waits for it. */
+static enum hs_status check_ready(const char *path, const struct hs_snapshot *snapshot, const struct hs_event *event,
+				  struct hs_error *err)
+{
+	if (hs_snapshot_info(snapshot)->guest.generation > 0) {
+		return HS_OK;
+	}
+	return hs_error_set(err, HS_ERR_STATE, 0, 0, "%s: the guest %s: it takes no calls", path,
+			    event->kind == HS_EVENT_CRASHED ? "has crashed" : "was not ready when this was written");
+}
+
+static int restore(const struct options *options, const struct hs_drive_spec *drive, const char *path)
 {
 	struct hs_guest_spec spec = {
 		.options = &options->guest,
 		.vm = { .memory_bytes = options->memory_bytes },
+		.drive = *drive,
 	};
 	struct hs_event event;
 	struct hs_error err;
@@ -48,17 +60,25 @@ static int restore(const struct options *options, const char *path)
 		return hs_cli_failed(&err);
 	}
 	spec.at = event.kind == HS_EVENT_CRASHED ? &event : NULL;
-	status = hs_guest_run(&spec);
+	spec.drive.snapshot = spec.snapshot;
+	if (hs_drive_wanted(drive) && check_ready(path, spec.snapshot, &event, &err)) {
+		status = hs_cli_failed(&err);
+	} else {
+		status = hs_guest_run(&spec);
+	}
 	hs_snapshot_unref(spec.snapshot);
 	return status;
 }
 
 int hs_cmd_restore(int argc, char **argv)
 {
-	struct options options = { .guest = { .core = hs_guest_core_directory() } };
+	struct options options = { .verify = false };
+	struct hs_drive_spec drive = { .cycles = 1 };
 	struct hs_opts_rest rest;
 	struct hs_error err;
+	int status;
 
+	hs_guest_options_init(&options.guest);
 	if (hs_opts_parse(&opts, argc, argv, &options, &rest, &err)) {
 		return hs_cli_misused(opts.command, &err);
 	}
@@ -66,8 +86,11 @@ int hs_cmd_restore(int argc, char **argv)
 		hs_opts_help(&opts, stdout);
 		return HS_EXIT_OK;
 	}
-	if (hs_guest_check(&options.guest, &err) || hs_opts_operands(&rest, 1, "FILE", &err)) {
-		return hs_cli_misused(opts.command, &err);
+	if (hs_guest_check(&options.guest, &drive, &err) || hs_opts_operands(&rest, 1, "FILE", &err)) {
+		status = hs_cli_misused(opts.command, &err);
+	} else {
+		status = restore(&options, &drive, rest.operands[0]);
 	}
-	return restore(&options, rest.operands[0]);
+	hs_call_list_free(&drive.calls);
+	return status;
 }

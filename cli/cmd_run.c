@@ -8,8 +8,7 @@
 #include "cli/guest.h"
 #include "cli/map.h"
 #include "cli/opts.h"
-#include "cli/run_calls.h"
-#include "cli/signals.h"
+#include "cli/roots_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +20,8 @@ struct options {
 	uint64_t heap_bytes, scratch_bytes, memory_bytes;
 	uint64_t log_level;
 	struct hs_opt_strings map;
-	struct hs_opt_strings call;
-	uint64_t cycles;
 	const char *snapshot;
+	const char *roots;
 };
 
 /* In the order of the enums of <hindsight/vm.h>. */
@@ -38,12 +36,10 @@ static const struct hs_opt rows[] = {
 	{ "memory", HS_OPT_SIZE, offsetof(struct options, memory_bytes), "SIZE", "most memory in all [1G]", NULL },
 	{ "map", HS_OPT_STRINGS, offsetof(struct options, map), "[LABEL=]FILE@GPA",
 	  "put a private copy of FILE at GPA; may be given again", NULL },
-	{ "call", HS_OPT_STRINGS, offsetof(struct options, call), "NAME(VALUE,...)",
-	  "call a function of the guest; may be given again", NULL },
-	{ "cycles", HS_OPT_NUMBER, offsetof(struct options, cycles), "N",
-	  "put the guest back to its start and call, N times [1]", NULL },
 	{ "snapshot", HS_OPT_STRING, offsetof(struct options, snapshot), "FILE",
 	  "write a snapshot to FILE when the guest is ready", NULL },
+	{ "roots", HS_OPT_STRING, offsetof(struct options, roots), "SPEC",
+	  "which page tables a snapshot takes along [registered]", NULL },
 	{ "log-level", HS_OPT_NUMBER, offsetof(struct options, log_level), "N", "log level that the guest is told [0]",
 	  NULL },
 };
@@ -52,10 +48,9 @@ static const struct hs_opts opts = {
 	.command = "run",
 	.operands = "GUEST [-- ARGS...]",
 	.summary = "Run a guest: a static ELF image for amd64 or i686",
-	.epilogue =
-		"ADDR is :PORT (loopback), HOST:PORT, unix:PATH or stdio. SIZE is bytes, or with K, M or G.\n"
-		"VALUE is 1 (int), 1u, 1L, 1UL, 1.5f, 1.5, true, \"string\" or x\"00ff\" (bytes).\n"
-		"SIGQUIT writes a core of the running guest, which goes on; SIGINT and SIGTERM end it without one.\n",
+	.epilogue = HS_GUEST_VALUES
+	"SPEC is registered, current, or a variable: symbol:NAME, symbol:NAME:STRIDE:COUNT.\n"
+	"SIGQUIT writes a core of the running guest, which goes on; SIGINT and SIGTERM end it without one.\n",
 	.rows = rows,
 	.count = sizeof(rows) / sizeof(rows[0]),
 };
@@ -67,7 +62,9 @@ struct run {
 	const char **args; /* of the guest, args[0] being its path */
 	size_t args_count;
 	struct hs_map_list maps;
-	struct hs_call_list calls;
+	struct hs_drive_spec drive;
+	struct hs_roots_spec roots;
+	char roots_name[HS_ROOTS_TEXT_NAME_MAX]; /* borrowed by roots */
 };
 
 static struct hs_vm_config vm_config(const struct run *run)
@@ -85,61 +82,33 @@ static struct hs_vm_config vm_config(const struct run *run)
 	};
 }
 
-/* Call functions of the guest instead of running it to its end. */
-static int run_calls(struct run *run)
-{
-	const struct hs_guest_options *options = &run->options.guest;
-	struct hs_vm_config vm = vm_config(run);
-	struct hs_signals signals = { .all_fd = -1, .stop_fd = -1 };
-	struct hs_run_calls spec = {
-		.guest = run->guest,
-		.vm = &vm,
-		.limit_ns = options->timeout_ns,
-		.core = strcmp(options->core, "none") != 0 ? options->core : NULL,
-		.list = &run->calls,
-		.cycles = run->options.cycles,
-		.signals = &signals,
-	};
-	struct hs_error err;
-
-	vm.backend = (enum hs_backend_choice)options->backend;
-	int status = hs_signals_init(&signals, &err) ? hs_cli_failed(&err) : hs_run_calls(&spec);
-
-	hs_signals_deinit(&signals);
-	return status;
-}
-
 static int run_guest(struct run *run)
 {
 	struct hs_guest_spec spec = {
 		.options = &run->options.guest,
 		.vm = vm_config(run),
 		.image = run->guest,
-		.save = run->options.snapshot,
+		.drive = run->drive,
+		.roots = run->roots,
 	};
 
 	return hs_guest_run(&spec);
 }
 
-static enum hs_status check_calls(struct run *run, struct hs_error *err)
+static enum hs_status check_drive(struct run *run, struct hs_error *err)
 {
 	const struct options *options = &run->options;
+	enum hs_status st = hs_guest_check(&options->guest, &run->drive, err);
 
-	if (options->call.count > 0 && (options->guest.gdb || options->guest.gdb_on_crash)) {
-		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--call with %s is not supported yet",
-				    options->guest.gdb ? "--gdb" : "--gdb-on-crash");
+	run->drive.save = options->snapshot;
+	if (!st && options->roots) {
+		if (!options->snapshot && options->guest.cycles == 1) {
+			return hs_error_set(err, HS_ERR_INVALID, 0, 0,
+					    "--roots is for the snapshot of --snapshot or --cycles");
+		}
+		st = hs_roots_text_parse(options->roots, run->roots_name, &run->roots, err);
 	}
-	if (options->snapshot && (options->call.count > 0 || options->guest.gdb)) {
-		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--snapshot with %s is not supported yet",
-				    options->guest.gdb ? "--gdb" : "--call");
-	}
-	if (options->cycles == 0) {
-		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--cycles: there is at least one");
-	}
-	if (options->cycles > 1 && options->call.count == 0) {
-		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--cycles is for functions to --call");
-	}
-	return hs_call_list_parse(&options->call, &run->calls, err);
+	return st;
 }
 
 static enum hs_status check(struct run *run, const struct hs_opts_rest *rest, struct hs_error *err)
@@ -151,28 +120,26 @@ static enum hs_status check(struct run *run, const struct hs_opts_rest *rest, st
 	if (run->options.log_level > UINT32_MAX) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--log-level: the number is too large");
 	}
-	enum hs_status st = hs_guest_check(&run->options.guest, err);
+	enum hs_status st = check_drive(run, err);
 
 	st = st ? st : hs_map_parse(&run->options.map, &run->maps, err);
-
-	st = st ? st : check_calls(run, err);
 	return st ? st : hs_opts_operands(rest, 1, "GUEST", err);
 }
 
 static void free_lists(struct run *run)
 {
 	hs_map_free(&run->maps);
-	hs_call_list_free(&run->calls);
+	hs_call_list_free(&run->drive.calls);
 }
 
 int hs_cmd_run(int argc, char **argv)
 {
-	struct run run = { .options.cycles = 1 };
+	struct run run = { .guest = NULL };
 	struct hs_opts_rest rest;
 	struct hs_error err;
 	int status;
 
-	run.options.guest.core = hs_guest_core_directory();
+	hs_guest_options_init(&run.options.guest);
 	if (hs_opts_parse(&opts, argc, argv, &run.options, &rest, &err)) {
 		return hs_cli_misused(opts.command, &err);
 	}
@@ -190,7 +157,7 @@ int hs_cmd_run(int argc, char **argv)
 	if (run.args) {
 		run.args[0] = run.guest;
 		memcpy(run.args + 1, rest.after, rest.after_count * sizeof(*run.args));
-		status = run.calls.count > 0 ? run_calls(&run) : run_guest(&run);
+		status = run_guest(&run);
 	} else {
 		hs_cli_say("no memory for the guest's arguments");
 		status = HS_EXIT_FAILED;

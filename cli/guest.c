@@ -6,11 +6,9 @@
 #include "cli/console.h"
 #include "cli/listen.h"
 #include "cli/report.h"
-#include "cli/save.h"
 #include "cli/signals.h"
 #include "session/session.h"
 #include "session/target_live.h"
-#include "vmm/call.h"
 
 #include <hindsight/gdb.h>
 
@@ -27,13 +25,14 @@ struct run {
 	const struct hs_guest_spec *spec;
 	const struct hs_guest_options *options; /* of the spec */
 	struct hs_signals signals;
-	struct hs_console console;
+	struct hs_console console; /* the guest's */
+	struct hs_console results; /* JSON of calls, which the guest's output is not mixed with */
+	struct hs_drive drive;
 	struct hs_session *session;
 	struct hs_gdb_listener *listener;
 	struct hs_crash reported_crash; /* the one that has been printed last, if any has */
 	bool reported;
 	bool in_a_hurry; /* a signal or the time limit has asked for the end */
-	bool saved;      /* the snapshot */
 };
 
 static bool wants_core(const struct run *run)
@@ -49,6 +48,7 @@ static void report(struct run *run, const struct hs_crash *crash)
 	if (run->reported && before->rip == crash->rip && strcmp(before->text, crash->text) == 0) {
 		return;
 	}
+	hs_drive_end_progress(&run->drive);
 	run->reported = true;
 	run->reported_crash = *crash;
 	hs_report_crash(hs_session_vm(run->session), crash);
@@ -65,8 +65,10 @@ static void end_output(struct run *run, bool in_a_hurry)
 	run->in_a_hurry |= in_a_hurry;
 	if (run->in_a_hurry) {
 		hs_console_flush_now(&run->console);
+		hs_console_flush_now(&run->results);
 	} else {
 		hs_console_flush(&run->console, run->signals.stop_fd);
+		hs_console_flush(&run->results, run->signals.stop_fd);
 	}
 }
 
@@ -79,6 +81,9 @@ static void on_crash(void *ctx, const struct hs_crash *crash)
 	report(run, crash);
 	if (wants_core(run)) {
 		write_core(run, crash, run->options->core);
+	}
+	if (run->spec->drive.save && !run->drive.ready) {
+		hs_cli_say("no snapshot: the guest was not ready yet");
 	}
 }
 
@@ -198,6 +203,8 @@ static bool handle_signal(struct run *run, struct hs_session_result *result, int
 		return true;
 	}
 	hs_console_flush_now(&run->console);
+	hs_console_flush_now(&run->results);
+	hs_drive_end_progress(&run->drive);
 	if (signal != SIGQUIT) {
 		*ret_status = HS_EXIT_SIGNAL + signal;
 		return true;
@@ -218,49 +225,14 @@ static int settle(struct run *run, const struct hs_session_result *result)
 	if (result->status) {
 		return hs_cli_failed(&result->error);
 	}
-	if (run->spec->save && !run->saved) {
-		hs_cli_say("no snapshot: the guest has ended, or called the host, before it was ready");
-	}
 	if (result->event.kind == HS_EVENT_EXITED) {
-		return run->spec->save && !run->saved ? HS_EXIT_FAILED : result->event.exit_status;
+		return result->event.exit_status;
 	}
 	if (result->event.kind == HS_EVENT_CRASHED) {
 		return handle_crash(run, &result->event);
 	}
-	if (result->event.kind == HS_EVENT_HOST_CALL) {
-		return HS_EXIT_FAILED;
-	}
 	hs_cli_say("the guest stopped without a reason (event %d)", (int)result->event.kind);
 	return HS_EXIT_FAILED;
-}
-
-/*
- * What a guest does that goes on afterwards: it is ready, and the snapshot that was asked for is taken; or it logs.
- * False: the run has come to its end, or *ret_status is how the command does (else it is -1).
- */
-static bool handle_pause(struct run *run, const struct hs_session_result *result, int *ret_status)
-{
-	static const struct hs_resume go_on = { .kind = HS_RESUME_CONTINUE };
-	struct hs_vm *vm = hs_session_vm(run->session);
-	struct hs_error err;
-
-	*ret_status = -1;
-	if (result->status || (result->event.kind != HS_EVENT_READY && result->event.kind != HS_EVENT_LOG)) {
-		return false;
-	}
-	if (result->event.kind == HS_EVENT_READY) {
-		if (hs_cli_save_snapshot(vm, run->spec->save, &err)) {
-			*ret_status = hs_cli_failed(&err);
-			return false;
-		}
-		run->saved = true;
-		hs_vm_serve_calls(vm, false);
-	}
-	if (hs_session_start(run->session, &go_on, &err)) {
-		*ret_status = hs_cli_failed(&err);
-		return false;
-	}
-	return true;
 }
 
 /* Run with nobody attached. */
@@ -278,34 +250,52 @@ static int run_alone(struct run *run)
 		enum hs_status st = hs_session_wait(run->session, run->signals.all_fd, &result, &err);
 
 		status = -1;
-		if (st == HS_ERR_BUSY) {
-			if (!handle_signal(run, &result, &status, &err)) {
-				continue;
-			}
-		} else if (st) {
-			return hs_cli_failed(&err);
-		}
-		if (status < 0 && handle_pause(run, &result, &status)) {
+		if (st == HS_ERR_BUSY && !handle_signal(run, &result, &status, &err)) {
 			continue;
+		}
+		if (st && st != HS_ERR_BUSY) {
+			return hs_cli_failed(&err);
 		}
 		return status >= 0 ? status : settle(run, &result);
 	}
 }
 
+/* What the guest does beside running to its end, and where its output and its results go. */
+static void make_drive(struct run *run, bool stdout_taken)
+{
+	const bool apart = run->spec->drive.json;
+
+	hs_console_init(&run->console, stdout_taken || apart ? STDERR_FILENO : STDOUT_FILENO);
+	hs_console_init(&run->results, STDOUT_FILENO);
+	run->drive = (struct hs_drive){
+		.spec = &run->spec->drive,
+		.output = &run->console,
+		.results = apart ? &run->results : &run->console,
+		.timed = !run->options->gdb,
+	};
+}
+
 static enum hs_status make_session(struct run *run, struct hs_error *err)
 {
+	const bool driven = hs_drive_wanted(&run->spec->drive);
 	struct hs_vm_config vm = run->spec->vm;
-	struct hs_session_config config = { .vm = &vm, .limit_ns = run->options->timeout_ns };
+	struct hs_session_config config = {
+		.vm = &vm,
+		.limit_ns = run->options->timeout_ns,
+		.writable = run->options->gdb_on_crash != NULL,
+		.drive = driven ? hs_drive_run : NULL,
+		.log = hs_drive_log,
+		.ctx = &run->drive,
+		.roots = &run->spec->roots,
+	};
 	enum hs_status st;
 
 	/* With the protocol on stdout, the guest's output has to go elsewhere. */
-	hs_console_init(&run->console,
-			run->options->gdb && strcmp(run->options->gdb, "stdio") == 0 ? STDERR_FILENO : STDOUT_FILENO);
+	make_drive(run, run->options->gdb && strcmp(run->options->gdb, "stdio") == 0);
 	vm.backend = (enum hs_backend_choice)run->options->backend;
 	vm.debugger = run->options->gdb != NULL;
-	vm.calls = run->spec->save != NULL;
-	vm.console = hs_console_write;
-	vm.console_ctx = &run->console;
+	vm.console = driven ? hs_drive_output : hs_console_write;
+	vm.console_ctx = driven ? (void *)&run->drive : &run->console;
 	if (run->spec->snapshot) {
 		st = hs_session_create_from(run->spec->snapshot, &config, &run->session, err);
 	} else {
@@ -313,6 +303,7 @@ static enum hs_status make_session(struct run *run, struct hs_error *err)
 	}
 	if (!st) {
 		run->console.cancel_fd = hs_session_interrupt_fd(run->session);
+		run->results.cancel_fd = run->console.cancel_fd;
 	}
 	return st;
 }
@@ -334,6 +325,13 @@ static enum hs_status prepare(struct run *run, struct hs_error *err)
 	return st ? st : make_session(run, err);
 }
 
+static void say_lost_output(const char *what, const struct hs_console *console)
+{
+	if (console->failed && console->failed != EPIPE) {
+		hs_cli_say("cannot write %s: %s", what, strerror(console->failed));
+	}
+}
+
 static int execute(struct run *run)
 {
 	struct hs_error err;
@@ -349,25 +347,40 @@ static int execute(struct run *run)
 	hs_session_destroy(run->session);
 	hs_gdb_listener_close(run->listener);
 	hs_signals_deinit(&run->signals);
-	if (run->console.failed && run->console.failed != EPIPE) {
-		hs_cli_say("cannot write the guest's output: %s", strerror(run->console.failed));
-	}
+	hs_drive_end_progress(&run->drive);
+	say_lost_output("the guest's output", &run->console);
+	say_lost_output("the results", &run->results);
 	return status;
 }
 
-const char *hs_guest_core_directory(void)
+void hs_guest_options_init(struct hs_guest_options *options)
 {
 	const char *directory = getenv("HINDSIGHT_CORE_DIR");
 
-	return directory && directory[0] != '\0' ? directory : ".";
+	*options = (struct hs_guest_options){
+		.core = directory && directory[0] != '\0' ? directory : ".",
+		.cycles = 1,
+	};
 }
 
-enum hs_status hs_guest_check(const struct hs_guest_options *options, struct hs_error *err)
+enum hs_status hs_guest_check(const struct hs_guest_options *options, struct hs_drive_spec *ret, struct hs_error *err)
 {
 	if (options->gdb && options->gdb_on_crash) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--gdb and --gdb-on-crash exclude each other");
 	}
-	return HS_OK;
+	if (options->cycles == 0) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--cycles: there is at least one");
+	}
+	if ((options->cycles > 1 || options->json) && options->call.count == 0) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "%s is for functions to --call",
+				    options->json ? "--json" : "--cycles");
+	}
+	if (options->json && options->gdb && strcmp(options->gdb, "stdio") == 0) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--json and --gdb stdio both want standard output");
+	}
+	ret->cycles = options->cycles;
+	ret->json = options->json;
+	return hs_call_list_parse(&options->call, &ret->calls, err);
 }
 
 int hs_guest_run(const struct hs_guest_spec *spec)

@@ -6,8 +6,10 @@
 #ifndef HS_CLI_GUEST_H
 #define HS_CLI_GUEST_H
 
+#include "cli/drive.h"
 #include "cli/opts.h"
 
+#include <hindsight/sandbox.h>
 #include <hindsight/snapshot.h>
 #include <hindsight/vm.h>
 
@@ -19,6 +21,9 @@ struct hs_guest_options {
 	const char *core; /**< a directory, or "none" */
 	uint64_t timeout_ns;
 	int backend; /**< enum hs_backend_choice */
+	struct hs_opt_strings call;
+	uint64_t cycles;
+	bool json;
 };
 
 /** The words of --backend, in the order of enum hs_backend_choice. */
@@ -56,9 +61,27 @@ extern const char *const hs_guest_backends[];
 		  "S",                                                                                                 \
 		  "end the guest after S seconds of running",                                                          \
 		  NULL },                                                                                              \
+		{ "backend",                                                                                           \
+		  HS_OPT_CHOICE,                                                                                       \
+		  offsetof(type, guest.backend),                                                                       \
+		  "NAME",                                                                                              \
+		  "CPU: auto, kvm or soft [auto]",                                                                     \
+		  hs_guest_backends },                                                                                 \
+		{ "call",                                                                                              \
+		  HS_OPT_STRINGS,                                                                                      \
+		  offsetof(type, guest.call),                                                                          \
+		  "NAME(VALUE,...)",                                                                                   \
+		  "call a function of the guest; may be given again",                                                  \
+		  NULL },                                                                                              \
+		{ "cycles",                                                                                            \
+		  HS_OPT_NUMBER,                                                                                       \
+		  offsetof(type, guest.cycles),                                                                        \
+		  "N",                                                                                                 \
+		  "put the guest back to where it was ready and call, N times [1]",                                    \
+		  NULL },                                                                                              \
 	{                                                                                                              \
-		"backend", HS_OPT_CHOICE, offsetof(type, guest.backend), "NAME", "CPU: auto, kvm or soft [auto]",      \
-			hs_guest_backends                                                                              \
+		"json", HS_OPT_FLAG, offsetof(type, guest.json), NULL, "results of calls as JSON, one object a line",  \
+			NULL                                                                                           \
 	}
 
 /** What to run, and how. All pointers are borrowed. */
@@ -68,13 +91,24 @@ struct hs_guest_spec {
 	const char *image;            /**< path of the image; NULL for a snapshot */
 	struct hs_snapshot *snapshot; /**< to go on from; NULL for an image */
 	const struct hs_event *at;    /**< the crash that it stands at: a debugger sees it first; or NULL */
-	const char *save;             /**< where a snapshot goes when the guest is ready; NULL for none */
+	struct hs_drive_spec drive;   /**< what it does beside running to its end */
+	struct hs_roots_spec roots;   /**< of snapshots */
 };
 
-/** What core is without --core: borrowed from the environment. */
-const char *hs_guest_core_directory(void);
-/** Check what of the options does not go together; HS_ERR_INVALID says what. */
-HS_MUST_CHECK enum hs_status hs_guest_check(const struct hs_guest_options *options, struct hs_error *err);
+/** What the help of both commands says of their values. */
+#define HS_GUEST_VALUES                                                                                                \
+	"ADDR is :PORT (loopback), HOST:PORT, unix:PATH or stdio. SIZE is bytes, or with K, M or G.\n"                 \
+	"VALUE is 1 (int), 1u, 1L, 1UL, 1.5f, 1.5, true, \"string\" or x\"00ff\" (bytes).\n"
+
+/** The defaults; what core is without --core is borrowed from the environment. */
+void hs_guest_options_init(struct hs_guest_options *options);
+/**
+ * Read the calls, and check what of the options does not go together. HS_ERR_INVALID says what.
+ *
+ * @param ret  zeroed before; its calls and cycles are filled. hs_call_list_free() in any case
+ */
+HS_MUST_CHECK enum hs_status hs_guest_check(const struct hs_guest_options *options, struct hs_drive_spec *ret,
+					    struct hs_error *err);
 /** Run it. The exit status. */
 int hs_guest_run(const struct hs_guest_spec *spec);
 

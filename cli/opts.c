@@ -146,6 +146,12 @@ static enum hs_status bad_value(const struct hs_opt *row, const char *text, cons
 	return hs_error_set(err, HS_ERR_INVALID, 0, 0, "--%s: '%s' is not %s", row->name, text, want);
 }
 
+/* What a number is called that is not one, or one too large. */
+static const char *wanted_number(const char *text)
+{
+	return text[0] && strspn(text, "0123456789") == strlen(text) ? "a number of 64 bits" : "a number";
+}
+
 static enum hs_status store_choice(const struct hs_opt *row, const char *text, int *field, struct hs_error *err)
 {
 	char words[128] = "";
@@ -196,7 +202,7 @@ static enum hs_status store_further(const struct hs_opt *row, const char *text, 
 		return st;
 	}
 	if (!hs_opts_number(text, &field->values[field->count])) {
-		return bad_value(row, text, "a number", err);
+		return bad_value(row, text, wanted_number(text), err);
 	}
 	field->count++;
 	return HS_OK;
@@ -230,7 +236,7 @@ static enum hs_status store(const struct hs_opt *row, const char *text, void *va
 	case HS_OPT_SECONDS:
 		return hs_opts_seconds(text, field) ? HS_OK : bad_value(row, text, "a number of seconds above 0", err);
 	case HS_OPT_NUMBER:
-		return hs_opts_number(text, field) ? HS_OK : bad_value(row, text, "a number", err);
+		return hs_opts_number(text, field) ? HS_OK : bad_value(row, text, wanted_number(text), err);
 	case HS_OPT_CHOICE:
 		return store_choice(row, text, field, err);
 	case HS_OPT_NUMBERS:

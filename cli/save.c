@@ -3,24 +3,16 @@
 
 #include "base/error.h"
 #include "cli/term.h"
-#include "session/snapshot.h"
 #include "session/snapshot_file.h"
 
 #include <stdio.h>
 
-enum hs_status hs_cli_save_snapshot(struct hs_vm *vm, const char *path, struct hs_error *err)
+enum hs_status hs_cli_save_snapshot(const struct hs_snapshot *snapshot, const char *path, struct hs_error *err)
 {
-	static const struct hs_snapshot_spec spec = { .generation = 1 };
 	struct hs_core_result result;
-	struct hs_snapshot *snapshot;
-	enum hs_status st = hs_snapshot_of_vm(vm, &spec, &snapshot, err);
+	enum hs_status st = hs_snapshot_file_write(snapshot, path, false, &result, err);
 	char size[32];
 
-	if (st) {
-		return hs_error_prefix(err, "no snapshot");
-	}
-	st = hs_snapshot_file_write(snapshot, path, false, &result, err);
-	hs_snapshot_unref(snapshot);
 	if (st) {
 		return hs_error_prefix(err, "no snapshot");
 	}

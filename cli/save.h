@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Snapshots that the command takes. */
+/* A snapshot to a file, and a line that says so. */
 #ifndef HS_CLI_SAVE_H
 #define HS_CLI_SAVE_H
 
-#include <hindsight/error.h>
-#include <hindsight/vm.h>
+#include <hindsight/snapshot.h>
 
-/** Take a snapshot of a VM that does not run, write it to a file and print "snapshot: PATH (SIZE)" on stderr. */
-HS_MUST_CHECK enum hs_status hs_cli_save_snapshot(struct hs_vm *vm, const char *path, struct hs_error *err);
+/** Write it to path, which must not exist. Fails as hs_snapshot_save(); the message begins with "no snapshot". */
+HS_MUST_CHECK enum hs_status hs_cli_save_snapshot(const struct hs_snapshot *snapshot, const char *path,
+						  struct hs_error *err);
 
 #endif

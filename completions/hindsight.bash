@@ -1,7 +1,8 @@
 # bash completion of hindsight(1)                                     -*- shell-script -*-
 _hindsight_run_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --boot --heap --scratch
-	--memory --map --call --cycles --snapshot --log-level --help"
-_hindsight_restore_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --memory --verify --help"
+	--memory --map --call --cycles --json --snapshot --roots --log-level --help"
+_hindsight_restore_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --call --cycles --json
+	--memory --verify --help"
 _hindsight_pagetable_options="--image --base --format --root --no-nxe --no-pse --pdpte-a --physical-bits --json --help"
 
 _hindsight()
@@ -22,6 +23,7 @@ _hindsight()
 		case $prev in
 		--backend) words="auto kvm soft" ;;
 		--boot) words="auto native pvh" ;;
+		--roots) words="registered current symbol:" ;;
 		--gdb | --gdb-on-crash) words=":1234 unix: stdio" ;;
 		--core)
 			mapfile -t COMPREPLY < <(compgen -d -W none -- "$cur")

@@ -19,6 +19,14 @@ static void bark(void *ctx)
 	hs_vm_interrupt(sandbox->vm);
 }
 
+static enum hs_status run_alone(void *ctx, struct hs_event *ret, struct hs_error *err)
+{
+	static const struct hs_resume on = { .kind = HS_RESUME_CONTINUE };
+	struct hs_sandbox *sandbox = ctx;
+
+	return hs_vm_run(sandbox->vm, &on, ret, err);
+}
+
 static enum hs_status keep_roots(struct hs_sandbox *sandbox, const struct hs_roots_spec *spec, struct hs_error *err)
 {
 	char *symbol = NULL;
@@ -40,6 +48,8 @@ static enum hs_status fill(struct hs_sandbox *sandbox, const struct hs_sandbox_c
 {
 	enum hs_status st;
 
+	sandbox->run = run_alone;
+	sandbox->run_ctx = sandbox;
 	sandbox->limit_ns = config->limit_ns;
 	sandbox->log = config->log;
 	sandbox->log_ctx = config->log_ctx;
@@ -162,7 +172,8 @@ enum hs_status hs_sandbox_restore(struct hs_sandbox *sandbox, struct hs_snapshot
 	hs_snapshot_unref(sandbox->stands_on);
 	sandbox->stands_on = snapshot;
 	sandbox->generation = hs_snapshot_info(snapshot)->guest.generation;
-	sandbox->state = HS_SANDBOX_READY;
+	/* What was not taken of a sandbox, but of a guest wherever it stood, has no generation and takes no calls. */
+	sandbox->state = sandbox->generation > 0 ? HS_SANDBOX_READY : HS_SANDBOX_POISONED;
 	sandbox->has_crash = false;
 	sandbox->at_snapshot = true;
 	return HS_OK;

@@ -15,8 +15,13 @@ struct hs_host_function {
 	void *ctx;
 };
 
+/* hs_vm_run() to an event that is a sandbox's; a session puts its own in the place, and shows a debugger the others. */
+typedef enum hs_status hs_sandbox_run_fn(void *ctx, struct hs_event *ret, struct hs_error *err);
+
 struct hs_sandbox {
 	struct hs_vm *vm;
+	hs_sandbox_run_fn *run;
+	void *run_ctx;
 	enum hs_sandbox_state state;
 	bool share;                    /* parts of snapshots that can be are shared with other VMs */
 	struct hs_snapshot *stands_on; /* an owner; NULL before the first restore */

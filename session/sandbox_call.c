@@ -184,7 +184,6 @@ static enum hs_status judge_event(struct hs_sandbox *sandbox, const struct hs_ev
 /* Until the guest is ready again. Whatever else it comes to poisons it. */
 static enum hs_status run(struct hs_sandbox *sandbox, struct hs_error *err)
 {
-	const struct hs_resume on = { .kind = HS_RESUME_CONTINUE };
 	bool ready = false;
 	enum hs_status st = HS_OK;
 
@@ -196,7 +195,7 @@ static enum hs_status run(struct hs_sandbox *sandbox, struct hs_error *err)
 	while (!st && !ready) {
 		struct hs_event event;
 
-		st = hs_vm_run(sandbox->vm, &on, &event, err);
+		st = sandbox->run(sandbox->run_ctx, &event, err);
 		st = st ? st : judge_event(sandbox, &event, &ready, err);
 	}
 	if (sandbox->limit_ns > 0) {

@@ -2,10 +2,11 @@
 /*
  * One guest under observation: a VM, the thread that runs it, and the descriptor that tells when it has stopped.
  *
- * In: an image and a configuration; then resumes and interrupts. Out: exactly one result for each start. While the
- * guest runs, the VM belongs to the runner thread; while it is stopped, to the one thread that calls these
- * functions, which may then read and change it through hs_session_vm(). hs_session_interrupt() alone may come from
- * any thread.
+ * In: an image and a configuration; then resumes and interrupts. Out: exactly one result for each start. What the
+ * guest is to do, beside running to its end, is a driver's business: it calls functions and puts the guest back, on the
+ * runner thread. While the guest runs, the VM belongs to the runner thread; while it is stopped, to the one thread that
+ * calls these functions, which may then read and change it through hs_session_vm(). hs_session_interrupt() alone may
+ * come from any thread.
  *
  * It does not know any debugger, write any core or print; see target_live.h and crash.h.
  */
@@ -13,6 +14,7 @@
 #define HS_SESSION_SESSION_H
 
 #include <hindsight/error.h>
+#include <hindsight/sandbox.h>
 #include <hindsight/snapshot.h>
 #include <hindsight/vm.h>
 
@@ -21,11 +23,26 @@
 
 struct hs_session;
 
+/**
+ * What is done with a guest, in order: called by the runner thread at the first start. It uses the sandbox's functions
+ * (hs_session_sandbox()) or hs_session_run_to_end(). Whatever stops the guest in them (a breakpoint, a crash, an
+ * interrupt) is a result for the session's caller, and they return when the guest has been started again and has done
+ * what they are for; HS_ERR_INTERRUPTED when the session is destroyed instead.
+ *
+ * @return  the status with which the session's guest has ended, which is its last result
+ */
+typedef int hs_session_drive_fn(void *ctx, struct hs_session *session);
+
 /** What a session is made of. */
 struct hs_session_config {
 	const struct hs_vm_config *vm; /**< borrowed for the call, NULL for all defaults; the console is called by the
-					*   runner thread */
+					*   runner thread; calls are served if there is a driver */
 	uint64_t limit_ns;             /**< how long the guest may run, its stops not counted; 0 for ever */
+	bool writable;                 /**< all memory is private and writable, as with vm->debugger */
+	hs_session_drive_fn *drive;    /**< NULL: hs_session_run_to_end() */
+	hs_log_fn *log;                /**< what the guest logs, called by the runner thread; NULL discards it */
+	void *ctx;                     /**< of drive and log */
+	const struct hs_roots_spec *roots; /**< of snapshots; NULL for what the guest has registered */
 };
 
 /** How a run ended. */
@@ -36,13 +53,14 @@ struct hs_session_result {
 };
 
 /**
- * Make a VM and the thread that will run it. Nothing runs yet. Fails as hs_vm_create(); nothing is left behind then.
+ * Make a VM and the thread that will run it. Nothing runs yet. Fails as hs_sandbox_create(); nothing is left behind
+ * then.
  */
 HS_MUST_CHECK enum hs_status hs_session_create(const char *image_path, const struct hs_session_config *config,
 					       struct hs_session **ret, struct hs_error *err);
 /**
- * The same for a VM that stands on a snapshot: what may be shared with other VMs is, unless
- * config->vm->debugger. Fails as hs_vm_create_from() and hs_vm_stand_on().
+ * The same for a VM that stands on a snapshot: what may be shared with other VMs is, unless config->vm->debugger or
+ * config->writable. Fails as hs_sandbox_create_from().
  *
  * @param snapshot  gets one more owner
  */
@@ -54,10 +72,18 @@ void hs_session_destroy(struct hs_session *session);
 
 /** The VM; it may be used only while the session is stopped. Owned by the session. */
 struct hs_vm *hs_session_vm(struct hs_session *session);
+/** The sandbox that the VM is of. For the driver, and while the session is stopped for those of its functions that run
+ *  nothing. Owned by the session. */
+struct hs_sandbox *hs_session_sandbox(struct hs_session *session);
 /** True from a start until its result has been taken. */
 bool hs_session_running(struct hs_session *session);
 /** The limit it was made with, in nanoseconds; 0 for none. */
 uint64_t hs_session_limit_ns(const struct hs_session *session);
+
+/** For the driver: the time limit counts from now, unless it has passed already. */
+void hs_session_limit_again(struct hs_session *session);
+/** For the driver: let the guest run until it ends by itself, with nobody to serve calls. The status it ended with. */
+int hs_session_run_to_end(struct hs_session *session);
 
 /** The image's path and the arguments after the first, separated by spaces; owned by the session. */
 const char *hs_session_command_line(const struct hs_session *session);

@@ -281,7 +281,7 @@ static void settle(struct hs_live *live)
 	case HS_EVENT_READY:
 	case HS_EVENT_HOST_CALL:
 	case HS_EVENT_LOG:
-		/* Not without somebody who serves calls, which is nobody here. */
+		/* These are the driver's, and none comes here. */
 		live->stop.kind = HS_STOP_INTERRUPTED;
 		return;
 	case HS_EVENT_BREAKPOINT:

@@ -142,7 +142,8 @@ HS_MUST_CHECK enum hs_status hs_sandbox_snapshot(struct hs_sandbox *sandbox, str
 						 struct hs_error *err);
 /**
  * Put the guest to where the snapshot was taken, whatever state it is in. The cost of going back to the snapshot that
- * it stands on already follows the pages that were written since.
+ * it stands on already follows the pages that were written since. A guest that was not READY when its memory was
+ * written to a file (a core of a crash) is POISONED afterwards.
  *
  * Failure: nothing changed, or the state is UNUSABLE afterwards.
  */

@@ -94,10 +94,12 @@ static void test_call_text_integers_have_the_type_of_their_suffix(void **state)
 static void test_call_text_numbers_too_large_for_their_type_are_refused(void **state)
 {
 	static const char an_int[] =
-		"column 3: the number does not fit an int (-2147483648 to 2147483647; a long is 1L)";
-	static const char a_uint[] = "column 3: the number does not fit a uint (0 to 4294967295; a ulong is 1UL)";
-	static const char a_long[] = "column 3: the number does not fit a long (64 bits with a sign)";
-	static const char a_ulong[] = "column 3: the number does not fit a ulong (64 bits without a sign)";
+		"column 3: argument 1 of f: the number does not fit an int (-2147483648 to 2147483647; a long is 1L)";
+	static const char a_uint[] =
+		"column 3: argument 1 of f: the number does not fit a uint (0 to 4294967295; a ulong is 1UL)";
+	static const char a_long[] = "column 3: argument 1 of f: the number does not fit a long (64 bits with a sign)";
+	static const char a_ulong[] =
+		"column 3: argument 1 of f: the number does not fit a ulong (64 bits without a sign)";
 
 	(void)state;
 	assert_refused("f(2147483648)", an_int);
@@ -108,10 +110,10 @@ static void test_call_text_numbers_too_large_for_their_type_are_refused(void **s
 	assert_refused("f(9223372036854775808L)", a_long);
 	assert_refused("f(-9223372036854775809L)", a_long);
 	assert_refused("f(-1UL)", a_ulong);
-	assert_refused("f(18446744073709551616UL)", "column 3: the number is too large for any type");
-	assert_refused("f(0x10000000000000000)", "column 5: the number is too large for any type");
-	assert_refused("f(1e309)", "column 3: the number does not fit a double");
-	assert_refused("f(-1e39f)", "column 3: the number does not fit a float");
+	assert_refused("f(18446744073709551616UL)", "column 3: argument 1 of f: the number is too large for any type");
+	assert_refused("f(0x10000000000000000)", "column 5: argument 1 of f: the number is too large for any type");
+	assert_refused("f(1e309)", "column 3: argument 1 of f: the number does not fit a double");
+	assert_refused("f(-1e39f)", "column 3: argument 1 of f: the number does not fit a float");
 }
 
 static void test_call_text_floating_numbers_are_double_unless_f_follows(void **state)
@@ -195,51 +197,52 @@ static void test_call_text_of_no_result_is_an_empty_pair(void **state)
 	hs_buf_deinit(&out);
 }
 
-static void test_call_text_error_names_the_column_and_what_was_expected(void **state)
+static void test_call_text_error_names_the_place_and_what_was_expected(void **state)
 {
 	static const char a_value[] = "expected a value: 1, 1u, 1L, 1UL, 1.5f, 1.5, true, \"string\" or x\"00ff\"";
 	static const struct {
 		const char *text;
 		unsigned int column;
-		const char *what;
+		const char *where, *what;
 	} rows[] = {
-		{ "", 1, "expected the name of a function" },
-		{ "(1)", 1, "expected the name of a function" },
-		{ "\x01(1)", 1, "expected the name of a function" },
-		{ "add", 4, "expected (" },
-		{ "add 1", 5, "expected (" },
-		{ "add(", 5, a_value },
-		{ "add(1,)", 7, a_value },
-		{ "add(,1)", 5, a_value },
-		{ "add(-)", 5, a_value },
-		{ "add(TRUE)", 5, a_value },
-		{ "add(truex)", 5, a_value },
-		{ "add(.5)", 5, a_value },
-		{ "add(\xc3\xa9)", 5, a_value },
-		{ "add(1", 6, "expected , or )" },
-		{ "add(1 2)", 7, "expected , or )" },
-		{ "add(1.5L)", 8, "expected , or )" },
-		{ "add(1e)", 6, "expected , or )" },
-		{ "add(1)x", 7, "expected nothing behind the )" },
-		{ "add(1ull)", 6, "expected u, L or UL behind the number, or nothing" },
-		{ "add(1lu)", 6, "expected u, L or UL behind the number, or nothing" },
-		{ "add(0x)", 7, "expected a digit" },
-		{ "s(\"abc)", 3, "the string does not end: expected another \"" },
-		{ "s(\"abc\\\")", 3, "the string does not end: expected another \"" },
-		{ "s(\"abc\\", 7, "expected \\n, \\t, \\r, \\\", \\\\ or \\xNN" },
-		{ "s(\"\\q\")", 4, "expected \\n, \\t, \\r, \\\", \\\\ or \\xNN" },
-		{ "s(\"\\x1\")", 4, "expected two hexadecimal digits behind \\x" },
-		{ "s(\"\\x", 4, "expected two hexadecimal digits behind \\x" },
-		{ "s(\"\\x00\")", 4, "a string has no NUL (bytes have: x\"00\")" },
-		{ "s(x\"0\")", 5, "expected two hexadecimal digits or \"" },
-		{ "s(x\"00", 7, "expected two hexadecimal digits or \"" },
-		{ "f(1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17)", 42, "a call has up to 16 arguments" },
+		{ "", 1, "", "expected the name of a function" },
+		{ "(1)", 1, "", "expected the name of a function" },
+		{ "\x01(1)", 1, "", "expected the name of a function" },
+		{ "add", 4, "add: ", "expected (" },
+		{ "add 1", 5, "add: ", "expected (" },
+		{ "add(", 5, "argument 1 of add: ", a_value },
+		{ "add(1,)", 7, "argument 2 of add: ", a_value },
+		{ "add(,1)", 5, "argument 1 of add: ", a_value },
+		{ "add(-)", 5, "argument 1 of add: ", a_value },
+		{ "add(TRUE)", 5, "argument 1 of add: ", a_value },
+		{ "add(truex)", 5, "argument 1 of add: ", a_value },
+		{ "add(.5)", 5, "argument 1 of add: ", a_value },
+		{ "add(\xc3\xa9)", 5, "argument 1 of add: ", a_value },
+		{ "add(1", 6, "argument 1 of add: ", "expected , or )" },
+		{ "add(1 2)", 7, "argument 1 of add: ", "expected , or )" },
+		{ "add(1.5L)", 8, "argument 1 of add: ", "expected , or )" },
+		{ "add(1e)", 6, "argument 1 of add: ", "expected , or )" },
+		{ "add(1)x", 7, "add: ", "expected nothing behind the )" },
+		{ "add(1ull)", 6, "argument 1 of add: ", "expected u, L or UL behind the number, or nothing" },
+		{ "add(1lu)", 6, "argument 1 of add: ", "expected u, L or UL behind the number, or nothing" },
+		{ "add(0x)", 7, "argument 1 of add: ", "expected a digit" },
+		{ "s(\"abc)", 3, "argument 1 of s: ", "the string does not end: expected another \"" },
+		{ "s(\"abc\\\")", 3, "argument 1 of s: ", "the string does not end: expected another \"" },
+		{ "s(\"abc\\", 7, "argument 1 of s: ", "expected \\n, \\t, \\r, \\\", \\\\ or \\xNN" },
+		{ "s(\"\\q\")", 4, "argument 1 of s: ", "expected \\n, \\t, \\r, \\\", \\\\ or \\xNN" },
+		{ "s(\"\\x1\")", 4, "argument 1 of s: ", "expected two hexadecimal digits behind \\x" },
+		{ "s(\"\\x", 4, "argument 1 of s: ", "expected two hexadecimal digits behind \\x" },
+		{ "s(\"\\x00\")", 4, "argument 1 of s: ", "a string has no NUL (bytes have: x\"00\")" },
+		{ "s(x\"0\")", 5, "argument 1 of s: ", "expected two hexadecimal digits or \"" },
+		{ "s(x\"00", 7, "argument 1 of s: ", "expected two hexadecimal digits or \"" },
+		{ "f(1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17)", 42,
+		  "argument 17 of f: ", "a call has up to 16 arguments" },
 	};
 	char message[256];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		snprintf(message, sizeof(message), "column %u: %s", rows[i].column, rows[i].what);
+		snprintf(message, sizeof(message), "column %u: %s%s", rows[i].column, rows[i].where, rows[i].what);
 		assert_refused(rows[i].text, message);
 	}
 }
@@ -285,7 +288,7 @@ int main(void)
 		cmocka_unit_test(test_call_text_bytes_are_hexadecimal),
 		cmocka_unit_test(test_call_text_call_is_printed_as_it_is_read),
 		cmocka_unit_test(test_call_text_of_no_result_is_an_empty_pair),
-		cmocka_unit_test(test_call_text_error_names_the_column_and_what_was_expected),
+		cmocka_unit_test(test_call_text_error_names_the_place_and_what_was_expected),
 		cmocka_unit_test(test_call_text_long_name_is_refused_beyond_its_limit),
 		cmocka_unit_test(test_call_text_cut_anywhere_is_refused),
 	};

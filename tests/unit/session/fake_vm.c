@@ -4,9 +4,11 @@
 #include "arch/regs.h"
 #include "base/arith.h"
 #include "base/error.h"
+#include "vmm/call.h"
 #include "vmm/choice.h"
 #include "vmm/kvm/probe.h"
 #include "vmm/memory.h"
+#include "vmm/signature.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,6 +26,8 @@ struct hs_vm {
 	bool at_gate, released;
 	bool has_crashed; /* and nothing has been changed since */
 	bool has_exited;
+	bool serves_calls;
+	struct hs_record record; /* the last one for the guest */
 	unsigned int runs;
 	struct hs_resume last_resume;
 	struct hs_cpu_state cpu;
@@ -343,10 +347,96 @@ enum hs_status hs_vm_create_for(const struct hs_vm_origin *origin, const struct 
 enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *image, bool share,
 			     const struct hs_cpu_state *cpu, struct hs_error *err)
 {
-	(void)vm;
 	(void)image;
 	(void)share;
 	(void)cpu;
+	(void)err;
+	/* One that came before is forgotten with what was under way. */
+	pthread_mutex_lock(&vm->lock);
+	vm->interrupted = false;
+	pthread_mutex_unlock(&vm->lock);
+	return HS_OK;
+}
+
+bool hs_vm_is_restored(const struct hs_vm *vm)
+{
+	(void)vm;
+	return true;
+}
+
+enum hs_status hs_vm_pages_written(struct hs_vm *vm, uint64_t *ret, struct hs_error *err)
+{
+	(void)vm;
+	(void)err;
+	*ret = 1;
+	return HS_OK;
+}
+
+void hs_vm_serve_calls(struct hs_vm *vm, bool serve)
+{
+	vm->serves_calls = serve;
+}
+
+bool fake_vm_serves_calls(const struct hs_vm *vm)
+{
+	return vm->serves_calls;
+}
+
+enum hs_status hs_vm_record_put(struct hs_vm *vm, const struct hs_record *record, struct hs_error *err)
+{
+	(void)err;
+	vm->record = *record;
+	return HS_OK;
+}
+
+/* Every call has the result 42, and the guest has nothing to say but "log". */
+enum hs_status hs_vm_record_take(struct hs_vm *vm, uint8_t **bytes, size_t *capacity, struct hs_record *ret,
+				 struct hs_error *err)
+{
+	(void)bytes;
+	(void)capacity;
+	(void)err;
+	*ret = (struct hs_record){ .kind = HS_RECORD_RESULT, .count = 1 };
+	if (vm->steps[vm->next - 1].event.kind == HS_EVENT_LOG) {
+		ret->kind = HS_RECORD_LOG;
+		ret->code = HS_LOG_INFO;
+		ret->values[0] = (struct hs_value){ .type = HS_TYPE_STRING, .bytes = { "log", 3 } };
+	} else {
+		ret->values[0] = (struct hs_value){ .type = HS_TYPE_INT, .i = 42 };
+	}
+	return HS_OK;
+}
+
+bool hs_call_name_ok(const char *name, size_t length)
+{
+	(void)name;
+	return length > 0;
+}
+
+enum hs_status hs_signature_check(const char *signature, struct hs_error *err)
+{
+	(void)signature;
+	(void)err;
+	return HS_OK;
+}
+
+enum hs_status hs_signature_takes(const char *signature, const char *name, const struct hs_value *values, size_t count,
+				  struct hs_error *err)
+{
+	(void)signature;
+	(void)name;
+	(void)values;
+	(void)count;
+	(void)err;
+	return HS_OK;
+}
+
+enum hs_status hs_signature_gives(const char *signature, const char *name, const struct hs_value *value,
+				  struct hs_error *err)
+{
+	(void)signature;
+	(void)name;
+	(void)value;
 	(void)err;
 	return HS_OK;
 }

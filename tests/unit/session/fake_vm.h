@@ -33,5 +33,7 @@ unsigned int fake_vm_runs(struct hs_vm *vm);
 struct hs_resume fake_vm_last_resume(struct hs_vm *vm);
 /** Breakpoints that are set. */
 unsigned int fake_vm_breakpoints(struct hs_vm *vm);
+/** Whether calls are served. */
+bool fake_vm_serves_calls(const struct hs_vm *vm);
 
 #endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What session.c (runs and the hand-over of the VM) and session_make.c (its life) share. */
+#ifndef HS_SESSION_SESSION_PRIVATE_H
+#define HS_SESSION_SESSION_PRIVATE_H
+
+#include "session/session.h"
+
+#include "base/buf.h"
+#include "session/sandbox.h"
+
+#include <pthread.h>
+
+enum phase {
+	PHASE_STOPPED, /* the VM is the caller's */
+	PHASE_RUNNING, /* the VM is the runner's, from the start until the result is there */
+	PHASE_DONE,    /* the result waits to be taken; the VM is the caller's */
+};
+
+struct hs_session {
+	struct hs_sandbox *sandbox;
+	struct hs_vm *vm; /* the sandbox's */
+	hs_session_drive_fn *drive;
+	void *drive_ctx;
+	uint64_t limit_ns;
+	struct hs_buf command_line;
+	pthread_t runner;
+	bool has_runner;
+	int result_fd;    /* eventfd: a result is there */
+	int limit_fd;     /* timerfd: the time limit has passed */
+	int interrupt_fd; /* eventfd: the current run is to end */
+	int event_fd;     /* epoll over result_fd and limit_fd */
+
+	pthread_mutex_t lock;
+	pthread_cond_t wake; /* the runner waits here for a start */
+	enum phase phase;
+	bool start;               /* the runner has not picked up the start yet */
+	bool quit;                /* destroy: the runner is to return */
+	bool interrupt_asked;     /* somebody wants the current run to end */
+	bool interrupt_by_caller; /* and it was not only the time limit */
+	bool limit_passed;        /* the time limit wants it */
+	bool served;              /* the run has met something that was the driver's, and goes on behind it */
+	uint64_t left_ns;         /* of the time limit; 0 when there is none any more */
+	struct hs_resume resume;
+	struct hs_session_result result;
+};
+
+/* The thread's work: the driver, as far as the caller lets the guest run. */
+void *hs_session_main(void *ctx);
+/* How the sandbox runs its VM, on the session's thread: hs_sandbox_run_fn. */
+HS_MUST_CHECK enum hs_status hs_session_run_vm(void *ctx, struct hs_event *ret, struct hs_error *err);
+/* Make the current run end. The lock is held. */
+void hs_session_ask_interrupt(struct hs_session *session);
+
+#endif
