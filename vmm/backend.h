@@ -100,8 +100,8 @@ struct hs_backend_ops {
 	/** Back [gpa, gpa + length) by host memory (page-aligned, borrowed until destroy). Regions never overlap. */
 	enum hs_status (*map)(struct hs_backend *backend, hs_gpa gpa, uint64_t length, void *host, bool read_only,
 			      struct hs_error *err);
-	/** Take the region that begins at gpa away, if it was backed: what a failure of map() has left is not. On failure
-	 *  it is there still. */
+	/** Take the region that begins at gpa away, if it was backed: what a failure of map() has left is not. On
+	 *  failure it is there still. */
 	enum hs_status (*unmap)(struct hs_backend *backend, hs_gpa gpa, struct hs_error *err);
 	/**
 	 * Call note() for each page that the guest writes to from now on, at least once between one collect() and the

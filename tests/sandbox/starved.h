@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the host gives this program, until it gives no more: the linker puts these in place of the calls of the library. */
+/* What the host gives this program, until it gives no more: the linker puts starved.c in place of the calls of the
+ * library. */
 #ifndef TESTS_SANDBOX_STARVED_H
 #define TESTS_SANDBOX_STARVED_H
 
