@@ -112,8 +112,8 @@ struct hs_backend_ops {
 	enum hs_status (*collect)(struct hs_backend *backend, struct hs_error *err);
 	/**
 	 * Forget what the CPU has under way beside its registers, because memory and all registers are about to be
-	 * replaced: port accesses, exceptions that wait, whatever it remembers of page tables and code. Not an
-	 * interrupt() that nobody has seen.
+	 * replaced: port accesses, exceptions that wait, whatever it remembers of page tables and code unless
+	 * memory_written() tells it of what is replaced. Not an interrupt() that nobody has seen.
 	 */
 	enum hs_status (*abandon)(struct hs_backend *backend, struct hs_error *err);
 	/** Host or debugger wrote to memory that may hold code. NULL where the backend need not know. */
@@ -124,6 +124,13 @@ struct hs_backend_ops {
 				    struct hs_error *err);
 	enum hs_status (*set_state)(struct hs_backend *backend, unsigned int parts, const struct hs_cpu_state *state,
 				    struct hs_error *err);
+
+	/**
+	 * All registers, behind abandon() and when memory is in place. `again`: they are those of the last restore(),
+	 * so that what nobody has changed since need not be written.
+	 */
+	enum hs_status (*restore)(struct hs_backend *backend, const struct hs_cpu_state *state, bool again,
+				  struct hs_error *err);
 
 	/** What this backend can do for a debugger here. May probe; the answer is cached. */
 	enum hs_status (*abilities)(struct hs_backend *backend, struct hs_backend_abilities *ret, struct hs_error *err);

@@ -16,11 +16,10 @@ enum { UART_DATA = 0, UART_LCR = 3, UART_LSR = 5, UART_SCRATCH = 7, UART_PORTS =
 
 void hs_bus_reset(struct hs_bus *bus)
 {
-	*bus = (struct hs_bus){
-		.console = bus->console,
-		.console_ctx = bus->console_ctx,
-		.calls = bus->calls,
-	};
+	bus->uart_lcr = 0;
+	bus->uart_scratch = 0;
+	bus->abort_text[0] = '\0';
+	bus->abort_length = 0;
 }
 
 static void print(struct hs_bus *bus, const void *bytes, size_t length)

@@ -15,15 +15,21 @@
 #include <stdint.h>
 
 struct hs_dirty_region {
-	uint64_t gpa, pages;
-	uint64_t *bits; /* owned: one for each page */
+	uint64_t gpa, pages; /* of a region that is nobody's to write to: 0 pages */
+	uint64_t *bits;      /* owned: one for each page */
+};
+
+struct hs_dirty_page {
+	uint32_t region; /* index of the ram's */
+	uint32_t number; /* within it */
 };
 
 /** Caller's storage. */
 struct hs_dirty {
-	struct hs_dirty_region regions[HS_RAM_REGIONS_MAX];
+	struct hs_dirty_region regions[HS_RAM_REGIONS_MAX]; /* one for each of the ram's */
 	size_t region_count;
-	uint64_t *pages; /* owned: gpas of those that are set, room for all of them */
+	size_t last;                 /* where a page was noted last */
+	struct hs_dirty_page *pages; /* owned: those that are set, room for all of them */
 	size_t count;
 };
 

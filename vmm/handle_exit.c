@@ -108,6 +108,7 @@ static enum hs_status end_behind_out(struct hs_vm *vm, enum hs_event_kind kind, 
 {
 	event->kind = kind;
 	hs_root_of_cpu(&vm->cpu, &vm->last_root);
+	vm->root_known = true;
 	vm->have = 0;
 	vm->unretired = true;
 	return HS_OK;

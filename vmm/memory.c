@@ -149,6 +149,19 @@ static enum hs_status replace_all(struct hs_vm *vm, const struct hs_memory_image
 	return st;
 }
 
+/* What the image has at gpa, where a region begins; NULL for zeros. */
+static const uint8_t *origin_of(const struct hs_memory_image *image, uint64_t gpa)
+{
+	for (size_t i = 0; i < image->part_count; i++) {
+		const struct hs_memory_part *part = &image->parts[i];
+
+		if (part->length > 0 && part->gpa.v == gpa) {
+			return image->bytes + part->offset;
+		}
+	}
+	return NULL;
+}
+
 /* All of it anew: also what the backend has of it, unless that is whole. */
 static enum hs_status load(struct hs_vm *vm, const struct hs_memory_image *image, bool share, bool whole,
 			   struct hs_error *err)
@@ -165,36 +178,42 @@ static enum hs_status load(struct hs_vm *vm, const struct hs_memory_image *image
 		hs_dirty_clear(&vm->written);
 		vm->loaded = *image;
 		vm->loaded_shared = share;
+		for (size_t i = 0; i < vm->ram.count; i++) {
+			vm->origins[i] = origin_of(image, vm->ram.regions[i].gpa.v);
+		}
 	}
 	return st;
 }
 
-/* What the image has at gpa, a page; NULL for zeros. */
-static const uint8_t *origin_of(const struct hs_memory_image *image, uint64_t gpa)
+/* Pages that lie one behind the other in a region. */
+static void put_back(struct hs_vm *vm, struct hs_dirty_page first, uint64_t count)
 {
-	for (size_t i = 0; i < image->part_count; i++) {
-		const struct hs_memory_part *part = &image->parts[i];
-
-		if (gpa - part->gpa.v < part->length) {
-			return image->bytes + part->offset + (gpa - part->gpa.v);
-		}
-	}
-	return NULL;
-}
-
-static void put_back(struct hs_vm *vm, uint64_t gpa)
-{
-	struct hs_ram_region *region = hs_ram_find(&vm->ram, gpa);
-	uint8_t *page = region->host + (gpa - region->gpa.v);
-	const uint8_t *origin = origin_of(&vm->loaded, gpa);
+	struct hs_ram_region *region = &vm->ram.regions[first.region];
+	const uint8_t *origin = vm->origins[first.region];
+	uint64_t offset = (uint64_t)first.number * HS_PAGE_SIZE;
 
 	if (origin) {
-		memcpy(page, origin, HS_PAGE_SIZE);
+		memcpy(region->host + offset, origin + offset, count * HS_PAGE_SIZE);
 	} else {
-		memset(page, 0, HS_PAGE_SIZE);
+		memset(region->host + offset, 0, count * HS_PAGE_SIZE);
 	}
 	if (vm->ops->memory_written) {
-		vm->ops->memory_written(vm->backend, hs_gpa_of(gpa), HS_PAGE_SIZE);
+		vm->ops->memory_written(vm->backend, hs_gpa_of(region->gpa.v + offset), count * HS_PAGE_SIZE);
+	}
+}
+
+static void put_all_back(struct hs_vm *vm)
+{
+	const struct hs_dirty_page *pages = vm->written.pages;
+	size_t count = vm->written.count;
+	size_t next;
+
+	for (size_t i = 0; i < count; i = next) {
+		for (next = i + 1; next < count && pages[next].region == pages[i].region &&
+				   pages[next].number == pages[i].number + (next - i);
+		     next++) {
+		}
+		put_back(vm, pages[i], next - i);
 	}
 }
 
@@ -207,10 +226,8 @@ static enum hs_status rewind_pages(struct hs_vm *vm, struct hs_error *err)
 		for (size_t i = 0; i < vm->ram.count && !st; i++) {
 			st = hs_ram_drop(&vm->ram, i, err);
 		}
-	} else {
-		for (size_t i = 0; i < vm->written.count && !st; i++) {
-			put_back(vm, vm->written.pages[i]);
-		}
+	} else if (!st) {
+		put_all_back(vm);
 	}
 	if (!st) {
 		hs_dirty_clear(&vm->written);
@@ -268,27 +285,29 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 {
 	bool same = hs_vm_is_restored(vm) && vm->loaded.fd == image->fd && vm->loaded_shared == share;
 	bool whole = !vm->unusable;
+	bool again = same && vm->loaded_cpu == cpu;
 	enum hs_status st;
 
 	vm->unusable = true;
+	vm->have = 0;
+	vm->dirty = 0;
+	vm->unretired = false;
 	/* First what is under way: it may still write. */
 	st = vm->ops->abandon(vm->backend, err);
 	if (!st) {
 		st = same ? rewind_pages(vm, err) : load(vm, image, share, whole, err);
 	}
+	st = st ? st : vm->ops->restore(vm->backend, cpu, again, err);
 	if (st) {
 		return st;
 	}
-	vm->cpu = *cpu;
-	vm->dirty = HS_STATE_ALL;
-	vm->have = 0;
-	st = hs_vm_flush(vm, err);
-	if (st) {
-		return st;
+	if (!again) {
+		hs_root_of_cpu(cpu, &vm->loaded_root);
+		vm->loaded_cpu = cpu;
 	}
-	hs_root_of_cpu(&vm->cpu, &vm->last_root);
+	vm->last_root = vm->loaded_root;
+	vm->root_known = true;
 	hs_bus_reset(&vm->bus);
-	vm->unretired = false;
 	vm->ended = false;
 	vm->at_breakpoint = false;
 	vm->unusable = false;

@@ -16,6 +16,8 @@
  *
  * @param image  copied; its file and bytes are borrowed until another image is restored or the VM is destroyed. Two
  *               images are the same if their files are
+ * @param cpu    borrowed as the file is, and it does not change: where they are the registers of the restore before,
+ *               only what has changed since is put back
  * @param share  map parts that may be shared read-only for the guest and everybody else; otherwise private, so that a
  *               debugger can write to them
  *

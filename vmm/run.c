@@ -29,6 +29,7 @@ static enum hs_status run_backend(struct hs_vm *vm, const struct hs_debug_reques
 	if (!st) {
 		st = vm->ops->run(vm->backend, ret, err);
 		vm->unretired = false;
+		vm->root_known = false;
 		vm->have = 0;
 	}
 	return st;
@@ -198,8 +199,9 @@ static enum hs_status run_on(struct hs_vm *vm, struct hs_event *event, struct hs
 	enum hs_turn turn;
 	enum hs_status st = HS_OK;
 
-	/* From one call to the next nobody need know the registers: that would cost a call of the kernel. */
-	if (!vm->unretired || vm->debug.count > 0) {
+	/* From one call to the next, or from a restore, nobody need know the registers: that would cost a call of the
+	 * kernel. */
+	if (!vm->root_known || vm->debug.count > 0) {
 		st = hs_vm_fetch(vm, HS_STATE_CORE, err);
 	}
 	if (st) {

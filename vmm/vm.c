@@ -60,7 +60,8 @@ static void on_memory_written(void *ctx, hs_gpa gpa, uint64_t length)
 	struct hs_vm *vm = ctx;
 	uint64_t page = gpa.v & ~(uint64_t)(HS_PAGE_SIZE - 1);
 
-	for (; vm->loaded.part_count > 0 && page < gpa.v + length; page += HS_PAGE_SIZE) {
+	/* What is put back is not written to. */
+	for (; hs_vm_is_restored(vm) && page < gpa.v + length; page += HS_PAGE_SIZE) {
 		hs_dirty_note(&vm->written, page);
 	}
 	if (vm->ops->memory_written) {

@@ -36,8 +36,11 @@ struct hs_vm {
 	unsigned int dirty; /* parts of cpu that are newer than the CPU's */
 
 	/* What its memory came from, if it was loaded (memory.c), and what differs from that now. */
-	struct hs_memory_image loaded; /* borrowed from the snapshot; part_count is 0 when it was booted */
-	bool loaded_shared;            /* parts that may be are shared with other VMs */
+	struct hs_memory_image loaded;              /* borrowed from the snapshot; part_count is 0 when it was booted */
+	bool loaded_shared;                         /* parts that may be are shared with other VMs */
+	const struct hs_cpu_state *loaded_cpu;      /* borrowed likewise */
+	struct hs_root loaded_root;                 /* of those registers */
+	const uint8_t *origins[HS_RAM_REGIONS_MAX]; /* what it has for each region of ram; NULL for zeros */
 	struct hs_dirty written;
 
 	uint8_t *record; /* of record_bytes: what the host writes to the input buffer (call.c); NULL at first */
@@ -45,6 +48,7 @@ struct hs_vm {
 	struct hs_vm_guest guest;
 
 	struct hs_root last_root; /* the CPU's as it was last known before it ran */
+	bool root_known;          /* and it is that of the registers that the CPU has now */
 
 	bool unretired;          /* the CPU's registers are those before the out of the event that came last */
 	bool ended;              /* exited; nothing may run any more */

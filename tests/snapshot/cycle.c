@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define OUTPUT_MAX 65536
+#define FXSAVE_SOFTWARE 464
 
 struct output {
 	char bytes[OUTPUT_MAX];
@@ -84,6 +85,9 @@ static uint64_t digest_of(const struct hs_phys *phys, const struct hs_cpu_state 
 	hs_root_of_cpu(cpu, &root);
 	registers.cr3 = cpu->cr3 % HS_PAGE_SIZE;
 	registers.msr.tsc = 0; /* goes on */
+	/* Software's (SDM vol. 1 10.5.1), where KVM says what features it has; and which components are in their
+	 * initial state is for the CPU to say (13.6). */
+	memset(registers.xsave + FXSAVE_SOFTWARE, 0, HS_XSAVE_XCOMP_BV - FXSAVE_SOFTWARE);
 	hash(&digest, &registers, sizeof(registers));
 	hs_iter_init(&iter, phys, &root, hs_gva_of(0), 0, hs_budget_default());
 	while (hs_iter_next(&iter, &range, NULL) == HS_OK) {

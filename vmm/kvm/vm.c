@@ -212,6 +212,14 @@ enum hs_status hs_kvm_unmap(struct hs_backend *backend, hs_gpa gpa, struct hs_er
 	return HS_OK;
 }
 
+/* What a guest has changed of its registers KVM does not say. */
+static enum hs_status restore(struct hs_backend *backend, const struct hs_cpu_state *state, bool again,
+			      struct hs_error *err)
+{
+	(void)again;
+	return hs_kvm_set_state(backend, HS_STATE_ALL, state, err);
+}
+
 const struct hs_backend_ops hs_kvm_backend_ops = {
 	.name = "kvm",
 	.check = hs_kvm_check,
@@ -224,6 +232,7 @@ const struct hs_backend_ops hs_kvm_backend_ops = {
 	.abandon = hs_kvm_abandon,
 	.get_state = hs_kvm_get_state,
 	.set_state = hs_kvm_set_state,
+	.restore = restore,
 	.abilities = hs_kvm_abilities,
 	.set_debug = hs_kvm_set_debug,
 	.run = hs_kvm_run,

@@ -52,13 +52,13 @@ bool hs_soft_store_slowly(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t of
 
 static inline const struct hs_soft_tlb_entry *hs_soft_tlb_of(const struct hs_soft_cpu *cpu, uint64_t gva)
 {
-	return &cpu->tlb[cpu->space][gva / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
+	return &cpu->tlb[cpu->space][hs_soft_tlb_place(gva)];
 }
 
 /** Whether [gva, gva + bytes) lies in the page that tag names. */
 static inline bool hs_soft_in_page(uint64_t gva, unsigned int bytes, uint64_t tag)
 {
-	return (gva & ~(uint64_t)(HS_PAGE_SIZE - 1)) == tag && gva % HS_PAGE_SIZE <= HS_PAGE_SIZE - bytes;
+	return hs_soft_tag(gva) == tag && gva % HS_PAGE_SIZE <= HS_PAGE_SIZE - bytes;
 }
 
 /* Little-endian host: the product runs on x86-64 only. */

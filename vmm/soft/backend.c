@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 static enum hs_status check(enum hs_arch arch, struct hs_error *err)
 {
@@ -27,17 +28,18 @@ static void destroy(struct hs_backend *backend)
 		free(backend->cpu.ram.regions[i].tag);
 	}
 	hs_ram_deinit(&backend->cpu.ram);
-	free(backend);
+	munmap(backend, sizeof(*backend));
 }
 
 static enum hs_status create(struct hs_backend **ret, struct hs_error *err)
 {
-	struct hs_backend *backend = aligned_alloc(64, (sizeof(*backend) + 63) / 64 * 64);
+	/* Zero, and of what is never used nothing comes to be. */
+	struct hs_backend *backend =
+		mmap(NULL, sizeof(*backend), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (!backend) {
-		return hs_error_os(err, ENOMEM, "cannot allocate the CPU");
+	if (backend == MAP_FAILED) {
+		return hs_error_os(err, errno, "cannot allocate the CPU");
 	}
-	*backend = (struct hs_backend){ 0 };
 	hs_soft_reset(&backend->cpu);
 	*ret = backend;
 	return HS_OK;
@@ -91,14 +93,14 @@ static enum hs_status track(struct hs_backend *backend, hs_note_page_fn *note, v
 	(void)err;
 	backend->cpu.note = note;
 	backend->cpu.note_ctx = ctx;
-	hs_soft_flush(&backend->cpu);
+	hs_soft_note_again(&backend->cpu);
 	return HS_OK;
 }
 
 static enum hs_status collect(struct hs_backend *backend, struct hs_error *err)
 {
 	(void)err;
-	hs_soft_flush(&backend->cpu);
+	hs_soft_note_again(&backend->cpu);
 	return HS_OK;
 }
 
@@ -155,6 +157,7 @@ const struct hs_backend_ops hs_soft_backend_ops = {
 	.memory_written = memory_written,
 	.get_state = hs_soft_get_state,
 	.set_state = hs_soft_set_state,
+	.restore = hs_soft_restore,
 	.abilities = abilities,
 	.set_debug = hs_soft_set_debug,
 	.run = hs_soft_run,

@@ -41,14 +41,15 @@ static enum hs_soft_flow execute_again(struct hs_soft_cpu *cpu, const struct hs_
 
 void hs_soft_forget_jumps(struct hs_soft_cpu *cpu)
 {
-	if (cpu->jumps_empty) {
-		return;
+	for (unsigned int i = 0; i < HS_SOFT_USED_WORDS(HS_SOFT_JUMPS); i++) {
+		uint64_t left = cpu->jumps_used[i];
+
+		for (; left; left &= left - 1) {
+			cpu->jumps[64 * i + (unsigned int)__builtin_ctzll(left)] = (struct hs_soft_jump){ 0, NULL };
+		}
+		cpu->jumps_used[i] = 0;
 	}
-	/* A key's low bits are those of its place, so this one is looked for nowhere. */
-	for (uint64_t i = 0; i < HS_SOFT_JUMPS; i++) {
-		cpu->jumps[i].key = i ^ 1;
-	}
-	cpu->jumps_empty = true;
+	cpu->fetch_lost = false;
 }
 
 static struct hs_soft_code_page **place_of(struct hs_soft_cpu *cpu, uint64_t gpa)

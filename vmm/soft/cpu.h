@@ -19,11 +19,13 @@
 
 #include <hindsight/cpu.h>
 #include <hindsight/paging.h>
+#include <hindsight/types.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /** Longest instruction (SDM vol. 2A 2.3.11). */
 #define HS_SOFT_INSN_MAX 15
@@ -100,10 +102,8 @@ static inline struct hs_soft_code_page **hs_soft_code_of(const struct hs_ram_reg
 enum hs_soft_space { HS_SOFT_SUPERVISOR, HS_SOFT_SUPERVISOR_AC, HS_SOFT_USER, HS_SOFT_SPACES };
 
 #define HS_SOFT_TLB_ENTRIES 256u
-/** A tag that no page has. */
-#define HS_SOFT_NO_PAGE 1u
 
-/** One page. A tag is the page's gva where that access may go straight to memory, else HS_SOFT_NO_PAGE. */
+/** One page. A tag is the page's (hs_soft_tag()) where that access may go straight to memory, else 0. */
 struct hs_soft_tlb_entry {
 	uint64_t read, write;
 	uint64_t gpa;     /* of the page */
@@ -111,20 +111,62 @@ struct hs_soft_tlb_entry {
 };
 
 struct hs_soft_fetch_entry {
-	uint64_t page; /* gva, or HS_SOFT_NO_PAGE */
+	uint64_t tag; /* 0: none */
 	uint64_t gpa;
 };
 
 #define HS_SOFT_FETCH_ENTRIES 64u
 #define HS_SOFT_TABLE_BITS 1024u
 
-/** A place to go on from without asking the TLB: rip ^ cpu->jump_key and the operation there. */
+/** What tells a page from others in the TLB. */
+static inline uint64_t hs_soft_tag(uint64_t gva)
+{
+	return gva | (HS_PAGE_SIZE - 1);
+}
+
+static inline unsigned int hs_soft_tlb_place(uint64_t gva)
+{
+	return gva / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES;
+}
+
+/** The entry that a walk ended at. Whoever has been there need not walk again while the tables above are the same. */
+struct hs_soft_leaf {
+	uint64_t tag;   /* of the page that it was walked for */
+	uint64_t walks; /* cpu->walks at that time */
+	uint8_t *host;  /* of the entry; NULL without paging */
+	uint64_t gpa;   /* of the entry */
+	uint64_t value; /* of the entry, but for A and D */
+	bool read_only; /* lies where the CPU cannot set A and D */
+	bool wide;      /* has 8 bytes and not 4 */
+	uint8_t prot;   /* what is allowed there: HS_PROT_* */
+};
+
+/** What accesses change of a leaf. */
+#define HS_SOFT_LEAF_USE (HS_LEAF_ACCESSED | HS_LEAF_DIRTY)
+
+static inline uint64_t hs_soft_leaf_now(const struct hs_soft_leaf *leaf)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, leaf->host, leaf->wide ? 8 : 4);
+	return value;
+}
+
+/** A place to go on from without asking the TLB: rip ^ cpu->jump_key and the operation there; 0 and NULL for none. */
 struct hs_soft_jump {
 	uint64_t key;
 	const struct hs_soft_op *op;
 };
 
 #define HS_SOFT_JUMPS 1024u
+
+/** Which of so many entries are in use, so that dropping them costs what there is. */
+#define HS_SOFT_USED_WORDS(entries) ((entries) / 64)
+
+static inline void hs_soft_use(uint64_t *used, unsigned int entry)
+{
+	used[entry / 64] |= UINT64_C(1) << entry % 64;
+}
 
 /** An instruction across two pages: kept with its bytes, since no single page's store can announce a change. */
 struct hs_soft_straddler {
@@ -134,6 +176,9 @@ struct hs_soft_straddler {
 };
 
 #define HS_SOFT_STRADDLERS 16u
+
+/** x87, SSE and the header: what fpu.h knows. */
+#define HS_SOFT_XSAVE_CHANGED HS_XSAVE_YMMH0
 
 /* ---- Events ---- */
 
@@ -235,15 +280,29 @@ struct hs_soft_cpu {
 	size_t code_pages;
 	struct hs_soft_straddler straddlers[HS_SOFT_STRADDLERS];
 
-	struct hs_soft_jump jumps[HS_SOFT_JUMPS];
 	struct hs_root root;    /* what the control registers say: by hs_soft_flush() */
 	bool knows_large_pages; /* some of what the TLB has is a part of one */
-	struct hs_soft_tlb_entry tlb[HS_SOFT_SPACES][HS_SOFT_TLB_ENTRIES];
-	struct hs_soft_fetch_entry fetch[HS_SOFT_SPACES][HS_SOFT_FETCH_ENTRIES];
-	/* A bit for each page that a walk has read since the TLB was empty, by its number modulo their count. */
+	bool leaves_written;    /* by the host: hs_soft_check_leaves() before the TLB is used again */
+	bool fetch_lost;        /* there may be jumps to what `fetch` does not have any more */
+	uint64_t walks;         /* leaves of an older number are not to be trusted */
+	/* A bit for each page that a walk has ended in, or passed, since the TLB was empty, by its number modulo their
+	 * count. */
+	uint64_t leaf_pages[HS_SOFT_TABLE_BITS / 64];
 	uint64_t table_pages[HS_SOFT_TABLE_BITS / 64];
-	bool tlb_empty, jumps_empty; /* nothing to flush or to forget, as mostly while a VM is made */
+	uint64_t jumps_used[HS_SOFT_USED_WORDS(HS_SOFT_JUMPS)];
+	uint64_t fetch_used[HS_SOFT_SPACES][HS_SOFT_USED_WORDS(HS_SOFT_FETCH_ENTRIES)];
+	uint64_t tlb_used[HS_SOFT_SPACES][HS_SOFT_USED_WORDS(HS_SOFT_TLB_ENTRIES)];
+	uint64_t tlb_writes[HS_SOFT_SPACES][HS_SOFT_USED_WORDS(HS_SOFT_TLB_ENTRIES)]; /* those with a write tag */
+	bool xsave_set;     /* all of xsave may be other than hs_soft_restore() has left it ... */
+	bool xsave_changed; /* ... or what instructions can change, its first HS_SOFT_XSAVE_CHANGED bytes */
 	uint8_t xsave[HS_XSAVE_SIZE] __attribute__((aligned(64)));
+
+	/* Large, and memory only where it is used: zero is empty. */
+	struct hs_soft_jump jumps[HS_SOFT_JUMPS];
+	struct hs_soft_tlb_entry tlb[HS_SOFT_SPACES][HS_SOFT_TLB_ENTRIES];
+	struct hs_soft_leaf leaves[HS_SOFT_SPACES][HS_SOFT_TLB_ENTRIES];
+	struct hs_soft_fetch_entry fetch[HS_SOFT_SPACES][HS_SOFT_FETCH_ENTRIES];
+	struct hs_soft_leaf fetch_leaves[HS_SOFT_SPACES][HS_SOFT_FETCH_ENTRIES];
 };
 
 struct hs_backend {
@@ -309,9 +368,6 @@ void hs_soft_free_code(struct hs_soft_cpu *cpu);
 bool hs_soft_decode(enum hs_soft_mode mode, const uint8_t *bytes, size_t length, struct hs_soft_op *ret);
 
 /* ---- mmu.c ---- */
-/** Drop all translations and see which address space it is now: CR3, CR0.PG/WP, CR4, EFER were written, or tables by
- *  the host. */
-void hs_soft_flush(struct hs_soft_cpu *cpu);
 /** Physical address bits, as CPUID leaf 0x80000008 says; those above are reserved in page-table entries. */
 #define HS_SOFT_PHYSICAL_BITS 48u
 /** Linear address bits of 64-bit mode now: 48, or 57 with CR4.LA57. */
@@ -343,14 +399,23 @@ bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64
 		       struct hs_soft_page *ret);
 /** Where gva is for whatever access: as the TLB has it, else as the tables have it. Nothing is changed or raised. */
 bool hs_soft_find(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa);
-/** The host wrote to physical memory: drop all translations if one of them may have come from there. */
-void hs_soft_tables_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length);
+/** The physical page of code at gva, as the current CPL fetches it. False: cpu->fault or cpu->exit is set. */
+bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa);
+
+/* ---- tlb.c ---- */
+/** Drop all translations and see which address space it is now: CR3, CR0.PG/WP, CR4, EFER were written. */
+void hs_soft_flush(struct hs_soft_cpu *cpu);
 /** Drop those of one page (invlpg). */
 void hs_soft_flush_page(struct hs_soft_cpu *cpu, uint64_t gva);
 /** No write may go straight to this physical page any more: it holds code now. */
 void hs_soft_flush_writes(struct hs_soft_cpu *cpu, uint64_t gpa);
-/** The physical page of code at gva, as the current CPL fetches it. False: cpu->fault or cpu->exit is set. */
-bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa);
+/** No write may go straight to any page that has not been noted again. */
+void hs_soft_note_again(struct hs_soft_cpu *cpu);
+/** The host wrote to physical memory: translations that may have come from there are dropped or checked again. */
+void hs_soft_tables_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length);
+/** Drop translations that are not those of the tables any more, if the host has written to some: before the CPU runs
+ *  again. */
+void hs_soft_check_leaves(struct hs_soft_cpu *cpu);
 
 /* ---- debug.c: the debugger's ---- */
 /** Whether an execute breakpoint of the debugger is in the page of gva. */
@@ -394,7 +459,10 @@ enum hs_status hs_soft_get_state(struct hs_backend *backend, unsigned int parts,
 enum hs_status hs_soft_set_state(struct hs_backend *backend, unsigned int parts, const struct hs_cpu_state *state,
 				 struct hs_error *err);
 void hs_soft_reset(struct hs_soft_cpu *cpu);
-/** Forget what is under way beside the registers, and all translations. */
+/** All of it at once, as hs_backend_ops.restore. */
+enum hs_status hs_soft_restore(struct hs_backend *backend, const struct hs_cpu_state *state, bool again,
+			       struct hs_error *err);
+/** Forget what is under way beside the registers. */
 void hs_soft_abandon(struct hs_soft_cpu *cpu);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The x87 and SSE state: it lies in cpu->xsave in the standard format, always valid and marked as in use when changed.
+ * Of the rest of cpu->xsave nothing is known here, so that no instruction changes it.
  */
 #ifndef HS_SOFT_FPU_H
 #define HS_SOFT_FPU_H
@@ -25,6 +26,7 @@ static inline uint8_t *hs_soft_xmm(struct hs_soft_cpu *cpu, unsigned int reg)
 static inline void hs_soft_mark_component(struct hs_soft_cpu *cpu, enum hs_soft_component component)
 {
 	cpu->xsave[HS_XSAVE_XSTATE_BV] |= (uint8_t)component;
+	cpu->xsave_changed = true;
 }
 
 /** Whether SSE instructions may be executed now: else #UD or #NM is raised (SDM vol. 3A 13.1.4, table 13-1). */

@@ -160,8 +160,7 @@ bool hs_soft_check_frame(struct hs_soft_cpu *cpu, const struct hs_soft_stack *st
 	}
 	for (unsigned int i = 1; i <= frame->count; i++) {
 		uint64_t gva = gva_of(stack, slot(stack, (uint64_t)i * bytes));
-		const struct hs_soft_tlb_entry *entry =
-			&cpu->tlb[stack->space][gva / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
+		const struct hs_soft_tlb_entry *entry = &cpu->tlb[stack->space][hs_soft_tlb_place(gva)];
 
 		if (!is_aligned(cpu, stack, gva, bytes)) {
 			return false;
@@ -176,7 +175,7 @@ bool hs_soft_check_frame(struct hs_soft_cpu *cpu, const struct hs_soft_stack *st
 
 static void store(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, unsigned int bytes, uint64_t value)
 {
-	const struct hs_soft_tlb_entry *entry = &cpu->tlb[space][gva / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
+	const struct hs_soft_tlb_entry *entry = &cpu->tlb[space][hs_soft_tlb_place(gva)];
 
 	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, bytes, entry->write))) {
 		memcpy((void *)(gva + entry->addend), &value, bytes);

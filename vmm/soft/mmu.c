@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From linear to physical addresses: paging/'s walk is the truth, the TLB remembers what it said.
+ * From linear to physical addresses: paging/'s walk is the truth, the TLB remembers what it said (tlb.c drops that).
  *
  * Permissions and error codes are paging/'s too; accessed and dirty bits are set as SDM vol. 3A 4.8 says, when an
  * access is about to succeed. Bits of tables in read-only memory stay as they are.
+ *
+ * Beside the TLB's entry it is remembered which entry of which table the walk ended at. A page that has lost its tags
+ * is found by a look at that one, as a CPU does with its paging-structure caches (SDM vol. 3A 4.10.3): pages that are
+ * put back by a restore, over and over, and tables with them, lose theirs each time.
  *
  * The TLB holds no page that is watched, and lets no write straight to one that holds decoded code: both go the slow
  * way, where somebody looks.
@@ -16,22 +20,9 @@
 
 #include <hindsight/paging.h>
 
-#include <string.h>
-
 #define PAGE_OFFSET ((uint64_t)(HS_PAGE_SIZE - 1))
 
-/* The filter's bit of a page, as it was; set it if asked. */
-static bool table_bit(struct hs_soft_cpu *cpu, uint64_t page, bool set)
-{
-	uint64_t *word = &cpu->table_pages[page % HS_SOFT_TABLE_BITS / 64];
-	uint64_t bit = UINT64_C(1) << page % 64;
-	bool was = *word & bit;
-
-	*word |= set ? bit : 0;
-	return was;
-}
-
-/* Once a page is in the TLB for writing nobody looks any more: collect() flushes. */
+/* Once a page is in the TLB for writing nobody looks any more: hs_soft_note_again(). */
 static void note(struct hs_soft_cpu *cpu, uint64_t gpa)
 {
 	if (cpu->note) {
@@ -39,33 +30,65 @@ static void note(struct hs_soft_cpu *cpu, uint64_t gpa)
 	}
 }
 
-static void set_entry_bits(struct hs_soft_cpu *cpu, uint64_t gpa, uint8_t bits)
+/* `low` is the entry's first byte, at gpa. */
+static void set_entry_bits(struct hs_soft_cpu *cpu, uint8_t *low, uint64_t gpa, uint8_t bits)
 {
-	struct hs_ram_region *region = hs_ram_find(&cpu->ram, gpa);
-	uint8_t *low = region && !region->read_only ? region->host + (gpa - region->gpa.v) : NULL;
-
-	if (low && (*low & bits) != bits) {
+	if ((*low & bits) != bits) {
 		*low |= bits;
 		note(cpu, gpa);
 		hs_soft_code_written(cpu, gpa, 1);
 	}
 }
 
-/* Set A in every entry that led here and, for a write, D in the last. */
-static void mark(struct hs_soft_cpu *cpu, const struct hs_walk *walk, uint64_t gva, bool write)
+static uint8_t bits_of(int prot)
+{
+	return (uint8_t)(HS_LEAF_ACCESSED | (prot & HS_PROT_WRITE ? HS_LEAF_DIRTY : 0));
+}
+
+static void pass(uint64_t *filter, uint64_t gpa)
+{
+	uint64_t page = gpa / HS_PAGE_SIZE % HS_SOFT_TABLE_BITS;
+
+	filter[page / 64] |= UINT64_C(1) << page % 64;
+}
+
+/* Set A in every entry that led here and, for a write, D in the last, which is *ret. */
+static void mark(struct hs_soft_cpu *cpu, const struct hs_walk *walk, uint64_t gva, int prot, struct hs_soft_leaf *ret)
 {
 	for (unsigned int depth = 0; depth < walk->open; depth++) {
-		const struct hs_format_level *row = &walk->format->level[depth];
 		bool last = depth + 1u == walk->open;
 		uint64_t place = hs_walk_place(walk, depth, gva);
+		struct hs_ram_region *region = hs_ram_find(&cpu->ram, place);
+		uint8_t *low = region ? region->host + (place - region->gpa.v) : NULL;
 
-		table_bit(cpu, place / HS_PAGE_SIZE, true);
-
+		pass(last ? cpu->leaf_pages : cpu->table_pages, place);
 		/* A PDPTE of PAE paging has neither W nor A. */
-		if (row->table_rights.write) {
-			set_entry_bits(cpu, place, (uint8_t)(HS_LEAF_ACCESSED | (last && write ? HS_LEAF_DIRTY : 0)));
+		if (low && !region->read_only && walk->format->level[depth].table_rights.write) {
+			set_entry_bits(cpu, low, place, last ? bits_of(prot) : HS_LEAF_ACCESSED);
+		}
+		if (last) {
+			ret->host = low;
+			ret->gpa = place;
+			ret->read_only = region && region->read_only;
 		}
 	}
+	ret->value = walk->entry & ~HS_SOFT_LEAF_USE;
+	ret->wide = walk->format->entry_bytes == 8;
+	ret->walks = cpu->walks;
+	ret->tag = hs_soft_tag(gva);
+}
+
+/* Whether the page of gva may be accessed as it was found to be at leaf: then A, and D for a write, are set there. */
+static bool use_leaf(struct hs_soft_cpu *cpu, const struct hs_soft_leaf *leaf, uint64_t gva, int prot)
+{
+	if (leaf->tag != hs_soft_tag(gva) || leaf->walks != cpu->walks || (prot & ~leaf->prot) ||
+	    (hs_soft_leaf_now(leaf) & ~HS_SOFT_LEAF_USE) != leaf->value) {
+		return false;
+	}
+	if (!leaf->read_only) {
+		set_entry_bits(cpu, leaf->host, leaf->gpa, bits_of(prot));
+	}
+	return true;
 }
 
 static bool leave_for_memory(struct hs_soft_cpu *cpu, enum hs_exit_kind kind, uint64_t gpa, int prot)
@@ -78,7 +101,9 @@ static bool leave_for_memory(struct hs_soft_cpu *cpu, enum hs_exit_kind kind, ui
 	return false;
 }
 
-static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot, uint64_t *ret_gpa)
+/* *ret_leaf: without a host address where there is no paging. */
+static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot, uint64_t *ret_gpa,
+			struct hs_soft_leaf *ret_leaf)
 {
 	static const enum hs_access_by accessor[HS_SOFT_SPACES] = {
 		[HS_SOFT_SUPERVISOR] = HS_ACCESS_BY_SUPERVISOR,
@@ -90,6 +115,7 @@ static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint6
 	struct hs_walk walk;
 	uint32_t error_code = 0;
 
+	*ret_leaf = (struct hs_soft_leaf){ .tag = 0 };
 	if (!cpu->paging) {
 		*ret_gpa = gva & 0xffffffff;
 		return true;
@@ -110,40 +136,43 @@ static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint6
 	case HS_ACCESS_UNKNOWN:
 		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, range.gpa.v, HS_PROT_READ);
 	}
-	mark(cpu, &walk, gva, prot & HS_PROT_WRITE);
+	mark(cpu, &walk, gva, prot, ret_leaf);
+	ret_leaf->prot = (uint8_t)hs_access_rights(&cpu->root, &range, accessor[space]);
 	cpu->knows_large_pages |= range.page_bytes > HS_PAGE_SIZE;
 	*ret_gpa = range.gpa.v + (gva - range.start.v);
 	return true;
 }
 
-static void fill(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t page, int prot,
+static void fill(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
 		 const struct hs_soft_page *found)
 {
-	struct hs_soft_tlb_entry *entry = &cpu->tlb[space][page / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
+	unsigned int place = hs_soft_tlb_place(gva);
+	struct hs_soft_tlb_entry *entry = &cpu->tlb[space][place];
+	uint64_t tag = hs_soft_tag(gva);
 
-	if (found->watched) {
-		return;
+	if (entry->read != tag) {
+		entry->write = 0;
+		entry->gpa = found->gpa & ~PAGE_OFFSET;
+		entry->addend = (uintptr_t)found->host - (uintptr_t)gva;
+		/* What may be written may be read. */
+		entry->read = tag;
+		hs_soft_use(cpu->tlb_used[space], place);
 	}
-	if (entry->read != page && entry->write != page) {
-		entry->read = entry->write = HS_SOFT_NO_PAGE;
-	}
-	entry->gpa = found->gpa & ~PAGE_OFFSET;
-	entry->addend = (uintptr_t)found->host - (uintptr_t)(page | (found->gpa & PAGE_OFFSET));
-	/* What may be written may be read. */
-	entry->read = page;
 	if ((prot & HS_PROT_WRITE) && !found->code) {
-		entry->write = page;
+		entry->write = tag;
+		hs_soft_use(cpu->tlb_writes[space], place);
 	}
 }
 
-bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
-		       struct hs_soft_page *ret)
+/* The same by the tables, or, without paging, without. */
+static bool find_page(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
+		      struct hs_soft_page *ret)
 {
 	struct hs_ram_region *region;
+	struct hs_soft_leaf leaf;
 	uint64_t gpa = 0;
-	struct hs_soft_page page;
 
-	if (!walk_tables(cpu, space, gva, prot, &gpa)) {
+	if (!walk_tables(cpu, space, gva, prot, &gpa, &leaf)) {
 		return false;
 	}
 	region = hs_ram_find(&cpu->ram, gpa);
@@ -153,17 +182,41 @@ bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64
 	if (region->read_only && (prot & HS_PROT_WRITE)) {
 		return leave_for_memory(cpu, HS_EXIT_READ_ONLY, gpa, prot);
 	}
-	page = (struct hs_soft_page){
+	*ret = (struct hs_soft_page){
 		.host = region->host + (gpa - region->gpa.v),
 		.gpa = gpa,
 		.watched = hs_soft_page_is_watched(cpu, gva),
-		.code = hs_soft_has_code(cpu, gpa),
 	};
-	if (prot & HS_PROT_WRITE) {
-		note(cpu, gpa);
+	if (!ret->watched) {
+		/* What is there of another page goes with its leaf. */
+		cpu->tlb[space][hs_soft_tlb_place(gva)].read = 0;
+		leaf.prot &= (uint8_t) ~(region->read_only ? HS_PROT_WRITE : 0);
+		cpu->leaves[space][hs_soft_tlb_place(gva)] = leaf;
 	}
-	cpu->tlb_empty = false;
-	fill(cpu, space, gva & ~PAGE_OFFSET, prot, &page);
+	return true;
+}
+
+bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
+		       struct hs_soft_page *ret)
+{
+	const struct hs_soft_tlb_entry *entry = &cpu->tlb[space][hs_soft_tlb_place(gva)];
+	struct hs_soft_page page;
+
+	if (use_leaf(cpu, &cpu->leaves[space][hs_soft_tlb_place(gva)], gva, prot)) {
+		page = (struct hs_soft_page){
+			.host = (uint8_t *)(gva + entry->addend),
+			.gpa = entry->gpa | (gva & PAGE_OFFSET),
+		};
+	} else if (!find_page(cpu, space, gva, prot, &page)) {
+		return false;
+	}
+	if (prot & HS_PROT_WRITE) {
+		page.code = hs_soft_has_code(cpu, page.gpa);
+		note(cpu, page.gpa);
+	}
+	if (!page.watched) {
+		fill(cpu, space, gva, prot, &page);
+	}
 	*ret = page;
 	return true;
 }
@@ -171,22 +224,29 @@ bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64
 bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa)
 {
 	enum hs_soft_space space = cpu->cpl == 3 ? HS_SOFT_USER : HS_SOFT_SUPERVISOR;
-	uint64_t page = gva & ~PAGE_OFFSET;
-	struct hs_soft_fetch_entry *entry = &cpu->fetch[space][gva / HS_PAGE_SIZE % HS_SOFT_FETCH_ENTRIES];
+	unsigned int place = gva / HS_PAGE_SIZE % HS_SOFT_FETCH_ENTRIES;
+	struct hs_soft_fetch_entry *entry = &cpu->fetch[space][place];
+	struct hs_soft_leaf *leaf = &cpu->fetch_leaves[space][place];
+	uint64_t tag = hs_soft_tag(gva);
 	uint64_t gpa = 0;
 
-	if (entry->page == page) {
+	if (entry->tag == tag || use_leaf(cpu, leaf, gva, HS_PROT_EXEC)) {
+		entry->tag = tag;
 		*ret_gpa = entry->gpa | (gva & PAGE_OFFSET);
 		return true;
 	}
-	if (!walk_tables(cpu, space, gva, HS_PROT_EXEC, &gpa)) {
+	/* The jumps that lead there go on without it: hs_soft_check_leaves(). */
+	cpu->fetch_lost |= entry->tag != 0;
+	entry->tag = 0;
+	if (!walk_tables(cpu, space, gva, HS_PROT_EXEC, &gpa, leaf)) {
 		return false;
 	}
 	if (!hs_ram_find(&cpu->ram, gpa)) {
+		leaf->tag = 0;
 		return leave_for_memory(cpu, HS_EXIT_UNMAPPED, gpa, HS_PROT_READ);
 	}
-	cpu->tlb_empty = false;
-	*entry = (struct hs_soft_fetch_entry){ page, gpa & ~PAGE_OFFSET };
+	*entry = (struct hs_soft_fetch_entry){ tag, gpa & ~PAGE_OFFSET };
+	hs_soft_use(cpu->fetch_used[space], place);
 	*ret_gpa = gpa;
 	return true;
 }
@@ -194,20 +254,21 @@ bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *re
 bool hs_soft_find(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa)
 {
 	struct hs_phys phys = hs_ram_phys(&cpu->ram);
-	uint64_t page = gva & ~PAGE_OFFSET;
+	uint64_t tag = hs_soft_tag(gva);
 	struct hs_range range;
 
 	if (!cpu->paging) {
 		*ret_gpa = gva & 0xffffffff;
 		return true;
 	}
+	hs_soft_check_leaves(cpu);
 	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
-		const struct hs_soft_tlb_entry *entry = &cpu->tlb[space][gva / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
+		const struct hs_soft_tlb_entry *entry = &cpu->tlb[space][hs_soft_tlb_place(gva)];
 		const struct hs_soft_fetch_entry *fetch =
 			&cpu->fetch[space][gva / HS_PAGE_SIZE % HS_SOFT_FETCH_ENTRIES];
 
-		if (entry->read == page || entry->write == page || fetch->page == page) {
-			*ret_gpa = (fetch->page == page ? fetch->gpa : entry->gpa) | (gva & PAGE_OFFSET);
+		if (entry->read == tag || fetch->tag == tag) {
+			*ret_gpa = (fetch->tag == tag ? fetch->gpa : entry->gpa) | (gva & PAGE_OFFSET);
 			return true;
 		}
 	}
@@ -216,92 +277,4 @@ bool hs_soft_find(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa)
 		*ret_gpa = range.gpa.v + (gva - range.start.v);
 	}
 	return range.kind == HS_RANGE_MAPPED;
-}
-
-static void empty_tlb(struct hs_soft_cpu *cpu)
-{
-	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
-		for (unsigned int i = 0; i < HS_SOFT_TLB_ENTRIES; i++) {
-			cpu->tlb[space][i].read = cpu->tlb[space][i].write = HS_SOFT_NO_PAGE;
-		}
-		for (unsigned int i = 0; i < HS_SOFT_FETCH_ENTRIES; i++) {
-			cpu->fetch[space][i].page = HS_SOFT_NO_PAGE;
-		}
-	}
-	memset(cpu->table_pages, 0, sizeof(cpu->table_pages));
-	cpu->tlb_empty = true;
-}
-
-static void refresh_root(struct hs_soft_cpu *cpu)
-{
-	const struct hs_paging_registers registers = {
-		.cr0 = cpu->cr0,
-		.cr3 = cpu->cr3,
-		.cr4 = cpu->cr4,
-		.efer = cpu->msr.efer,
-	};
-
-	hs_root_of_registers(&registers, &cpu->root);
-	cpu->root.maxphyaddr = HS_SOFT_PHYSICAL_BITS;
-}
-
-void hs_soft_flush(struct hs_soft_cpu *cpu)
-{
-	refresh_root(cpu);
-	if (!cpu->tlb_empty) {
-		empty_tlb(cpu);
-	}
-	cpu->knows_large_pages = false;
-	hs_soft_forget_jumps(cpu);
-	hs_soft_attend(cpu, HS_SOFT_LOOK_UP);
-}
-
-void hs_soft_tables_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length)
-{
-	uint64_t first = gpa / HS_PAGE_SIZE;
-	uint64_t pages = length > 0 ? (gpa + (length - 1)) / HS_PAGE_SIZE - first + 1 : 0;
-	bool hit = pages >= HS_SOFT_TABLE_BITS;
-
-	for (uint64_t i = 0; i < pages && !hit; i++) {
-		hit = table_bit(cpu, first + i, false);
-	}
-	if (hit) {
-		hs_soft_flush(cpu);
-	}
-}
-
-void hs_soft_flush_page(struct hs_soft_cpu *cpu, uint64_t gva)
-{
-	uint64_t page = gva & ~PAGE_OFFSET;
-
-	if (cpu->knows_large_pages) {
-		hs_soft_flush(cpu); /* all of a large page goes with any address in it (SDM vol. 3A 4.10.4.1) */
-		return;
-	}
-	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
-		struct hs_soft_tlb_entry *entry = &cpu->tlb[space][page / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
-		struct hs_soft_fetch_entry *fetch = &cpu->fetch[space][page / HS_PAGE_SIZE % HS_SOFT_FETCH_ENTRIES];
-
-		if (entry->read == page || entry->write == page) {
-			entry->read = entry->write = HS_SOFT_NO_PAGE;
-		}
-		if (fetch->page == page) {
-			fetch->page = HS_SOFT_NO_PAGE;
-		}
-	}
-	hs_soft_forget_jumps(cpu);
-	hs_soft_attend(cpu, HS_SOFT_LOOK_UP);
-}
-
-void hs_soft_flush_writes(struct hs_soft_cpu *cpu, uint64_t gpa)
-{
-	uint64_t page = gpa & ~PAGE_OFFSET;
-
-	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
-		for (unsigned int i = 0; i < HS_SOFT_TLB_ENTRIES; i++) {
-			if (cpu->tlb[space][i].gpa == page) {
-				cpu->tlb[space][i].write = HS_SOFT_NO_PAGE;
-			}
-		}
-	}
 }

@@ -149,7 +149,7 @@ static const struct hs_soft_op *next_op(struct hs_soft_cpu *cpu, bool *ret_one)
 	*ret_one = cpu->careful || hs_soft_page_has_breaks(cpu, gva);
 	if (op && !*ret_one && !hs_soft_is_straddler(cpu, op)) {
 		cpu->jumps[gva % HS_SOFT_JUMPS] = (struct hs_soft_jump){ gva ^ cpu->jump_key, op };
-		cpu->jumps_empty = false;
+		hs_soft_use(cpu->jumps_used, gva % HS_SOFT_JUMPS);
 	}
 	return op;
 }
@@ -264,6 +264,7 @@ enum hs_status hs_soft_run(struct hs_backend *backend, struct hs_exit *ret, stru
 	uint64_t steps = cpu->debugger.instructions ? cpu->debugger.instructions : 1;
 
 	(void)err;
+	hs_soft_check_leaves(cpu);
 	hs_soft_finish_in(cpu);
 	if (cpu->trap_dr6) {
 		hs_soft_attend(cpu, HS_SOFT_TRAP); /* it came with the last exit */

@@ -10,7 +10,7 @@
 
 bool hs_soft_system_load(struct hs_soft_cpu *cpu, uint64_t gva, unsigned int bytes, void *ret)
 {
-	const struct hs_soft_tlb_entry *entry = &cpu->tlb[HS_SOFT_SUPERVISOR][gva / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES];
+	const struct hs_soft_tlb_entry *entry = &cpu->tlb[HS_SOFT_SUPERVISOR][hs_soft_tlb_place(gva)];
 
 	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, bytes, entry->read))) {
 		memcpy(ret, (const void *)(gva + entry->addend), bytes);

@@ -94,7 +94,6 @@ void hs_soft_abandon(struct hs_soft_cpu *cpu)
 {
 	forget_unfinished(cpu);
 	cpu->tf_has_told = false;
-	hs_soft_flush(cpu);
 }
 
 static void set_core(struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
@@ -123,11 +122,30 @@ static void set_core(struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
 	}
 }
 
+static void set_msrs(struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
+{
+	struct hs_msrs msr = state->msr;
+
+	msr.efer = cpu->msr.efer;
+	msr.apic_base = cpu->msr.apic_base;
+	msr.tsc -= cpu->executed;
+	cpu->msr = msr;
+}
+
+static void set_debug_registers(struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
+{
+	bool changed = memcmp(cpu->dr, state->dr, sizeof(cpu->dr)) != 0;
+
+	memcpy(cpu->dr, state->dr, sizeof(cpu->dr));
+	if (changed) {
+		hs_soft_debug_registers_changed(cpu);
+	}
+}
+
 enum hs_status hs_soft_set_state(struct hs_backend *backend, unsigned int parts, const struct hs_cpu_state *state,
 				 struct hs_error *err)
 {
 	struct hs_soft_cpu *cpu = &backend->cpu;
-	struct hs_msrs msr = state->msr;
 
 	(void)err;
 	if (parts == HS_STATE_ALL) {
@@ -139,21 +157,47 @@ enum hs_status hs_soft_set_state(struct hs_backend *backend, unsigned int parts,
 	if (parts & HS_STATE_FPU) {
 		memcpy(cpu->xsave, state->xsave, sizeof(cpu->xsave));
 		cpu->xcr0 = state->xcr0;
+		cpu->xsave_set = true;
 	}
 	if (parts & HS_STATE_MSR) {
-		msr.efer = cpu->msr.efer;
-		msr.apic_base = cpu->msr.apic_base;
-		msr.tsc -= cpu->executed;
-		cpu->msr = msr;
+		set_msrs(cpu, state);
 	}
 	if (parts & HS_STATE_DEBUG) {
-		bool changed = memcmp(cpu->dr, state->dr, sizeof(cpu->dr)) != 0;
-
-		memcpy(cpu->dr, state->dr, sizeof(cpu->dr));
-		if (changed) {
-			hs_soft_debug_registers_changed(cpu);
-		}
+		set_debug_registers(cpu, state);
 	}
 	hs_soft_refresh(cpu);
+	return HS_OK;
+}
+
+/* Whether all that hs_soft_refresh() works with is in the state already. */
+static bool is_refreshed(const struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
+{
+	return !cpu->careful && cpu->cr0 == state->cr0 && cpu->cr4 == state->cr4 && cpu->msr.efer == state->msr.efer &&
+	       cpu->cpl == (state->seg[HS_SS].dpl & 3) &&
+	       ((cpu->rflags ^ state->rflags) & (HS_FLAG_TF | HS_FLAG_RF | HS_FLAG_AC)) == 0 &&
+	       cpu->dr[7] == state->dr[7] && memcmp(cpu->seg, state->seg, sizeof(cpu->seg)) == 0;
+}
+
+/* Mostly an earlier run has changed the general registers and little else. */
+enum hs_status hs_soft_restore(struct hs_backend *backend, const struct hs_cpu_state *state, bool again,
+			       struct hs_error *err)
+{
+	struct hs_soft_cpu *cpu = &backend->cpu;
+	bool refreshed = is_refreshed(cpu, state);
+
+	(void)err;
+	set_core(cpu, state);
+	if (!again || cpu->xsave_set) {
+		memcpy(cpu->xsave, state->xsave, sizeof(cpu->xsave));
+	} else if (cpu->xsave_changed) {
+		memcpy(cpu->xsave, state->xsave, HS_SOFT_XSAVE_CHANGED);
+	}
+	cpu->xsave_set = cpu->xsave_changed = false;
+	cpu->xcr0 = state->xcr0;
+	set_msrs(cpu, state);
+	set_debug_registers(cpu, state);
+	if (!refreshed) {
+		hs_soft_refresh(cpu);
+	}
 	return HS_OK;
 }

@@ -49,12 +49,9 @@ static void reset(struct scene *scene, enum hs_soft_mode mode)
 	for (size_t i = 0; i < HS_GPR_COUNT; i++) {
 		cpu->r[i] = UINT64_C(0x0123456789abcd00) * (i + 1);
 	}
-	for (size_t i = 0; i < HS_SOFT_TLB_ENTRIES; i++) {
-		cpu->tlb[0][i] = (struct hs_soft_tlb_entry){ .read = HS_SOFT_NO_PAGE, .write = HS_SOFT_NO_PAGE };
-	}
-	cpu->tlb[0][PAGE / HS_PAGE_SIZE % HS_SOFT_TLB_ENTRIES] = (struct hs_soft_tlb_entry){
-		.read = PAGE,
-		.write = PAGE,
+	cpu->tlb[0][hs_soft_tlb_place(PAGE)] = (struct hs_soft_tlb_entry){
+		.read = hs_soft_tag(PAGE),
+		.write = hs_soft_tag(PAGE),
 		.addend = (uintptr_t)scene->page - PAGE,
 	};
 	hs_soft_set_rflags(cpu, FLAGS);
