@@ -18,8 +18,11 @@
 #define ENTRY_SIZE 0x80 /* in all but the last level: a large page */
 #define CR4_PSE 0x10
 #define CR4_PAE 0x20
+#define CR4_PGE 0x80
 #define CR4_LA57 0x1000
+#define CR4_PCIDE 0x20000
 #define CR4_SMAP 0x200000
+#define FLAG_AC 0x40000
 
 static inline uintptr_t read_cr3(void)
 {
@@ -39,6 +42,29 @@ static inline uintptr_t read_cr4(void)
 static volatile uintptr_t *word_at(uintptr_t offset)
 {
 	return (volatile uintptr_t *)(HS_SCRATCH_END_GVA - offset);
+}
+
+static inline void write_cr4(uintptr_t value)
+{
+	__asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+
+/* What stac does, which KVM's emulator does not know. The iret puts an end to it. */
+static inline void allow_user_pages(void)
+{
+	uintptr_t flags;
+	__asm__ volatile("pushf\n\tpop %0\n\tor %1, %0\n\tpush %0\n\tpopf" : "=&r"(flags) : "i"(FLAG_AC) : "cc");
+}
+
+/* The CPU may know the old page under each PCID, of spaces that share the table. invlpg is about the current one and
+ * about global pages (SDM vol. 3A 4.10.4.1), a change of CR4.PGE about all. */
+static inline void forget_page(uintptr_t address, uintptr_t cr4)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
+	if (cr4 & CR4_PCIDE) {
+		write_cr4(cr4 ^ CR4_PGE);
+		write_cr4(cr4);
+	}
 }
 
 uintptr_t hs_scratch_take(size_t length, size_t alignment)
@@ -65,20 +91,23 @@ void *hs_scratch_at(uintptr_t gpa)
 	return (void *)(gpa + (HS_SCRATCH_END_GVA - HS_SCRATCH_END_GPA));
 }
 
-uintptr_t *hs_leaf_of(uintptr_t address, uintptr_t needed)
+unsigned int hs_paging_levels(void)
 {
 	uintptr_t cr4 = read_cr4();
 #ifdef __x86_64__
-	unsigned int level = cr4 & CR4_LA57 ? 5 : 4;
-	bool wide = true;
-	uintptr_t table = read_cr3() & HS_ENTRY_ADDRESS;
-	uintptr_t large = ENTRY_SIZE;
+	return cr4 & CR4_LA57 ? 5 : 4;
 #else
-	bool wide = (cr4 & CR4_PAE) != 0;
-	unsigned int level = wide ? 3 : 2;
-	uintptr_t table = read_cr3() & (wide ? ~(uintptr_t)31 : HS_ENTRY_ADDRESS);
-	uintptr_t large = wide || (cr4 & CR4_PSE) ? ENTRY_SIZE : 0;
+	return cr4 & CR4_PAE ? 3 : 2;
 #endif
+}
+
+uintptr_t *hs_leaf_of(uintptr_t address, uintptr_t needed)
+{
+	unsigned int level = hs_paging_levels();
+	bool wide = level > 2;
+	/* The first table of PAE is 32 bytes. */
+	uintptr_t table = read_cr3() & (level == 3 ? ~(uintptr_t)31 : HS_ENTRY_ADDRESS);
+	uintptr_t large = wide || (read_cr4() & CR4_PSE) ? ENTRY_SIZE : 0;
 	unsigned int bits = wide ? 9 : 10;
 
 	for (;; level--) {
@@ -117,12 +146,13 @@ bool hs_cow_fault(uintptr_t address, uintptr_t error_code)
 	if (page == 0) {
 		hs_abort("copy-on-write: scratch memory has no page left; give it more (--scratch)");
 	}
-	if (read_cr4() & CR4_SMAP) {
-		__asm__ volatile("stac"); /* until the iret: the page may be the user's */
+	uintptr_t cr4 = read_cr4();
+	if (cr4 & CR4_SMAP) {
+		allow_user_pages();
 	}
 	memcpy(hs_scratch_at(page), (const void *)(address & ~(HS_PAGE_BYTES - 1)), HS_PAGE_BYTES);
 	*entry = (*entry & ~(HS_ENTRY_ADDRESS | HS_ENTRY_COW_MASK)) | page | HS_ENTRY_WRITABLE;
-	__asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
+	forget_page(address, cr4);
 	/* The program finds the address of the last fault that was its own. */
 	__asm__ volatile("mov %0, %%cr2" : : "r"(hs_trap_cr2));
 	return true;

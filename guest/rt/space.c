@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Address spaces of the program, in the paging format that a guest starts with: 4-level on amd64, 2-level on i686. A
- * space is a root whose upper part, all that there was before, is shared with the first one. Tables come from scratch,
- * where each space maps them.
+ * Address spaces of the program, in 4-level or 5-level tables on amd64, in 2-level ones on i686. A space is a root
+ * whose upper part, all that there was before, is shared with the first one. Tables come from scratch, where each space
+ * maps them.
  *
  * A snapshot moves tables and pages, so nothing here keeps a physical address but the list of roots, which the host
  * brings up to date (abi.h, struct hs_abi_roots).
@@ -10,11 +10,9 @@
 #include "rt.h"
 
 #ifdef __x86_64__
-#define LEVELS 4
 #define INDEX_BITS 9
 #define NO_EXEC (1ull << 63)
 #else
-#define LEVELS 2
 #define INDEX_BITS 10
 #define NO_EXEC 0
 #define CR4_PSE 0x10
@@ -27,6 +25,14 @@ extern uint32_t hs_tss[], hs_double_fault_tss[];
 static uint64_t list[HS_SPACES_MAX];
 static struct hs_abi_roots registered = { .bytes = sizeof(registered) };
 static unsigned int current;
+
+/* A program that has turned PAE on has tables that this file does not know. */
+static void check_format(void)
+{
+	if (hs_paging_levels() == 3) {
+		hs_abort("address spaces of the runtime are not made with PAE paging");
+	}
+}
 
 static uintptr_t read_root(void)
 {
@@ -45,6 +51,7 @@ static void register_roots(void)
 
 int hs_space_create(void)
 {
+	check_format();
 	if (registered.count == 0) {
 		register_roots();
 	}
@@ -114,7 +121,7 @@ void hs_pages_keep(const void *start, size_t length)
 static uintptr_t *entry_of(uintptr_t root, uintptr_t address, unsigned int wanted)
 {
 	uintptr_t table = root;
-	for (unsigned int level = LEVELS;; level--) {
+	for (unsigned int level = hs_paging_levels();; level--) {
 		uintptr_t *entries = hs_scratch_at(table);
 		if (entries == NULL) {
 			return NULL;
@@ -154,6 +161,7 @@ bool hs_space_map(unsigned int space, void *start, uintptr_t gpa, size_t length,
 			 (flags & HS_MAP_USER ? HS_ENTRY_USER : 0) | (flags & HS_MAP_KEPT ? HS_ENTRY_KEPT : 0) |
 			 (flags & HS_MAP_NO_EXEC ? (uintptr_t)NO_EXEC : 0) | (large ? ENTRY_LARGE : 0);
 
+	check_format();
 	if (space != 0 && space >= registered.count) {
 		hs_abort("hs_space_map: no such space");
 	}

@@ -66,12 +66,27 @@ void *memset(void *to, int byte, size_t length)
 
 int memcmp(const void *a, const void *b, size_t length)
 {
-	if (length == 0) {
-		return 0;
-	}
 	const unsigned char *next_a = a;
 	const unsigned char *next_b = b;
-	__asm__ volatile("repe cmpsb" : "+S"(next_a), "+D"(next_b), "+c"(length) : : "memory", "cc");
+	size_t words = length / WORD_BYTES;
+	size_t bytes = length % WORD_BYTES;
+	if (words > 0) {
+		bool equal;
+		__asm__ volatile("repe cmps" WORD_SUFFIX
+				 : "+S"(next_a), "+D"(next_b), "+c"(words), "=@ccz"(equal)
+				 :
+				 : "memory");
+		if (!equal) {
+			/* Within the last word. */
+			next_a -= WORD_BYTES;
+			next_b -= WORD_BYTES;
+			bytes = WORD_BYTES;
+		}
+	}
+	if (bytes == 0) {
+		return 0;
+	}
+	__asm__ volatile("repe cmpsb" : "+S"(next_a), "+D"(next_b), "+c"(bytes) : : "memory", "cc");
 	/* Both stand behind the last pair compared, which is the first that differs or the last of all. */
 	return next_a[-1] - next_b[-1];
 }

@@ -13,6 +13,8 @@ import unittest
 IMAGES = []
 
 WITH_FUNCTIONS = {"functions"}
+# The runtime is the same in all: what others have of it has none of these instructions.
+WITH_VECTORS = {"writes"}
 BARE = {"bare", "bare_fault", "bare_overflow", "bare_remap"}
 BASE = {
     ("amd64", "higher_half"): 0xFFFFFFFF80000000,
@@ -155,9 +157,10 @@ class TestImages(unittest.TestCase):
             self.assertEqual(len({image.symbols[name] >> 12 for name in names}), 1)
 
     @each
-    def test_no_vector_or_x87_instruction(self, image):
+    def test_vector_and_x87_instructions_are_in_programs_that_mean_them(self, image):
         code = output("objdump", "-d", "--no-show-raw-insn", image.path)
-        self.assertNotRegex(code, r"%[xyz]?mm\d|%st\b|\tf(ld|st|add|mul|init)")
+        found = re.search(r"%[xyz]?mm\d|%st\b|\tf(ld|st|add|mul|init)", code)
+        self.assertEqual(found is not None, image.name in WITH_VECTORS, found)
 
     @each_with_sdk
     def test_debuggers_can_unwind_from_every_function(self, image):

@@ -93,6 +93,26 @@ static void test_copy_and_set_touch_their_range_only(void **context)
 	}
 }
 
+static void test_compares_of_several_words_as_libc(void **context)
+{
+	(void)context;
+	uint32_t state = 5;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		char a[SIZE];
+		char b[SIZE];
+		fill(&state, a, SIZE);
+		memcpy(b, a, SIZE);
+		/* Two differences, of which the first counts, and perhaps none. */
+		for (int j = 0; j < 2; j++) {
+			b[random_below(&state, SIZE)] = (char)random_below(&state, 256);
+		}
+		uint32_t at = random_below(&state, SIZE / 2);
+		uint32_t length = random_below(&state, SIZE - at + 1);
+		assert_int_equal(sign(guest_memcmp(a + at, b + at, length)), sign(memcmp(a + at, b + at, length)));
+	}
+}
+
 static void test_compares_as_libc(void **context)
 {
 	(void)context;
@@ -187,6 +207,7 @@ int main(void)
 		cmocka_unit_test(test_copies_any_overlap_as_libc),
 		cmocka_unit_test(test_copy_and_set_touch_their_range_only),
 		cmocka_unit_test(test_compares_as_libc),
+		cmocka_unit_test(test_compares_of_several_words_as_libc),
 		cmocka_unit_test(test_searches_as_libc),
 		cmocka_unit_test(test_strcpy_copies_the_nul_and_no_more),
 		cmocka_unit_test(test_numbers_as_libc),
