@@ -5,8 +5,8 @@
  * it is ready, which is where a host takes a snapshot, and goes through them again. It ends with the number of
  * differences.
  *
- * The words: kernel and user, for the rings; vectors, for x87 and SSE instructions, and avx, where the CPU has it; smap,
- * for CR4.SMEP and SMAP. A host that writes 1 to the beginning of the input buffer has new tables made before
+ * The words: kernel and user, for the rings; vectors, for x87 and SSE instructions, and avx, where the CPU has it;
+ * smap, for CR4.SMEP and SMAP. A host that writes 1 to the beginning of the input buffer has new tables made before
  * everything else, where they take the frames that copies had in another run.
  */
 #include "writes_code.h"
