@@ -2,6 +2,7 @@
 /* hindsight core WORD: one row and one function for each word. */
 #include "cli/cli.h"
 #include "cli/core_info.h"
+#include "cli/core_words.h"
 #include "cli/opts.h"
 #include "cli/term.h"
 #include "cli/words.h"
@@ -65,6 +66,7 @@ static int core_info(int argc, char **argv)
 
 static const struct hs_word words[] = {
 	{ "info", "show what is in a core", core_info },
+	{ "report", "tell what happened: source, backtrace, registers, memory", hs_core_report },
 };
 
 int hs_cmd_core(int argc, char **argv)

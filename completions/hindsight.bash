@@ -37,7 +37,9 @@ _hindsight()
 		esac
 	elif [[ $command == core ]]; then
 		if ((COMP_CWORD == 2)); then
-			words="info --help"
+			words="info report --help"
+		elif [[ $cur == -* && ${COMP_WORDS[2]} == report ]]; then
+			words="--json --html --image --help"
 		elif [[ $cur == -* ]]; then
 			words="--json --all --help"
 		fi

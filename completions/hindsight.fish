@@ -27,7 +27,9 @@ complete -c hindsight -n '__fish_seen_subcommand_from run' -l snapshot -r -F -d 
 complete -c hindsight -n '__fish_seen_subcommand_from restore' -l verify -d 'compare all memory with its checksums first'
 complete -c hindsight -n '__fish_seen_subcommand_from run' -l log-level -x -d 'log level that the guest is told'
 
-complete -c hindsight -n '__fish_seen_subcommand_from core; and not __fish_seen_subcommand_from info' -f -a info
+complete -c hindsight -n '__fish_seen_subcommand_from core; and not __fish_seen_subcommand_from info report' -f -a 'info report'
+complete -c hindsight -n '__fish_seen_subcommand_from report' -l html -r -d 'write one HTML page'
+complete -c hindsight -n '__fish_seen_subcommand_from report' -l image -r -d 'image with the symbols'
 complete -c hindsight -n '__fish_seen_subcommand_from core' -l all -d 'list every segment'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable; and not __fish_seen_subcommand_from list spaces walk' -f -a 'list spaces walk'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l image -r -F -d 'raw image of physical memory'

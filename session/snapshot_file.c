@@ -228,9 +228,8 @@ static enum hs_status no_snapshot(const char *path, const char *why, struct hs_e
 	return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "%s: not a snapshot: %s", path, why);
 }
 
-/** The note, in a core whose notes are what was written. */
-static enum hs_status find_note(const struct hs_core *core, const char *path, struct hs_snapshot_note **ret,
-				struct hs_error *err)
+enum hs_status hs_snapshot_file_note(const struct hs_core *core, const char *path, struct hs_snapshot_note **ret,
+				     struct hs_error *err)
 {
 	const struct hs_core_info *facts = hs_core_info(core);
 
@@ -325,7 +324,7 @@ enum hs_status hs_snapshot_file_read(const char *path, bool verify, struct hs_sn
 	if (st) {
 		return st;
 	}
-	st = find_note(core, path, &note, err);
+	st = hs_snapshot_file_note(core, path, &note, err);
 	if (!st && verify) {
 		st = hs_core_verify(core, err);
 	}

@@ -7,6 +7,7 @@
 #define HS_SESSION_SNAPSHOT_FILE_H
 
 #include "base/buf.h"
+#include "session/snapshot_note.h"
 
 #include <hindsight/coredump.h>
 #include <hindsight/snapshot.h>
@@ -25,6 +26,15 @@ HS_MUST_CHECK enum hs_status hs_snapshot_file_write(const struct hs_snapshot *sn
  */
 HS_MUST_CHECK enum hs_status hs_snapshot_file_read(const char *path, bool verify, struct hs_snapshot **ret,
 						   struct hs_event *ret_event, struct hs_error *err);
+
+/**
+ * The note of a core whose notes are what was written, by their checksum. HS_ERR_FORMAT: it has none, or is damaged.
+ *
+ * @param path  for messages
+ * @param ret   owned by the caller until hs_snapshot_note_free()
+ */
+HS_MUST_CHECK enum hs_status hs_snapshot_file_note(const struct hs_core *core, const char *path,
+						   struct hs_snapshot_note **ret, struct hs_error *err);
 
 /** What makes a core of a VM one that can be gone on from. Caller's storage. */
 struct hs_snapshot_image {

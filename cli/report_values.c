@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/report_values.h"
+
+#include "arch/exception.h"
+#include "arch/regs.h"
+#include "base/bytes.h"
+#include "cli/core_info.h"
+#include "paging/format.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Of the control registers, those that say why an access faults. */
+static bool is_shown(const struct hs_reg *reg)
+{
+	static const char *const control[] = { "cr0", "cr2", "cr3", "cr4", "efer" };
+
+	for (size_t i = 0; i < sizeof(control) / sizeof(control[0]); i++) {
+		if (strcmp(reg->name, control[i]) == 0) {
+			return true;
+		}
+	}
+	return reg->prstatus >= 0 && reg->feature != HS_REG_LINUX;
+}
+
+static uint64_t read_register(const struct hs_reg *reg, const struct hs_cpu_state *cpu)
+{
+	uint8_t bytes[HS_REG_BYTES_MAX] = { 0 };
+
+	hs_reg_get(reg, cpu, bytes);
+	return hs_get_le64(bytes);
+}
+
+bool hs_report_register(const struct hs_report *report, size_t index, struct hs_report_value *ret)
+{
+	size_t count;
+	const struct hs_reg *rows = hs_regs(report->arch, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (!is_shown(&rows[i]) || index-- > 0) {
+			continue;
+		}
+		ret->name = rows[i].name;
+		ret->digits = 2 * rows[i].bytes;
+		ret->value = read_register(&rows[i], report->cpu);
+		ret->before = report->has_before ? read_register(&rows[i], report->before) : ret->value;
+		return true;
+	}
+	return false;
+}
+
+static void list_bits(const struct hs_entry_fields *fields, char *ret, size_t size)
+{
+	size_t length = 0;
+
+	ret[0] = '\0';
+	for (size_t i = 0; i < fields->count && length < size; i++) {
+		const struct hs_entry_field *field = &fields->fields[i];
+		const char *space = length > 0 ? " " : "";
+
+		if (field->value == 1) {
+			length += (size_t)snprintf(ret + length, size - length, "%s%s", space, field->name);
+		} else if (field->value > 1) {
+			length += (size_t)snprintf(ret + length, size - length, "%s%s=%" PRIx64, space, field->name,
+						   field->value);
+		}
+	}
+}
+
+bool hs_report_step(const struct hs_report *report, size_t index, struct hs_report_step *ret)
+{
+	const struct hs_root *root = &report->spaces[0].root;
+	const struct hs_path *path = &report->fault_path;
+	const struct hs_format *format = hs_format_of(root->format);
+	const struct hs_path_level *level;
+	struct hs_entry_fields fields;
+
+	if (!report->has_fault || index >= path->count) {
+		return false;
+	}
+	level = &path->levels[index];
+	*ret = (struct hs_report_step){
+		.name = format->level[index].name,
+		.table = level->table.v,
+		.index = (level->place.v - level->table.v) / format->entry_bytes,
+		.entry = level->entry,
+		.digits = 2 * format->entry_bytes,
+		.readable = level->readable,
+	};
+	if (!level->readable) {
+		return true;
+	}
+	hs_entry_describe(root, (unsigned int)index, level->entry, &fields);
+	ret->leads_on = fields.present && (index + 1 < path->count || path->range.kind == HS_RANGE_MAPPED);
+	ret->leads_to = fields.gpa.v;
+	list_bits(&fields, ret->bits, sizeof(ret->bits));
+	return true;
+}
+
+void hs_report_signal(const struct hs_report *report, char *ret, size_t size)
+{
+	const char *name = hs_signal_name(report->signal);
+	const char *code = hs_core_code_name(report->signal, report->code);
+
+	ret[0] = '\0';
+	if (report->signal != 0) {
+		snprintf(ret, size, "%s (%d)%s%s", name ? name : "unnamed", report->signal, code ? ", " : "",
+			 code ? code : "");
+	}
+}
+
+void hs_report_rights(int prot, char ret[4])
+{
+	ret[0] = prot & HS_PROT_READ ? 'r' : '-';
+	ret[1] = prot & HS_PROT_WRITE ? 'w' : '-';
+	ret[2] = prot & HS_PROT_EXEC ? 'x' : '-';
+	ret[3] = '\0';
+}
+
+const char *hs_report_base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+int hs_report_digits(const struct hs_report *report)
+{
+	return report->arch == HS_ARCH_AMD64 ? 16 : 8;
+}

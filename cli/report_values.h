@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What all forms of a report show alike: registers, signal and steps through page tables, ready to be printed. */
+#ifndef HS_CLI_REPORT_VALUES_H
+#define HS_CLI_REPORT_VALUES_H
+
+#include "session/report.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** A register. */
+struct hs_report_value {
+	const char *name; /**< static */
+	uint64_t value;
+	uint64_t before; /**< at the last snapshot; value itself without one */
+	int digits;      /**< hexadecimal digits of its full width */
+};
+
+/** Register number index of those that are shown; false behind the last. */
+bool hs_report_register(const struct hs_report *report, size_t index, struct hs_report_value *ret);
+
+/** One step of the walk to the fault address. */
+struct hs_report_step {
+	const char *name; /**< of the entry, static: "PML4" */
+	uint64_t table, index, entry;
+	int digits;    /**< hexadecimal digits of an entry */
+	bool readable; /**< the entry is in memory */
+	bool leads_on; /**< to leads_to */
+	uint64_t leads_to;
+	char bits[160]; /**< "P RW US A D": the fields that are set */
+};
+
+/** Step number index; false behind the last. */
+bool hs_report_step(const struct hs_report *report, size_t index, struct hs_report_step *ret);
+
+/** "SIGSEGV (11), SEGV_MAPERR", empty without a signal. */
+void hs_report_signal(const struct hs_report *report, char *ret, size_t size);
+/** "r-x", '-' for each that is not there. */
+void hs_report_rights(int prot, char ret[4]);
+/** The name of a file without its directories. */
+const char *hs_report_base_name(const char *path);
+/** Hexadecimal digits of a guest-virtual address. */
+int hs_report_digits(const struct hs_report *report);
+
+#endif

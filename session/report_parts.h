@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The parts of a report, each found by itself: what report.c puts together. */
+#ifndef HS_SESSION_REPORT_PARTS_H
+#define HS_SESSION_REPORT_PARTS_H
+
+#include "session/report.h"
+#include "symbols/symbols.h"
+
+/** What root maps. HS_ERR_NOMEM. ret->areas is the caller's to free. */
+HS_MUST_CHECK enum hs_status hs_report_space_init(const struct hs_phys *phys, const struct hs_root *root,
+						  struct hs_report_space *ret, struct hs_error *err);
+
+/** What the page tables say about an address, as one clause; path is the way to it. */
+void hs_report_why(const struct hs_phys *phys, const struct hs_root *root, const struct hs_path *path, uint64_t address,
+		   char *ret, size_t size);
+
+/**
+ * Read the lines around one of a source file, as far as there are any: none when the file is not a regular one, not
+ * readable, or has no such line. What is longer than a screen is wide is cut.
+ *
+ * @param lines  HS_REPORT_LINES_MAX of them; texts are the caller's to free
+ * @return how many
+ */
+size_t hs_report_lines_read(const char *path, uint32_t line, struct hs_report_line *lines);
+
+/** The backtrace, and why it ends: fills frames, frame_count and frames_end. HS_ERR_NOMEM. symbols may be NULL. */
+HS_MUST_CHECK enum hs_status hs_report_frames(const struct hs_report_scene *scene, struct hs_symbols *symbols,
+					      struct hs_report *report, struct hs_error *err);
+
+/** Longest build-id that is compared: SHA-1 has 20 bytes. */
+#define HS_REPORT_BUILD_ID_MAX 32u
+
+/**
+ * The GNU build-id of the image, which a core has in memory where the program headers say.
+ *
+ * @return its bytes; 0 when there is none, or a longer one
+ */
+size_t hs_report_core_build_id(const struct hs_core *core, uint8_t ret[HS_REPORT_BUILD_ID_MAX]);
+
+#endif
