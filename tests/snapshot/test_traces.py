@@ -4,7 +4,7 @@
 import pytest
 
 # A cycle takes about 50 us on the software CPU, milliseconds in the rig and where KVM emulates what the guest copies.
-CYCLES = {("local", "soft"): 20000, ("local", "kvm"): 100, ("rig", "kvm"): 200}
+CYCLES = {("local", "soft"): 100000, ("local", "kvm"): 1000, ("rig", "kvm"): 200}
 
 
 def run_traces(runner, *words):

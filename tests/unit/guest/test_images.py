@@ -15,7 +15,7 @@ IMAGES = []
 WITH_FUNCTIONS = {"functions"}
 # The runtime is the same in all: what others have of it has none of these instructions.
 WITH_VECTORS = {"writes"}
-BARE = {"bare", "bare_fault", "bare_overflow", "bare_remap"}
+BARE = {"bare", "bare_fault", "bare_outs", "bare_overflow", "bare_remap"}
 BASE = {
     ("amd64", "higher_half"): 0xFFFFFFFF80000000,
     ("i686", "higher_half"): 0xC0000000,

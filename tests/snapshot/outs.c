@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * outs BACKEND IMAGE: a guest with two outs side by side (guest/programs/bare_outs.c) is put back to between them,
+ * right after the second one: it executes that again. Some KVMs have rip at an out until the CPU runs again, and move
+ * it then.
+ *
+ * Exit status 0, 1 with a line that says what differs, 77 when the backend cannot run the guest here.
+ */
+#include "session/snapshot.h"
+
+#include <hindsight/hindsight.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CYCLES 10
+
+static struct hs_error error;
+static struct hs_cpu_state start; /* between the outs */
+
+static int fail(const char *what)
+{
+	fprintf(stderr, "outs: %s%s%s\n", what, error.message[0] ? ": " : "", error.message);
+	return 1;
+}
+
+static int run_to_stop(struct hs_vm *vm)
+{
+	const struct hs_resume on = { .kind = HS_RESUME_CONTINUE };
+	struct hs_event event;
+
+	if (hs_vm_run(vm, &on, &event, &error)) {
+		return fail("run");
+	}
+	return event.kind == HS_EVENT_READY ? 0 : fail("the guest has ended");
+}
+
+static int restore_and_run(struct hs_vm *vm, const struct hs_snapshot *snapshot)
+{
+	return hs_vm_stand_on(vm, snapshot, true, &error) ? fail("restore") : run_to_stop(vm);
+}
+
+/* Nobody looks at the registers before the second restore: that would have had the out retired. */
+static int cycle(struct hs_vm *vm, const struct hs_snapshot *snapshot)
+{
+	static struct hs_cpu_state now;
+	int status = restore_and_run(vm, snapshot);
+
+	status = status ? status : restore_and_run(vm, snapshot);
+	if (!status && hs_vm_cpu_get(vm, &now, &error)) {
+		status = fail("registers");
+	}
+	/* out %eax, (%dx) is one byte. */
+	if (!status && (now.rip != start.rip + 1 || now.gpr[HS_RBX] != start.gpr[HS_RBX])) {
+		fprintf(stderr, "outs: rip is 0x%" PRIx64 " behind %" PRIu64 " pairs, instead of 0x%" PRIx64 "\n",
+			now.rip, now.gpr[HS_RBX], start.rip + 1);
+		status = 1;
+	}
+	return status;
+}
+
+static int check(struct hs_vm *vm)
+{
+	const struct hs_snapshot_spec spec = { .generation = 1 };
+	struct hs_snapshot *snapshot = NULL;
+	int status = run_to_stop(vm);
+
+	if (!status && (hs_vm_cpu_get(vm, &start, &error) || hs_snapshot_of_vm(vm, &spec, &snapshot, &error))) {
+		status = fail("snapshot");
+	}
+	for (int i = 0; i < CYCLES && !status; i++) {
+		status = cycle(vm, snapshot);
+	}
+	hs_vm_destroy(vm);
+	hs_snapshot_unref(snapshot);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct hs_vm_config config = { .seed = 1, .calls = true };
+	struct hs_vm *vm;
+	enum hs_status st;
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: outs kvm|soft IMAGE\n");
+		return 2;
+	}
+	config.backend = strcmp(argv[1], "kvm") == 0 ? HS_BACKEND_KVM : HS_BACKEND_SOFT;
+	st = hs_vm_create(argv[2], &config, &vm, &error);
+	if (st == HS_ERR_UNSUPPORTED || st == HS_ERR_NOT_FOUND || st == HS_ERR_PERMISSION) {
+		fprintf(stderr, "%s\n", error.message);
+		return 77;
+	}
+	return st ? fail("create") : check(vm);
+}
