@@ -11,8 +11,8 @@
 /** Exit statuses of the command, besides the guest's own and 128 + signal (docs/command.md). */
 enum hs_exit_status {
 	HS_EXIT_OK = 0,
-	HS_EXIT_NOT_ALL = 1, /**< pagetable: the list is not complete, or the address is not mapped; run --call: a call
-				*   had no result */
+	HS_EXIT_NOT_ALL = 1, /**< pagetable: the list is not complete, or the address is not mapped; core verify: there
+			      *   is a problem; run --call: a call had no result */
 	HS_EXIT_USAGE = 2,   /**< the command line is wrong; nothing was done */
 	HS_EXIT_TIMEOUT = 124, /**< --timeout passed: the number timeout(1) uses */
 	HS_EXIT_FAILED = 125,  /**< hindsight itself failed */

@@ -67,14 +67,17 @@ static int core_info(int argc, char **argv)
 static const struct hs_word words[] = {
 	{ "info", "show what is in a core", core_info },
 	{ "report", "tell what happened: source, backtrace, registers, memory", hs_core_report },
+	{ "extract", "write one address space as a core of its own", hs_core_word_extract },
+	{ "verify", "check a core against its checksums", hs_core_word_verify },
+	{ "from-image", "write a core of a raw image of physical memory", hs_core_word_from_image },
 };
 
 int hs_cmd_core(int argc, char **argv)
 {
 	static const struct hs_words core = {
 		.command = "core",
-		.usage = "WORD [OPTIONS] FILE",
-		.summary = "Look into the core of a guest",
+		.usage = "WORD [OPTIONS] [FILE]",
+		.summary = "Look into the core of a guest, check it, take it apart, or make one of a memory image",
 		.words = words,
 		.count = sizeof(words) / sizeof(words[0]),
 	};

@@ -198,6 +198,24 @@ static void put_segments(const struct hs_core *core, bool all, FILE *out)
 	}
 }
 
+static void put_spaces(const struct hs_core *core, bool all, FILE *out)
+{
+	size_t count = hs_core_info(core)->space_count;
+	size_t shown = all || count <= SEGMENTS_SHOWN ? count : SEGMENTS_SHOWN;
+
+	for (size_t i = 0; i < shown; i++) {
+		const struct hs_core_space *space = hs_core_space(core, i);
+
+		fprintf(out, "  %3zu  %s, root at 0x%" PRIx64 ", %zu segments%s%s\n", i,
+			hs_paging_format_name(space->root.format), space->root.base.v, space->segment_count,
+			space->partial ? ", incomplete" : "",
+			i == hs_core_info(core)->space_index ? ": the CPU's, whose segments are above" : "");
+	}
+	if (shown < count) {
+		fprintf(out, "  and %zu more (--all lists them)\n", count - shown);
+	}
+}
+
 static void put_files(const struct hs_core *core, FILE *out)
 {
 	int digits = hs_core_info(core)->arch == HS_ARCH_AMD64 ? 16 : 8;
@@ -241,6 +259,11 @@ void hs_core_info_text(const struct hs_core *core, const char *path, bool colour
 	put_title(out, title, colour);
 	if (info->segment_count > 0) {
 		put_segments(core, all, out);
+	}
+	if (info->space_count > 1) {
+		snprintf(title, sizeof(title), "address spaces: %zu", info->space_count);
+		put_title(out, title, colour);
+		put_spaces(core, all, out);
 	}
 	if (info->file_count > 0) {
 		put_title(out, "files", colour);

@@ -198,6 +198,28 @@ static void put_segments(struct json *json, const struct hs_core *core)
 	hs_buf_append_byte(&json->buf, ']');
 }
 
+static void put_spaces(struct json *json, const struct hs_core *core)
+{
+	hs_buf_append_string(&json->buf, "\"spaces\": [");
+	for (size_t i = 0; i < hs_core_info(core)->space_count; i++) {
+		const struct hs_core_space *space = hs_core_space(core, i);
+
+		hs_buf_append_string(&json->buf, i == 0 ? "{" : ", {");
+		put_text(json, "format", hs_paging_format_name(space->root.format));
+		next(json);
+		put_address(json, "root", space->root.base.v);
+		next(json);
+		put_number(json, "segments", space->segment_count);
+		next(json);
+		put_flag(json, "current", i == hs_core_info(core)->space_index);
+		next(json);
+		put_flag(json, "partial", space->partial);
+		hs_buf_append_byte(&json->buf, '}');
+		flush(json);
+	}
+	hs_buf_append_byte(&json->buf, ']');
+}
+
 static void put_files(struct json *json, const struct hs_core *core)
 {
 	hs_buf_append_string(&json->buf, "\"files\": [");
@@ -251,6 +273,8 @@ bool hs_core_info_json(const struct hs_core *core, const char *path, FILE *out)
 	put_cpus(&json, core);
 	next(&json);
 	put_segments(&json, core);
+	next(&json);
+	put_spaces(&json, core);
 	next(&json);
 	put_files(&json, core);
 	next(&json);

@@ -3,6 +3,14 @@
 #ifndef HS_CLI_CORE_WORDS_H
 #define HS_CLI_CORE_WORDS_H
 
+#include <hindsight/coredump.h>
+
 int hs_core_report(int argc, char **argv);
+int hs_core_word_extract(int argc, char **argv);
+int hs_core_word_verify(int argc, char **argv);
+int hs_core_word_from_image(int argc, char **argv);
+
+/** Print "core: PATH (SIZE)" of what was written, on stderr as after a crash. */
+void hs_core_say_written(const struct hs_core_result *result);
 
 #endif

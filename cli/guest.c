@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+const char *const hs_guest_compressions[] = { "none", "zstd", NULL };
 const char *const hs_guest_backends[] = { "auto", "kvm", "soft", NULL };
 
 /* One run of the command. */
@@ -56,7 +57,9 @@ static void report(struct run *run, const struct hs_crash *crash)
 
 static void write_core(struct run *run, const struct hs_crash *crash, const char *directory)
 {
-	hs_report_core(hs_session_vm(run->session), hs_session_command_line(run->session), crash, directory);
+	const struct hs_core_options how = hs_guest_core_options(run->options);
+
+	hs_report_core(hs_session_vm(run->session), hs_session_command_line(run->session), crash, directory, &how);
 }
 
 /* The guest's last words. Who has asked for the end need not wait for a reader. */
@@ -133,6 +136,7 @@ static int debug(struct run *run, const struct hs_event *at)
 		.crashed = on_crash,
 		.ctx = run,
 		.core_dir = wants_core(run) ? run->options->core : NULL,
+		.core_options = hs_guest_core_options(run->options),
 		.confined = run->options->gdb_allow_remote,
 	};
 	struct hs_gdb_serve_options serve = { .stop_fd = run->signals.stop_fd };
@@ -360,6 +364,14 @@ void hs_guest_options_init(struct hs_guest_options *options)
 	*options = (struct hs_guest_options){
 		.core = directory && directory[0] != '\0' ? directory : ".",
 		.cycles = 1,
+	};
+}
+
+struct hs_core_options hs_guest_core_options(const struct hs_guest_options *options)
+{
+	return (struct hs_core_options){
+		.limit_bytes = options->core_limit,
+		.compression = (enum hs_core_compression)options->core_compress,
 	};
 }
 

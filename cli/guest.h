@@ -9,6 +9,7 @@
 #include "cli/drive.h"
 #include "cli/opts.h"
 
+#include <hindsight/coredump.h>
 #include <hindsight/sandbox.h>
 #include <hindsight/snapshot.h>
 #include <hindsight/vm.h>
@@ -18,7 +19,9 @@ struct hs_guest_options {
 	const char *gdb;
 	const char *gdb_on_crash;
 	bool gdb_allow_remote;
-	const char *core; /**< a directory, or "none" */
+	const char *core;    /**< a directory, or "none" */
+	uint64_t core_limit; /**< bytes, 0 for none */
+	int core_compress;   /**< enum hs_core_compression */
 	uint64_t timeout_ns;
 	int backend; /**< enum hs_backend_choice */
 	struct hs_opt_strings call;
@@ -29,60 +32,35 @@ struct hs_guest_options {
 /** The words of --backend, in the order of enum hs_backend_choice. */
 extern const char *const hs_guest_backends[];
 
+/** The words of --core-compress, in the order of enum hs_core_compression. */
+extern const char *const hs_guest_compressions[];
+
 /** The rows of these options; type is the command's struct, which has them as its member guest. */
-#define HS_GUEST_ROWS(type)                                                                                            \
-	{ "gdb",                                                                                                       \
-	  HS_OPT_ADDRESS,                                                                                              \
-	  offsetof(type, guest.gdb),                                                                                   \
-	  "ADDR",                                                                                                      \
-	  "wait for a debugger at ADDR before the first instruction",                                                  \
-	  NULL },                                                                                                      \
-		{ "gdb-on-crash",                                                                                      \
-		  HS_OPT_ADDRESS,                                                                                      \
-		  offsetof(type, guest.gdb_on_crash),                                                                  \
-		  "ADDR",                                                                                              \
-		  "wait for a debugger at ADDR when the guest crashes",                                                \
-		  NULL },                                                                                              \
-		{ "gdb-allow-remote",                                                                                  \
-		  HS_OPT_FLAG,                                                                                         \
-		  offsetof(type, guest.gdb_allow_remote),                                                              \
-		  NULL,                                                                                                \
-		  "let ADDR be reachable from other hosts",                                                            \
-		  NULL },                                                                                              \
-		{ "core",                                                                                              \
-		  HS_OPT_STRING,                                                                                       \
-		  offsetof(type, guest.core),                                                                          \
-		  "DIR|none",                                                                                          \
-		  "where cores go [$HINDSIGHT_CORE_DIR, else .]",                                                      \
-		  NULL },                                                                                              \
-		{ "timeout",                                                                                           \
-		  HS_OPT_SECONDS,                                                                                      \
-		  offsetof(type, guest.timeout_ns),                                                                    \
-		  "S",                                                                                                 \
-		  "end the guest after S seconds of running",                                                          \
-		  NULL },                                                                                              \
-		{ "backend",                                                                                           \
-		  HS_OPT_CHOICE,                                                                                       \
-		  offsetof(type, guest.backend),                                                                       \
-		  "NAME",                                                                                              \
-		  "CPU: auto, kvm or soft [auto]",                                                                     \
-		  hs_guest_backends },                                                                                 \
-		{ "call",                                                                                              \
-		  HS_OPT_STRINGS,                                                                                      \
-		  offsetof(type, guest.call),                                                                          \
-		  "NAME(VALUE,...)",                                                                                   \
-		  "call a function of the guest; may be given again",                                                  \
-		  NULL },                                                                                              \
-		{ "cycles",                                                                                            \
-		  HS_OPT_NUMBER,                                                                                       \
-		  offsetof(type, guest.cycles),                                                                        \
-		  "N",                                                                                                 \
-		  "put the guest back to where it was ready and call, N times [1]",                                    \
-		  NULL },                                                                                              \
-	{                                                                                                              \
-		"json", HS_OPT_FLAG, offsetof(type, guest.json), NULL, "results of calls as JSON, one object a line",  \
-			NULL                                                                                           \
-	}
+/* clang-format off */
+#define HS_GUEST_ROWS(type) \
+	{ "gdb", HS_OPT_ADDRESS, offsetof(type, guest.gdb), "ADDR", \
+	  "wait for a debugger at ADDR before the first instruction", NULL }, \
+	{ "gdb-on-crash", HS_OPT_ADDRESS, offsetof(type, guest.gdb_on_crash), "ADDR", \
+	  "wait for a debugger at ADDR when the guest crashes", NULL }, \
+	{ "gdb-allow-remote", HS_OPT_FLAG, offsetof(type, guest.gdb_allow_remote), NULL, \
+	  "let ADDR be reachable from other hosts", NULL }, \
+	{ "core", HS_OPT_STRING, offsetof(type, guest.core), "DIR|none", \
+	  "where cores go [$HINDSIGHT_CORE_DIR, else .]", NULL }, \
+	{ "core-limit", HS_OPT_SIZE, offsetof(type, guest.core_limit), "SIZE", \
+	  "most that a core takes on disk", NULL }, \
+	{ "core-compress", HS_OPT_CHOICE, offsetof(type, guest.core_compress), "KIND", \
+	  "none, or zstd: a core is a file NAME.core.zst [none]", hs_guest_compressions }, \
+	{ "timeout", HS_OPT_SECONDS, offsetof(type, guest.timeout_ns), "S", \
+	  "end the guest after S seconds of running", NULL }, \
+	{ "backend", HS_OPT_CHOICE, offsetof(type, guest.backend), "NAME", \
+	  "CPU: auto, kvm or soft [auto]", hs_guest_backends }, \
+	{ "call", HS_OPT_STRINGS, offsetof(type, guest.call), "NAME(VALUE,...)", \
+	  "call a function of the guest; may be given again", NULL }, \
+	{ "cycles", HS_OPT_NUMBER, offsetof(type, guest.cycles), "N", \
+	  "put the guest back to where it was ready and call, N times [1]", NULL }, \
+	{ "json", HS_OPT_FLAG, offsetof(type, guest.json), NULL, \
+	  "results of calls as JSON, one object a line", NULL }
+/* clang-format on */
 
 /** What to run, and how. All pointers are borrowed. */
 struct hs_guest_spec {
@@ -100,6 +78,8 @@ struct hs_guest_spec {
 	"ADDR is :PORT (loopback), HOST:PORT, unix:PATH or stdio. SIZE is bytes, or with K, M or G.\n"                 \
 	"VALUE is 1 (int), 1u, 1L, 1UL, 1.5f, 1.5, true, \"string\" or x\"00ff\" (bytes).\n"
 
+/** How a core is written by these options. */
+struct hs_core_options hs_guest_core_options(const struct hs_guest_options *options);
 /** The defaults; what core is without --core is borrowed from the environment. */
 void hs_guest_options_init(struct hs_guest_options *options);
 /**

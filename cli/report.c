@@ -5,6 +5,8 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "cli/cli.h"
+#include "cli/core_words.h"
+#include "cli/progress.h"
 #include "cli/term.h"
 #include "session/dump.h"
 #include "symbols/symbols.h"
@@ -90,17 +92,24 @@ static enum hs_status check_directory(const char *path, struct hs_error *err)
 	return HS_OK;
 }
 
-void hs_report_core(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *directory)
+void hs_report_core(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *directory,
+		    const struct hs_core_options *how)
 {
+	struct hs_progress progress;
+	struct hs_core_options options = *how;
 	struct hs_core_result result;
 	struct hs_error err;
-	char size[32];
 
-	if (check_directory(directory, &err) ||
-	    hs_dump_write(vm, command_line, crash, directory, NULL, &result, &err)) {
+	options.progress = hs_progress_tell;
+	options.progress_ctx = &progress;
+	hs_progress_init("core", &progress);
+	enum hs_status st = check_directory(directory, &err);
+
+	st = st ? st : hs_dump_write(vm, command_line, crash, directory, &options, &result, &err);
+	hs_progress_end(&progress);
+	if (st) {
 		hs_cli_say("no core: %s", err.message);
 		return;
 	}
-	hs_term_size(result.bytes, size, sizeof(size));
-	fprintf(stderr, "core: %s (%s%s)\n", result.path, size, result.partial ? ", incomplete" : "");
+	hs_core_say_written(&result);
 }

@@ -3,6 +3,7 @@
 #ifndef HS_CLI_REPORT_H
 #define HS_CLI_REPORT_H
 
+#include <hindsight/coredump.h>
 #include <hindsight/vm.h>
 
 /**
@@ -21,7 +22,9 @@ void hs_report_crash(struct hs_vm *vm, const struct hs_crash *crash);
  * @param command_line  as for hs_dump_write()
  * @param crash         NULL for a guest that goes on
  * @param directory     where it goes, under its default name
+ * @param how           its progress is shown on the terminal, whatever this says
  */
-void hs_report_core(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *directory);
+void hs_report_core(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *directory,
+		    const struct hs_core_options *how);
 
 #endif

@@ -1,8 +1,11 @@
 # bash completion of hindsight(1)                                     -*- shell-script -*-
-_hindsight_run_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --boot --heap --scratch
-	--memory --map --call --cycles --json --snapshot --roots --log-level --help"
-_hindsight_restore_options="--gdb --gdb-on-crash --gdb-allow-remote --core --timeout --backend --call --cycles --json
-	--memory --verify --help"
+_hindsight_run_options="--gdb --gdb-on-crash --gdb-allow-remote --core --core-limit --core-compress --timeout
+	--backend --boot --heap --scratch --memory --map --call --cycles --json --snapshot --roots
+	--log-level --help"
+_hindsight_restore_options="--gdb --gdb-on-crash --gdb-allow-remote --core --core-limit --core-compress --timeout
+	--backend --call --cycles --json --memory --verify --help"
+_hindsight_image_options="--image --base --format --root --no-nxe --no-pse --pdpte-a --physical-bits --regs --signal
+	--output --help"
 _hindsight_pagetable_options="--image --base --format --root --no-nxe --no-pse --pdpte-a --physical-bits --json --help"
 
 _hindsight()
@@ -29,20 +32,26 @@ _hindsight()
 			mapfile -t COMPREPLY < <(compgen -d -W none -- "$cur")
 			return
 			;;
-		--timeout | --heap | --scratch | --memory | --call | --cycles | --log-level) return ;;
+		--core-compress) words="none zstd" ;;
+		--core-limit | --timeout | --heap | --scratch | --memory | --call | --cycles | --log-level) return ;;
 		*)
 			[[ $cur == -* ]] && words=$_hindsight_run_options
 			[[ $words && $command == restore ]] && words=$_hindsight_restore_options
 			;;
 		esac
 	elif [[ $command == core ]]; then
-		if ((COMP_CWORD == 2)); then
-			words="info report --help"
-		elif [[ $cur == -* && ${COMP_WORDS[2]} == report ]]; then
-			words="--json --html --image --help"
-		elif [[ $cur == -* ]]; then
-			words="--json --all --help"
-		fi
+		case $prev in
+		core) words="info report extract verify from-image --help" ;;
+		--format) words="none i686 pae amd64-4 amd64-5" ;;
+		--base | --root | --physical-bits | --signal) return ;;
+		*)
+			[[ $cur == -* ]] && words="--help"
+			[[ $words && ${COMP_WORDS[2]} == info ]] && words="--json --all --help"
+			[[ $words && ${COMP_WORDS[2]} == report ]] && words="--json --html --image --help"
+			[[ $words && ${COMP_WORDS[2]} == extract ]] && words="--root --output --help"
+			[[ $words && ${COMP_WORDS[2]} == from-image ]] && words=$_hindsight_image_options
+			;;
+		esac
 	elif [[ $command == pagetable ]]; then
 		case $prev in
 		--format) words="none i686 pae amd64-4 amd64-5 aarch64-ttbr0 aarch64-ttbr1" ;;

@@ -32,7 +32,8 @@ struct hs_live_config {
 	void (*crashed)(void *ctx, const struct hs_crash *crash);
 	void *ctx;            /**< of crashed */
 	const char *core_dir; /**< where `monitor core` puts its files; NULL for the working directory; borrowed */
-	bool confined;        /**< the debugger may be somebody else: `monitor core` takes names, not paths */
+	struct hs_core_options core_options; /**< and how it writes them */
+	bool confined; /**< the debugger may be somebody else: `monitor core` takes names, not paths */
 };
 
 /** How the guest of a target ended. */

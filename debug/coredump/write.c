@@ -393,6 +393,7 @@ enum hs_status hs_core_write_from(const struct hs_core_input *input, const struc
 		ret->stored_bytes = job.layout.note_offset + job.layout.note_bytes + job.data.stored_bytes;
 		ret->packed_bytes = job.packed_bytes;
 		ret->segments = job.plan.segment_count;
+		ret->reduced = job.keep > KEEP_ALL;
 		ret->partial = job.plan.partial || job.data.unreadable_bytes > 0;
 	}
 	hs_core_plan_deinit(&job.plan);

@@ -91,7 +91,7 @@ struct hs_core_input {
 	uint32_t xsave_bytes;            /**< size of the XSAVE area for the CPUs' XCR0 where the state was taken
 					  *   (CPUID.(0DH,0).EBX); 0 for Intel's layout */
 	struct hs_phys phys;
-	struct hs_root root;      /**< the address space that becomes the PT_LOADs */
+	struct hs_root root;          /**< the address space that becomes the PT_LOADs */
 	const struct hs_root *spaces; /**< all address spaces of the guest, whose memory is in the core as well; NULL
 				       *   for only the one */
 	size_t space_count;           /**< up to HS_CORE_SPACES_MAX */
@@ -124,6 +124,7 @@ struct hs_core_result {
 	uint64_t stored_bytes; /**< of these, written: the rest are holes */
 	uint64_t packed_bytes; /**< size of the file where it is compressed, else 0 */
 	uint64_t segments;     /**< PT_LOADs */
+	bool reduced;          /**< the limit left no room for what no address space maps, or for more than that */
 	bool partial;          /**< an address space was not walked to its end, memory could not be read, or the limit
 				*   left no room for it */
 };
@@ -191,8 +192,8 @@ struct hs_core_stored {
 /** One of the address spaces that a core knows of. */
 struct hs_core_space {
 	struct hs_root root;
-	bool partial;                            /**< not all of it is in the core */
-	uint64_t reached;                        /**< gva at which its walk stopped, when that is why */
+	bool partial;                           /**< not all of it is in the core */
+	uint64_t reached;                       /**< gva at which its walk stopped, when that is why */
 	const struct hs_core_segment *segments; /**< what it maps, ascending; borrowed from the core */
 	size_t segment_count;
 };

@@ -316,6 +316,72 @@ static void test_spaces_contradictory_input_is_refused(void **state)
 	assert_int_equal(guest_files(&guest), 0);
 }
 
+/** Dump with one byte less than the last core took, and take the file away. */
+static enum hs_status dump_smaller(struct hs_core **ret)
+{
+	struct hs_error err = { 0 };
+
+	guest.input.options.limit_bytes = result.stored_bytes - 1;
+	enum hs_status st = hs_core_write(&guest.input, guest.directory, &result, &err);
+
+	if (st == HS_OK) {
+		assert_true(result.stored_bytes <= guest.input.options.limit_bytes);
+		assert_true(result.reduced);
+		*ret = open_core(result.path);
+		unlink(result.path);
+	}
+	return st;
+}
+
+static void test_spaces_limit_leaves_out_the_least_important_first(void **state)
+{
+	const struct hs_core_range ranges[] = { { { RAM + 128 * PAGE }, 8 * PAGE } };
+	struct hs_core *core;
+
+	(void)state;
+	guest_fill(&guest, RAM + 128 * PAGE, 8 * PAGE);
+	guest.input.ranges = ranges;
+	guest.input.range_count = 1;
+	guest.input.fault_address = PRIVATE + 12;
+	guest_dump(&guest, &result);
+	uint64_t whole = result.stored_bytes;
+
+	unlink(result.path);
+	guest.input.options.limit_bytes = whole;
+	guest_dump(&guest, &result);
+	unlink(result.path);
+	assert_int_equal(result.stored_bytes, whole);
+	assert_false(result.reduced);
+
+	/* What no space maps. */
+	assert_int_equal(dump_smaller(&core), HS_OK);
+	assert_int_equal(hs_core_info(core)->stored_count, 0);
+	assert_false(hs_core_info(core)->partial);
+	assert_int_equal(hs_core_space(core, 7)->segment_count, 2);
+	hs_core_close(core);
+
+	/* The other spaces: named still. */
+	assert_int_equal(dump_smaller(&core), HS_OK);
+	assert_true(hs_core_info(core)->partial);
+	assert_int_equal(hs_core_info(core)->space_count, SPACES);
+	assert_int_equal(hs_core_space(core, 7)->segment_count, 0);
+	assert_true(hs_core_space(core, 7)->partial);
+	assert_false(hs_core_space(core, CURRENT)->partial);
+	assert_int_equal(hs_core_info(core)->segment_count, 2);
+	check_page(core, COMMON + CURRENT * PAGE, RAM);
+	hs_core_close(core);
+
+	/* All but what is around the fault. */
+	assert_int_equal(dump_smaller(&core), HS_OK);
+	assert_true(hs_core_space(core, CURRENT)->partial);
+	assert_int_equal(hs_core_info(core)->segment_count, 1);
+	check_page(core, PRIVATE, private_gpa(CURRENT));
+	hs_core_close(core);
+
+	assert_int_equal(dump_smaller(&core), HS_ERR_RANGE);
+	assert_int_equal(guest_files(&guest), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -333,6 +399,7 @@ int main(void)
 		TEST(test_spaces_endless_one_is_partial_and_the_others_are_whole),
 		TEST(test_spaces_record_out_of_bounds_is_refused),
 		TEST(test_spaces_contradictory_input_is_refused),
+		TEST(test_spaces_limit_leaves_out_the_least_important_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

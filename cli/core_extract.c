@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* hindsight core extract: an address space of a core, or of a snapshot's file, as a core of its own. */
+#include "cli/cli.h"
+#include "cli/core_words.h"
+#include "cli/opts.h"
+#include "cli/progress.h"
+#include "cli/term.h"
+
+#include <hindsight/coredump.h>
+
+#include <stdio.h>
+
+/** Not given: that of the CPU. */
+#define NO_SPACE UINT64_MAX
+
+struct options {
+	uint64_t space;
+	const char *output;
+};
+
+static const struct hs_opt rows[] = {
+	{ "root", HS_OPT_NUMBER, offsetof(struct options, space), "N", "number of the space [the CPU's]", NULL },
+	{ "output", HS_OPT_STRING, offsetof(struct options, output), "FILE|DIR", "where the core goes [.]", NULL },
+};
+
+static const struct hs_opts opts = {
+	.command = "core extract",
+	.operands = "FILE",
+	.summary = "Write what one address space of a core maps as a core of its own",
+	.epilogue = "core info lists the spaces. Data is shared with FILE where the file system can.\n",
+	.rows = rows,
+	.count = sizeof(rows) / sizeof(rows[0]),
+};
+
+void hs_core_say_written(const struct hs_core_result *result)
+{
+	char size[32], packed[32] = "";
+
+	hs_term_size(result->bytes, size, sizeof(size));
+	if (result->packed_bytes > 0) {
+		hs_term_size(result->packed_bytes, packed, sizeof(packed));
+	}
+	fprintf(stderr, "core: %s (%s%s%s%s%s)\n", result->path, size, packed[0] ? ", compressed to " : "", packed,
+		result->reduced ? ", cut down to its limit" : "", result->partial ? ", incomplete" : "");
+}
+
+static int extract(const struct options *options, const char *file)
+{
+	struct hs_progress progress;
+	const struct hs_core_options how = { .progress = hs_progress_tell, .progress_ctx = &progress };
+	struct hs_core_result result;
+	struct hs_core *core;
+	struct hs_error err;
+
+	if (hs_core_open(file, &core, &err)) {
+		return hs_cli_failed(&err);
+	}
+	size_t space = options->space == NO_SPACE ? hs_core_info(core)->space_index : (size_t)options->space;
+
+	hs_progress_init("core", &progress);
+	enum hs_status st = hs_core_extract(core, space, options->output, &how, &result, &err);
+
+	hs_progress_end(&progress);
+	hs_core_close(core);
+	if (st) {
+		return hs_cli_failed(&err);
+	}
+	hs_core_say_written(&result);
+	return HS_EXIT_OK;
+}
+
+int hs_core_word_extract(int argc, char **argv)
+{
+	struct options options = { .space = NO_SPACE };
+	struct hs_opts_rest rest;
+	struct hs_error err;
+
+	if (hs_opts_parse(&opts, argc, argv, &options, &rest, &err)) {
+		return hs_cli_misused(opts.command, &err);
+	}
+	if (rest.help) {
+		hs_opts_help(&opts, stdout);
+		return HS_EXIT_OK;
+	}
+	if (hs_opts_operands(&rest, 1, "FILE", &err)) {
+		return hs_cli_misused(opts.command, &err);
+	}
+	return extract(&options, rest.operands[0]);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* hindsight core verify: whether a core is what was written, a line for each thing that is not. */
+#include "cli/cli.h"
+#include "cli/core_words.h"
+#include "cli/opts.h"
+#include "cli/term.h"
+
+#include <hindsight/coredump.h>
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct hs_opts opts = {
+	.command = "core verify",
+	.operands = "FILE",
+	.summary = "Check a core against its checksums and its own size: a line for each problem",
+	.epilogue = "Exit status: 1 when there is a problem.\n",
+};
+
+struct check {
+	const char *file;
+	const struct hs_core *core;
+	unsigned int problems;
+};
+
+__attribute__((format(printf, 2, 3))) static void problem(struct check *check, const char *format, ...)
+{
+	va_list arguments;
+
+	check->problems++;
+	printf("%s: ", check->file);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	putchar('\n');
+}
+
+/** Messages that come from below begin with the name already. */
+static void problem_of(struct check *check, const struct hs_error *err)
+{
+	check->problems++;
+	printf("%s\n", err->message);
+}
+
+static void check_notes(struct check *check)
+{
+	const struct hs_core_info *info = hs_core_info(check->core);
+
+	if (info->notes_sum == HS_CORE_SUM_BAD) {
+		problem(check, "the notes are not what was written: their checksum does not fit");
+	} else if (info->notes_sum == HS_CORE_SUM_NONE && info->producer[0] != '\0') {
+		problem(check, "the notes' checksum is gone");
+	}
+	if (info->cpu_count == 0) {
+		problem(check, "no registers of any CPU");
+	}
+}
+
+/** Segments end at the end of the file or before, and ascend in a core of ours. */
+static void check_segments(struct check *check)
+{
+	const struct hs_core_info *info = hs_core_info(check->core);
+	uint64_t behind = 0;
+
+	if (info->missing_bytes > 0) {
+		problem(check, "%" PRIu64 " bytes are missing at the end of the file", info->missing_bytes);
+	}
+	for (size_t i = 0; i < info->segment_count; i++) {
+		const struct hs_core_segment *segment = hs_core_segment(check->core, i);
+
+		if (segment->start.v < behind) {
+			problem(check, "segment %zu at 0x%" PRIx64 " overlaps the one before it, or is out of order", i,
+				segment->start.v);
+		}
+		behind = segment->start.v + (segment->length - 1);
+	}
+}
+
+/** Its pieces are in no order of the file: each is found by its address. */
+static void check_memory(struct check *check)
+{
+	struct hs_error err;
+
+	for (size_t i = 0; i < hs_core_info(check->core)->stored_count; i++) {
+		if (hs_core_verify_stored(check->core, i, &err)) {
+			problem_of(check, &err);
+		}
+	}
+}
+
+static void say_good(const struct check *check)
+{
+	const struct hs_core_info *info = hs_core_info(check->core);
+	uint64_t summed = 0;
+	char size[32];
+
+	for (size_t i = 0; i < info->stored_count; i++) {
+		summed += hs_core_stored(check->core, i)->length;
+	}
+	hs_term_size(summed, size, sizeof(size));
+	printf("%s: no problem: %zu segments within the file", check->file, info->segment_count);
+	if (info->notes_sum == HS_CORE_SUM_GOOD) {
+		printf(", notes as they were written");
+	}
+	if (summed > 0) {
+		printf(", %s of memory as they were", size);
+	}
+	printf("%s\n", info->partial ? "; the core was incomplete when it was written" : "");
+}
+
+static int verify(const char *file)
+{
+	struct check check = { .file = file };
+	struct hs_core *core;
+	struct hs_error err;
+	enum hs_status st = hs_core_open(file, &core, &err);
+
+	if (st == HS_ERR_FORMAT) {
+		problem_of(&check, &err);
+		return HS_EXIT_NOT_ALL;
+	}
+	if (st) {
+		return hs_cli_failed(&err);
+	}
+	check.core = core;
+	check_notes(&check);
+	check_segments(&check);
+	check_memory(&check);
+	if (check.problems == 0) {
+		say_good(&check);
+	}
+	hs_core_close(core);
+	return check.problems == 0 ? HS_EXIT_OK : HS_EXIT_NOT_ALL;
+}
+
+int hs_core_word_verify(int argc, char **argv)
+{
+	struct hs_opts_rest rest;
+	struct hs_error err;
+
+	if (hs_opts_parse(&opts, argc, argv, NULL, &rest, &err)) {
+		return hs_cli_misused(opts.command, &err);
+	}
+	if (rest.help) {
+		hs_opts_help(&opts, stdout);
+		return HS_EXIT_OK;
+	}
+	if (hs_opts_operands(&rest, 1, "FILE", &err)) {
+		return hs_cli_misused(opts.command, &err);
+	}
+	return verify(rest.operands[0]);
+}
