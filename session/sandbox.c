@@ -126,7 +126,7 @@ static bool is_still_taken(struct hs_sandbox *sandbox)
 {
 	uint64_t written;
 
-	return sandbox->taken && sandbox->taken == sandbox->stands_on && sandbox->at_snapshot &&
+	return sandbox->taken && sandbox->taken == sandbox->stands_on && hs_vm_is_untouched(sandbox->vm) &&
 	       hs_vm_pages_written(sandbox->vm, &written, NULL) == HS_OK && written == 0;
 }
 
@@ -175,15 +175,22 @@ enum hs_status hs_sandbox_restore(struct hs_sandbox *sandbox, struct hs_snapshot
 	/* What was not taken of a sandbox, but of a guest wherever it stood, has no generation and takes no calls. */
 	sandbox->state = sandbox->generation > 0 ? HS_SANDBOX_READY : HS_SANDBOX_POISONED;
 	sandbox->has_crash = false;
-	sandbox->at_snapshot = true;
 	return HS_OK;
 }
 
 enum hs_status hs_sandbox_set_roots(struct hs_sandbox *sandbox, const struct hs_roots_spec *spec, struct hs_error *err)
 {
-	enum hs_status st = keep_roots(sandbox, spec, err);
+	struct hs_vm_guest guest = hs_vm_guest(sandbox->vm);
+	enum hs_status st;
 
+	if (sandbox->in_host_function) {
+		return hs_sandbox_wrong_state(sandbox, "change the finder of roots", err);
+	}
+	st = keep_roots(sandbox, spec, err);
 	if (!st) {
+		/* Nor does the finder of an earlier snapshot count any more. */
+		guest.variable.count = 0;
+		hs_vm_set_guest(sandbox->vm, &guest);
 		hs_snapshot_unref(sandbox->taken);
 		sandbox->taken = NULL;
 	}

@@ -25,7 +25,6 @@ struct hs_sandbox {
 	enum hs_sandbox_state state;
 	bool share;                    /* parts of snapshots that can be are shared with other VMs */
 	struct hs_snapshot *stands_on; /* an owner; NULL before the first restore */
-	bool at_snapshot;              /* no call since the restore */
 	struct hs_snapshot *taken;     /* the one that was taken last, an owner */
 	uint64_t generation;
 

@@ -188,7 +188,6 @@ static enum hs_status run(struct hs_sandbox *sandbox, struct hs_error *err)
 	enum hs_status st = HS_OK;
 
 	sandbox->state = HS_SANDBOX_POISONED;
-	sandbox->at_snapshot = false;
 	if (sandbox->limit_ns > 0) {
 		hs_watchdog_arm(&sandbox->watchdog, sandbox->limit_ns);
 	}

@@ -40,12 +40,14 @@ static const char *component_name(unsigned int bit)
 	return bit == 9 ? "PKRU" : bit == 17 || bit == 18 ? "AMX" : "further";
 }
 
-static enum hs_status check_registers(const struct hs_backend_ops *ops, const struct hs_cpu_state *cpu,
-				      struct hs_error *err)
+enum hs_status hs_vm_check_registers(const struct hs_backend_ops *ops, const struct hs_cpu_state *cpu,
+				     struct hs_error *err)
 {
 	bool soft = ops == &hs_soft_backend_ops;
-	uint64_t missing = cpu->xcr0 & ~(soft ? XCR0_SOFT : xcr0_of_host());
+	uint64_t missing = cpu->xcr0 & ~XCR0_SOFT;
 
+	/* In a VM CPUID is an exit: only where there is something to ask. */
+	missing = missing && !soft ? missing & ~xcr0_of_host() : missing;
 	if (missing == 0) {
 		return HS_OK;
 	}
@@ -129,7 +131,7 @@ static enum hs_status make(struct hs_vm *vm, const struct hs_vm_origin *origin, 
 {
 	enum hs_status st = hs_vm_choose_backend(config, origin->image.arch, &vm->ops, err);
 
-	st = st ? st : check_registers(vm->ops, origin->cpu, err);
+	st = st ? st : hs_vm_check_registers(vm->ops, origin->cpu, err);
 	st = st ? st : vm->ops->create(&vm->backend, err);
 	if (st) {
 		return st;

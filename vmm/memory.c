@@ -270,6 +270,11 @@ bool hs_vm_is_restored(const struct hs_vm *vm)
 	return vm->loaded.part_count > 0 && !vm->unusable;
 }
 
+bool hs_vm_is_untouched(const struct hs_vm *vm)
+{
+	return hs_vm_is_restored(vm) && !vm->touched;
+}
+
 enum hs_status hs_vm_pages_written(struct hs_vm *vm, uint64_t *ret, struct hs_error *err)
 {
 	enum hs_status st = vm->ops->collect(vm->backend, err);
@@ -286,8 +291,11 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 	bool same = hs_vm_is_restored(vm) && vm->loaded.fd == image->fd && vm->loaded_shared == share;
 	bool whole = !vm->unusable;
 	bool again = same && vm->loaded_cpu == cpu;
-	enum hs_status st;
+	enum hs_status st = again ? HS_OK : hs_vm_check_registers(vm->ops, cpu, err);
 
+	if (st) {
+		return st;
+	}
 	vm->unusable = true;
 	vm->have = 0;
 	vm->dirty = 0;
@@ -310,6 +318,7 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 	hs_bus_reset(&vm->bus);
 	vm->ended = false;
 	vm->at_breakpoint = false;
+	vm->touched = false;
 	vm->unusable = false;
 	return HS_OK;
 }

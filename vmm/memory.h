@@ -21,8 +21,8 @@
  * @param share  map parts that may be shared read-only for the guest and everybody else; otherwise private, so that a
  *               debugger can write to them
  *
- * HS_ERR_NOMEM, HS_ERR_IO, HS_ERR_EXHAUSTED, HS_ERR_BACKEND: the VM is in pieces: hs_vm_run() refuses until a restore
- * has succeeded.
+ * HS_ERR_UNSUPPORTED: this host or backend lacks registers that cpu has; nothing changed. HS_ERR_NOMEM, HS_ERR_IO,
+ * HS_ERR_EXHAUSTED, HS_ERR_BACKEND: the VM is in pieces: hs_vm_run() refuses until a restore has succeeded.
  */
 HS_MUST_CHECK enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *image, bool share,
 					   const struct hs_cpu_state *cpu, struct hs_error *err);
@@ -73,6 +73,8 @@ struct hs_vm_bounds hs_vm_bounds(const struct hs_vm *vm);
 
 /** How many pages were written to since the last restore. */
 HS_MUST_CHECK enum hs_status hs_vm_pages_written(struct hs_vm *vm, uint64_t *ret, struct hs_error *err);
+/** Whether the CPU has not run, and its registers are as they were put, since the last restore. */
+bool hs_vm_is_untouched(const struct hs_vm *vm);
 /** False before the first restore and after one that failed half-way. */
 bool hs_vm_is_restored(const struct hs_vm *vm);
 

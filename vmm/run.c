@@ -27,6 +27,7 @@ static enum hs_status run_backend(struct hs_vm *vm, const struct hs_debug_reques
 		st = vm->ops->set_debug(vm->backend, request, err);
 	}
 	if (!st) {
+		vm->touched = true;
 		st = vm->ops->run(vm->backend, ret, err);
 		vm->unretired = false;
 		vm->root_known = false;

@@ -282,6 +282,7 @@ enum hs_status hs_vm_cpu_set(struct hs_vm *vm, const struct hs_cpu_state *state,
 		return st;
 	}
 	before = vm->cpu;
+	vm->touched = true;
 	vm->dirty |= changed_parts(&before, state);
 	vm->cpu = *state;
 	st = hs_vm_flush(vm, err);

@@ -53,6 +53,7 @@ struct hs_vm {
 	bool unretired;          /* the CPU's registers are those before the out of the event that came last */
 	bool ended;              /* exited; nothing may run any more */
 	bool unusable;           /* its memory is in pieces: nothing may run ever again */
+	bool touched;            /* has run, or its registers were set, since the last restore */
 	bool at_breakpoint;      /* the last run ended at a breakpoint ... */
 	uint64_t breakpoint_rip; /* ... here, and the next one starts behind it */
 };
@@ -62,6 +63,9 @@ HS_MUST_CHECK enum hs_status hs_vm_allocate(struct hs_vm **ret, struct hs_error 
 /** What runs guests of arch on this host: what was asked for or, by default, what suits them best here. */
 HS_MUST_CHECK enum hs_status hs_vm_choose_backend(const struct hs_vm_config *config, enum hs_arch arch,
 						  const struct hs_backend_ops **ret, struct hs_error *err);
+/** HS_ERR_UNSUPPORTED: registers that this host or backend lacks (XCR0); the message names them. */
+HS_MUST_CHECK enum hs_status hs_vm_check_registers(const struct hs_backend_ops *ops, const struct hs_cpu_state *cpu,
+						   struct hs_error *err);
 /** Bring parts of vm->cpu up to date: behind the instruction of the event that came last. */
 HS_MUST_CHECK enum hs_status hs_vm_fetch(struct hs_vm *vm, unsigned int parts, struct hs_error *err);
 /** Give dirty parts to the CPU. */

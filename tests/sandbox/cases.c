@@ -235,6 +235,7 @@ static void case_same_snapshot(void)
 	struct hs_sandbox *sandbox = started(NULL);
 	struct hs_snapshot *first = snapshot_of(sandbox);
 	struct hs_snapshot *again, *other;
+	static struct hs_cpu_state cpu;
 	struct hs_error err;
 
 	restore(sandbox, first);
@@ -249,12 +250,43 @@ static void case_same_snapshot(void)
 	restore(sandbox, first);
 	other = snapshot_of(sandbox);
 	restore(sandbox, other);
+	/* With other registers it is another. */
+	EXPECT(hs_vm_cpu_get(hs_sandbox_vm(sandbox), &cpu, &err), HS_OK, "");
+	cpu.gpr[HS_RDI] ^= 1;
+	EXPECT(hs_vm_cpu_set(hs_sandbox_vm(sandbox), &cpu, &err), HS_OK, "");
+	again = snapshot_of(sandbox);
+	CHECK(again != other && hs_snapshot_cpu(again)->gpr[HS_RDI] == cpu.gpr[HS_RDI]);
+	hs_snapshot_unref(other);
+	other = again;
+	restore(sandbox, other);
 	EXPECT(hs_sandbox_set_roots(sandbox, &current, &err), HS_OK, "");
 	again = snapshot_of(sandbox);
 	CHECK(again != other);
 	hs_snapshot_unref(again);
 	hs_snapshot_unref(other);
 	hs_snapshot_unref(first);
+	hs_sandbox_destroy(sandbox);
+}
+
+/* What this host has not, no restore pretends to put there; nothing changes then. */
+static void case_registers_missing(void)
+{
+	struct hs_sandbox *sandbox = started(NULL);
+	struct hs_snapshot *snapshot = snapshot_of(sandbox);
+	/* Nobody can take such a snapshot here: this stands in for one of another host. Bit 62 is of no CPU today. */
+	struct hs_cpu_state *cpu = (struct hs_cpu_state *)(uintptr_t)hs_snapshot_cpu(snapshot);
+	struct hs_sandbox *none;
+	struct hs_error err;
+
+	cpu->xcr0 |= UINT64_C(1) << 62;
+	CHECK(counted(sandbox) == 1);
+	EXPECT(hs_sandbox_restore(sandbox, snapshot, &err), HS_ERR_UNSUPPORTED, "needs further registers");
+	CHECK(counted(sandbox) == 2);
+	EXPECT(hs_sandbox_create_from(snapshot, NULL, &none, &err), HS_ERR_UNSUPPORTED, "needs further registers");
+	cpu->xcr0 &= ~(UINT64_C(1) << 62);
+	restore(sandbox, snapshot);
+	CHECK(counted(sandbox) == 1);
+	hs_snapshot_unref(snapshot);
 	hs_sandbox_destroy(sandbox);
 }
 
@@ -326,6 +358,7 @@ static enum hs_status refuse(void *ctx, const struct hs_value *arguments, size_t
 static enum hs_status meddle(void *ctx, const struct hs_value *arguments, size_t count, struct hs_value *ret,
 			     struct hs_error *ignored)
 {
+	const struct hs_roots_spec roots = { .kind = HS_ROOTS_CURRENT };
 	struct host *host = ctx;
 	struct hs_snapshot *snapshot;
 	struct hs_error err;
@@ -337,6 +370,7 @@ static enum hs_status meddle(void *ctx, const struct hs_value *arguments, size_t
 	EXPECT(hs_sandbox_snapshot(host->sandbox, &snapshot, &err), HS_ERR_STATE, "host function");
 	EXPECT(hs_sandbox_restore(host->sandbox, host->snapshot, &err), HS_ERR_STATE, "host function");
 	EXPECT(hs_sandbox_register(host->sandbox, "late", "v()", refuse, NULL, &err), HS_ERR_STATE, "host function");
+	EXPECT(hs_sandbox_set_roots(host->sandbox, &roots, &err), HS_ERR_STATE, "host function");
 	host->calls++;
 	*ret = arguments[0];
 	return HS_OK;
@@ -402,6 +436,7 @@ const struct a_case cases[] = {
 	{ "limit_after_stray_interrupt", case_limit_after_stray_interrupt },
 	{ "other_buffers", case_other_buffers },
 	{ "same_snapshot", case_same_snapshot },
+	{ "registers_missing", case_registers_missing },
 	{ "shared_snapshot", case_shared_snapshot },
 	{ "host_functions", case_host_functions },
 	{ "log", case_log },

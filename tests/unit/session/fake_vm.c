@@ -360,8 +360,12 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 
 bool hs_vm_is_restored(const struct hs_vm *vm)
 {
-	(void)vm;
-	return true;
+	return vm != NULL;
+}
+
+bool hs_vm_is_untouched(const struct hs_vm *vm)
+{
+	return !vm;
 }
 
 enum hs_status hs_vm_pages_written(struct hs_vm *vm, uint64_t *ret, struct hs_error *err)
