@@ -22,6 +22,7 @@ enum hs_exit_status {
 /** Commands: argv[0] is the command's name, as in main(). Each returns the exit status. */
 int hs_cmd_run(int argc, char **argv);
 int hs_cmd_restore(int argc, char **argv);
+int hs_cmd_debug(int argc, char **argv);
 int hs_cmd_core(int argc, char **argv);
 int hs_cmd_pagetable(int argc, char **argv);
 int hs_cmd_doctor(int argc, char **argv);

@@ -17,6 +17,7 @@ struct command {
 static const struct command commands[] = {
 	{ "run", "run a guest", hs_cmd_run },
 	{ "restore", "go on from a snapshot or a core", hs_cmd_restore },
+	{ "debug", "show a core or a snapshot to a debugger", hs_cmd_debug },
 	{ "core", "look into a core", hs_cmd_core },
 	{ "pagetable", "read the page tables in a core or a memory image", hs_cmd_pagetable },
 	{ "doctor", "show what this host can do, and what to do about what is missing", hs_cmd_doctor },

@@ -21,7 +21,7 @@ _hindsight()
 		fi
 	done
 	if ((COMP_CWORD == 1)); then
-		words="run restore core pagetable doctor --help --version"
+		words="run restore debug core pagetable doctor --help --version"
 	elif [[ $command == run || $command == restore ]]; then
 		case $prev in
 		--backend) words="auto kvm soft" ;;
@@ -39,6 +39,9 @@ _hindsight()
 			[[ $words && $command == restore ]] && words=$_hindsight_restore_options
 			;;
 		esac
+	elif [[ $command == debug ]]; then
+		[[ $prev == --gdb ]] && words=":1234 unix: stdio"
+		[[ $prev != --gdb && $cur == -* ]] && words="--gdb --gdb-allow-remote --image --help"
 	elif [[ $command == core ]]; then
 		case $prev in
 		core) words="info report extract verify from-image --help" ;;

@@ -1,16 +1,17 @@
 # fish completion of hindsight(1)
-set -l commands run restore core pagetable doctor
+set -l commands run restore debug core pagetable doctor
 complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -a run -d 'run a guest'
 complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -a restore -d 'go on from a snapshot or a core'
 complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -a core -d 'look into a core'
+complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -a debug -d 'show a core or a snapshot to a debugger'
 complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -a pagetable -d 'read page tables'
 complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'show what this host can do'
 complete -c hindsight -f -n "not __fish_seen_subcommand_from $commands" -l version -d 'show the version'
 complete -c hindsight -l help -d 'show help'
 
-complete -c hindsight -n '__fish_seen_subcommand_from run restore' -l gdb -x -a ':1234 unix: stdio' -d 'wait for a debugger'
+complete -c hindsight -n '__fish_seen_subcommand_from run restore debug' -l gdb -x -a ':1234 unix: stdio' -d 'wait for a debugger'
 complete -c hindsight -n '__fish_seen_subcommand_from run restore' -l gdb-on-crash -x -a ':1234 unix: stdio' -d 'wait for a debugger at a crash'
-complete -c hindsight -n '__fish_seen_subcommand_from run restore' -l gdb-allow-remote -d 'let other hosts connect'
+complete -c hindsight -n '__fish_seen_subcommand_from run restore debug' -l gdb-allow-remote -d 'let other hosts connect'
 complete -c hindsight -n '__fish_seen_subcommand_from run restore' -l core -x -a 'none (__fish_complete_directories)' -d 'where cores go'
 complete -c hindsight -n '__fish_seen_subcommand_from run restore' -l core-limit -x -d 'most that a core takes on disk'
 complete -c hindsight -n '__fish_seen_subcommand_from run restore' -l core-compress -x -a 'none zstd' -d 'compress cores'
@@ -43,7 +44,7 @@ complete -c hindsight -n '__fish_seen_subcommand_from from-image' -l no-pse -d '
 complete -c hindsight -n '__fish_seen_subcommand_from from-image' -l pdpte-a -d 'PDPTEs of pae as QEMU sets them'
 complete -c hindsight -n '__fish_seen_subcommand_from from-image' -l physical-bits -x -d MAXPHYADDR
 complete -c hindsight -n '__fish_seen_subcommand_from report' -l html -r -d 'write one HTML page'
-complete -c hindsight -n '__fish_seen_subcommand_from report' -l image -r -d 'image with the symbols'
+complete -c hindsight -n '__fish_seen_subcommand_from report debug' -l image -r -d 'image with the symbols'
 complete -c hindsight -n '__fish_seen_subcommand_from core' -l all -d 'list every segment'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable; and not __fish_seen_subcommand_from list spaces walk' -f -a 'list spaces walk'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l image -r -F -d 'raw image of physical memory'

@@ -27,6 +27,12 @@ size_t hs_report_lines_read(const char *path, uint32_t line, struct hs_report_li
 HS_MUST_CHECK enum hs_status hs_report_frames(const struct hs_report_scene *scene, struct hs_symbols *symbols,
 					      struct hs_report *report, struct hs_error *err);
 
+/** Whether si_addr is an address that was touched, be it to fetch, and not only where the instruction is
+ *  (docs/crashes.md). */
+bool hs_report_is_touched(int signal, int code, uint64_t address, uint64_t rip);
+/** Put what a crash says into a scene, which borrows from it. */
+void hs_report_scene_crash(const struct hs_crash *crash, struct hs_report_scene *scene);
+
 /** Longest build-id that is compared: SHA-1 has 20 bytes. */
 #define HS_REPORT_BUILD_ID_MAX 32u
 

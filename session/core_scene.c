@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a core says of its guest. See core_scene.h. */
+#include "session/core_scene.h"
+
+#include "base/error.h"
+#include "coredump/physfile.h"
+#include "session/report_parts.h"
+#include "session/snapshot_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* SDM vol. 3A 2.5 and 2.2.1. */
+#define CR0_PE (UINT64_C(1) << 0)
+#define CR0_WP (UINT64_C(1) << 16)
+#define CR0_PG (UINT64_C(1) << 31)
+#define CR4_PSE (UINT64_C(1) << 4)
+#define CR4_PAE (UINT64_C(1) << 5)
+#define CR4_LA57 (UINT64_C(1) << 12)
+#define EFER_LME (UINT64_C(1) << 8)
+#define EFER_LMA (UINT64_C(1) << 10)
+#define EFER_NXE (UINT64_C(1) << 11)
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/*
+ * The registers that ELF notes have no room for, as far as the root says them: enough to walk its tables and to decode
+ * its code. For cores that hindsight has not written, or that are damaged.
+ */
+static void guess_control(const struct hs_root *root, enum hs_arch arch, struct hs_cpu_state *cpu)
+{
+	bool pae = root->format == HS_PAGING_PAE || arch == HS_ARCH_AMD64;
+
+	if (root->format == HS_PAGING_NONE) {
+		return;
+	}
+	cpu->cr0 = CR0_PG | CR0_PE | (root->wp ? CR0_WP : 0);
+	cpu->cr3 = root->base.v;
+	cpu->cr4 = (pae ? CR4_PAE : 0) | (root->pse ? CR4_PSE : 0) | (root->format == HS_PAGING_5LEVEL ? CR4_LA57 : 0);
+	cpu->msr.efer = (arch == HS_ARCH_AMD64 ? EFER_LME | EFER_LMA : 0) | (root->nxe ? EFER_NXE : 0);
+	cpu->seg[HS_CS].l = arch == HS_ARCH_AMD64;
+	cpu->seg[HS_CS].db = arch == HS_ARCH_I686;
+}
+
+/* What every core says, and ours better. */
+static void take_facts(const struct hs_core *core, struct hs_core_scene *from)
+{
+	const struct hs_core_info *info = hs_core_info(core);
+	const struct hs_snapshot_note *note = from->note;
+	struct hs_report_scene *scene = &from->scene;
+	struct hs_cpu_state *cpu = &from->cpu;
+
+	*scene = (struct hs_report_scene){
+		.arch = info->arch,
+		.name = info->name,
+		.command_line = info->command_line,
+		.cpu = cpu,
+		.roots = from->roots,
+		.root_count = from->root_count,
+		.build_id = from->build_id,
+		.build_id_length = hs_report_core_build_id(core, from->build_id),
+	};
+
+	scene->reason_name = info->reason_name;
+	scene->reason = info->reason;
+	scene->signal = info->signal;
+	scene->code = info->code;
+	scene->fault_address = info->fault_address;
+	if (note) {
+		*cpu = note->cpu;
+	} else {
+		hs_core_cpu(core, 0, cpu);
+		guess_control(&info->root, info->arch, cpu);
+	}
+	scene->has_fault = info->has_siginfo &&
+			   hs_report_is_touched(info->signal, info->code, info->fault_address, cpu->rip);
+	if (note && note->info.guest.path[0]) {
+		/* NT_PRPSINFO cuts the name. */
+		scene->name = base_name(note->info.guest.path);
+		scene->image = note->info.guest.path;
+	}
+	if (note && note->crashed) {
+		hs_report_scene_crash(&note->crash, scene);
+	}
+	if (!scene->image && info->file_count > 0) {
+		scene->image = hs_core_file(core, 0)->path;
+	}
+}
+
+/* The address spaces, that of the PT_LOADs first. NULL: no memory. */
+static struct hs_root *list_roots(const struct hs_core *core, size_t *ret_count)
+{
+	const struct hs_core_info *info = hs_core_info(core);
+	struct hs_root *roots = calloc(info->space_count + 1, sizeof(*roots));
+	size_t count = 1;
+
+	if (!roots) {
+		return NULL;
+	}
+	roots[0] = info->root;
+	for (size_t i = 0; i < info->space_count; i++) {
+		if (i != info->space_index) {
+			roots[count++] = hs_core_space(core, i)->root;
+		}
+	}
+	*ret_count = info->has_root ? count : 0;
+	return roots;
+}
+
+enum hs_status hs_core_scene_init(const struct hs_core *core, struct hs_core_scene *ret, struct hs_error *err)
+{
+	enum hs_status st;
+
+	memset(ret, 0, sizeof(*ret));
+	if (hs_core_info(core)->cpu_count == 0) {
+		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "a core without registers");
+	}
+	ret->roots = list_roots(core, &ret->root_count);
+	if (!ret->roots) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for what is in a core");
+	}
+	st = hs_physfile_of_core(core, &ret->memory, err);
+	if (st) {
+		hs_core_scene_deinit(ret);
+		return st;
+	}
+	/* A core without the note, or with a damaged one, says most of it still. */
+	if (hs_snapshot_file_note(core, "", &ret->note, NULL)) {
+		ret->note = NULL;
+	}
+	take_facts(core, ret);
+	hs_physfile_phys(ret->memory, &ret->scene.phys);
+	return HS_OK;
+}
+
+void hs_core_scene_deinit(struct hs_core_scene *scene)
+{
+	hs_snapshot_note_free(scene->note);
+	hs_physfile_close(scene->memory);
+	free(scene->roots);
+}

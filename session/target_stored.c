@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session/target_stored.h"
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "session/core_scene.h"
+
+#include <hindsight/paging.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT_MAX (1u << 16)
+
+struct hs_stored {
+	const struct hs_core *core;
+	char *path, *image;
+	int image_fd;
+	struct hs_stop stop;
+	struct hs_core_scene from;
+};
+
+static void op_info(void *ctx, struct hs_target_info *ret)
+{
+	struct hs_stored *stored = ctx;
+
+	*ret = (struct hs_target_info){
+		.arch = hs_core_info(stored->core)->arch,
+		.image_path = stored->image,
+		.image_fd = stored->image_fd,
+		.event_fd = -1,
+		.entry = hs_core_info(stored->core)->auxv.entry,
+		.xcr0 = stored->from.cpu.xcr0,
+	};
+}
+
+static enum hs_status op_cpu_read(void *ctx, struct hs_cpu_state *ret, struct hs_error *err)
+{
+	struct hs_stored *stored = ctx;
+
+	(void)err;
+	*ret = stored->from.cpu;
+	return HS_OK;
+}
+
+/* Through the page tables, which know of more than the segments of a partial core; without any, by the segments. */
+static enum hs_status op_mem_read(void *ctx, hs_gva gva, void *buffer, size_t length, size_t *ret_length,
+				  struct hs_error *err)
+{
+	struct hs_stored *stored = ctx;
+
+	if (stored->from.root_count > 0 && hs_vmem_read(&stored->from.scene.phys, &stored->from.roots[0], gva, buffer,
+							length, ret_length, err) == HS_OK) {
+		return HS_OK;
+	}
+	return hs_core_read(stored->core, gva, buffer, length, ret_length, err);
+}
+
+static enum hs_status refuse(const struct hs_stored *stored, const char *what, struct hs_error *err)
+{
+	return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0, "%s: %s (hindsight restore --gdb goes on from it)",
+			    stored->path, what);
+}
+
+static enum hs_status op_cpu_write(void *ctx, const struct hs_cpu_state *state, struct hs_error *err)
+{
+	(void)state;
+	return refuse(ctx, "registers in a file are not changed", err);
+}
+
+static enum hs_status op_mem_write(void *ctx, hs_gva gva, const void *buffer, size_t length, struct hs_error *err)
+{
+	(void)gva;
+	(void)buffer;
+	(void)length;
+	return refuse(ctx, "memory in a file is not changed", err);
+}
+
+static enum hs_status op_break_insert(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err)
+{
+	(void)breakpoint;
+	return refuse(ctx, "nothing runs into a breakpoint in a file", err);
+}
+
+static enum hs_status op_break_remove(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err)
+{
+	(void)ctx;
+	(void)breakpoint;
+	return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "no such breakpoint");
+}
+
+static void op_break_clear(void *ctx)
+{
+	(void)ctx;
+}
+
+static enum hs_status op_resume(void *ctx, const struct hs_resume *resume, struct hs_error *err)
+{
+	(void)resume;
+	return refuse(ctx, "what is in a file does not run", err);
+}
+
+static void op_interrupt(void *ctx)
+{
+	(void)ctx;
+}
+
+static bool op_stop_take(void *ctx, struct hs_stop *ret)
+{
+	(void)ctx;
+	(void)ret;
+	return false;
+}
+
+static void op_stop_current(void *ctx, struct hs_stop *ret)
+{
+	struct hs_stored *stored = ctx;
+
+	*ret = stored->stop;
+}
+
+static void op_kill(void *ctx)
+{
+	struct hs_stored *stored = ctx;
+
+	stored->stop = (struct hs_stop){ .kind = HS_STOP_KILLED, .signal = SIGKILL };
+}
+
+static void put_info(const struct hs_stored *stored, struct hs_buf *out)
+{
+	const struct hs_core_info *info = hs_core_info(stored->core);
+
+	hs_buf_printf(out, "file      %s\n", stored->path);
+	hs_buf_printf(out, "image     %s (%s)\n", stored->image ? stored->image : "not known",
+		      hs_arch_name(info->arch));
+	hs_buf_printf(out, "state     %s\n", info->reason[0] ? info->reason : "as it was when the file was written");
+	if (stored->from.root_count > 0) {
+		hs_buf_printf(out, "paging    %s, root at gpa 0x%llx\n",
+			      hs_paging_format_name(stored->from.roots[0].format),
+			      (unsigned long long)stored->from.roots[0].base.v);
+	}
+}
+
+static enum hs_status op_monitor(void *ctx, const char *line, char **ret_text, struct hs_error *err)
+{
+	struct hs_stored *stored = ctx;
+	struct hs_buf out;
+
+	hs_buf_init(&out, TEXT_MAX);
+	if (strcmp(line, "info") == 0) {
+		put_info(stored, &out);
+	} else if (line[0] == '\0' || strcmp(line, "help") == 0) {
+		hs_buf_printf(&out, "%-14s %s\n", "info", "the file: image, state, paging");
+	} else {
+		return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "no command '%s' (try 'monitor help')", line);
+	}
+	hs_buf_append_byte(&out, 0);
+	if (out.failed) {
+		hs_buf_deinit(&out);
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the answer");
+	}
+	*ret_text = (char *)out.data;
+	return HS_OK;
+}
+
+static enum hs_status open_image(const char *given, struct hs_stored *stored, struct hs_error *err)
+{
+	const char *named = given ? given : stored->from.scene.image;
+
+	if (!named) {
+		return HS_OK;
+	}
+	stored->image = strdup(named);
+	if (!stored->image) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a debugger's target");
+	}
+	stored->image_fd = open(named, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	return given && stored->image_fd < 0 ? hs_error_os(err, errno, "%s", given) : HS_OK;
+}
+
+static enum hs_status init(const struct hs_core *core, const char *path, const char *image, struct hs_stored *stored,
+			   struct hs_error *err)
+{
+	enum hs_status st;
+
+	stored->core = core;
+	stored->image_fd = -1;
+	stored->path = strdup(path);
+	if (!stored->path) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a debugger's target");
+	}
+	st = hs_core_scene_init(core, &stored->from, err);
+	st = st ? st : open_image(image, stored, err);
+	if (st) {
+		return st;
+	}
+	/* One that did not crash is shown as after a step. */
+	stored->stop = (struct hs_stop){ .kind = HS_STOP_STEPPED };
+	if (stored->from.scene.signal != 0) {
+		stored->stop = (struct hs_stop){
+			.kind = HS_STOP_SIGNAL,
+			.signal = stored->from.scene.signal,
+			.code = stored->from.scene.code,
+			.fault_address = stored->from.scene.fault_address,
+		};
+	}
+	return HS_OK;
+}
+
+enum hs_status hs_stored_create(const struct hs_core *core, const char *path, const char *image, struct hs_stored **ret,
+				struct hs_error *err)
+{
+	struct hs_stored *stored;
+	enum hs_status st;
+
+	/* Its registers are aligned to 64 bytes, more than malloc() promises. */
+	if (posix_memalign((void **)&stored, __alignof__(*stored), sizeof(*stored)) != 0) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a debugger's target");
+	}
+	memset(stored, 0, sizeof(*stored));
+	st = init(core, path, image, stored, err);
+	if (st) {
+		hs_stored_destroy(stored);
+		return st;
+	}
+	*ret = stored;
+	return HS_OK;
+}
+
+void hs_stored_destroy(struct hs_stored *stored)
+{
+	if (!stored) {
+		return;
+	}
+	if (stored->image_fd >= 0) {
+		close(stored->image_fd);
+	}
+	hs_core_scene_deinit(&stored->from);
+	free(stored->path);
+	free(stored->image);
+	free(stored);
+}
+
+struct hs_target hs_stored_target(struct hs_stored *stored)
+{
+	static const struct hs_target_ops ops = {
+		.info = op_info,
+		.cpu_read = op_cpu_read,
+		.cpu_write = op_cpu_write,
+		.mem_read = op_mem_read,
+		.mem_write = op_mem_write,
+		.break_insert = op_break_insert,
+		.break_remove = op_break_remove,
+		.break_clear = op_break_clear,
+		.resume = op_resume,
+		.interrupt = op_interrupt,
+		.stop_take = op_stop_take,
+		.stop_current = op_stop_current,
+		.kill = op_kill,
+		.monitor = op_monitor,
+	};
+
+	return (struct hs_target){ .ops = &ops, .ctx = stored };
+}
