@@ -267,17 +267,23 @@ bool hs_dwarf_reader_frames(struct hs_dwarf_reader *reader, struct hs_cfi_table 
 static bool value_of(struct lookup *lookup, Dwarf_Die die, Dwarf_Half name, Dwarf_Unsigned *ret)
 {
 	Dwarf_Attribute attribute = NULL;
+	Dwarf_Signed number = 0;
 	Dwarf_Error error = NULL;
 
 	if (dwarf_attr(die, name, &attribute, &error) != DW_DLV_OK) {
 		return false;
 	}
 	bool is_reference = name == DW_AT_abstract_origin || name == DW_AT_specification;
-	bool found = (is_reference ? dwarf_global_formref(attribute, ret, &error)
-				   : dwarf_formudata(attribute, ret, &error)) == DW_DLV_OK;
+	int result = is_reference ? dwarf_global_formref(attribute, ret, &error)
+				  : dwarf_formudata(attribute, ret, &error);
 
+	/* DW_FORM_implicit_const is signed to libdwarf. */
+	if (result != DW_DLV_OK && !is_reference && dwarf_formsdata(attribute, &number, &error) == DW_DLV_OK) {
+		*ret = (Dwarf_Unsigned)number;
+		result = DW_DLV_OK;
+	}
 	dwarf_dealloc(lookup->dwarf, attribute, DW_DLA_ATTR);
-	return found;
+	return result == DW_DLV_OK;
 }
 
 /** The name of a function: its own, or that of what it is an instance of, which may be in another unit. */
