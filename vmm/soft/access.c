@@ -197,5 +197,13 @@ bool hs_soft_load_slowly(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t off
 bool hs_soft_store_slowly(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int bytes,
 			  uint64_t value)
 {
+	uint64_t gva = hs_soft_gva(cpu, seg, offset);
+
+	/* Most of what a call writes to first after a restore. */
+	if ((cpu->seg_flat[seg] & HS_PROT_WRITE) && gva % HS_PAGE_SIZE <= HS_PAGE_SIZE - bytes &&
+	    hs_soft_regain(cpu, cpu->space, gva)) {
+		memcpy((void *)(gva + hs_soft_tlb_of(cpu, gva)->addend), &value, bytes);
+		return true;
+	}
 	return hs_soft_store_bytes(cpu, seg, offset, bytes, &value);
 }

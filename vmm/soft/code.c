@@ -14,8 +14,8 @@
 
 #include <hindsight/types.h>
 
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* A row is cut there, so that a jump into code does not decode a whole page of what may be data. */
 #define ROW_MAX 32
@@ -25,6 +25,9 @@
 #define PAGES_MAX 1024
 
 struct hs_soft_code_page {
+	struct hs_soft_code_page *next; /* of cpu->code_list */
+	struct hs_soft_code_page **place;
+	uint64_t gpa;
 	uint8_t mode;
 	uint32_t count;
 	uint16_t at[HS_PAGE_SIZE];           /* index of the operation at this offset, plus 1 */
@@ -52,13 +55,6 @@ void hs_soft_forget_jumps(struct hs_soft_cpu *cpu)
 	cpu->fetch_lost = false;
 }
 
-static struct hs_soft_code_page **place_of(struct hs_soft_cpu *cpu, uint64_t gpa)
-{
-	struct hs_ram_region *region = hs_ram_find(&cpu->ram, gpa);
-
-	return region ? &hs_soft_code_of(region)[(gpa - region->gpa.v) / HS_PAGE_SIZE] : NULL;
-}
-
 static void drop(struct hs_soft_cpu *cpu, struct hs_soft_code_page *page)
 {
 	page->count = 0;
@@ -70,24 +66,14 @@ static void drop(struct hs_soft_cpu *cpu, struct hs_soft_code_page *page)
 
 void hs_soft_free_code(struct hs_soft_cpu *cpu)
 {
-	for (size_t i = 0; i < cpu->ram.count; i++) {
-		struct hs_soft_code_page **code = hs_soft_code_of(&cpu->ram.regions[i]);
+	while (cpu->code_list) {
+		struct hs_soft_code_page *page = cpu->code_list;
 
-		for (uint64_t j = 0; j < cpu->ram.regions[i].length / HS_PAGE_SIZE && cpu->code_pages > 0; j++) {
-			if (code[j]) {
-				free(code[j]);
-				code[j] = NULL;
-				cpu->code_pages--;
-			}
-		}
+		cpu->code_list = page->next;
+		*page->place = NULL;
+		munmap(page, sizeof(*page));
 	}
-}
-
-bool hs_soft_has_code(struct hs_soft_cpu *cpu, uint64_t gpa)
-{
-	struct hs_soft_code_page **place = place_of(cpu, gpa);
-
-	return place && *place;
+	cpu->code_pages = 0;
 }
 
 static bool is_covered(const struct hs_soft_code_page *page, uint64_t first, uint64_t last)
@@ -102,14 +88,16 @@ static bool is_covered(const struct hs_soft_code_page *page, uint64_t first, uin
 	return false;
 }
 
-void hs_soft_code_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length)
+/* The bytes are a part of one region. */
+static void written(struct hs_soft_cpu *cpu, struct hs_ram_region *region, uint64_t gpa, uint64_t length)
 {
-	while (length > 0) {
+	struct hs_soft_code_page *const *place = hs_soft_code_at(region, gpa);
+
+	for (; length > 0; place++) {
 		uint64_t offset = gpa % HS_PAGE_SIZE;
 		uint64_t part = hs_min_u64(length, HS_PAGE_SIZE - offset);
-		struct hs_soft_code_page **place = place_of(cpu, gpa);
 
-		if (place && *place && is_covered(*place, offset, offset + part - 1)) {
+		if (*place && is_covered(*place, offset, offset + part - 1)) {
 			drop(cpu, *place);
 		}
 		gpa += part;
@@ -117,10 +105,50 @@ void hs_soft_code_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length
 	}
 }
 
-/* The code page at gpa in this mode, empty if it is new; NULL when the host has no memory. */
-static struct hs_soft_code_page *code_page(struct hs_soft_cpu *cpu, uint64_t gpa)
+/* Of many bytes it is seen what code there is, not where there is any. */
+static void written_widely(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length)
 {
-	struct hs_soft_code_page **place = place_of(cpu, gpa);
+	for (struct hs_soft_code_page *page = cpu->code_list; page; page = page->next) {
+		if (hs_ranges_overlap(page->gpa, HS_PAGE_SIZE, gpa, length)) {
+			drop(cpu, page);
+		}
+	}
+}
+
+void hs_soft_code_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length)
+{
+	struct hs_ram_region *region = hs_ram_find(&cpu->ram, gpa);
+
+	if (length / HS_PAGE_SIZE > cpu->code_pages) {
+		written_widely(cpu, gpa, length);
+	} else if (region) {
+		written(cpu, region, gpa, hs_min_u64(length, region->gpa.v + region->length - gpa));
+	}
+}
+
+static struct hs_soft_code_page *new_page(struct hs_soft_cpu *cpu, uint64_t gpa, struct hs_soft_code_page **place)
+{
+	/* Zero, and of what is never used nothing comes to be. */
+	struct hs_soft_code_page *page =
+		mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED) {
+		return NULL;
+	}
+	page->gpa = gpa & ~(uint64_t)(HS_PAGE_SIZE - 1);
+	page->place = place;
+	page->next = cpu->code_list;
+	cpu->code_list = page;
+	cpu->code_pages++;
+	*place = page;
+	hs_soft_flush_writes(cpu, gpa);
+	return page;
+}
+
+/* The code page at gpa in this mode, empty if it is new; NULL when the host has no memory. */
+static struct hs_soft_code_page *code_page(struct hs_soft_cpu *cpu, struct hs_ram_region *region, uint64_t gpa)
+{
+	struct hs_soft_code_page **place = hs_soft_code_at(region, gpa);
 	struct hs_soft_code_page *page = *place;
 
 	if (!page) {
@@ -128,18 +156,12 @@ static struct hs_soft_code_page *code_page(struct hs_soft_cpu *cpu, uint64_t gpa
 			hs_soft_free_code(cpu);
 			hs_soft_forget_jumps(cpu);
 		}
-		page = malloc(sizeof(*page));
-		if (!page) {
-			return NULL;
-		}
-		page->mode = cpu->mode;
-		drop(cpu, page);
-		*place = page;
-		cpu->code_pages++;
-		hs_soft_flush_writes(cpu, gpa);
+		page = new_page(cpu, gpa, place);
 	} else if (page->mode != cpu->mode || page->count > OPS_MAX - ROW_MAX - 1) {
-		page->mode = cpu->mode;
 		drop(cpu, page);
+	}
+	if (page) {
+		page->mode = cpu->mode;
 	}
 	return page;
 }
@@ -230,7 +252,7 @@ static const struct hs_soft_op *find(struct hs_soft_cpu *cpu, uint64_t gva, uint
 {
 	struct hs_ram_region *region = hs_ram_find(&cpu->ram, gpa);
 	const uint8_t *bytes = region->host + (gpa - region->gpa.v);
-	struct hs_soft_code_page *page = code_page(cpu, gpa);
+	struct hs_soft_code_page *page = code_page(cpu, region, gpa);
 	unsigned int offset = (unsigned int)(gpa % HS_PAGE_SIZE);
 
 	if (!page) {

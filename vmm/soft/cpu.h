@@ -13,6 +13,7 @@
 #ifndef HS_SOFT_CPU_H
 #define HS_SOFT_CPU_H
 
+#include "base/bytes.h"
 #include "vmm/backend.h"
 #include "vmm/ram.h"
 #include "vmm/soft/op.h"
@@ -25,7 +26,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 /** Longest instruction (SDM vol. 2A 2.3.11). */
 #define HS_SOFT_INSN_MAX 15
@@ -96,6 +96,12 @@ static inline struct hs_soft_code_page **hs_soft_code_of(const struct hs_ram_reg
 	return region->tag;
 }
 
+/** The one of the page of gpa. */
+static inline struct hs_soft_code_page **hs_soft_code_at(const struct hs_ram_region *region, uint64_t gpa)
+{
+	return &hs_soft_code_of(region)[(gpa - region->gpa.v) / HS_PAGE_SIZE];
+}
+
 /* ---- TLB (mmu.c fills it, access.h uses it) ---- */
 
 /** Whose access it is. SMAP makes a difference between the supervisor with and without RFLAGS.AC. */
@@ -136,6 +142,8 @@ struct hs_soft_leaf {
 	uint8_t *host;  /* of the entry; NULL without paging */
 	uint64_t gpa;   /* of the entry */
 	uint64_t value; /* of the entry, but for A and D */
+	/* Where code would be that is decoded from the page, and from the page that the entry is in. */
+	struct hs_soft_code_page *const *code, *const *table_code;
 	bool read_only; /* lies where the CPU cannot set A and D */
 	bool wide;      /* has 8 bytes and not 4 */
 	uint8_t prot;   /* what is allowed there: HS_PROT_* */
@@ -146,10 +154,7 @@ struct hs_soft_leaf {
 
 static inline uint64_t hs_soft_leaf_now(const struct hs_soft_leaf *leaf)
 {
-	uint64_t value = 0;
-
-	memcpy(&value, leaf->host, leaf->wide ? 8 : 4);
-	return value;
+	return leaf->wide ? hs_get_le64(leaf->host) : hs_get_le32(leaf->host);
 }
 
 /** A place to go on from without asking the TLB: rip ^ cpu->jump_key and the operation there; 0 and NULL for none. */
@@ -278,6 +283,7 @@ struct hs_soft_cpu {
 	hs_note_page_fn *note; /* told of pages written; NULL for nobody */
 	void *note_ctx;
 	size_t code_pages;
+	struct hs_soft_code_page *code_list; /* all of them */
 	struct hs_soft_straddler straddlers[HS_SOFT_STRADDLERS];
 
 	struct hs_root root;    /* what the control registers say: by hs_soft_flush() */
@@ -293,8 +299,10 @@ struct hs_soft_cpu {
 	uint64_t fetch_used[HS_SOFT_SPACES][HS_SOFT_USED_WORDS(HS_SOFT_FETCH_ENTRIES)];
 	uint64_t tlb_used[HS_SOFT_SPACES][HS_SOFT_USED_WORDS(HS_SOFT_TLB_ENTRIES)];
 	uint64_t tlb_writes[HS_SOFT_SPACES][HS_SOFT_USED_WORDS(HS_SOFT_TLB_ENTRIES)]; /* those with a write tag */
-	bool xsave_set;     /* all of xsave may be other than hs_soft_restore() has left it ... */
-	bool xsave_changed; /* ... or what instructions can change, its first HS_SOFT_XSAVE_CHANGED bytes */
+	bool has_writes;                                                              /* whether there may be one */
+	uint64_t noted_table; /* the page of tables that was noted last; 1 (no page) for none */
+	bool xsave_set;       /* all of xsave may be other than hs_soft_restore() has left it ... */
+	bool xsave_changed;   /* ... or what instructions can change, its first HS_SOFT_XSAVE_CHANGED bytes */
 	uint8_t xsave[HS_XSAVE_SIZE] __attribute__((aligned(64)));
 
 	/* Large, and memory only where it is used: zero is empty. */
@@ -351,8 +359,6 @@ const struct hs_soft_op *hs_soft_look_up(struct hs_soft_cpu *cpu);
 bool hs_soft_is_straddler(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op);
 /** Somebody wrote to physical memory: forget what was decoded from these bytes. */
 void hs_soft_code_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length);
-/** Whether writes to this page have to be told to hs_soft_code_written(). */
-bool hs_soft_has_code(struct hs_soft_cpu *cpu, uint64_t gpa);
 /** Forget all jumps: translations, the mode or code have changed. */
 void hs_soft_forget_jumps(struct hs_soft_cpu *cpu);
 void hs_soft_free_code(struct hs_soft_cpu *cpu);
@@ -397,6 +403,11 @@ struct hs_soft_page {
  */
 bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
 		       struct hs_soft_page *ret);
+/**
+ * The same for what has lost its tags and is written to with nothing to look at but the page: then the TLB has it.
+ * False, and nothing has happened, where there is more to it.
+ */
+bool hs_soft_regain(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva);
 /** Where gva is for whatever access: as the TLB has it, else as the tables have it. Nothing is changed or raised. */
 bool hs_soft_find(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *ret_gpa);
 /** The physical page of code at gva, as the current CPL fetches it. False: cpu->fault or cpu->exit is set. */

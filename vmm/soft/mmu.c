@@ -33,10 +33,10 @@ static void note(struct hs_soft_cpu *cpu, uint64_t gpa)
 /* `low` is the entry's first byte, at gpa. */
 static void set_entry_bits(struct hs_soft_cpu *cpu, uint8_t *low, uint64_t gpa, uint8_t bits)
 {
-	if ((*low & bits) != bits) {
-		*low |= bits;
+	*low |= bits;
+	if (cpu->noted_table != (gpa & ~PAGE_OFFSET)) {
+		cpu->noted_table = gpa & ~PAGE_OFFSET;
 		note(cpu, gpa);
-		hs_soft_code_written(cpu, gpa, 1);
 	}
 }
 
@@ -58,18 +58,21 @@ static void mark(struct hs_soft_cpu *cpu, const struct hs_walk *walk, uint64_t g
 	for (unsigned int depth = 0; depth < walk->open; depth++) {
 		bool last = depth + 1u == walk->open;
 		uint64_t place = hs_walk_place(walk, depth, gva);
-		struct hs_ram_region *region = hs_ram_find(&cpu->ram, place);
-		uint8_t *low = region ? region->host + (place - region->gpa.v) : NULL;
+		uint8_t bits = last ? bits_of(prot) : HS_LEAF_ACCESSED;
+		struct hs_ram_region *region = hs_ram_find(&cpu->ram, place); /* the walk has read it there */
+		uint8_t *low = region->host + (place - region->gpa.v);
 
 		pass(last ? cpu->leaf_pages : cpu->table_pages, place);
 		/* A PDPTE of PAE paging has neither W nor A. */
-		if (low && !region->read_only && walk->format->level[depth].table_rights.write) {
-			set_entry_bits(cpu, low, place, last ? bits_of(prot) : HS_LEAF_ACCESSED);
+		if (!region->read_only && walk->format->level[depth].table_rights.write && (*low & bits) != bits) {
+			set_entry_bits(cpu, low, place, bits);
+			hs_soft_code_written(cpu, place, 1);
 		}
 		if (last) {
 			ret->host = low;
 			ret->gpa = place;
-			ret->read_only = region && region->read_only;
+			ret->read_only = region->read_only;
+			ret->table_code = hs_soft_code_at(region, place);
 		}
 	}
 	ret->value = walk->entry & ~HS_SOFT_LEAF_USE;
@@ -79,14 +82,19 @@ static void mark(struct hs_soft_cpu *cpu, const struct hs_walk *walk, uint64_t g
 }
 
 /* Whether the page of gva may be accessed as it was found to be at leaf: then A, and D for a write, are set there. */
-static bool use_leaf(struct hs_soft_cpu *cpu, const struct hs_soft_leaf *leaf, uint64_t gva, int prot)
+static inline bool use_leaf(struct hs_soft_cpu *cpu, const struct hs_soft_leaf *leaf, uint64_t gva, int prot)
 {
+	uint8_t bits = bits_of(prot);
+
 	if (leaf->tag != hs_soft_tag(gva) || leaf->walks != cpu->walks || (prot & ~leaf->prot) ||
 	    (hs_soft_leaf_now(leaf) & ~HS_SOFT_LEAF_USE) != leaf->value) {
 		return false;
 	}
-	if (!leaf->read_only) {
-		set_entry_bits(cpu, leaf->host, leaf->gpa, bits_of(prot));
+	if (!leaf->read_only && (*leaf->host & bits) != bits) {
+		set_entry_bits(cpu, leaf->host, leaf->gpa, bits);
+		if (*leaf->table_code) {
+			hs_soft_code_written(cpu, leaf->gpa, 1);
+		}
 	}
 	return true;
 }
@@ -101,7 +109,7 @@ static bool leave_for_memory(struct hs_soft_cpu *cpu, enum hs_exit_kind kind, ui
 	return false;
 }
 
-/* *ret_leaf: without a host address where there is no paging. */
+/* *ret_leaf: without a tag where there is no paging. */
 static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot, uint64_t *ret_gpa,
 			struct hs_soft_leaf *ret_leaf)
 {
@@ -161,6 +169,7 @@ static void fill(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva
 	if ((prot & HS_PROT_WRITE) && !found->code) {
 		entry->write = tag;
 		hs_soft_use(cpu->tlb_writes[space], place);
+		cpu->has_writes = true;
 	}
 }
 
@@ -186,11 +195,13 @@ static bool find_page(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_
 		.host = region->host + (gpa - region->gpa.v),
 		.gpa = gpa,
 		.watched = hs_soft_page_is_watched(cpu, gva),
+		.code = *hs_soft_code_at(region, gpa),
 	};
 	if (!ret->watched) {
 		/* What is there of another page goes with its leaf. */
 		cpu->tlb[space][hs_soft_tlb_place(gva)].read = 0;
 		leaf.prot &= (uint8_t) ~(region->read_only ? HS_PROT_WRITE : 0);
+		leaf.code = hs_soft_code_at(region, gpa);
 		cpu->leaves[space][hs_soft_tlb_place(gva)] = leaf;
 	}
 	return true;
@@ -200,24 +211,42 @@ bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64
 		       struct hs_soft_page *ret)
 {
 	const struct hs_soft_tlb_entry *entry = &cpu->tlb[space][hs_soft_tlb_place(gva)];
+	const struct hs_soft_leaf *leaf = &cpu->leaves[space][hs_soft_tlb_place(gva)];
 	struct hs_soft_page page;
 
-	if (use_leaf(cpu, &cpu->leaves[space][hs_soft_tlb_place(gva)], gva, prot)) {
+	if (use_leaf(cpu, leaf, gva, prot)) {
 		page = (struct hs_soft_page){
 			.host = (uint8_t *)(gva + entry->addend),
 			.gpa = entry->gpa | (gva & PAGE_OFFSET),
+			.code = *leaf->code,
 		};
 	} else if (!find_page(cpu, space, gva, prot, &page)) {
 		return false;
 	}
 	if (prot & HS_PROT_WRITE) {
-		page.code = hs_soft_has_code(cpu, page.gpa);
 		note(cpu, page.gpa);
 	}
 	if (!page.watched) {
 		fill(cpu, space, gva, prot, &page);
 	}
 	*ret = page;
+	return true;
+}
+
+bool hs_soft_regain(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva)
+{
+	unsigned int place = hs_soft_tlb_place(gva);
+	const struct hs_soft_leaf *leaf = &cpu->leaves[space][place];
+	struct hs_soft_tlb_entry *entry = &cpu->tlb[space][place];
+
+	if (!use_leaf(cpu, leaf, gva, HS_PROT_WRITE) || *leaf->code) {
+		return false;
+	}
+	note(cpu, entry->gpa);
+	entry->read = entry->write = hs_soft_tag(gva);
+	hs_soft_use(cpu->tlb_used[space], place);
+	hs_soft_use(cpu->tlb_writes[space], place);
+	cpu->has_writes = true;
 	return true;
 }
 

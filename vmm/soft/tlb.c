@@ -7,6 +7,8 @@
  */
 #include "vmm/soft/cpu.h"
 
+#define NO_PAGE 1u
+
 static unsigned int take_bit(uint64_t *word)
 {
 	unsigned int bit = (unsigned int)__builtin_ctzll(*word);
@@ -15,7 +17,7 @@ static unsigned int take_bit(uint64_t *word)
 	return bit;
 }
 
-static void empty_space(struct hs_soft_cpu *cpu, enum hs_soft_space space)
+static void drop_data(struct hs_soft_cpu *cpu, enum hs_soft_space space)
 {
 	for (unsigned int i = 0; i < HS_SOFT_USED_WORDS(HS_SOFT_TLB_ENTRIES); i++) {
 		while (cpu->tlb_used[space][i]) {
@@ -25,6 +27,10 @@ static void empty_space(struct hs_soft_cpu *cpu, enum hs_soft_space space)
 		}
 		cpu->tlb_writes[space][i] = 0;
 	}
+}
+
+static void drop_code(struct hs_soft_cpu *cpu, enum hs_soft_space space)
+{
 	for (unsigned int i = 0; i < HS_SOFT_USED_WORDS(HS_SOFT_FETCH_ENTRIES); i++) {
 		while (cpu->fetch_used[space][i]) {
 			cpu->fetch[space][64 * i + take_bit(&cpu->fetch_used[space][i])].tag = 0;
@@ -49,7 +55,8 @@ void hs_soft_flush(struct hs_soft_cpu *cpu)
 {
 	refresh_root(cpu);
 	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
-		empty_space(cpu, space);
+		drop_data(cpu, space);
+		drop_code(cpu, space);
 	}
 	for (unsigned int i = 0; i < HS_SOFT_TABLE_BITS / 64; i++) {
 		cpu->leaf_pages[i] = cpu->table_pages[i] = 0;
@@ -104,6 +111,10 @@ void hs_soft_flush_writes(struct hs_soft_cpu *cpu, uint64_t gpa)
 
 void hs_soft_note_again(struct hs_soft_cpu *cpu)
 {
+	cpu->noted_table = NO_PAGE;
+	if (!cpu->has_writes) {
+		return;
+	}
 	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
 		for (unsigned int i = 0; i < HS_SOFT_USED_WORDS(HS_SOFT_TLB_ENTRIES); i++) {
 			while (cpu->tlb_writes[space][i]) {
@@ -111,6 +122,7 @@ void hs_soft_note_again(struct hs_soft_cpu *cpu)
 			}
 		}
 	}
+	cpu->has_writes = false;
 }
 
 static bool was_passed(const uint64_t *filter, uint64_t page)
@@ -133,41 +145,16 @@ void hs_soft_tables_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t leng
 	}
 }
 
-/* What may be accessed still as it was found at leaf: that it is the same, and where A and D say that it was done. */
-static int still_allowed(const struct hs_soft_cpu *cpu, const struct hs_soft_leaf *leaf)
+/* Where it is the same, and A says that it was used. */
+static bool is_still(const struct hs_soft_cpu *cpu, const struct hs_soft_leaf *leaf)
 {
 	uint64_t now;
 
 	if (leaf->tag == 0 || leaf->walks != cpu->walks) {
-		return 0;
+		return false;
 	}
 	now = hs_soft_leaf_now(leaf);
-	if ((now & ~HS_SOFT_LEAF_USE) != leaf->value) {
-		return 0;
-	}
-	if (leaf->read_only) {
-		return HS_PROT_READ | HS_PROT_WRITE | HS_PROT_EXEC;
-	}
-	if (!(now & HS_LEAF_ACCESSED)) {
-		return 0;
-	}
-	return HS_PROT_READ | HS_PROT_EXEC | (now & HS_LEAF_DIRTY ? HS_PROT_WRITE : 0);
-}
-
-static void check_data(struct hs_soft_cpu *cpu, enum hs_soft_space space)
-{
-	for (unsigned int i = 0; i < HS_SOFT_USED_WORDS(HS_SOFT_TLB_ENTRIES); i++) {
-		uint64_t left = cpu->tlb_used[space][i];
-
-		while (left) {
-			unsigned int place = 64 * i + take_bit(&left);
-			struct hs_soft_tlb_entry *entry = &cpu->tlb[space][place];
-			int allowed = still_allowed(cpu, &cpu->leaves[space][place]);
-
-			entry->read = allowed & HS_PROT_READ ? entry->read : 0;
-			entry->write = allowed & HS_PROT_WRITE ? entry->write : 0;
-		}
-	}
+	return (now & ~HS_SOFT_LEAF_USE) == leaf->value && (leaf->read_only || (now & HS_LEAF_ACCESSED));
 }
 
 static void check_code(struct hs_soft_cpu *cpu, enum hs_soft_space space)
@@ -179,7 +166,7 @@ static void check_code(struct hs_soft_cpu *cpu, enum hs_soft_space space)
 			unsigned int place = 64 * i + take_bit(&left);
 			struct hs_soft_fetch_entry *entry = &cpu->fetch[space][place];
 
-			if (entry->tag && !still_allowed(cpu, &cpu->fetch_leaves[space][place])) {
+			if (entry->tag && !is_still(cpu, &cpu->fetch_leaves[space][place])) {
 				entry->tag = 0;
 				cpu->fetch_lost = true;
 			}
@@ -193,8 +180,9 @@ void hs_soft_check_leaves(struct hs_soft_cpu *cpu)
 		return;
 	}
 	cpu->leaves_written = false;
+	/* Data that is accessed again is looked at then, which costs little; jumps are worth more. */
 	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
-		check_data(cpu, space);
+		drop_data(cpu, space);
 		check_code(cpu, space);
 	}
 	if (cpu->fetch_lost) {
