@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The installed SDK builds a guest with nothing but pkg-config: test_sdk.sh BUILD SOURCE COMPILER...
+# The installed SDK builds guests with nothing but pkg-config, which run, end and serve calls on the software CPU:
+# test_sdk.sh BUILD SOURCE COMPILER...
 set -eu
 build=$1
 source=$2
@@ -21,10 +22,42 @@ cat >divide.c <<'END'
 
 int main(int argc, char **argv)
 {
-	hs_printf("%s %llu\n", argv[0], 10000000000000ull / (unsigned int)argc);
-	return 0;
+	(void)argv;
+	hs_printf("%llu\n", 10000000000000ull / (unsigned int)argc);
+	return 5;
 }
 END
+cat >serve.c <<'END'
+#include <hindsight/guest.h>
+
+static int sum;
+
+HS_GUEST_FUNCTION(add, "i(ii)")
+{
+	ret->i = sum += args[0].i + args[1].i;
+}
+
+int main(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	sum = 1000;
+	hs_guest_serve();
+}
+END
+
+# The end that is expected of a run with these options.
+check() {
+	expected=$1
+	shift
+	status=0
+	output=$("$build/hindsight" run --backend soft --core none "$@" 2>errors) || status=$?
+	if [ "$status: $output" != "$expected" ]; then
+		echo "$status: $output, and not $expected"
+		cat errors
+		exit 1
+	fi
+}
+
 for arch in amd64 i686; do
 	mkdir $arch
 	flags=$(pkg-config --define-variable=prefix="$prefix" --cflags --libs hindsight-guest-$arch)
@@ -35,5 +68,14 @@ for arch in amd64 i686; do
 	"$@" -g $flags -o $arch/args.elf "$source/guest/programs/args.c"
 	# shellcheck disable=SC2086
 	"$@" -g $flags -o $arch/divide.elf divide.c
+	"$folder/test_images.py" $arch/*.elf
+	# Without -g, optimized: as it comes.
+	# shellcheck disable=SC2086
+	"$@" -O2 serve.c $flags -o $arch/serve.elf
+
+	check "0: hello from a guest" $arch/hello.elf
+	check "5: 10000000000000" $arch/divide.elf
+	# The second cycle begins where the first one did.
+	check "0: add(1, 2) = 1003
+add(3, 4) = 1010" --call 'add(1,2)' --call 'add(3,4)' --cycles 2 $arch/serve.elf
 done
-"$folder/test_images.py" */*.elf
