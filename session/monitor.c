@@ -6,6 +6,7 @@
  */
 #include "arch/exception.h"
 #include "arch/regs.h"
+#include "base/arith.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "session/crash.h"
@@ -70,9 +71,67 @@ static void put_stop(const struct hs_live *live, struct hs_buf *out)
 	}
 }
 
+/* Where the page tables have a segment now: a guest may have moved it, and a snapshot does. */
+struct places {
+	hs_gpa first;
+	uint64_t mapped, pieces;
+};
+
+static void find_segment(const struct hs_phys *phys, const struct hs_root *root, const struct hs_vm_segment *segment,
+			 struct places *ret)
+{
+	uint64_t next = 0; /* gpa at which the piece would go on */
+
+	*ret = (struct places){ .mapped = 0 };
+	for (uint64_t done = 0; done < segment->length;) {
+		uint64_t gva = segment->gva.v + done;
+		struct hs_range range;
+		uint64_t length;
+		uint64_t gpa;
+
+		hs_translate(phys, root, hs_gva_of(gva), &range);
+		length = hs_min_u64(range.length - (gva - range.start.v), segment->length - done);
+		gpa = range.gpa.v + (gva - range.start.v);
+		done += length;
+		if (range.kind != HS_RANGE_MAPPED) {
+			continue;
+		}
+		if (ret->pieces == 0) {
+			ret->first = hs_gpa_of(gpa);
+		}
+		ret->pieces += ret->pieces == 0 || gpa != next;
+		ret->mapped += length;
+		next = gpa + length;
+	}
+}
+
+static void put_segment(const struct hs_phys *phys, const struct hs_root *root, const struct hs_vm_segment *segment,
+			struct hs_buf *out)
+{
+	struct places places;
+
+	find_segment(phys, root, segment, &places);
+	hs_buf_printf(out, "segment   0x%llx..0x%llx %c%c%c ", (unsigned long long)segment->gva.v,
+		      (unsigned long long)(segment->gva.v + segment->length), segment->prot & HS_PROT_READ ? 'r' : '-',
+		      segment->prot & HS_PROT_WRITE ? 'w' : '-', segment->prot & HS_PROT_EXEC ? 'x' : '-');
+	if (places.pieces == 0) {
+		hs_buf_append_string(out, "not mapped\n");
+		return;
+	}
+	hs_buf_printf(out, "gpa 0x%llx", (unsigned long long)places.first.v);
+	if (places.pieces > 1) {
+		hs_buf_printf(out, " and %llu more places", (unsigned long long)places.pieces - 1);
+	}
+	if (places.mapped < segment->length) {
+		hs_buf_printf(out, ", 0x%llx bytes not mapped", (unsigned long long)(segment->length - places.mapped));
+	}
+	hs_buf_append_byte(out, '\n');
+}
+
 static enum hs_status run_info(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
 	const struct hs_vm_image *image = hs_vm_image(live->vm);
+	struct hs_phys phys = hs_vm_phys(live->vm);
 	struct hs_cpu_state cpu;
 	struct hs_root root;
 	enum hs_status st = hs_vm_cpu_get(live->vm, &cpu, err);
@@ -89,13 +148,7 @@ static enum hs_status run_info(struct hs_live *live, const char *argument, struc
 	hs_buf_printf(out, "paging    %s, root at gpa 0x%llx\n", hs_paging_format_name(root.format),
 		      (unsigned long long)root.base.v);
 	for (size_t i = 0; i < image->segment_count; i++) {
-		const struct hs_vm_segment *segment = &image->segments[i];
-		uint64_t end = segment->gva.v + segment->length;
-
-		hs_buf_printf(out, "segment   0x%llx..0x%llx %c%c%c gpa 0x%llx\n", (unsigned long long)segment->gva.v,
-			      (unsigned long long)end, segment->prot & HS_PROT_READ ? 'r' : '-',
-			      segment->prot & HS_PROT_WRITE ? 'w' : '-', segment->prot & HS_PROT_EXEC ? 'x' : '-',
-			      (unsigned long long)segment->gpa.v);
+		put_segment(&phys, &root, &image->segments[i], out);
 	}
 	return HS_OK;
 }

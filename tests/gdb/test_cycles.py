@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from lib.debuggers import Gdb, gdb_batch
+from lib.process import run
 from lib.runner import RUNNERS
 
 HERE = pytest.mark.parametrize("runner", [name for name in RUNNERS if not name.endswith("rig")], indirect=True)
@@ -97,8 +98,8 @@ printf "lap: %d %d\\n", $steps, $ready
 
 @HERE
 def test_cycles_steps_go_through_a_restore_and_lose_none(runner, tmp_path):
-    """From one call to the next, an instruction at a time. Behind the `out` of two bytes that says that the guest is ready
-    is where each cycle begins; it comes there again when its copy-on-write handler returns there."""
+    """From one call to the next, an instruction at a time. Behind the `out` of two bytes that says that the guest is
+    ready is where each cycle begins; it comes there again when its copy-on-write handler returns there."""
     made = runner.run("functions", options=["--snapshot", "a.snap", "--call", "nothing()"])
     ready = gdb_batch([f"core {made.files['a.snap']}", "print/x $pc"])[1].split()[-1]
     script = tmp_path / "laps"
@@ -124,8 +125,8 @@ def test_cycles_planted_byte_is_in_no_read_core_or_snapshot(runner, tmp_path):
     clean = code_at(address, f"file {guest}")
     options = [*calls("add(1, 2)", cycles=3), "--core", ".", "--snapshot", "a.snap"]
     with runner.serve("functions", options=options, cwd=tmp_path) as served:
-        said = gdb_batch([f"target remote {served.address}", f"break *{address}", "break hs_guest_call_counter", "continue",
-                          f"x/8xb {address}", "monitor core", "continue", "continue", f"x/8xb {address}",
+        said = gdb_batch([f"target remote {served.address}", f"break *{address}", "break hs_guest_call_counter",
+                          "continue", f"x/8xb {address}", "monitor core", "continue", "continue", f"x/8xb {address}",
                           "monitor core", "kill"])
         served.process.wait(SECONDS)
     files = runner.place.collect(tmp_path)
@@ -169,7 +170,8 @@ def test_cycles_ctrl_c_shows_the_call_that_hangs(runner):
 
 def test_cycles_detach_in_the_middle_makes_the_rest(runner):
     said, ended = session(runner, calls("counter()", cycles=50), [
-        "break hs_guest_call_counter", "hbreak *hs_guest_call_counter", "awatch calls", "continue", "continue", "detach",
+        "break hs_guest_call_counter", "hbreak *hs_guest_call_counter", "awatch calls", "continue", "continue",
+        "detach",
     ])
     assert "Detaching" in said[-1] or "detached" in said[-1], said
     assert (ended.rc, ended.stdout) == (0, "counter() = 1UL\n"), str(ended)
@@ -199,7 +201,8 @@ def test_cycles_crash_in_each_is_repaired_in_each(runner):
         ended = served.process.wait(SECONDS)
     for i in range(3):
         assert "fault_in_call" in said[2 + 3 * i], said.text
-    assert said[1] == "" and all("SIGSEGV" in said[1 + 3 * i] for i in (1, 2)) and "exited normally" in said[-1], said.text
+    assert said[1] == "" and all("SIGSEGV" in said[1 + 3 * i] for i in (1, 2)), said.text
+    assert "exited normally" in said[-1], said.text
     assert ended.rc == 0 and "fault_in_call(3735879680UL) = ()" in ended.stdout, str(ended)
 
 
@@ -225,3 +228,17 @@ def test_snapshot_under_gdb_is_written_and_the_guest_goes_on(runner, tmp_path):
     files = runner.place.collect(tmp_path)
     restored = runner.restore(files["a.snap"], ["--core", "none"])
     assert (restored.rc, restored.stdout) == (7, "after: kept for us\n"), str(restored)
+
+
+def test_cycles_monitor_info_tells_where_segments_are_now(runner, tmp_path):
+    """A snapshot has put the code elsewhere: `monitor info` says what the page tables in a core of then say."""
+    options = ["--core", ".", "--cycles", "2", "--call", "counter()"]
+    with runner.serve("functions", options=options, cwd=tmp_path) as served:
+        said = gdb_batch([f"target remote {served.address}", "break hs_guest_call_counter", "monitor info",
+                          "continue", "monitor info", "monitor core", "kill"])
+        served.process.wait(SECONDS)
+    before, after = (re.search(r"segment +0x([0-9a-f]+)\.\.\S+ r-x gpa 0x([0-9a-f]+)\n", said[i]) for i in (2, 4))
+    assert before[1] == after[1] and before[2] != after[2], said.text
+    core = next(iter(runner.place.collect(tmp_path).values()))
+    tables = run([runner.hindsight, "pagetable", "list", core]).check().stdout
+    assert re.search(rf"(?m)^  0x0*{after[1]}  \S+  \S+ +0x{after[2]} ", tables), tables
