@@ -12,13 +12,16 @@
 /* Vectors whose frame the CPU tops with an error code (SDM vol. 3A table 6-1): 8, 10..14, 17, 21, 29, 30. */
 #define HAS_ERROR_CODE(n) ((1 << 8 | 0x1F << 10 | 1 << 17 | 1 << 21 | 3 << 29) >> (n) & 1)
 
-/* Unwinding, for the frame of a trap at the same privilege level, which does not hold esp: eip, cs, eflags are the 12
- * bytes below the interrupted esp, which is the CFA. */
+/* Unwinding: eip, cs and eflags are the 12 bytes below the CFA. That is the interrupted esp, unless the trap came from
+ * ring 3: then esp is the next word of the frame. So the rule of esp is an expression (DW_CFA_val_expression, DWARF 5,
+ * 6.4.2.3; operations 2.5.1), which starts with the CFA: dup, lit8, minus, deref (cs), lit3, and; bra over skip to the
+ * end; deref. */
 	.macro cfi_trap pushed
 	.cfi_startproc simple
 	.cfi_signal_frame
 	.cfi_def_cfa %esp, \pushed
 	.cfi_offset %eip, -12
+	.cfi_escape 0x16, 4, 13, 0x12, 0x38, 0x1C, 0x06, 0x33, 0x1A, 0x28, 3, 0, 0x2F, 1, 0, 0x06
 	.endm
 
 /* A section that the linker script keeps: the IDT refers to the stubs by parts of their address, which is no reference
