@@ -70,7 +70,7 @@ static enum hs_status print_report(const struct report_options *options, const s
 	} else if (options->html) {
 		hs_report_html(report, &buf);
 	} else {
-		hs_report_text(report, hs_term_colour(STDOUT_FILENO), &buf);
+		hs_report_text(report, true, hs_term_colour(STDOUT_FILENO), &buf);
 	}
 	if (buf.failed) {
 		st = hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory to show all of it");

@@ -8,9 +8,10 @@
 #include "cli/core_words.h"
 #include "cli/progress.h"
 #include "cli/term.h"
+#include "cli/report_print.h"
 #include "session/dump.h"
+#include "session/report.h"
 #include "symbols/symbols.h"
-#include "vmm/insn.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +20,6 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 4096u
-#define INSN_TEXT_MAX 128
 
 static const char *base_name(const char *path)
 {
@@ -28,54 +28,75 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* " FUNCTION+OFFSET (FILE:LINE)" as far as the image tells; nothing when it does not. */
-static void append_symbol(const struct hs_vm_image *image, uint64_t address, struct hs_buf *line)
+/* " FUNCTION+OFFSET (FILE:LINE)" as far as the image tells: the function whose code it is, the innermost line. */
+static void append_symbol(const struct hs_report *report, struct hs_buf *line)
 {
-	struct hs_symbols *symbols;
-	struct hs_symbol symbol;
+	struct hs_symbol symbol = { .function = "", .file = "" };
 	char text[HS_SYMBOL_TEXT_MAX];
+	size_t i = 0;
 
-	if (image->fd < 0 || hs_symbols_open(image->fd, image->path, &symbols, NULL)) {
-		return;
+	while (i + 1 < report->frame_count && report->frames[i].inlined) {
+		i++;
 	}
-	if (hs_symbols_lookup(symbols, hs_gva_of(address), &symbol) == HS_OK) {
+	if (report->frame_count > 0) {
+		symbol.function = report->frames[i].function;
+		symbol.offset = report->frames[i].offset;
+		symbol.file = report->frames[0].file;
+		symbol.line = report->frames[0].line;
+	}
+	if (symbol.function[0] || symbol.line) {
 		hs_symbol_print(&symbol, text, sizeof(text));
 		hs_buf_printf(line, " %s", text);
 	}
-	hs_symbols_close(symbols);
 }
 
-/* ", at ADDRESS SYMBOL: INSTRUCTION", unless the registers are not those of the crash. */
-static void append_place(struct hs_vm *vm, const struct hs_crash *crash, struct hs_buf *line)
-{
-	struct hs_phys phys = hs_vm_phys(vm);
-	struct hs_cpu_state cpu;
-	char text[INSN_TEXT_MAX];
-
-	if (crash->registers_lost) {
-		return;
-	}
-	hs_buf_printf(line, ", at 0x%llx", (unsigned long long)crash->rip);
-	append_symbol(hs_vm_image(vm), crash->rip, line);
-	if (hs_vm_cpu_get(vm, &cpu, NULL) == HS_OK) {
-		hs_insn_text(&phys, &cpu, hs_gva_of(crash->rip), text, sizeof(text));
-		hs_buf_printf(line, ": %s", text);
-	}
-}
-
-void hs_report_crash(struct hs_vm *vm, const struct hs_crash *crash)
+/* What happened and where, and the signal. Registers that are lost name no place. */
+static void say_crash(const char *image, const struct hs_crash *crash, const struct hs_report *report)
 {
 	const char *bold = hs_term_colour(STDERR_FILENO) ? "\033[1;31m" : "";
 	const char *name = hs_signal_name(crash->signal);
 	struct hs_buf line;
 
 	hs_buf_init(&line, LINE_MAX_BYTES);
-	append_place(vm, crash, &line);
+	if (!crash->registers_lost) {
+		hs_buf_printf(&line, ", at 0x%llx", (unsigned long long)crash->rip);
+	}
+	if (report && report->insn_count > 0) {
+		append_symbol(report, &line);
+		hs_buf_printf(&line, ": %s", report->insns[0].text);
+	}
 	hs_buf_append_byte(&line, 0);
-	fprintf(stderr, "hindsight: %s: %s%s%s%s\n", base_name(hs_vm_image(vm)->path), bold, crash->text,
-		bold[0] ? "\033[0m" : "", line.failed ? "" : (const char *)line.data);
+	fprintf(stderr, "hindsight: %s: %s%s%s%s\n", base_name(image), bold, crash->text, bold[0] ? "\033[0m" : "",
+		line.failed ? "" : (const char *)line.data);
 	fprintf(stderr, "signal: %s (%d)\n", name ? name : "unnamed", crash->signal);
 	hs_buf_deinit(&line);
+}
+
+static void say_report(const struct hs_report *report)
+{
+	struct hs_buf text;
+
+	hs_buf_init(&text, HS_REPORT_BYTES_MAX);
+	hs_report_text(report, false, hs_term_colour(STDERR_FILENO), &text);
+	hs_buf_append_byte(&text, '\n');
+	if (!text.failed) {
+		fwrite(text.data, 1, text.length, stderr);
+	}
+	hs_buf_deinit(&text);
+}
+
+void hs_report_crash(struct hs_vm *vm, const struct hs_crash *crash)
+{
+	const char *image = hs_vm_image(vm)->path;
+	struct hs_report report;
+
+	if (hs_report_of_vm(vm, "", crash, &report, NULL)) {
+		say_crash(image, crash, NULL);
+		return;
+	}
+	say_crash(image, crash, &report);
+	say_report(&report);
+	hs_report_deinit(&report);
 }
 
 /* A name that is no directory would become the core's own name. */

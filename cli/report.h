@@ -12,6 +12,8 @@
  *   hindsight: a.elf: page fault (#PF): write to 0x8, not mapped, at 0x401136 f+0x1c (a.c:12): mov dword ptr [rax], 1
  *   signal: SIGSEGV (11)
  *
+ * and behind that, between blank lines, the report: source, backtrace, registers, memory.
+ *
  * @param vm  stopped at the crash
  */
 void hs_report_crash(struct hs_vm *vm, const struct hs_crash *crash);

@@ -176,7 +176,8 @@ static void put_registers(struct text *text)
 					       : "registers");
 	for (size_t i = 0; hs_report_register(report, i, &value); i++) {
 		bool changed = value.value != value.before;
-		int pad = hs_report_digits(report) - value.digits;
+		bool last = i % COLUMNS == COLUMNS - 1;
+		int pad = last ? 0 : hs_report_digits(report) - value.digits;
 
 		hs_buf_printf(text->out, "%s %s%s%-6s 0x%0*" PRIx64 "%*s%s", i % COLUMNS == 0 && i > 0 ? "\n" : "",
 			      changed ? text->bold : "", changed ? "*" : " ", value.name, value.digits, value.value,
@@ -273,7 +274,7 @@ static void put_log(struct text *text)
 	}
 }
 
-void hs_report_text(const struct hs_report *report, bool colour, struct hs_buf *out)
+void hs_report_text(const struct hs_report *report, bool with_head, bool colour, struct hs_buf *out)
 {
 	struct text text = {
 		.report = report,
@@ -284,7 +285,9 @@ void hs_report_text(const struct hs_report *report, bool colour, struct hs_buf *
 		.plain = colour ? "\033[0m" : "",
 	};
 
-	put_head(&text);
+	if (with_head) {
+		put_head(&text);
+	}
 	put_source(&text);
 	put_insns(&text);
 	put_frames(&text);

@@ -44,8 +44,9 @@ def no_core(result):
     """Why there is no core, which the command says in one line behind those about the crash."""
     lines = result.stderr.splitlines()
     assert result.rc == STATUS, result
-    assert len(lines) == 3 and lines[1] == "signal: SIGFPE (8)" and lines[2].startswith("hindsight: no core: "), result
-    return lines[2].removeprefix("hindsight: no core: ")
+    assert lines[1] == "signal: SIGFPE (8)" and lines[-2] == "" and lines[-1].startswith("hindsight: no core: "), result
+    assert sum(line.startswith("hindsight: ") for line in lines) == 2
+    return lines[-1].removeprefix("hindsight: no core: ")
 
 
 def read_core(runner, guest, core, *commands):

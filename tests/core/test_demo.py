@@ -34,6 +34,6 @@ def test_demo_shows_all_that_it_promises(build, tmp_path, kvm):
     assert re.search(r"^#1 .* run \(name=.*\n#2 .* main \(", said, re.M)
     assert re.search(r"^\[Inferior 1 \(.*\) exited normally\]$", said, re.M)
     assert re.search(r"^hindsight: debugme\.elf: page fault \(#PF\): write to 0x0, not mapped, .*"
-                     r"\nsignal: SIGSEGV \(11\)\ncore: .*\n\[exit status 139\]$", said, re.M)
+                     r"\nsignal: SIGSEGV \(11\)\n(?:.*\n)*?core: .*\n\[exit status 139\]$", said, re.M)
     assert re.search(r"^#0 .* in store_price \(where=0x0, price=30\).*\n#1 .* in raise_price ", said, re.M)
     assert re.search(r"^reason +page fault \(#PF\): write to 0x0, not mapped", said, re.M), said

@@ -11,6 +11,7 @@ import pytest
 
 from lib.crashes import CRASHES
 from lib.process import run
+from lib.report import parse
 from lib.runner import RUNNERS
 
 EACH_CRASH = pytest.mark.parametrize(
@@ -183,3 +184,11 @@ def test_report_of_a_core_of_a_process_is_refused(report, tmp_path):
     result = report(tmp_path / "c.core")
     assert (result.rc, result.stdout) == (125, "")
     assert "it does not say where its page tables are" in result.stderr
+
+
+@EACH_CRASH
+def test_run_tells_what_the_report_of_its_core_tells(crashed, report):
+    """Behind the head, which `run` says in two lines of its own."""
+    told = parse(crashed.result.stderr).told
+    assert told.startswith(("source\n", "instructions\n", "registers"))
+    assert report(crashed.core).stdout.split("\n\n", 1)[1] == told

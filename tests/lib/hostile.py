@@ -35,7 +35,7 @@ class Ends:
         lines = ended.err.splitlines()
         return (
             ended.rc == 128 + self.signal
-            and len(lines) == 2
+            and sum(line.startswith("hindsight: ") for line in lines) == 1
             and re.search(self.text, lines[0]) is not None
             and lines[1] == f"signal: {SIGNALS[self.signal]} ({self.signal})"
         )

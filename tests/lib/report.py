@@ -22,6 +22,8 @@ class Report:
     signal: int
     core: str | None
     """The path that was printed."""
+    told: str
+    """What stands between signal and core: source, backtrace, registers and so on."""
 
 
 _LINES = re.compile(r"""\A hindsight:[ ] (?P<image>[^:\n]+) :[ ] (?P<text>[^\n]*?)
@@ -30,18 +32,19 @@ _LINES = re.compile(r"""\A hindsight:[ ] (?P<image>[^:\n]+) :[ ] (?P<text>[^\n]*
                             (?: [ ] \( (?P<line>[^()\n]+:\d+) \) )?
                             :[ ] (?P<instruction>[^\n]+) )? \n
                         signal:[ ] (?P<name>SIG[A-Z]+)[ ] \( (?P<signal>\d+) \) \n
+                        \n (?P<told>(?: [^\n]+\n (?:\n)? )+?) \n
                         (?: core:[ ] (?P<core>\S+)[ ] \([^)\n]*\) \n )? \Z""", re.X)
 
 
 def parse(stderr):
-    """The report, which has to be all that there is."""
+    """The report, which has to be all that there is. A blank line stands before what is told, and one behind it."""
     match = _LINES.match(stderr)
     if not match:
         raise Failed(f"not the report of a crash: {stderr!r}")
     found = match.groupdict()
     address = int(found["address"], 16) if found["address"] else None
     return Report(found["image"], found["text"], address, found["function"], found["line"], found["instruction"],
-                  found["name"], int(found["signal"]), found["core"])
+                  found["name"], int(found["signal"]), found["core"], found["told"])
 
 
 def one_line_error(stderr):
