@@ -102,9 +102,12 @@ static void flush(struct hs_drive *drive)
 	hs_console_flush(drive->results, drive->results->cancel_fd);
 }
 
-/* Before a line of ours on stderr: what comes before it in time stands before it. */
+/* Before a line of ours on stderr: what comes before it in time stands before it, and not on the same line. */
 static void before_line(struct hs_drive *drive)
 {
+	if (drive->mid_line && drive->output->at_once) {
+		hs_drive_output(drive, "\n", 1);
+	}
 	flush(drive);
 	hs_drive_end_progress(drive);
 }

@@ -76,7 +76,7 @@ static bool ends_in(const char *text, const char *suffix)
 
 static enum hs_status exists(const char *path, struct hs_error *err)
 {
-	return hs_error_set(err, HS_ERR_BUSY, EEXIST, 0, "%s: a core replaces no file (remove it or give another name)",
+	return hs_error_set(err, HS_ERR_BUSY, EEXIST, 0, "%s: replaces no file that is there (remove it or give another name)",
 			    path);
 }
 
@@ -95,7 +95,7 @@ static enum hs_status take_file_path(const char *path, struct hs_core_place *pla
 		return hs_error_set(err, HS_ERR_RANGE, ENAMETOOLONG, 0, "%.100s...: name too long", path);
 	}
 	if (*name == '\0') {
-		return hs_error_os(err, ENOENT, "cannot write a core to %s", path);
+		return hs_error_os(err, ENOENT, "cannot write to %s", path);
 	}
 	if (slash == NULL) {
 		memcpy(place->directory, ".", 2);
@@ -163,7 +163,7 @@ enum hs_status hs_core_place_init(const char *path, const struct hs_core_name *n
 	/* O_PATH needs no permission to list the directory: a drop box will do. */
 	place.directory_fd = open(place.directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (place.directory_fd < 0) {
-		return hs_error_os(err, errno, "cannot write a core to %s", place.directory);
+		return hs_error_os(err, errno, "cannot write to %s", place.directory);
 	}
 	st = create_temporary(&place, err);
 	if (st) {

@@ -183,16 +183,16 @@ static const struct hs_guest_function *find_function(const struct hs_abi_record 
 	return NULL;
 }
 
-/* Whether the arguments are those of the signature, "i(sU)". */
-static bool takes(const char *signature, const struct hs_value *arguments, size_t count)
+/* The first argument, from 1, that is not that of the signature, "i(sU)", or is missing; 0 if all are right. */
+static unsigned int first_wrong(const char *signature, const struct hs_value *arguments, size_t count)
 {
 	const char *letter = signature + 2;
-	for (size_t i = 0; i < count; i++, letter++) {
-		if (*letter != (char)arguments[i].type) {
-			return false;
-		}
+	size_t i = 0;
+	while (i < count && *letter == (char)arguments[i].type) {
+		i++;
+		letter++;
 	}
-	return *letter == ')';
+	return i == count && *letter == ')' ? 0 : (unsigned int)i + 1;
 }
 
 static void put_result(const struct hs_guest_function *function, const struct hs_value *result)
@@ -222,9 +222,11 @@ static void run_call(const struct hs_abi_record *call)
 		put_error(HS_CALL_NO_FUNCTION, "the guest has no function of this name");
 		return;
 	}
-	if (!takes(function->signature, arguments, (size_t)call->value_count)) {
+	const unsigned int wrong = first_wrong(function->signature, arguments, (size_t)call->value_count);
+	if (wrong != 0) {
 		char text[96];
-		hs_snprintf(text, sizeof(text), "the signature of the function is %s", function->signature);
+		hs_snprintf(text, sizeof(text), "argument %u is not as in the function's signature, %s", wrong,
+			    function->signature);
 		put_error(HS_CALL_SIGNATURE, text);
 		return;
 	}

@@ -92,7 +92,7 @@ def test_name_of_ones_own(writer, place):
 
 def test_existing_file_is_left_alone(writer, place):
     (place / "my.core").write_text("precious")
-    refused(run([writer, str(place / "my.core")]), "busy", f"{place}/my.core: a core replaces no file")
+    refused(run([writer, str(place / "my.core")]), "busy", f"{place}/my.core: replaces no file")
     assert listing(place) == ["my.core"] and (place / "my.core").read_text() == "precious"
 
 
@@ -108,7 +108,7 @@ def test_existing_default_name_means_the_next_number(writer, place):
 def test_symbolic_link_under_the_name_is_not_followed(writer, place, target):
     (place / "victim").write_text("precious")
     os.symlink(target, place / "my.core")
-    refused(run([writer, str(place / "my.core")]), "a core replaces no file")
+    refused(run([writer, str(place / "my.core")]), "replaces no file")
     assert listing(place) == ["my.core", "victim"] and (place / "victim").read_text() == "precious"
 
 
@@ -121,7 +121,7 @@ def test_file_that_appears_meanwhile_is_left_alone(writer, place):
         (place / "my.core").write_text("precious")
         process.close_stdin()
         result = process.wait(30)
-    assert result.rc == 1 and "a core replaces no file" in result.stdout
+    assert result.rc == 1 and "replaces no file" in result.stdout
     assert listing(place) == ["my.core"] and (place / "my.core").read_text() == "precious"
 
 

@@ -155,7 +155,7 @@ def test_monitor_core_writes_beside_the_others(runner, tmp_path):
                           "kill"])
         result = served.process.wait(SECONDS)
     assert text[1].startswith(f"core: {tmp_path}/early (")
-    assert "early: a core replaces no file" in text[2]
+    assert "early: replaces no file" in text[2]
     assert len(files_below(tmp_path)) == 2
     assert result.rc == 128 + signal.SIGKILL
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """`hindsight run --call` from the outside: functions of a guest are called on each CPU (guest/programs/functions.c)."""
 
+import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -52,8 +54,10 @@ def test_run_calls_results_come_in_the_order_of_the_calls(runner):
 
 @pytest.mark.parametrize("text,message", [
     ("nope()", r"nope: .*no function.*"),
-    ("add(1, 2u)", r"add: .*i\(ii\).*"),
-    ("add(1)", r"add: .*i\(ii\).*"),
+    ("add(1, 2u)", r"add: argument 2 .*i\(ii\)"),
+    ("add(1)", r"add: argument 2 .*i\(ii\)"),
+    ("add(1, 2, 3)", r"add: argument 3 .*i\(ii\)"),
+    ("add(1.5, 2)", r"add: argument 1 .*i\(ii\)"),
     ('fail("no luck")', "fail: no luck"),
     ("wrong_type()", "wrong_type: .*"),
     ('call_back("square", 7)', "call_back: square failed with 2: .*no function 'square'"),
@@ -212,3 +216,79 @@ def test_run_calls_reader_that_does_not_read_does_not_keep_the_command(runner, t
     finally:
         os.close(read_end)
         os.close(write_end)
+
+
+def test_run_calls_json_is_one_object_a_line_and_the_guests_output_is_elsewhere(runner):
+    result = call(runner, *ECHOES, 'print("out")', "nothing()", 'fail("no luck")', options=["--json", "--cycles", "3"])
+    *lines, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.rc == 1 and result.stderr == 3 * "out", str(result)
+    values = {
+        "echo_int": -2147483648, "echo_uint": 4294967295, "echo_long": "-9223372036854775808",
+        "echo_ulong": "18446744073709551615",
+    }
+    seen = {line["call"]: line for line in lines}
+    assert len(lines) == len(ECHOES) + 3
+    for name, value in values.items():
+        typed = {"type": name.removeprefix("echo_"), "value": value}
+        assert seen[name] == {"call": name, "arguments": [typed], "result": typed}
+    results = [(line["result"]["type"], line["result"]["value"]) for line in lines[4:-3]]
+    assert results == [
+        ("float", pytest.approx(0.1)), ("double", -1.5e300), ("double", "inf"), ("bool", True), ("bool", False),
+        ("string", 'hi\n"\\\x01\ufffd'), ("string", ""), ("bytes", "00ff10"), ("bytes", ""),
+    ]
+    assert seen["nothing"] == {"call": "nothing", "arguments": [], "result": {"type": "void", "value": None}}
+    assert seen["fail"] == {"call": "fail", "arguments": [{"type": "string", "value": "no luck"}],
+                            "error": "fail: no luck"}
+    assert last["cycles"] == 3 and last["microseconds"] > 0
+
+
+def test_run_calls_of_a_snapshot_begin_where_it_was_taken(runner, tmp_path):
+    made = call(runner, "counter()", "counter()", options=["--snapshot", "a.snap"])
+    assert (made.rc, made.stdout) == (0, "counter() = 1UL\ncounter() = 2UL\n"), str(made)
+    assert re.fullmatch(r"snapshot: a\.snap \(\S+ KiB\)\n", made.stderr)
+    for cycles in ("1", "4"):
+        result = runner.restore(made.files["a.snap"], ["--cycles", cycles, "--call", "counter()", "--call", "counter()"])
+        assert (result.rc, result.stdout) == (0, made.stdout), str(result)
+    crashed = runner.restore(made.files["a.snap"], ["--core", ".", "--call", 'abort_in_call("x")'])
+    assert crashed.rc == 128 + signal.SIGABRT
+    refused = runner.restore(core_in(crashed), ["--call", "counter()"])
+    assert refused.rc == 125 and refused.stdout == ""
+    assert report.one_line_error(refused.stderr).endswith(": the guest has crashed: it takes no calls")
+
+
+def test_run_calls_of_a_guest_that_was_not_ready_are_refused(runner, tmp_path):
+    options = ["--call", r'print("up\n")', "--call", "hang()", "--core", "."]
+    with runner.spawn("functions", options=options, cwd=tmp_path) as running:
+        running.stdout.wait_for(r"= \(\)\n", 60)
+        running.signal(signal.SIGQUIT)
+        running.stderr.wait_for(r"core: \S+ \([^)]+\)\n", 60)
+        running.signal(signal.SIGTERM)
+        running.wait(60)
+    refused = runner.restore(next(iter(runner.place.collect(tmp_path).values())), ["--call", "counter()"])
+    assert refused.rc == 125
+    assert report.one_line_error(refused.stderr).endswith(
+        ": the guest was not ready when this was written: it takes no calls")
+
+
+@pytest.mark.parametrize("runner", ["amd64-soft"], indirect=True)
+def test_run_calls_progress_is_on_a_terminal_and_gone_before_any_other_line(runner, tmp_path):
+    """The last thing there is the line that says how long it took, at the beginning of one."""
+    ours, theirs = pty.openpty()
+    command = runner.command("functions", options=["--cycles", "100000", "--call", "counter()"])
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs,
+                          cwd=tmp_path) as process:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:
+                break
+            if not part:
+                break
+            seen += part
+        os.close(ours)
+        assert process.wait(60) == 0
+    *shown, last = re.split(rb"\r(?!\n)", seen)
+    assert re.fullmatch(rb"\x1b\[Khindsight: 100000 cycles, \d+\.\d us each\r\n", last), seen
+    assert len(shown) > 1 and all(re.fullmatch(rb"|\d+ of 100000 cycles\x1b\[K", text) for text in shown), seen
