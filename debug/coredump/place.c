@@ -76,8 +76,8 @@ static bool ends_in(const char *text, const char *suffix)
 
 static enum hs_status exists(const char *path, struct hs_error *err)
 {
-	return hs_error_set(err, HS_ERR_BUSY, EEXIST, 0, "%s: replaces no file that is there (remove it or give another name)",
-			    path);
+	return hs_error_set(err, HS_ERR_BUSY, EEXIST, 0,
+			    "%s: replaces no file that is there (remove it or give another name)", path);
 }
 
 /** A name of the caller's own: directory and last component. */

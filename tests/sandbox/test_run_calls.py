@@ -246,8 +246,9 @@ def test_run_calls_of_a_snapshot_begin_where_it_was_taken(runner, tmp_path):
     made = call(runner, "counter()", "counter()", options=["--snapshot", "a.snap"])
     assert (made.rc, made.stdout) == (0, "counter() = 1UL\ncounter() = 2UL\n"), str(made)
     assert re.fullmatch(r"snapshot: a\.snap \(\S+ KiB\)\n", made.stderr)
+    twice = ["--call", "counter()", "--call", "counter()"]
     for cycles in ("1", "4"):
-        result = runner.restore(made.files["a.snap"], ["--cycles", cycles, "--call", "counter()", "--call", "counter()"])
+        result = runner.restore(made.files["a.snap"], ["--cycles", cycles, *twice])
         assert (result.rc, result.stdout) == (0, made.stdout), str(result)
     crashed = runner.restore(made.files["a.snap"], ["--core", ".", "--call", 'abort_in_call("x")'])
     assert crashed.rc == 128 + signal.SIGABRT
