@@ -129,7 +129,10 @@ static int settle_end(struct hs_drive *drive, const char *what, enum hs_status s
 		return GIVEN_UP;
 	}
 	before_line(drive);
-	if (st != HS_ERR_GUEST && st != HS_ERR_FORMAT) {
+	if (st == HS_ERR_FORMAT) {
+		return HS_EXIT_NOT_ALL; /* a crash, which has been reported */
+	}
+	if (st != HS_ERR_GUEST) {
 		return hs_cli_failed(err);
 	}
 	hs_cli_say("%s: %s", what, err->message);

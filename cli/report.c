@@ -118,6 +118,9 @@ void hs_report_core(struct hs_vm *vm, const char *command_line, const struct hs_
 {
 	struct hs_progress progress;
 	struct hs_core_options options = *how;
+	const struct hs_dump_spec spec = {
+		.command_line = command_line, .crash = crash, .path = directory, .options = &options
+	};
 	struct hs_core_result result;
 	struct hs_error err;
 
@@ -126,7 +129,7 @@ void hs_report_core(struct hs_vm *vm, const char *command_line, const struct hs_
 	hs_progress_init("core", &progress);
 	enum hs_status st = check_directory(directory, &err);
 
-	st = st ? st : hs_dump_write(vm, command_line, crash, directory, &options, &result, &err);
+	st = st ? st : hs_dump_write(vm, &spec, &result, &err);
 	hs_progress_end(&progress);
 	if (st) {
 		hs_cli_say("no core: %s", err.message);

@@ -21,7 +21,7 @@ void hs_report_crash(struct hs_vm *vm, const struct hs_crash *crash);
 /**
  * Write a core and print "core: PATH (SIZE)", or one line that says why there is none.
  *
- * @param command_line  as for hs_dump_write()
+ * @param command_line  as in struct hs_dump_spec
  * @param crash         NULL for a guest that goes on
  * @param directory     where it goes, under its default name
  * @param how           its progress is shown on the terminal, whatever this says

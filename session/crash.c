@@ -26,22 +26,37 @@ const char *hs_crash_reason_name(enum hs_crash_reason reason)
 		return "backend";
 	case HS_CRASH_HANG:
 		return "hang";
+	case HS_CRASH_CALL:
+		return "call";
 	}
 	return "unknown";
 }
 
-void hs_crash_of_hang(struct hs_vm *vm, uint64_t limit_ns, struct hs_crash *ret)
+/* A crash at the instruction that the VM stands at. */
+static void crash_here(struct hs_vm *vm, enum hs_crash_reason reason, int signal, struct hs_crash *ret)
 {
 	struct hs_cpu_state cpu;
 
 	memset(ret, 0, sizeof(*ret));
-	ret->reason = HS_CRASH_HANG;
-	ret->signal = SIGXCPU;
-	ret->code = SI_KERNEL; /* what the kernel's own limit timers send (kernel/time/posix-cpu-timers.c) */
+	ret->reason = reason;
+	ret->signal = signal;
+	ret->code = SI_KERNEL;
 	if (hs_vm_cpu_get(vm, &cpu, NULL) == HS_OK) {
 		ret->rip = cpu.rip;
 	}
 	ret->fault_address = ret->rip;
+}
+
+void hs_crash_of_call(struct hs_vm *vm, const char *what, struct hs_crash *ret)
+{
+	crash_here(vm, HS_CRASH_CALL, SIGSYS, ret);
+	snprintf(ret->text, sizeof(ret->text), "refused call: %s", what);
+}
+
+void hs_crash_of_hang(struct hs_vm *vm, uint64_t limit_ns, struct hs_crash *ret)
+{
+	/* The code is what the kernel's own limit timers send (kernel/time/posix-cpu-timers.c). */
+	crash_here(vm, HS_CRASH_HANG, SIGXCPU, ret);
 	snprintf(ret->text, sizeof(ret->text), "time limit: the guest had not ended after %g s",
 		 (double)limit_ns / NS_PER_SECOND);
 }

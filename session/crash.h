@@ -14,4 +14,8 @@ const char *hs_crash_reason_name(enum hs_crash_reason reason);
  *  its limit gets (setrlimit(2), RLIMIT_CPU). */
 void hs_crash_of_hang(struct hs_vm *vm, uint64_t limit_ns, struct hs_crash *ret);
 
+/** The crash of a stopped VM whose guest has handed over a record that breaks the format: SIGSYS, as for a bad call of
+ *  another kind. what: a sentence. */
+void hs_crash_of_call(struct hs_vm *vm, const char *what, struct hs_crash *ret);
+
 #endif

@@ -63,10 +63,10 @@ static size_t list_files(const struct hs_vm *vm, struct hs_core_file *files)
  * All address spaces of the guest. One whose list of them cannot be read any more, or whose CPU is on none of them
  * after a reset, is dumped as the one space: a crash is no time to insist. The caller frees *ret.
  */
-static void find_spaces(struct hs_vm *vm, const struct hs_cpu_state *cpu, struct hs_core_input *input,
-			struct hs_roots *ret)
+static void find_spaces(struct hs_vm *vm, const struct hs_roots_spec *spec, const struct hs_cpu_state *cpu,
+			struct hs_core_input *input, struct hs_roots *ret)
 {
-	if (hs_roots_find(vm, NULL, cpu, ret, NULL)) {
+	if (hs_roots_find(vm, spec, cpu, ret, NULL)) {
 		*ret = (struct hs_roots){ 0 };
 		return;
 	}
@@ -77,9 +77,10 @@ static void find_spaces(struct hs_vm *vm, const struct hs_cpu_state *cpu, struct
 	}
 }
 
-enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *path,
-			     const struct hs_core_options *options, struct hs_core_result *ret, struct hs_error *err)
+enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec, struct hs_core_result *ret,
+			     struct hs_error *err)
 {
+	const struct hs_crash *crash = spec->crash;
 	const struct hs_vm_image *program = hs_vm_image(vm);
 	HS_FREE struct hs_core_file *files = calloc(program->segment_count + HS_MAPPINGS_MAX, sizeof(*files));
 	HS_FREE struct hs_cpu_state *cpu = NULL;
@@ -90,7 +91,7 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const s
 		.cpu_count = 1,
 		.phys = hs_vm_phys(vm),
 		.name = base_name(program->path),
-		.command_line = command_line,
+		.command_line = spec->command_line,
 		.auxv = {
 			.entry = program->entry,
 			.phdr = program->phdr,
@@ -115,10 +116,10 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const s
 	} else {
 		hs_root_of_cpu(cpu, &input.root);
 	}
-	if (options) {
-		input.options = *options;
+	if (spec->options) {
+		input.options = *spec->options;
 	}
-	find_spaces(vm, cpu, &input, &roots);
+	find_spaces(vm, spec->roots, cpu, &input, &roots);
 	input.file_count = list_files(vm, files);
 	if (crash) {
 		input.signal = crash->signal;
@@ -128,12 +129,12 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const s
 		input.reason = crash->text;
 	}
 	hs_snapshot_image_init(vm, crash, &input, &image);
-	st = hs_core_write(&input, path, ret, err);
+	st = hs_core_write(&input, spec->path, ret, err);
 	if (st == HS_ERR_RANGE && input.range_count > 0) {
 		/* Too much for a file of this class: what the address space has comes first. */
 		input.range_count = 0;
 		input.note_count = 0;
-		st = hs_core_write(&input, path, ret, err);
+		st = hs_core_write(&input, spec->path, ret, err);
 	}
 	hs_snapshot_image_deinit(&image);
 	hs_roots_deinit(&roots);

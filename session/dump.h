@@ -8,18 +8,20 @@
 
 #include <hindsight/coredump.h>
 #include <hindsight/error.h>
+#include <hindsight/sandbox.h>
 #include <hindsight/vm.h>
 
-/**
- * Write a core of a VM that does not run. Fails as hs_core_write().
- *
- * @param command_line  what the guest was started with (command_line.h)
- * @param crash         what the core is of; NULL for a guest that was only interrupted
- * @param path          as hs_core_write(): a directory, NULL for the working directory, or the name of a new file
- * @param options       NULL for none
- */
-HS_MUST_CHECK enum hs_status hs_dump_write(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash,
-					   const char *path, const struct hs_core_options *options,
+/** What the VM does not know of its core. All pointers are borrowed for the call. */
+struct hs_dump_spec {
+	const char *command_line;              /* what the guest was started with (command_line.h) */
+	const struct hs_crash *crash;          /* what the core is of; NULL for a guest that was only interrupted */
+	const char *path;                      /* a directory, NULL for the working directory, or a new file's name */
+	const struct hs_core_options *options; /* NULL for none */
+	const struct hs_roots_spec *roots; /* what names the address spaces; NULL for what the guest has registered */
+};
+
+/** Write a core of a VM that does not run. Fails as hs_core_write(). */
+HS_MUST_CHECK enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec,
 					   struct hs_core_result *ret, struct hs_error *err);
 
 #endif

@@ -221,8 +221,14 @@ static enum hs_status run_core(struct hs_live *live, const char *argument, struc
 	if (live->crash_pending || live->end == HS_LIVE_CRASHED) {
 		crash = &live->result.event.crash;
 	}
-	st = hs_dump_write(live->vm, hs_session_command_line(live->config.session), crash, path,
-			   &live->config.core_options, &result, err);
+	st = hs_dump_write(live->vm,
+			   &(struct hs_dump_spec){
+				   .command_line = hs_session_command_line(live->config.session),
+				   .crash = crash,
+				   .path = path,
+				   .options = &live->config.core_options,
+			   },
+			   &result, err);
 	if (st) {
 		return st;
 	}

@@ -78,6 +78,7 @@ static enum hs_status create(const char *image_path, struct hs_snapshot *snapsho
 		st = snapshot ? hs_vm_create_from(snapshot, &config->vm, &sandbox->vm, err)
 			      : hs_vm_create(image_path, &config->vm, &sandbox->vm, err);
 	}
+	st = st ? st : hs_sandbox_keep_cores(sandbox, config, err);
 	if (!st) {
 		hs_sandbox_prepare(sandbox);
 		st = snapshot ? hs_sandbox_restore(sandbox, snapshot, err) : HS_OK;
@@ -117,6 +118,7 @@ void hs_sandbox_destroy(struct hs_sandbox *sandbox)
 	}
 	free(sandbox->functions);
 	free(sandbox->roots_symbol);
+	hs_sandbox_drop_cores(sandbox);
 	free(sandbox->record);
 	free(sandbox);
 }

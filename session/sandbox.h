@@ -3,6 +3,7 @@
 #ifndef HS_SESSION_SANDBOX_H
 #define HS_SESSION_SANDBOX_H
 
+#include "base/buf.h"
 #include "session/watchdog.h"
 
 #include <hindsight/sandbox.h>
@@ -17,6 +18,9 @@ struct hs_host_function {
 
 /* hs_vm_run() to an event that is a sandbox's; a session puts its own in the place, and shows a debugger the others. */
 typedef enum hs_status hs_sandbox_run_fn(void *ctx, struct hs_event *ret, struct hs_error *err);
+
+/* A session shows it as it does a crash of the VM's. */
+typedef void hs_sandbox_crashed_fn(void *ctx, const struct hs_crash *crash);
 
 struct hs_sandbox {
 	struct hs_vm *vm;
@@ -46,7 +50,24 @@ struct hs_sandbox {
 	size_t record_bytes;
 	struct hs_crash crash;
 	bool has_crash;
+	hs_sandbox_crashed_fn *crashed; /* of one that is not hs_vm_run()'s; NULL for nobody. Gets run_ctx */
+
+	struct hs_buf command_line;
+	char *cores; /* owned; NULL for none */
+	struct hs_core_options core_options;
+	hs_core_written_fn *core_written;
+	void *core_ctx;
+	atomic_bool core_asked;
 };
+
+/** Keep what a config says of cores; the VM is there. */
+HS_MUST_CHECK enum hs_status hs_sandbox_keep_cores(struct hs_sandbox *sandbox, const struct hs_sandbox_config *config,
+						   struct hs_error *err);
+void hs_sandbox_drop_cores(struct hs_sandbox *sandbox);
+/** The core that was asked for, if one was. */
+void hs_sandbox_serve_core(struct hs_sandbox *sandbox);
+/** A start or call has failed: note the crash that it was, if it was one, and write its core if that is wanted. */
+void hs_sandbox_note_crash(struct hs_sandbox *sandbox, enum hs_status st, const struct hs_error *err);
 
 /** Tell the VM that its calls are served. */
 void hs_sandbox_prepare(struct hs_sandbox *sandbox);

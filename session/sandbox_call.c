@@ -146,6 +146,7 @@ static enum hs_status write_log(struct hs_sandbox *sandbox, struct hs_error *err
 /* Whether an interrupt was meant for this run. One that was not, a signal or an old time limit, means nothing. */
 static enum hs_status judge_interrupt(struct hs_sandbox *sandbox, struct hs_error *err)
 {
+	hs_sandbox_serve_core(sandbox);
 	if (atomic_exchange(&sandbox->interrupt_asked, false)) {
 		return hs_error_set(err, HS_ERR_INTERRUPTED, 0, 0, "the guest was interrupted");
 	}
@@ -202,6 +203,8 @@ static enum hs_status run(struct hs_sandbox *sandbox, struct hs_error *err)
 	}
 	if (!st) {
 		sandbox->state = HS_SANDBOX_READY;
+	} else if (sandbox->state == HS_SANDBOX_POISONED) {
+		hs_sandbox_note_crash(sandbox, st, err);
 	}
 	return st;
 }
@@ -264,6 +267,7 @@ enum hs_status hs_sandbox_call(struct hs_sandbox *sandbox, const char *name, con
 	}
 	if (st) {
 		sandbox->state = HS_SANDBOX_POISONED;
+		hs_sandbox_note_crash(sandbox, st, err);
 		return st;
 	}
 	return judge_answer(&record, name, ret, err);

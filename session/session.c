@@ -160,6 +160,17 @@ enum hs_status hs_session_run_vm(void *ctx, struct hs_event *ret, struct hs_erro
 	return HS_OK;
 }
 
+void hs_session_crashed(void *ctx, const struct hs_crash *crash)
+{
+	struct hs_session *session = ctx;
+	struct hs_session_result result = { .event = { .kind = HS_EVENT_CRASHED, .crash = *crash } };
+
+	pthread_mutex_lock(&session->lock);
+	/* Whoever lets it run nevertheless gets what the driver makes of the failure. */
+	(void)hand_over(session, &result);
+	pthread_mutex_unlock(&session->lock);
+}
+
 int hs_session_run_to_end(struct hs_session *session)
 {
 	struct hs_event event = { .kind = HS_EVENT_INTERRUPTED };

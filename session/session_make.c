@@ -108,6 +108,7 @@ static enum hs_status take_over(struct hs_session *session, const struct hs_sess
 	session->vm = sandbox->vm;
 	sandbox->run = hs_session_run_vm;
 	sandbox->run_ctx = session;
+	sandbox->crashed = hs_session_crashed;
 	hs_vm_serve_calls(session->vm, config->drive != NULL);
 	if (config->writable && sandbox->share) {
 		sandbox->share = false;

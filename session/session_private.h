@@ -48,6 +48,8 @@ struct hs_session {
 void *hs_session_main(void *ctx);
 /* How the sandbox runs its VM, on the session's thread: hs_sandbox_run_fn. */
 HS_MUST_CHECK enum hs_status hs_session_run_vm(void *ctx, struct hs_event *ret, struct hs_error *err);
+/* A crash that the sandbox has found is the caller's, as one of the VM's is: hs_sandbox_crashed_fn. */
+void hs_session_crashed(void *ctx, const struct hs_crash *crash);
 /* Make the current run end. The lock is held. */
 void hs_session_ask_interrupt(struct hs_session *session);
 

@@ -252,7 +252,7 @@ static bool code_bool(struct codec *codec, bool value)
 
 static void code_crash(struct codec *codec, struct hs_crash *crash)
 {
-	crash->reason = (enum hs_crash_reason)code_choice(codec, crash->reason, HS_CRASH_HANG, "no reason of a crash");
+	crash->reason = (enum hs_crash_reason)code_choice(codec, crash->reason, HS_CRASH_CALL, "no reason of a crash");
 	code_int(codec, &crash->signal);
 	code_int(codec, &crash->code);
 	code_u64(codec, &crash->fault_address);

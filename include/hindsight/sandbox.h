@@ -16,6 +16,7 @@
 #define HINDSIGHT_SANDBOX_H
 
 #include <hindsight/call.h>
+#include <hindsight/coredump.h>
 #include <hindsight/error.h>
 #include <hindsight/snapshot.h>
 #include <hindsight/vm.h>
@@ -74,6 +75,13 @@ struct hs_roots_spec {
 	void *ctx; /**< CALLBACK: borrowed */
 };
 
+/**
+ * Told of each core that a sandbox has written by itself: HS_OK and what it is, or why there is none. On the thread
+ * that the sandbox is on, from within the start or call; nothing but an interrupt may be done to the sandbox.
+ */
+typedef void hs_core_written_fn(void *ctx, enum hs_status status, const struct hs_core_result *result,
+				const struct hs_error *err);
+
 /** What a sandbox is made of. Zero everywhere means the default. */
 struct hs_sandbox_config {
 	struct hs_vm_config vm; /**< as for hs_vm_create(); vm.debugger makes all memory private and writable */
@@ -81,6 +89,11 @@ struct hs_sandbox_config {
 	hs_log_fn *log;         /**< NULL discards what the guest logs */
 	void *log_ctx;
 	struct hs_roots_spec roots;
+	const char *cores;                   /**< directory for cores of crashes, and of hs_sandbox_request_core();
+					      *   NULL writes none by itself. Copied */
+	struct hs_core_options core_options; /**< for those */
+	hs_core_written_fn *core_written;    /**< NULL for none */
+	void *core_ctx;                      /**< borrowed */
 };
 
 /**
@@ -154,8 +167,29 @@ HS_MUST_CHECK enum hs_status hs_sandbox_restore(struct hs_sandbox *sandbox, stru
 HS_MUST_CHECK enum hs_status hs_sandbox_set_roots(struct hs_sandbox *sandbox, const struct hs_roots_spec *spec,
 						  struct hs_error *err);
 
+/**
+ * Write a core of the guest as it stands: where the crash that poisoned it happened, or READY, or at the call of the
+ * host function that this is called from. The core has all memory and all address spaces, and is a snapshot to go on from.
+ * Fails as hs_core_write(). HS_ERR_STATE: a restore failed half-way, so that there is no guest.
+ *
+ * @param path     a directory, which gets a file of the default name, NULL for the working directory; or a new file's
+ * @param options  NULL for none
+ */
+HS_MUST_CHECK enum hs_status hs_sandbox_core_write(struct hs_sandbox *sandbox, const char *path,
+						   const struct hs_core_options *options, struct hs_core_result *ret,
+						   struct hs_error *err);
+/**
+ * Have a core written of the guest while it runs: in the start or call that runs, or else in the next one, between two
+ * instructions; the guest goes on. It goes into the directory config->cores, the working directory without, and
+ * config->core_written is told. Any thread, async-signal-safe.
+ */
+void hs_sandbox_request_core(struct hs_sandbox *sandbox);
+
 enum hs_sandbox_state hs_sandbox_state(const struct hs_sandbox *sandbox);
-/** The crash that poisoned it; NULL if none did. */
+/**
+ * The crash that poisoned it: one of the VM's, the time limit (HS_CRASH_HANG), or a record that breaks the format
+ * (HS_CRASH_CALL). NULL if none did.
+ */
 const struct hs_crash *hs_sandbox_crash(const struct hs_sandbox *sandbox);
 /** The VM, to look at or to debug while nothing runs. Owned by the sandbox. */
 struct hs_vm *hs_sandbox_vm(struct hs_sandbox *sandbox);

@@ -93,6 +93,7 @@ enum hs_crash_reason {
 	HS_CRASH_BACKEND,      /**< the CPU backend could not go on: an internal error of KVM, an instruction that
 				  *   it cannot emulate */
 	HS_CRASH_HANG,         /**< the time limit passed; made by the session, never by hs_vm_run() */
+	HS_CRASH_CALL,         /**< the guest broke the format of a call; made by the sandbox, never by hs_vm_run() */
 };
 
 /** A crash as plain data. */

@@ -109,3 +109,17 @@ def test_rubbish_on_the_stack_hides_nothing_but_the_callers(runner, crash):
     stack = run(["eu-stack", f"--core={path}", "-e", str(image)])
     assert re.search(r"^#0 +0x\w+ overwrite$", stack.stdout, re.M), stack
     readers_have_no_complaint(path)
+
+
+def test_record_that_breaks_the_format_is_a_crash_with_a_core(runner, tmp_path):
+    """A refused buffer of a call: no fault of the CPU, but the guest is as broken as by one."""
+    result = runner.run("hostile_calls", options=["--call", "spoil(1u)"], cwd=tmp_path)
+    assert (result.rc, len(result.files)) == (128 + signal.SIGSYS, 1), result
+    assert re.match(r"hindsight: hostile_calls\.elf: refused call: the guest has left no record in its output buffer, "
+                    r"at ", result.stderr)
+    assert result.stderr.count("\n") == 3
+    path, = result.files.values()
+    info = json.loads(core(runner, "info", "--json", path).check().stdout)
+    assert info["reason"]["name"] == "call" and info["signal"]["name"] == "SIGSYS"
+    backtrace, number = read(path, runner.guest("hostile_calls"), "backtrace", "print $_siginfo.si_signo")
+    assert re.search(r"^#\d .*main \(", backtrace, re.M) and number.endswith(f" = {signal.SIGSYS.value}")

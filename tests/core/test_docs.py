@@ -23,7 +23,7 @@ def test_every_reason_has_a_row(crashes):
 
 def test_statuses_follow_from_the_signals(crashes):
     rows = re.findall(r"^\| `([a-z-]+)` \|.*\| SIG\w+ \((\d+)\) \|.*\| (\d+) \|$", crashes, re.M)
-    assert len(rows) == 8
+    assert len(rows) == 9
     for reason, signal, status in rows:
         assert int(status) == (124 if reason == "hang" else 128 + int(signal))
 

@@ -169,7 +169,8 @@ static void case_limit(void)
 	sandbox = started(&config);
 	snapshot = snapshot_of(sandbox);
 	EXPECT(hs_sandbox_call(sandbox, "hang", NULL, 0, NULL, &err), HS_ERR_TIMEOUT, "limit of 2 s");
-	CHECK(hs_sandbox_state(sandbox) == HS_SANDBOX_POISONED && !hs_sandbox_crash(sandbox));
+	CHECK(hs_sandbox_state(sandbox) == HS_SANDBOX_POISONED);
+	CHECK(hs_sandbox_crash(sandbox)->reason == HS_CRASH_HANG && hs_sandbox_crash(sandbox)->signal == SIGXCPU);
 	restore(sandbox, snapshot);
 	CHECK(counted(sandbox) == 1);
 	hs_snapshot_unref(snapshot);
@@ -441,5 +442,9 @@ const struct a_case cases[] = {
 	{ "host_functions", case_host_functions },
 	{ "log", case_log },
 	{ "starved", case_starved },
+	{ "core_write", case_core_write },
+	{ "core_of_crash", case_core_of_crash },
+	{ "core_request", case_core_request },
+	{ "core_in_host_function", case_core_in_host_function },
 };
 const size_t case_count = sizeof(cases) / sizeof(cases[0]);

@@ -49,8 +49,12 @@ void restore(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot);
 uint64_t counted(struct hs_sandbox *sandbox);
 /** Call a function that takes a string. */
 enum hs_status call_text(struct hs_sandbox *sandbox, const char *name, const char *text, struct hs_error *err);
-/** A case in a file of its own. */
+/** Cases in files of their own. */
 void case_starved(void);
+void case_core_write(void);
+void case_core_of_crash(void);
+void case_core_request(void);
+void case_core_in_host_function(void);
 
 /** Let the guest call a function of the host with 7. */
 enum hs_status call_back(struct hs_sandbox *sandbox, const char *name, struct hs_error *err);

@@ -37,8 +37,11 @@ static int setup(void **state)
 static enum hs_status dump(struct fixture *f, const struct hs_crash *crash, const char *path,
 			   struct hs_core_result *ret, struct hs_error *err)
 {
-	return hs_dump_write(hs_session_vm(f->session), hs_session_command_line(f->session), crash, path, NULL, ret,
-			     err);
+	const struct hs_dump_spec spec = { .command_line = hs_session_command_line(f->session),
+					   .crash = crash,
+					   .path = path };
+
+	return hs_dump_write(hs_session_vm(f->session), &spec, ret, err);
 }
 
 static int teardown(void **state)
