@@ -169,8 +169,8 @@ HS_MUST_CHECK enum hs_status hs_sandbox_set_roots(struct hs_sandbox *sandbox, co
 
 /**
  * Write a core of the guest as it stands: where the crash that poisoned it happened, or READY, or at the call of the
- * host function that this is called from. The core has all memory and all address spaces, and is a snapshot to go on from.
- * Fails as hs_core_write(). HS_ERR_STATE: a restore failed half-way, so that there is no guest.
+ * host function that this is called from. The core has all memory and all address spaces, and is a snapshot to go on
+ * from. Fails as hs_core_write(). HS_ERR_STATE: a restore failed half-way, so that there is no guest.
  *
  * @param path     a directory, which gets a file of the default name, NULL for the working directory; or a new file's
  * @param options  NULL for none
