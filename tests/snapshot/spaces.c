@@ -3,12 +3,16 @@
  * spaces BACKEND IMAGE [CYCLES]: the spaces program (guest/programs/spaces.c) runs until it is ready, a snapshot is
  * taken, and it goes on to its end: here and, after a restore, with memory private or shared, in this VM and in
  * another. It ends in the same way each time; what it has written is neither in the snapshot nor in the other VM. Then
- * snapshots of restored guests are taken, CYCLES of them, and none is larger than the first. That snapshot has its
+ * snapshots of restored guests are taken, CYCLES of them, and none is larger than the first. Tables and frames are shared
+ * by as many entries in each of these as they were before the first one. That snapshot has its
  * roots by the variable that holds them; those that the guest has registered are the same, and other finders are tried
  * too.
  *
  * Exit status 0, 1 with a line that says what is wrong, 77 when the backend cannot run the guest here.
  */
+#include "spaces_count.h"
+
+#include "session/roots.h"
 #include "session/snapshot.h"
 #include "vmm/memory.h"
 
@@ -147,6 +151,47 @@ static int check_facts(const struct hs_snapshot *snapshot)
 	return 0;
 }
 
+/* What the guest's spaces have in common before any snapshot; all there is afterwards is compared with it. */
+static struct sharing original;
+
+static int note_original(struct run *run)
+{
+	static struct hs_cpu_state cpu;
+	struct hs_phys phys = hs_vm_phys(run->vm);
+	struct hs_vm_bounds bounds = hs_vm_bounds(run->vm);
+	struct hs_roots roots;
+	bool good;
+
+	if (hs_vm_cpu_get(run->vm, &cpu, &error) || hs_roots_find(run->vm, NULL, &cpu, &roots, &error)) {
+		return fail("roots");
+	}
+	good = count_sharing(&phys, roots.items, roots.count, bounds.scratch_gva, bounds.scratch_bytes, &original);
+	hs_roots_deinit(&roots);
+	if (!good) {
+		return fail("the guest's tables cannot be read");
+	}
+	/* What the program has made: four spaces, two frames by two addresses, and large pages. */
+	if (original.table_aliases < 3 || original.shared_frames < 4 || original.constant == 0 || original.user == 0 ||
+	    original.large == 0) {
+		return fail("its spaces have nothing in common");
+	}
+	return 0;
+}
+
+/* In the snapshot or, once it stands there, in the VM. */
+static int check_sharing(struct run *run, const struct hs_snapshot *snapshot, bool in_vm)
+{
+	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
+	struct hs_vm_bounds bounds = hs_vm_bounds(run->vm);
+	struct hs_phys phys = in_vm ? hs_vm_phys(run->vm) : hs_snapshot_phys(snapshot);
+	struct sharing now;
+
+	if (!count_sharing(&phys, info->roots, info->root_count, bounds.scratch_gva, bounds.scratch_bytes, &now)) {
+		return fail("the snapshot's tables cannot be read");
+	}
+	return same_sharing(&original, &now, "sharing is not what it was before the snapshot") ? 0 : 1;
+}
+
 /* A snapshot of the guest as it is after a restore, over and over. */
 static int grow(struct run *run, struct hs_snapshot **snapshot, unsigned long cycles)
 {
@@ -168,6 +213,9 @@ static int grow(struct run *run, struct hs_snapshot **snapshot, unsigned long cy
 		hs_snapshot_unref(*snapshot);
 		*snapshot = next;
 		info = hs_snapshot_info(next);
+		if (check_sharing(run, next, false) || check_sharing(run, next, true)) {
+			return 1;
+		}
 		if (info->shared_bytes != first.shared_bytes || info->private_bytes != first.private_bytes ||
 		    info->table_bytes != first.table_bytes || info->root_count != first.root_count) {
 			fprintf(stderr, "spaces: snapshot %lu has %" PRIu64 ", %" PRIu64 " and %" PRIu64 " bytes\n",
@@ -279,10 +327,12 @@ int main(int argc, char **argv)
 	status = create(argv[1], argv[2], &runs[0]);
 	status = status ? status : create(argv[1], argv[2], &runs[1]);
 	status = status ? status : go_on(&runs[0], HS_EVENT_INTERRUPTED);
+	status = status ? status : note_original(&runs[0]);
 	if (!status && hs_snapshot_of_vm(runs[0].vm, &spec, &snapshot, &error)) {
 		status = fail("snapshot");
 	}
 	status = status ? status : check_facts(snapshot);
+	status = status ? status : check_sharing(&runs[0], snapshot, false);
 	hs_snapshot_unref(snapshot);
 	snapshot = NULL;
 	status = status ? status : try_finders(&runs[0], &snapshot);
