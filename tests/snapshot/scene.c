@@ -97,6 +97,19 @@ bool scene_create(struct scene *scene, const char *backend, const char *image, b
 	return st ? scene_fail("create") : true;
 }
 
+bool scene_create_from(struct scene *scene, const char *backend, const struct hs_snapshot *snapshot)
+{
+	const struct hs_vm_config config = {
+		.backend = strcmp(backend, "kvm") == 0 ? HS_BACKEND_KVM : HS_BACKEND_SOFT,
+		.console = console,
+		.console_ctx = scene,
+	};
+
+	*scene = (struct scene){ .interrupts = true };
+	return hs_vm_create_from(snapshot, &config, &scene->vm, &scene_error) ? scene_fail("create for a snapshot")
+									      : true;
+}
+
 void scene_destroy(struct scene *scene)
 {
 	hs_vm_destroy(scene->vm);

@@ -33,6 +33,8 @@ bool scene_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** A VM for the image, with what else the guest of `traces` wants if `waits`. */
 bool scene_create(struct scene *scene, const char *backend, const char *image, bool waits);
+/** A VM that has nothing yet but what the snapshot knows of its guest. */
+bool scene_create_from(struct scene *scene, const char *backend, const struct hs_snapshot *snapshot);
 void scene_destroy(struct scene *scene);
 /** Run until an event. */
 bool scene_run(struct scene *scene, struct hs_event *ret);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * spaces BACKEND IMAGE [CYCLES]: the spaces program (guest/programs/spaces.c) runs until it is ready, a snapshot is
- * taken, and it goes on to its end: here and, after a restore, with memory private or shared, in this VM and in
- * another. It ends in the same way each time; what it has written is neither in the snapshot nor in the other VM. Then
- * snapshots of restored guests are taken, CYCLES of them, and none is larger than the first. Tables and frames are shared
- * by as many entries in each of these as they were before the first one. That snapshot has its
- * roots by the variable that holds them; those that the guest has registered are the same, and other finders are tried
- * too.
+ * taken, and it goes on to its end: here and, after a restore, with memory private or shared, in this VM, in another
+ * and in new ones, one of them from a file. It ends in the same way each time; what it has written is neither in the
+ * snapshot nor in the other VM. Then snapshots of restored guests are taken, CYCLES of them, and none is larger than
+ * the first. Tables and frames are shared by as many entries in each of these as they were before the first one. That
+ * snapshot has its roots by the variable that holds them; those that the guest has registered are the same, and other
+ * finders are tried too.
  *
  * Exit status 0, 1 with a line that says what is wrong, 77 when the backend cannot run the guest here.
  */
@@ -22,9 +22,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define OUTPUT_MAX 4096
 #define SPACES 4
+#define FILE_NAME "spaces.snap"
 
 struct run {
 	struct hs_vm *vm;
@@ -293,7 +295,44 @@ static int try_finders(struct run *run, struct hs_snapshot **ret)
 	return status ? status : expect(run, &spec, HS_OK, SPACES, ret);
 }
 
-static int try_all(struct run *runs, struct hs_snapshot **snapshot, unsigned long cycles)
+/* A VM that is made for a snapshot and has run nothing. */
+static int go_on_in_new(const char *backend, struct hs_snapshot *snapshot, const char *end)
+{
+	static struct run run;
+	const struct hs_vm_config config = {
+		.backend = strcmp(backend, "kvm") == 0 ? HS_BACKEND_KVM : HS_BACKEND_SOFT,
+		.console = console,
+		.console_ctx = &run,
+	};
+	int status = hs_vm_create_from(snapshot, &config, &run.vm, &error) ? fail("a VM for a snapshot") : 0;
+
+	for (int share = 0; share < 2 && !status; share++) {
+		status = go_back(&run, snapshot, share, end);
+	}
+	if (!status && hs_vm_stand_on(run.vm, snapshot, true, &error)) {
+		status = fail("restore");
+	}
+	status = status ? status : check_sharing(&run, snapshot, true);
+	hs_vm_destroy(run.vm);
+	run.vm = NULL;
+	return status;
+}
+
+static int go_through_file(const char *backend, const struct hs_snapshot *snapshot, const char *end)
+{
+	struct hs_snapshot *opened = NULL;
+	int status = hs_snapshot_save(snapshot, FILE_NAME, true, &error) ? fail("save") : 0;
+
+	if (!status && hs_snapshot_open(FILE_NAME, true, &opened, &error)) {
+		status = fail("open");
+	}
+	unlink(FILE_NAME);
+	status = status ? status : go_on_in_new(backend, opened, end);
+	hs_snapshot_unref(opened);
+	return status;
+}
+
+static int try_all(const char *backend, struct run *runs, struct hs_snapshot **snapshot, unsigned long cycles)
 {
 	static char end[OUTPUT_MAX];
 	uint64_t before = digest_of(*snapshot);
@@ -306,6 +345,8 @@ static int try_all(struct run *runs, struct hs_snapshot **snapshot, unsigned lon
 	/* The first VM stands there still, with all that it has written. */
 	status = status ? status : go_back(&runs[1], *snapshot, true, end);
 	status = status ? status : go_back(&runs[1], *snapshot, false, end);
+	status = status ? status : go_on_in_new(backend, *snapshot, end);
+	status = status ? status : go_through_file(backend, *snapshot, end);
 	if (!status && digest_of(*snapshot) != before) {
 		status = fail("the snapshot has changed");
 	}
@@ -337,7 +378,7 @@ int main(int argc, char **argv)
 	snapshot = NULL;
 	status = status ? status : try_finders(&runs[0], &snapshot);
 	status = status ? status : check_facts(snapshot);
-	status = status ? status : try_all(runs, &snapshot, argc > 3 ? strtoul(argv[3], NULL, 10) : 0);
+	status = status ? status : try_all(argv[1], runs, &snapshot, argc > 3 ? strtoul(argv[3], NULL, 10) : 0);
 	hs_vm_destroy(runs[0].vm);
 	hs_vm_destroy(runs[1].vm);
 	hs_snapshot_unref(snapshot);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * traces BACKEND IMAGE OTHER: what guest/programs/traces.c sees after a restore is what it saw at the snapshot, and
- * nothing of what it did since, however that ended: in its own VM and in one that ran the image OTHER before, with
- * shared pages and without, when the host interrupted it, and with a debugger's breakpoints set.
+ * nothing of what it did since, however that ended: in its own VM, in one that ran the image OTHER before, and in new
+ * ones, of the snapshot and of the file that it is saved to; with shared pages and without, when the host interrupted
+ * it, and with a debugger's breakpoints set.
  *
  * traces BACKEND IMAGE --cycles N: a small run and a restore, N times: nothing grows.
  *
@@ -17,6 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define FILE_NAME "traces.snap"
 
 /* What a guest looks like right after a restore. */
 struct expected {
@@ -157,6 +161,33 @@ static bool check_ends(struct scene *scene, const struct hs_snapshot *snapshot, 
 	return true;
 }
 
+/* In a VM that is made for it and has run nothing. */
+static bool check_fresh_vm(const char *backend, const struct hs_snapshot *snapshot, bool share,
+			   struct expected *expected)
+{
+	struct scene scene;
+	bool good = scene_create_from(&scene, backend, snapshot) && check_ends(&scene, snapshot, share, 0, expected);
+
+	scene_destroy(&scene);
+	return good;
+}
+
+/* In such a VM, from the file that it was saved to. */
+static bool check_file(const char *backend, const struct hs_snapshot *snapshot, bool share, struct expected *expected)
+{
+	struct hs_snapshot *opened = NULL;
+	bool good;
+
+	if (hs_snapshot_save(snapshot, FILE_NAME, true, &scene_error)) {
+		return scene_fail("save");
+	}
+	good = !hs_snapshot_open(FILE_NAME, true, &opened, &scene_error) || scene_fail("open");
+	unlink(FILE_NAME);
+	good = good && (check_fresh_vm(backend, opened, share, expected) || scene_fail("from a file"));
+	hs_snapshot_unref(opened);
+	return good;
+}
+
 /* Registers, buffers, half a message: of a guest that is stopped somewhere in the middle. */
 static bool check_other_vm(const char *backend, const char *image, const struct hs_snapshot *snapshot, bool share,
 			   struct expected *expected)
@@ -184,7 +215,9 @@ static bool check(struct scene *scene, const char *backend, const char *other, c
 		unsigned int ends = share ? TRACES_END_STRING + 1 : TRACES_ENDS;
 
 		if (!check_ends(scene, snapshot, share, ends, &expected[share]) ||
-		    !check_other_vm(backend, other, snapshot, share, &expected[share])) {
+		    !check_other_vm(backend, other, snapshot, share, &expected[share]) ||
+		    !check_fresh_vm(backend, snapshot, share, &expected[share]) ||
+		    !check_file(backend, snapshot, share, &expected[share])) {
 			return false;
 		}
 	}
