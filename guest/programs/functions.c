@@ -57,6 +57,14 @@ HS_GUEST_FUNCTION(counter, "U()")
 	ret->ul = ++calls;
 }
 
+/* A word of those at the top of scratch memory, so far below its end. */
+HS_GUEST_FUNCTION(bookkeeping, "U(u)")
+{
+	const struct hs_abi_boot *boot = hs_boot_info();
+
+	ret->ul = *(const volatile uint64_t *)(uintptr_t)(boot->scratch_start + boot->scratch_length - args[0].u);
+}
+
 /* What is on the stack of the function and in its arguments is there after it has called the host. */
 HS_GUEST_FUNCTION(call_back, "s(si)")
 {

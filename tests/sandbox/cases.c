@@ -446,5 +446,10 @@ const struct a_case cases[] = {
 	{ "core_of_crash", case_core_of_crash },
 	{ "core_request", case_core_request },
 	{ "core_in_host_function", case_core_in_host_function },
+	{ "interrupt_moments", case_interrupt_moments },
+	{ "interrupt_storm", case_interrupt_storm },
+	{ "generation", case_generation },
+	{ "descriptors", case_descriptors },
+	{ "address_space", case_address_space },
 };
 const size_t case_count = sizeof(cases) / sizeof(cases[0]);

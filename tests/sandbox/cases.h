@@ -55,6 +55,11 @@ void case_core_write(void);
 void case_core_of_crash(void);
 void case_core_request(void);
 void case_core_in_host_function(void);
+void case_interrupt_moments(void);
+void case_interrupt_storm(void);
+void case_generation(void);
+void case_descriptors(void);
+void case_address_space(void);
 
 /** Let the guest call a function of the host with 7. */
 enum hs_status call_back(struct hs_sandbox *sandbox, const char *name, struct hs_error *err);

@@ -49,8 +49,12 @@ void hs_kvm_interrupt(struct hs_backend *backend)
 {
 	int tid;
 
+	/* Whoever was first does the rest. Signals queue: a thread that asks on and on would keep the CPU's thread in
+	 * its handler for ever. */
+	if (atomic_exchange(&backend->interrupt_wanted, 1) != 0) {
+		return;
+	}
 	/* In this order: run() clears them in the opposite one, so at worst it is asked once too often. */
-	atomic_store(&backend->interrupt_wanted, 1);
 	set_immediate_exit(backend, 1);
 	tid = atomic_load(&backend->running_tid);
 	if (tid) {
