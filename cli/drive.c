@@ -14,12 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 /** A result has up to the bytes of the guest's output buffer, each of which may become six characters. */
 #define LINE_MAX_BYTES (1u << 30)
-/** How often progress is shown: often enough to look alive, too rarely to cost anything. */
-#define PROGRESS_NS 200000000u
 /** Instead of an exit status: the session is over, and whoever ended it knows why. */
 #define GIVEN_UP (-1)
 
@@ -44,30 +41,12 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void hs_drive_end_progress(struct hs_drive *drive)
-{
-	if (drive->progress) {
-		fputs("\r\033[K", stderr);
-		drive->progress = false;
-	}
-}
-
-static void show_progress(struct hs_drive *drive, uint64_t cycle)
-{
-	if (drive->mid_line || now_ns() - drive->shown_ns < PROGRESS_NS) {
-		return;
-	}
-	drive->shown_ns = now_ns();
-	drive->progress = true;
-	fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " cycles\033[K", cycle, drive->spec->cycles);
-}
-
 void hs_drive_output(void *ctx, const void *bytes, size_t length)
 {
 	struct hs_drive *drive = ctx;
 
 	if (length > 0) {
-		hs_drive_end_progress(drive);
+		hs_progress_end(&drive->progress);
 		drive->mid_line = ((const char *)bytes)[length - 1] != '\n';
 		hs_console_write(drive->output, bytes, length);
 	}
@@ -89,7 +68,7 @@ void hs_drive_log(void *ctx, uint32_t level, const char *text, size_t length)
 	if (!line.failed) {
 		const bool known = level < sizeof(names) / sizeof(names[0]) && names[level];
 
-		hs_drive_end_progress(drive);
+		hs_progress_end(&drive->progress);
 		fprintf(stderr, "%s: %s: %s\n", guest_name(drive), known ? names[level] : "log",
 			(const char *)line.data);
 	}
@@ -109,7 +88,7 @@ static void before_line(struct hs_drive *drive)
 		hs_drive_output(drive, "\n", 1);
 	}
 	flush(drive);
-	hs_drive_end_progress(drive);
+	hs_progress_end(&drive->progress);
 }
 
 static void put_result(struct hs_drive *drive, const struct hs_buf *line)
@@ -117,7 +96,7 @@ static void put_result(struct hs_drive *drive, const struct hs_buf *line)
 	if (drive->mid_line && drive->results == drive->output) {
 		hs_drive_output(drive, "\n", 1);
 	}
-	hs_drive_end_progress(drive);
+	hs_progress_end(&drive->progress);
 	hs_console_write(drive->results, line->data, line->length);
 	hs_console_write(drive->results, "\n", 1);
 }
@@ -253,20 +232,20 @@ static void say_cycles(struct hs_drive *drive, uint64_t took_ns)
 static int cycle_all(struct hs_drive *drive, struct hs_snapshot *snapshot)
 {
 	struct hs_sandbox *sandbox = hs_session_sandbox(drive->session);
-	const bool on_terminal = drive->timed && isatty(STDERR_FILENO);
 	const uint64_t began = now_ns();
 	struct hs_error err;
 	int status = HS_EXIT_OK;
 
-	drive->shown_ns = began;
+	hs_progress_init("cycles", &drive->progress);
+	drive->progress.counts = true;
 	for (uint64_t cycle = 1; cycle <= drive->spec->cycles && status == HS_EXIT_OK; cycle++) {
 		if (hs_sandbox_restore(sandbox, snapshot, &err)) {
 			before_line(drive);
 			return hs_cli_failed(&err);
 		}
 		status = call_all(drive, cycle);
-		if (on_terminal) {
-			show_progress(drive, cycle);
+		if (drive->timed && !drive->mid_line) {
+			hs_progress_tell(&drive->progress, cycle, drive->spec->cycles);
 		}
 	}
 	if (status == HS_EXIT_OK) {
@@ -327,7 +306,7 @@ int hs_drive_run(void *ctx, struct hs_session *session)
 	if (status == HS_EXIT_OK) {
 		status = go_on(drive, snapshot);
 	}
-	hs_drive_end_progress(drive);
+	hs_progress_end(&drive->progress);
 	hs_snapshot_unref(snapshot);
 	return status;
 }

@@ -11,6 +11,7 @@
 
 #include "cli/call_list.h"
 #include "cli/console.h"
+#include "cli/progress.h"
 #include "session/session.h"
 
 #include <stdbool.h>
@@ -28,16 +29,15 @@ struct hs_drive_spec {
 /** One guest being driven. Caller's storage. */
 struct hs_drive {
 	const struct hs_drive_spec *spec;
-	struct hs_session *session; /**< set by hs_drive_run() */
-	struct hs_console *output;  /**< the guest's, borrowed */
-	struct hs_console *results; /**< may be the same */
-	bool timed;                 /**< nobody stops the guest: what its cycles take is worth saying */
-	bool ready;                 /**< the guest was, and what that was waited for is done */
-	bool mid_line;              /**< the guest has written the beginning of a line */
-	bool failed;                /**< a call had no result */
-	struct hs_buf *first;       /**< what each call has come to in the first cycle, a text each */
-	uint64_t shown_ns;          /**< when progress was shown last, or the first cycle began */
-	bool progress;              /**< it stands on the terminal */
+	struct hs_session *session;  /**< set by hs_drive_run() */
+	struct hs_console *output;   /**< the guest's, borrowed */
+	struct hs_console *results;  /**< may be the same */
+	bool timed;                  /**< nobody stops the guest: what its cycles take is worth saying */
+	bool ready;                  /**< the guest was, and what that was waited for is done */
+	bool mid_line;               /**< the guest has written the beginning of a line */
+	bool failed;                 /**< a call had no result */
+	struct hs_buf *first;        /**< what each call has come to in the first cycle, a text each */
+	struct hs_progress progress; /**< of the cycles */
 };
 
 /** True if there is anything to do for it. */
@@ -50,7 +50,4 @@ int hs_drive_run(void *ctx, struct hs_session *session);
 void hs_drive_log(void *ctx, uint32_t level, const char *text, size_t length);
 /** hs_console_fn: to the console for output. */
 void hs_drive_output(void *ctx, const void *bytes, size_t length);
-/** Make room for a line on the terminal: for whoever prints one while the drive is not over. */
-void hs_drive_end_progress(struct hs_drive *drive);
-
 #endif

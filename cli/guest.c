@@ -49,7 +49,7 @@ static void report(struct run *run, const struct hs_crash *crash)
 	if (run->reported && before->rip == crash->rip && strcmp(before->text, crash->text) == 0) {
 		return;
 	}
-	hs_drive_end_progress(&run->drive);
+	hs_progress_end(&run->drive.progress);
 	run->reported = true;
 	run->reported_crash = *crash;
 	hs_report_crash(hs_session_vm(run->session), crash);
@@ -208,7 +208,7 @@ static bool handle_signal(struct run *run, struct hs_session_result *result, int
 	}
 	hs_console_flush_now(&run->console);
 	hs_console_flush_now(&run->results);
-	hs_drive_end_progress(&run->drive);
+	hs_progress_end(&run->drive.progress);
 	if (signal != SIGQUIT) {
 		*ret_status = HS_EXIT_SIGNAL + signal;
 		return true;
@@ -351,7 +351,7 @@ static int execute(struct run *run)
 	hs_session_destroy(run->session);
 	hs_gdb_listener_close(run->listener);
 	hs_signals_deinit(&run->signals);
-	hs_drive_end_progress(&run->drive);
+	hs_progress_end(&run->drive.progress);
 	say_lost_output("the guest's output", &run->console);
 	say_lost_output("the results", &run->results);
 	return status;

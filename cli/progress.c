@@ -43,7 +43,11 @@ void hs_progress_tell(void *ctx, uint64_t done, uint64_t total)
 	double part = done < total ? (double)done / (double)total : 1.0;
 	int bar = (int)(part * BAR_WIDTH);
 
-	hs_term_size(total, of, sizeof(of));
+	if (progress->counts) {
+		snprintf(of, sizeof(of), "%llu", (unsigned long long)total);
+	} else {
+		hs_term_size(total, of, sizeof(of));
+	}
 	fprintf(stderr, "\r%s: [%.*s%.*s] %3d %% of %s", progress->what, bar, full, (int)BAR_WIDTH - bar, empty,
 		(int)(part * 100), of);
 	fflush(stderr);

@@ -8,6 +8,7 @@
 
 struct hs_progress {
 	const char *what; /* a word before the bar; borrowed */
+	bool counts;      /* of things, not of bytes; for the caller to set */
 	bool terminal, shown;
 	uint64_t next_ns; /* when the bar is drawn again, by the monotonic clock */
 };

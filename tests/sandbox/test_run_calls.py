@@ -292,4 +292,4 @@ def test_run_calls_progress_is_on_a_terminal_and_gone_before_any_other_line(runn
         assert process.wait(60) == 0
     *shown, last = re.split(rb"\r(?!\n)", seen)
     assert re.fullmatch(rb"\x1b\[Khindsight: 100000 cycles, \d+\.\d us each\r\n", last), seen
-    assert len(shown) > 1 and all(re.fullmatch(rb"|\d+ of 100000 cycles\x1b\[K", text) for text in shown), seen
+    assert len(shown) > 1 and all(re.fullmatch(rb"|cycles: \[#*\.*\] +\d+ % of 100000", text) for text in shown), seen
