@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 #include "cli/guest.h"
 #include "cli/opts.h"
-#include "session/snapshot_file.h"
+#include "session/snapshot.h"
 
 #include <stdio.h>
 
@@ -35,14 +35,14 @@ static const struct hs_opts opts = {
 };
 
 /* What the guest is to do beside going on asks for one that waits for it. */
-static enum hs_status check_ready(const char *path, const struct hs_snapshot *snapshot, const struct hs_event *event,
-				  struct hs_error *err)
+static enum hs_status check_ready(const char *path, const struct hs_snapshot *snapshot, struct hs_error *err)
 {
-	if (hs_snapshot_info(snapshot)->guest.generation > 0) {
+	if (hs_snapshot_takes_calls(snapshot)) {
 		return HS_OK;
 	}
 	return hs_error_set(err, HS_ERR_STATE, 0, 0, "%s: the guest %s: it takes no calls", path,
-			    event->kind == HS_EVENT_CRASHED ? "has crashed" : "was not ready when this was written");
+			    hs_snapshot_info(snapshot)->crashed ? "has crashed"
+								: "was not ready when this was written");
 }
 
 static int restore(const struct options *options, const struct hs_drive_spec *drive, const char *path)
@@ -52,16 +52,19 @@ static int restore(const struct options *options, const struct hs_drive_spec *dr
 		.vm = { .memory_bytes = options->memory_bytes },
 		.drive = *drive,
 	};
-	struct hs_event event;
+	struct hs_event event = { .kind = HS_EVENT_CRASHED };
 	struct hs_error err;
 	int status;
 
-	if (hs_snapshot_file_read(path, options->verify, &spec.snapshot, &event, &err)) {
+	if (hs_snapshot_open(path, options->verify, &spec.snapshot, &err)) {
 		return hs_cli_failed(&err);
 	}
-	spec.at = event.kind == HS_EVENT_CRASHED ? &event : NULL;
+	if (hs_snapshot_info(spec.snapshot)->crashed) {
+		event.crash = hs_snapshot_info(spec.snapshot)->crash;
+		spec.at = &event;
+	}
 	spec.drive.snapshot = spec.snapshot;
-	if (hs_drive_wanted(drive) && check_ready(path, spec.snapshot, &event, &err)) {
+	if (hs_drive_wanted(drive) && check_ready(path, spec.snapshot, &err)) {
 		status = hs_cli_failed(&err);
 	} else {
 		status = hs_guest_run(&spec);

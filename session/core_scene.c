@@ -84,8 +84,8 @@ static void take_facts(const struct hs_core *core, struct hs_core_scene *from)
 		scene->name = base_name(note->info.guest.path);
 		scene->image = note->info.guest.path;
 	}
-	if (note && note->crashed) {
-		hs_report_scene_crash(&note->crash, scene);
+	if (note && note->info.crashed) {
+		hs_report_scene_crash(&note->info.crash, scene);
 	}
 	if (!scene->image && info->file_count > 0) {
 		scene->image = hs_core_file(core, 0)->path;

@@ -32,6 +32,15 @@ const char *hs_crash_reason_name(enum hs_crash_reason reason)
 	return "unknown";
 }
 
+void hs_crash_describe(const struct hs_crash *crash, struct hs_core_input *input)
+{
+	input->signal = crash->signal;
+	input->code = crash->code;
+	input->fault_address = crash->fault_address;
+	input->reason_name = hs_crash_reason_name(crash->reason);
+	input->reason = crash->text;
+}
+
 /* A crash at the instruction that the VM stands at. */
 static void crash_here(struct hs_vm *vm, enum hs_crash_reason reason, int signal, struct hs_crash *ret)
 {

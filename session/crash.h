@@ -3,12 +3,16 @@
 #ifndef HS_SESSION_CRASH_H
 #define HS_SESSION_CRASH_H
 
+#include <hindsight/coredump.h>
 #include <hindsight/vm.h>
 
 #include <stdint.h>
 
 /** One word for programs: "exception", "triple-fault", "abort", ...; static. */
 const char *hs_crash_reason_name(enum hs_crash_reason reason);
+
+/** What a core says of a crash. The input borrows from it. */
+void hs_crash_describe(const struct hs_crash *crash, struct hs_core_input *input);
 
 /** The crash of a stopped VM that has run for limit_ns without coming to an end: SIGXCPU, as a process that has used up
  *  its limit gets (setrlimit(2), RLIMIT_CPU). */

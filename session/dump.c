@@ -122,11 +122,7 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec, 
 	find_spaces(vm, spec->roots, cpu, &input, &roots);
 	input.file_count = list_files(vm, files);
 	if (crash) {
-		input.signal = crash->signal;
-		input.code = crash->code;
-		input.fault_address = crash->fault_address;
-		input.reason_name = hs_crash_reason_name(crash->reason);
-		input.reason = crash->text;
+		hs_crash_describe(crash, &input);
 	}
 	hs_snapshot_image_init(vm, crash, &input, &image);
 	st = hs_core_write(&input, spec->path, ret, err);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct finding {
 	struct hs_vm *vm;
@@ -123,28 +124,28 @@ static enum hs_status find_by_symbol(struct finding *finding, const struct hs_ro
 	hs_gva gva;
 	enum hs_status st;
 
-	if (!spec->symbol || spec->count == 0 || spec->count > HS_ROOTS_FOUND_MAX ||
-	    (spec->count > 1 && spec->stride < bytes)) {
+	if (!spec->symbol || strlen(spec->symbol) >= sizeof(guest.variable.symbol) || spec->count == 0 ||
+	    spec->count > HS_ROOTS_FOUND_MAX || (spec->count > 1 && spec->stride < bytes)) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0,
-				    "a finder of roots by a variable needs its name, 1 to %u roots, and a stride of %u "
-				    "bytes or more",
-				    HS_ROOTS_FOUND_MAX, bytes);
+				    "a finder of roots by a variable needs its name of up to %zu bytes, 1 to %u roots, "
+				    "and a stride of %u bytes or more",
+				    sizeof(guest.variable.symbol) - 1, HS_ROOTS_FOUND_MAX, bytes);
 	}
-	if (image->fd < 0) {
-		/* Made of a snapshot: if that was taken with a variable, it has told which one. */
-		return guest.variable.count > 0
-			       ? find_registered(finding, err)
-			       : hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
-					      "the guest has no image to find the variable '%s' in", spec->symbol);
+	if (image->fd >= 0) {
+		st = hs_variable_find(image->fd, image->path, spec->symbol, &gva, err);
+		if (st) {
+			return st;
+		}
+		guest.variable.gva = gva.v;
+		memcpy(guest.variable.symbol, spec->symbol, strlen(spec->symbol) + 1);
+	} else if (guest.variable.count == 0 || strcmp(guest.variable.symbol, spec->symbol) != 0) {
+		/* Made of a snapshot: if that was taken with this variable, it has told where it is. */
+		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
+				    "the guest has no image to find the variable '%s' in", spec->symbol);
 	}
-	st = hs_variable_find(image->fd, image->path, spec->symbol, &gva, err);
-	if (st) {
-		return st;
-	}
-	guest.variable.gva = gva.v;
 	guest.variable.stride = spec->stride;
 	guest.variable.count = spec->count;
-	st = find_in_memory(finding, gva.v, spec->stride, spec->count, bytes, err);
+	st = find_in_memory(finding, guest.variable.gva, spec->stride, spec->count, bytes, err);
 	if (!st) {
 		hs_vm_set_guest(finding->vm, &guest);
 	}

@@ -134,7 +134,9 @@ static bool is_still_taken(struct hs_sandbox *sandbox)
 
 enum hs_status hs_sandbox_snapshot(struct hs_sandbox *sandbox, struct hs_snapshot **ret, struct hs_error *err)
 {
-	struct hs_snapshot_spec spec = { .roots = &sandbox->roots, .generation = sandbox->generation + 1 };
+	struct hs_snapshot_spec spec = { .roots = &sandbox->roots,
+					 .ready = true,
+					 .generation = sandbox->generation + 1 };
 	struct hs_snapshot *snapshot = NULL;
 	enum hs_status st;
 
@@ -156,6 +158,32 @@ enum hs_status hs_sandbox_snapshot(struct hs_sandbox *sandbox, struct hs_snapsho
 	return HS_OK;
 }
 
+/* Without a variable by which roots are found. */
+static void forget_variable(struct hs_sandbox *sandbox)
+{
+	struct hs_vm_guest guest = hs_vm_guest(sandbox->vm);
+
+	guest.variable.count = 0;
+	hs_vm_set_guest(sandbox->vm, &guest);
+}
+
+/* Where it stands: where calls are taken, or at a crash, or wherever somebody else has stopped it. */
+static void take_over(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot)
+{
+	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
+
+	hs_snapshot_ref(snapshot);
+	hs_snapshot_unref(sandbox->stands_on);
+	sandbox->stands_on = snapshot;
+	sandbox->generation = info->guest.generation;
+	sandbox->state = hs_snapshot_takes_calls(snapshot) ? HS_SANDBOX_READY : HS_SANDBOX_POISONED;
+	sandbox->crash = info->crash;
+	sandbox->has_crash = info->crashed;
+	if (sandbox->roots_chosen && sandbox->roots.kind != HS_ROOTS_SYMBOL) {
+		forget_variable(sandbox);
+	}
+}
+
 enum hs_status hs_sandbox_restore(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot, struct hs_error *err)
 {
 	enum hs_status st;
@@ -170,36 +198,31 @@ enum hs_status hs_sandbox_restore(struct hs_sandbox *sandbox, struct hs_snapshot
 		}
 		return st;
 	}
-	hs_snapshot_ref(snapshot);
-	hs_snapshot_unref(sandbox->stands_on);
-	sandbox->stands_on = snapshot;
-	sandbox->generation = hs_snapshot_info(snapshot)->guest.generation;
-	/* What was not taken of a sandbox, but of a guest wherever it stood, has no generation and takes no calls. */
-	sandbox->state = sandbox->generation > 0 ? HS_SANDBOX_READY : HS_SANDBOX_POISONED;
-	sandbox->has_crash = false;
+	take_over(sandbox, snapshot);
 	return HS_OK;
 }
 
 enum hs_status hs_sandbox_set_roots(struct hs_sandbox *sandbox, const struct hs_roots_spec *spec, struct hs_error *err)
 {
-	struct hs_vm_guest guest = hs_vm_guest(sandbox->vm);
 	enum hs_status st;
 
 	if (sandbox->in_host_function) {
 		return hs_sandbox_wrong_state(sandbox, "change the finder of roots", err);
 	}
 	st = keep_roots(sandbox, spec, err);
-	if (!st) {
-		/* Nor does the finder of an earlier snapshot count any more. */
-		guest.variable.count = 0;
-		hs_vm_set_guest(sandbox->vm, &guest);
-		hs_snapshot_unref(sandbox->taken);
-		sandbox->taken = NULL;
+	if (st) {
+		return st;
 	}
-	return st;
+	sandbox->roots_chosen = true;
+	if (spec->kind != HS_ROOTS_SYMBOL) {
+		forget_variable(sandbox);
+	}
+	hs_snapshot_unref(sandbox->taken);
+	sandbox->taken = NULL;
+	return HS_OK;
 }
 
-enum hs_status hs_sandbox_wrong_state(const struct hs_sandbox *sandbox, const char *what, struct hs_error *err)
+static const char *why_not(const struct hs_sandbox *sandbox)
 {
 	static const char *const why[] = {
 		[HS_SANDBOX_FRESH] = "the guest has not been started",
@@ -209,9 +232,22 @@ enum hs_status hs_sandbox_wrong_state(const struct hs_sandbox *sandbox, const ch
 		[HS_SANDBOX_EXITED] = "the guest has ended (restore a snapshot)",
 	};
 
-	return hs_error_set(err, HS_ERR_STATE, 0, 0, "cannot %s: %s", what,
-			    sandbox->in_host_function ? "a host function runs that the guest has called"
-						      : why[sandbox->state]);
+	if (sandbox->in_host_function) {
+		return "a host function runs that the guest has called";
+	}
+	if (sandbox->state == HS_SANDBOX_POISONED && hs_vm_is_untouched(sandbox->vm)) {
+		return sandbox->has_crash ? "the guest stands where it has crashed, and not where it takes calls"
+					  : "the guest does not stand where it takes calls";
+	}
+	return why[sandbox->state];
+}
+
+enum hs_status hs_sandbox_wrong_state(const struct hs_sandbox *sandbox, const char *what, struct hs_error *err)
+{
+	bool at_crash = hs_vm_is_untouched(sandbox->vm) && sandbox->has_crash;
+
+	return hs_error_set(err, HS_ERR_STATE, 0, at_crash ? sandbox->crash.rip : 0, "cannot %s: %s%s%s", what,
+			    why_not(sandbox), at_crash ? ": " : "", at_crash ? sandbox->crash.text : "");
 }
 
 enum hs_sandbox_state hs_sandbox_state(const struct hs_sandbox *sandbox)

@@ -34,6 +34,7 @@ struct hs_sandbox {
 
 	struct hs_roots_spec roots;
 	char *roots_symbol; /* owned */
+	bool roots_chosen;  /* since it was made: before what a snapshot was taken with */
 
 	struct hs_host_function *functions;
 	size_t function_count;

@@ -14,6 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(sizeof(((struct hs_snapshot_guest *)NULL)->roots_symbol) ==
+		       sizeof(((struct hs_vm_guest *)NULL)->variable.symbol),
+	       "a name that one of them has fits into the other");
+
 void hs_snapshot_describe(const struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_snapshot_guest *ret)
 {
 	const struct hs_vm_image *image = hs_vm_image(vm);
@@ -28,16 +32,22 @@ void hs_snapshot_describe(const struct hs_vm *vm, const struct hs_snapshot_spec 
 		.phdr = image->phdr,
 		.phentsize = image->phentsize,
 		.phnum = image->phnum,
-		.dispatch = spec->dispatch,
 		.input_bytes = bounds.input_bytes,
 		.output_bytes = bounds.output_bytes,
 		.boot_idt = guest.boot_idt,
 		.roots = guest.roots,
-		.roots_variable = guest.variable.gva,
-		.roots_stride = guest.variable.stride,
-		.roots_count = guest.variable.count,
 		.generation = spec->generation,
+		.guard = guest.guard,
+		.guard_bytes = guest.guard_bytes,
+		.devices = hs_vm_devices(vm),
 	};
+	/* One that is not used is not kept up to date either. */
+	if (!spec->roots || spec->roots->kind == HS_ROOTS_REGISTERED || spec->roots->kind == HS_ROOTS_SYMBOL) {
+		ret->roots_variable = guest.variable.gva;
+		ret->roots_stride = guest.variable.stride;
+		ret->roots_count = guest.variable.count;
+		memcpy(ret->roots_symbol, guest.variable.symbol, sizeof(ret->roots_symbol));
+	}
 	memcpy(ret->build_id, image->build_id, sizeof(ret->build_id));
 	/* A path that does not fit is not remembered: cut, it would be another. */
 	if (strlen(image->path) < sizeof(ret->path)) {
@@ -69,6 +79,7 @@ static enum hs_status take(struct hs_vm *vm, const struct hs_snapshot_spec *spec
 	size_t mapping_count;
 
 	hs_snapshot_describe(vm, spec, &guest);
+	guest.dispatch = spec->ready ? cpu->rip : 0;
 	/* What is mapped beside the guest's memory becomes part of it. */
 	mappings = hs_vm_mappings(vm, &mapping_count);
 	input.limit = bounds.memory_bytes;
@@ -100,6 +111,34 @@ enum hs_status hs_snapshot_of_vm(struct hs_vm *vm, const struct hs_snapshot_spec
 	return st;
 }
 
+bool hs_snapshot_takes_calls(const struct hs_snapshot *snapshot)
+{
+	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
+
+	return !info->crashed && info->guest.dispatch != 0 && hs_snapshot_cpu(snapshot)->rip == info->guest.dispatch;
+}
+
+static void describe_guest(struct hs_vm *vm, const struct hs_snapshot_guest *known)
+{
+	struct hs_vm_guest guest = {
+		.features = known->features,
+		.boot_idt = known->boot_idt,
+		.roots = known->roots,
+		.input_bytes = known->input_bytes,
+		.output_bytes = known->output_bytes,
+		.guard = known->guard,
+		.guard_bytes = known->guard_bytes,
+		.variable = {
+			.gva = known->roots_variable,
+			.stride = known->roots_stride,
+			.count = known->roots_count,
+		},
+	};
+
+	memcpy(guest.variable.symbol, known->roots_symbol, sizeof(guest.variable.symbol));
+	hs_vm_set_guest(vm, &guest);
+}
+
 enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapshot, bool share, struct hs_error *err)
 {
 	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
@@ -111,18 +150,8 @@ enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapsh
 	}
 	st = hs_vm_restore(vm, &info->memory, share, hs_snapshot_cpu(snapshot), err);
 	if (!st) {
-		hs_vm_set_guest(vm, &(struct hs_vm_guest){
-					    .features = info->guest.features,
-					    .boot_idt = info->guest.boot_idt,
-					    .roots = info->guest.roots,
-					    .input_bytes = info->guest.input_bytes,
-					    .output_bytes = info->guest.output_bytes,
-					    .variable = {
-						    .gva = info->guest.roots_variable,
-						    .stride = info->guest.roots_stride,
-						    .count = info->guest.roots_count,
-					    },
-				    });
+		describe_guest(vm, &info->guest);
+		hs_vm_set_devices(vm, &info->guest.devices);
 	}
 	return st;
 }

@@ -14,12 +14,15 @@
 /** What only who runs the guest knows of it. All pointers are borrowed for the call. */
 struct hs_snapshot_spec {
 	const struct hs_roots_spec *roots; /* what names them; NULL for what the guest has registered */
-	uint64_t dispatch;                 /* gva that calls enter at, 0 for none */
+	bool ready;                        /* the guest takes calls where it stands */
 	uint64_t generation;               /* of the snapshot to take */
 };
 
 /** What is remembered of the guest of a VM. */
 void hs_snapshot_describe(const struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_snapshot_guest *ret);
+
+/** Whether the guest stands where it takes calls, and not at a crash or wherever else somebody has stopped it. */
+bool hs_snapshot_takes_calls(const struct hs_snapshot *snapshot);
 
 /** Take a snapshot of a VM that does not run; it is not changed. Fails as hs_snapshot_take() and
  *  hs_roots_find(). */

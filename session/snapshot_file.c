@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "coredump/vmnote.h"
+#include "session/crash.h"
 #include "session/snapshot.h"
 #include "session/snapshot_note.h"
 #include "snapshot/snapshot.h"
@@ -90,12 +91,11 @@ static size_t list_ranges(const struct hs_memory_image *memory, struct hs_core_r
 	return count;
 }
 
-static enum hs_status make_note(const struct hs_snapshot_info *info, const struct hs_cpu_state *cpu,
-				const struct hs_crash *crash, struct hs_buf *buf, struct hs_core_extra *ret,
-				struct hs_error *err)
+static enum hs_status make_note(const struct hs_snapshot_info *info, const struct hs_cpu_state *cpu, struct hs_buf *buf,
+				struct hs_core_extra *ret, struct hs_error *err)
 {
 	hs_buf_init(buf, NOTE_MAX);
-	hs_snapshot_note_put(buf, info, cpu, crash);
+	hs_snapshot_note_put(buf, info, cpu);
 	*ret = (struct hs_core_extra){ HS_VMNOTE_SNAPSHOT, buf->data, buf->length };
 	return buf->failed ? hs_error_os(err, ENOMEM, "cannot write the snapshot's note") : HS_OK;
 }
@@ -133,8 +133,11 @@ enum hs_status hs_snapshot_file_write(const struct hs_snapshot *snapshot, const 
 		.note_count = 1,
 		.replace = replace,
 	};
-	enum hs_status st = make_note(info, input.cpus, NULL, &buf, &note, err);
+	enum hs_status st = make_note(info, input.cpus, &buf, &note, err);
 
+	if (info->crashed) {
+		hs_crash_describe(&info->crash, &input);
+	}
 	if (!st) {
 		input.file_count = list_files(info, &input.phys, files);
 		input.range_count = list_ranges(&info->memory, ranges);
@@ -208,8 +211,11 @@ void hs_snapshot_image_init(struct hs_vm *vm, const struct hs_crash *crash, stru
 
 	hs_buf_init(&image->buf, NOTE_MAX);
 	hs_snapshot_describe(vm, &nothing_known, &info.guest);
-	if (!list_memory(vm, &info.memory) ||
-	    make_note(&info, &input->cpus[0], crash, &image->buf, &image->note, NULL)) {
+	if (crash) {
+		info.crashed = true;
+		info.crash = *crash;
+	}
+	if (!list_memory(vm, &info.memory) || make_note(&info, &input->cpus[0], &image->buf, &image->note, NULL)) {
 		return;
 	}
 	input->notes = &image->note;
@@ -314,8 +320,7 @@ static enum hs_status adopt(const struct hs_core *core, const char *path, struct
 	return st && err ? hs_error_prefix(err, "%s", path) : st;
 }
 
-enum hs_status hs_snapshot_file_read(const char *path, bool verify, struct hs_snapshot **ret,
-				     struct hs_event *ret_event, struct hs_error *err)
+enum hs_status hs_snapshot_open(const char *path, bool verify, struct hs_snapshot **ret, struct hs_error *err)
 {
 	struct hs_snapshot_note *note = NULL;
 	struct hs_core *core;
@@ -329,21 +334,7 @@ enum hs_status hs_snapshot_file_read(const char *path, bool verify, struct hs_sn
 		st = hs_core_verify(core, err);
 	}
 	st = st ? st : adopt(core, path, note, ret, err);
-	if (!st) {
-		*ret_event = (struct hs_event){ .kind = HS_EVENT_INTERRUPTED };
-		if (note->crashed) {
-			ret_event->kind = HS_EVENT_CRASHED;
-			ret_event->crash = note->crash;
-		}
-	}
 	hs_snapshot_note_free(note);
 	hs_core_close(core);
 	return st;
-}
-
-enum hs_status hs_snapshot_open(const char *path, bool verify, struct hs_snapshot **ret, struct hs_error *err)
-{
-	struct hs_event event;
-
-	return hs_snapshot_file_read(path, verify, ret, &event, err);
 }

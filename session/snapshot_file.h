@@ -20,14 +20,6 @@ HS_MUST_CHECK enum hs_status hs_snapshot_file_write(const struct hs_snapshot *sn
 						    struct hs_core_result *ret, struct hs_error *err);
 
 /**
- * hs_snapshot_open(), which also says where the guest stands.
- *
- * @param ret_event  HS_EVENT_CRASHED with the crash, or HS_EVENT_INTERRUPTED for one that goes on
- */
-HS_MUST_CHECK enum hs_status hs_snapshot_file_read(const char *path, bool verify, struct hs_snapshot **ret,
-						   struct hs_event *ret_event, struct hs_error *err);
-
-/**
  * The note of a core whose notes are what was written, by their checksum. HS_ERR_FORMAT: it has none, or is damaged.
  *
  * @param path  for messages

@@ -20,6 +20,7 @@ enum record_kind {
 	RECORD_ROOTS = 3,
 	RECORD_CPU = 4,
 	RECORD_CRASH = 5,
+	RECORD_MACHINE = 6,
 	RECORD_COUNT,
 };
 
@@ -123,6 +124,17 @@ static void code_text(struct codec *codec, char *text, size_t size)
 	text[length] = '\0';
 	if (strlen(text) != length) {
 		blame(codec, "a text with a NUL in it");
+	}
+}
+
+/** A text that is shown on a terminal, which would obey what is not text. */
+static void code_line(struct codec *codec, char *text, size_t size)
+{
+	code_text(codec, text, size);
+	for (const char *at = text; !codec->broken && *at != '\0'; at++) {
+		if (*at < 0x20 || *at > 0x7e) {
+			blame(codec, "a line of text with bytes that are none");
+		}
 	}
 }
 
@@ -250,6 +262,18 @@ static bool code_bool(struct codec *codec, bool value)
 	return code_number(codec, value, 1) & 1;
 }
 
+static void code_machine(struct codec *codec, struct hs_snapshot_guest *guest)
+{
+	struct hs_devices *devices = &guest->devices;
+
+	code_u64(codec, &guest->guard);
+	code_u64(codec, &guest->guard_bytes);
+	devices->uart_lcr = (uint8_t)code_number(codec, devices->uart_lcr, 1);
+	devices->uart_scratch = (uint8_t)code_number(codec, devices->uart_scratch, 1);
+	code_line(codec, devices->abort_text, sizeof(devices->abort_text));
+	code_text(codec, guest->roots_symbol, sizeof(guest->roots_symbol));
+}
+
 static void code_crash(struct codec *codec, struct hs_crash *crash)
 {
 	crash->reason = (enum hs_crash_reason)code_choice(codec, crash->reason, HS_CRASH_CALL, "no reason of a crash");
@@ -263,8 +287,8 @@ static void code_crash(struct codec *codec, struct hs_crash *crash)
 	crash->vector = (uint8_t)code_number(codec, crash->vector, 1);
 	crash->has_error_code = code_bool(codec, crash->has_error_code);
 	crash->registers_lost = code_bool(codec, crash->registers_lost);
-	code_text(codec, crash->abort_message, sizeof(crash->abort_message));
-	code_text(codec, crash->text, sizeof(crash->text));
+	code_line(codec, crash->abort_message, sizeof(crash->abort_message));
+	code_line(codec, crash->text, sizeof(crash->text));
 	if (crash->signal < 0 || crash->signal > 127) {
 		blame(codec, "no signal that a crash has");
 	}
@@ -286,8 +310,11 @@ static void code_record(struct codec *codec, enum record_kind kind, struct hs_sn
 		code_cpu(codec, &note->cpu);
 		return;
 	case RECORD_CRASH:
-		note->crashed = true;
-		code_crash(codec, &note->crash);
+		note->info.crashed = true;
+		code_crash(codec, &note->info.crash);
+		return;
+	case RECORD_MACHINE:
+		code_machine(codec, &note->info.guest);
 		return;
 	case RECORD_COUNT:
 		return;
@@ -332,8 +359,7 @@ void hs_snapshot_note_free(struct hs_snapshot_note *note)
 	free(note);
 }
 
-void hs_snapshot_note_put(struct hs_buf *buf, const struct hs_snapshot_info *info, const struct hs_cpu_state *cpu,
-			  const struct hs_crash *crash)
+void hs_snapshot_note_put(struct hs_buf *buf, const struct hs_snapshot_info *info, const struct hs_cpu_state *cpu)
 {
 	struct codec codec = { .out = buf };
 	struct hs_snapshot_note *note = note_create();
@@ -347,12 +373,10 @@ void hs_snapshot_note_put(struct hs_buf *buf, const struct hs_snapshot_info *inf
 	note->cpu = *cpu;
 	hs_put_le32(version, HS_SNAPSHOT_NOTE_VERSION);
 	hs_buf_append(buf, version, sizeof(version));
-	for (unsigned int kind = RECORD_GUEST; kind < RECORD_CRASH; kind++) {
-		put_record(&codec, (enum record_kind)kind, note);
-	}
-	if (crash) {
-		note->crash = *crash;
-		put_record(&codec, RECORD_CRASH, note);
+	for (unsigned int kind = RECORD_GUEST; kind < RECORD_COUNT; kind++) {
+		if (kind != RECORD_CRASH || info->crashed) {
+			put_record(&codec, (enum record_kind)kind, note);
+		}
 	}
 	note->info.roots = NULL; /* the caller's */
 	hs_snapshot_note_free(note);
@@ -393,19 +417,22 @@ static enum hs_status check_version(const uint8_t *desc, size_t length, uint64_t
 {
 	uint32_t version = length >= 4 ? hs_get_le32(desc) : 0;
 
-	if (version > HS_SNAPSHOT_NOTE_VERSION) {
-		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, offset,
-				    "a snapshot of version %u, this program knows up to %u (use a newer one)", version,
-				    HS_SNAPSHOT_NOTE_VERSION);
+	if (version == 0) {
+		return hs_error_set(err, HS_ERR_FORMAT, 0, offset, "broken snapshot: its note has no version");
 	}
-	return version != 0 ? HS_OK
-			    : hs_error_set(err, HS_ERR_FORMAT, 0, offset, "broken snapshot: its note has no version");
+	return version == HS_SNAPSHOT_NOTE_VERSION
+		       ? HS_OK
+		       : hs_error_set(err, HS_ERR_UNSUPPORTED, 0, offset,
+				      "a snapshot of version %u, this program knows version %u (use %s one)", version,
+				      HS_SNAPSHOT_NOTE_VERSION,
+				      version > HS_SNAPSHOT_NOTE_VERSION ? "a newer" : "an older");
 }
 
 enum hs_status hs_snapshot_note_get(const uint8_t *desc, size_t length, uint64_t offset, struct hs_snapshot_note **ret,
 				    struct hs_error *err)
 {
-	const unsigned int needed = 1u << RECORD_GUEST | 1u << RECORD_MEMORY | 1u << RECORD_ROOTS | 1u << RECORD_CPU;
+	const unsigned int needed = 1u << RECORD_GUEST | 1u << RECORD_MEMORY | 1u << RECORD_ROOTS | 1u << RECORD_CPU |
+				    1u << RECORD_MACHINE;
 	struct codec codec = { .in = desc, .at = 4, .length = length };
 	enum hs_status st = check_version(desc, length, offset, err);
 	struct hs_snapshot_note *note = st ? NULL : note_create();

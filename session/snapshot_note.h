@@ -13,24 +13,21 @@
 
 #include <stdbool.h>
 
-#define HS_SNAPSHOT_NOTE_VERSION 1
+#define HS_SNAPSHOT_NOTE_VERSION 2
 
 /** What is in it. Registers are aligned to 64 bytes, so an allocated one is, too. */
 struct hs_snapshot_note {
 	struct hs_cpu_state cpu;
 	struct hs_snapshot_info info; /* but memory.fd, memory.bytes and the parts' offsets */
-	bool crashed;                 /* the guest stands at a crash */
-	struct hs_crash crash;
 };
 
-/** Append the descriptor. Failing to grow is the buffer's sticky state. crash may be NULL. */
-void hs_snapshot_note_put(struct hs_buf *buf, const struct hs_snapshot_info *info, const struct hs_cpu_state *cpu,
-			  const struct hs_crash *crash);
+/** Append the descriptor. Failing to grow is the buffer's sticky state. */
+void hs_snapshot_note_put(struct hs_buf *buf, const struct hs_snapshot_info *info, const struct hs_cpu_state *cpu);
 
 /**
  * Read a descriptor. The values are of the right kind and within bounds, but nothing says that they fit together.
  *
- * HS_ERR_FORMAT: a broken one. HS_ERR_UNSUPPORTED: a newer version. HS_ERR_NOMEM. err->where is the file offset.
+ * HS_ERR_FORMAT: a broken one. HS_ERR_UNSUPPORTED: another version. HS_ERR_NOMEM. err->where is the file offset.
  *
  * @param offset  of the descriptor in the file, for messages
  * @param ret     owned by the caller until hs_snapshot_note_free(): info.roots is allocated

@@ -112,11 +112,11 @@ size_t hs_kept_find(const struct hs_snapshot_input *input, const struct hs_root 
 	if (cpu->seg[HS_LDTR].selector & ~3u) {
 		keep(&finding, cpu->seg[HS_LDTR].base, cpu->seg[HS_LDTR].limit + UINT64_C(1));
 	}
+	keep_stack(&finding, cpu->gpr[HS_RSP] + HS_PAGE_SIZE);
 	if (root->format >= HS_PAGING_4LEVEL) {
 		keep_tss64(&finding, cpu->seg[HS_TR].base);
-		return finding.count;
+	} else {
+		keep_tasks(&finding);
 	}
-	keep_stack(&finding, cpu->gpr[HS_RSP] + HS_PAGE_SIZE);
-	keep_tasks(&finding);
 	return finding.count;
 }

@@ -12,9 +12,10 @@
 #define HS_KEPT_MAX 256
 
 /**
- * Find them for a guest that is on this root: GDT, LDT, TSSs, and some pages of each stack that those name and, where
- * exceptions come on the interrupted stack (outside long mode), of the current one. A guest knows more of its stacks,
- * and marks their pages itself (abi.h, HS_ENTRY_KEPT).
+ * Find them for a guest that is on this root: GDT, LDT, TSSs, and some pages of the current stack and of each that
+ * those name. In long mode an exception that comes on the interrupted stack may fault on its way there, and comes again
+ * when the page fault has been handled; but not where KVM has a part in it: kvm_pvm makes it a double fault, and under
+ * QEMU 7.2's own SVM it is lost. A guest knows more of its stacks, and marks their pages itself (abi.h, HS_ENTRY_KEPT).
  *
  * @param ret  HS_KEPT_MAX ranges
  * @return how many; of a guest with more TSSs than fit, those of the first ones

@@ -14,14 +14,6 @@ enum { UART_DATA = 0, UART_LCR = 3, UART_LSR = 5, UART_SCRATCH = 7, UART_PORTS =
 #define UART_LCR_DLAB 0x80u
 #define UART_LSR_TRANSMITTER_EMPTY 0x60u
 
-void hs_bus_reset(struct hs_bus *bus)
-{
-	bus->uart_lcr = 0;
-	bus->uart_scratch = 0;
-	bus->abort_text[0] = '\0';
-	bus->abort_length = 0;
-}
-
 static void print(struct hs_bus *bus, const void *bytes, size_t length)
 {
 	if (bus->console && length > 0) {
@@ -87,8 +79,9 @@ static enum hs_bus_action register_roots(const struct hs_phys *phys, const struc
 
 /* As C writes it: a message goes to a terminal, which would obey what is not text. What does not fit is left out
  * whole. */
-static void append_escaped(struct hs_bus *bus, uint8_t byte)
+static void append_escaped(char *message, size_t size, uint8_t byte)
 {
+	size_t used = strlen(message);
 	char text[8];
 	size_t length;
 
@@ -99,17 +92,20 @@ static void append_escaped(struct hs_bus *bus, uint8_t byte)
 	} else {
 		length = (size_t)snprintf(text, sizeof(text), "\\x%02x", byte);
 	}
-	if (length < sizeof(bus->abort_text) - bus->abort_length) {
-		memcpy(bus->abort_text + bus->abort_length, text, length + 1);
-		bus->abort_length += length;
+	if (length < size - used) {
+		memcpy(message + used, text, length + 1);
 	}
 }
 
-/* Low byte: how many of the other three are message; 0xFF among them, or as the count, ends the message. */
+/*
+ * Low byte: how many of the other three are message; 0xFF among them, or as the count, ends the message. The out that
+ * ends it is one that the guest is put back to, so it leaves no trace: it may be executed again.
+ */
 static enum hs_bus_action abort_bytes(struct hs_bus *bus, uint32_t data)
 {
 	unsigned int count = data & 0xFF;
 
+	memcpy(bus->abort_message, bus->devices.abort_text, sizeof(bus->abort_message));
 	if (count == 0xFF) {
 		return HS_BUS_ABORT;
 	}
@@ -119,18 +115,19 @@ static enum hs_bus_action abort_bytes(struct hs_bus *bus, uint32_t data)
 		if (byte == 0xFF) {
 			return HS_BUS_ABORT;
 		}
-		append_escaped(bus, byte);
+		append_escaped(bus->abort_message, sizeof(bus->abort_message), byte);
 	}
+	memcpy(bus->devices.abort_text, bus->abort_message, sizeof(bus->devices.abort_text));
 	return HS_BUS_CONTINUE;
 }
 
 static enum hs_bus_action uart_out(struct hs_bus *bus, unsigned int reg, uint32_t data)
 {
 	if (reg == UART_LCR) {
-		bus->uart_lcr = (uint8_t)data;
+		bus->devices.uart_lcr = (uint8_t)data;
 	} else if (reg == UART_SCRATCH) {
-		bus->uart_scratch = (uint8_t)data;
-	} else if (reg == UART_DATA && !(bus->uart_lcr & UART_LCR_DLAB)) {
+		bus->devices.uart_scratch = (uint8_t)data;
+	} else if (reg == UART_DATA && !(bus->devices.uart_lcr & UART_LCR_DLAB)) {
 		print_char(bus, data);
 	}
 	return HS_BUS_CONTINUE;
@@ -193,13 +190,13 @@ enum hs_bus_action hs_bus_in(struct hs_bus *bus, uint16_t port, uint64_t *ret_va
 	}
 	switch (port - HS_PORT_UART) {
 	case UART_LCR:
-		*ret_value = bus->uart_lcr;
+		*ret_value = bus->devices.uart_lcr;
 		break;
 	case UART_LSR:
 		*ret_value = UART_LSR_TRANSMITTER_EMPTY;
 		break;
 	case UART_SCRATCH:
-		*ret_value = bus->uart_scratch;
+		*ret_value = bus->devices.uart_scratch;
 		break;
 	default:
 		break;

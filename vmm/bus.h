@@ -9,6 +9,7 @@
 #include <hindsight/abi.h>
 #include <hindsight/cpu.h>
 #include <hindsight/error.h>
+#include <hindsight/image.h>
 #include <hindsight/mem.h>
 #include <hindsight/vm.h>
 
@@ -20,7 +21,7 @@
 enum hs_bus_action {
 	HS_BUS_CONTINUE,  /* done; for an in, value is the answer */
 	HS_BUS_EXIT,      /* the guest has ended with value as its status */
-	HS_BUS_ABORT,     /* the guest has aborted; bus->abort_text says why */
+	HS_BUS_ABORT,     /* the guest has aborted; bus->abort_message says why. The out has had no effect otherwise */
 	HS_BUS_EXCEPTION, /* an exception frame is on the guest's stack */
 	HS_BUS_UNKNOWN,   /* nothing listens on that port */
 	HS_BUS_READY,     /* ready for calls; this and the next two only with bus->calls */
@@ -35,15 +36,10 @@ enum hs_bus_action {
 struct hs_bus {
 	hs_console_fn *console; /* NULL discards */
 	void *console_ctx;
-	bool calls;       /* somebody serves them */
-	uint8_t uart_lcr; /* line control: bit 7 selects the divisor latch instead of data */
-	uint8_t uart_scratch;
-	char abort_text[128]; /* what HS_PORT_ABORT has sent so far */
-	size_t abort_length;
+	bool calls;                /* somebody serves them */
+	struct hs_devices devices; /* all zero before the guest's first access */
+	char abort_message[sizeof(((struct hs_devices *)NULL)->abort_text)];
 };
-
-/** As it was before the guest's first access; the console stays, and who serves calls. */
-void hs_bus_reset(struct hs_bus *bus);
 
 /** Longest string of one HS_PORT_PRINT, in bytes. */
 #define HS_BUS_PRINT_MAX 65536u

@@ -64,12 +64,9 @@ static const char *mapping_of(const struct hs_crash_scene *scene, uint64_t addre
 	return "";
 }
 
-/* Below the stack that the boot provided there is a guard area: what faults there has run out of stack. */
 static bool is_stack_overflow(const struct hs_crash_scene *scene, uint64_t address)
 {
-	const struct hs_area *guard = hs_layout_area(scene->layout, HS_AREA_GUARD);
-
-	return guard && address - guard->gva.v < guard->length && address >= guard->gva.v;
+	return address - scene->guard < scene->guard_bytes;
 }
 
 static void describe_page_fault(const struct hs_crash_scene *scene, uint32_t error_code, struct hs_crash *crash)

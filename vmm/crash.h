@@ -5,7 +5,6 @@
 
 #include "vmm/backend.h"
 #include "vmm/exception_frame.h"
-#include "vmm/layout.h"
 
 #include <hindsight/cpu.h>
 #include <hindsight/mem.h>
@@ -17,8 +16,8 @@
 struct hs_crash_scene {
 	const struct hs_phys *phys;
 	const struct hs_cpu_state *cpu;
-	const struct hs_layout *layout;
-	bool lacks_vectors; /* the backend executes no vector and no x87 instructions */
+	uint64_t guard, guard_bytes; /* gva below the stack that the boot provided; a fault there has run out of it */
+	bool lacks_vectors;          /* the backend executes no vector and no x87 instructions */
 };
 
 /** An exception that nobody handled. */

@@ -11,12 +11,17 @@
 #define RFLAGS_TF (1ull << 8)
 #define OPCODE_INT3 0xCC
 
+/* The byte of a descriptor that has its type, and the bit of that of a TSS (SDM vol. 3A figure 7-3). */
+#define DESCRIPTOR_TYPE 5u
+#define DESCRIPTOR_BUSY 2u
+
 static struct hs_crash_scene scene_of(struct hs_vm *vm, const struct hs_phys *phys)
 {
 	return (struct hs_crash_scene){
 		.phys = phys,
 		.cpu = &vm->cpu,
-		.layout = &vm->layout,
+		.guard = vm->guest.guard,
+		.guard_bytes = vm->guest.guard_bytes,
 		.lacks_vectors = vm->ops == &hs_soft_backend_ops,
 	};
 }
@@ -59,6 +64,26 @@ static const struct hs_breakpoint *planted_of_exception(struct hs_vm *vm, const 
 	return hs_debug_at(&vm->debug, at);
 }
 
+/*
+ * A double fault by a task gate has made the descriptor of the task that handles it busy, and a switch to a busy task
+ * is another fault (SDM vol. 3A 7.2.2, 7.3): with the registers that goes back too, or the guest, run again, would end
+ * by a triple fault.
+ */
+static enum hs_status release_task(struct hs_vm *vm, const struct hs_cpu_state *at_call, struct hs_error *err)
+{
+	hs_gva at = hs_gva_of(at_call->gdt.base + (at_call->seg[HS_TR].selector & ~7u) + DESCRIPTOR_TYPE);
+	uint8_t type;
+	size_t length;
+	enum hs_status st = HS_OK;
+
+	if (at_call->seg[HS_TR].selector != vm->cpu.seg[HS_TR].selector) {
+		st = hs_vm_mem_read(vm, at, &type, 1, &length, err);
+		type &= (uint8_t)~DESCRIPTOR_BUSY;
+		st = st ? st : hs_vm_mem_write(vm, at, &type, 1, err);
+	}
+	return st;
+}
+
 /* The frame that the guest's stub has pushed becomes the state of the fault. */
 static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit *exit, struct hs_event *event,
 					 struct hs_error *err)
@@ -87,7 +112,7 @@ static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit 
 	/* A step in progress had TF set in the CPU, never in the guest: what the CPU pushed is not the guest's. */
 	vm->cpu.rflags &= ~RFLAGS_TF;
 	vm->dirty |= HS_STATE_CORE;
-	if (hs_vm_flush(vm, NULL)) {
+	if (release_task(vm, &at_call, NULL) || hs_vm_flush(vm, NULL)) {
 		/* The guest may have made the frame up of what no CPU accepts. */
 		vm->cpu = at_call;
 		hs_crash_of_bad_call(&scene, HS_PORT_EXCEPTION, vm->cpu.gpr[HS_RSP], "an impossible exception frame",
@@ -138,9 +163,7 @@ static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, e
 	case HS_BUS_ABORT:
 		st = hs_vm_rewind_access(vm, exit, err);
 		event->kind = HS_EVENT_CRASHED;
-		hs_crash_of_abort(&scene, vm->bus.abort_text, &event->crash);
-		vm->bus.abort_length = 0;
-		vm->bus.abort_text[0] = '\0';
+		hs_crash_of_abort(&scene, vm->bus.abort_message, &event->crash);
 		return st;
 	case HS_BUS_BAD_ROOTS:
 		st = hs_vm_rewind_access(vm, exit, err);

@@ -265,6 +265,16 @@ void hs_vm_set_guest(struct hs_vm *vm, const struct hs_vm_guest *guest)
 	vm->guest = *guest;
 }
 
+struct hs_devices hs_vm_devices(const struct hs_vm *vm)
+{
+	return vm->bus.devices;
+}
+
+void hs_vm_set_devices(struct hs_vm *vm, const struct hs_devices *devices)
+{
+	vm->bus.devices = *devices;
+}
+
 bool hs_vm_is_restored(const struct hs_vm *vm)
 {
 	return vm->loaded.part_count > 0 && !vm->unusable;
@@ -315,7 +325,6 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 	}
 	vm->last_root = vm->loaded_root;
 	vm->root_known = true;
-	hs_bus_reset(&vm->bus);
 	vm->ended = false;
 	vm->at_breakpoint = false;
 	vm->touched = false;

@@ -33,13 +33,18 @@ struct hs_vm_guest {
 	uint64_t boot_idt;                  /* gva of the IDT that it was booted with */
 	uint64_t roots;                     /* gva of struct hs_abi_roots as it has registered it; 0 for none */
 	uint64_t input_bytes, output_bytes; /* buffers of calls, at the beginning of scratch */
+	uint64_t guard, guard_bytes;        /* gva below the stack of the boot: a fault there has run out of it */
 	struct {
 		uint64_t gva, stride, count;
-	} variable; /* of the guest's that holds roots, if somebody has named one: then count is not 0 */
+		char symbol[256]; /* its name */
+	} variable;               /* of the guest's that holds roots, if somebody has named one: then count is not 0 */
 };
 struct hs_vm_guest hs_vm_guest(const struct hs_vm *vm);
 /** For after a restore: the VM can run the guest of another image. */
 void hs_vm_set_guest(struct hs_vm *vm, const struct hs_vm_guest *guest);
+/** What the devices remember; setting it is the other half of a restore. */
+struct hs_devices hs_vm_devices(const struct hs_vm *vm);
+void hs_vm_set_devices(struct hs_vm *vm, const struct hs_devices *devices);
 
 /** What a VM whose guest was booted elsewhere is made for. All pointers are borrowed for the call. */
 struct hs_vm_origin {

@@ -148,6 +148,8 @@ static enum hs_status make(struct hs_vm *vm, const char *image_path, const struc
 	vm->guest = (struct hs_vm_guest){
 		.features = vm->image->features,
 		.boot_idt = hs_layout_area(&vm->layout, HS_AREA_IDT)->gva.v,
+		.guard = hs_layout_area(&vm->layout, HS_AREA_GUARD)->gva.v,
+		.guard_bytes = hs_layout_area(&vm->layout, HS_AREA_GUARD)->length,
 		.input_bytes = hs_layout_area(&vm->layout, HS_AREA_INPUT)->length,
 		.output_bytes = hs_layout_area(&vm->layout, HS_AREA_OUTPUT)->length,
 	};

@@ -207,6 +207,7 @@ int main(int argc, char **argv)
 	go_round(0);
 	hs_space_switch(2);
 	hs_print("ready\n");
+	hs_out32(HS_PORT_READY, 0);
 	look(2, 0);
 	show(2);
 	hs_space_switch(1);

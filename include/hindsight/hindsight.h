@@ -20,6 +20,7 @@
 #include <hindsight/call.h>
 #include <hindsight/coredump.h>
 #include <hindsight/cpu.h>
+#include <hindsight/crash.h>
 #include <hindsight/error.h>
 #include <hindsight/gdb.h>
 #include <hindsight/mem.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Memory of a VM as a snapshot hands it over: parts of a file. Snapshots and VMs do not know each other, so this is
- * plain data below both.
+ * What a snapshot hands over to a VM beside registers: memory, as parts of a file, and the state of devices. Snapshots
+ * and VMs do not know each other, so this is plain data below both.
  */
 #ifndef HINDSIGHT_IMAGE_H
 #define HINDSIGHT_IMAGE_H
@@ -38,6 +38,13 @@ struct hs_memory_image {
 	size_t part_count;
 	hs_gpa scratch_gpa;
 	uint64_t scratch_length; /**< bytes, a multiple of the page size */
+};
+
+/** What the devices of a VM remember of what the guest has done to them (abi.h has their ports). */
+struct hs_devices {
+	uint8_t uart_lcr; /**< line control: bit 7 selects the divisor latch instead of data */
+	uint8_t uart_scratch;
+	char abort_text[128]; /**< what HS_PORT_ABORT has of a message that is not complete; NUL-terminated */
 };
 
 #ifdef __cplusplus

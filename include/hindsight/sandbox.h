@@ -104,7 +104,9 @@ struct hs_sandbox_config {
 HS_MUST_CHECK enum hs_status hs_sandbox_create(const char *image_path, const struct hs_sandbox_config *config,
 					       struct hs_sandbox **ret, struct hs_error *err);
 /**
- * Make a sandbox that stands on a snapshot, as after a restore. Sizes in config->vm are those of the snapshot.
+ * Make a sandbox that stands on a snapshot, as after a restore. Sizes in config->vm are those of the snapshot. It is
+ * READY if the snapshot was taken where the guest takes calls (a sandbox's own are, and those of `hindsight run
+ * --snapshot`); else POISONED: of a core of a crash, hs_sandbox_crash() says which, and hs_sandbox_vm() can go on.
  *
  * HS_ERR_UNSUPPORTED: this host or backend lacks what the snapshot needs; the message names it.
  */
@@ -147,23 +149,27 @@ void hs_sandbox_interrupt(struct hs_sandbox *sandbox);
 
 /**
  * Take a snapshot of a READY sandbox, which is not changed. When it has been put back to the snapshot that it took
- * last, and no call or write has come between, it is the same one with one more owner.
+ * last, nothing has run since, and nobody has written to its memory, its registers or what finds its roots, it is the
+ * same one with one more owner.
  *
  * Fails as hs_snapshot_take() does. @param ret  owned by the caller until hs_snapshot_unref()
  */
 HS_MUST_CHECK enum hs_status hs_sandbox_snapshot(struct hs_sandbox *sandbox, struct hs_snapshot **ret,
 						 struct hs_error *err);
 /**
- * Put the guest to where the snapshot was taken, whatever state it is in. The cost of going back to the snapshot that
- * it stands on already follows the pages that were written since. A guest that was not READY when its memory was
- * written to a file (a core of a crash) is POISONED afterwards.
+ * Put the guest to where the snapshot was taken, whatever state it is in: READY, or POISONED where the guest does not
+ * take calls there, as with hs_sandbox_create_from(). The cost of going back to the snapshot that it stands on already
+ * follows the pages that were written since.
  *
  * Failure: nothing changed, or the state is UNUSABLE afterwards.
  */
 HS_MUST_CHECK enum hs_status hs_sandbox_restore(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot,
 						struct hs_error *err);
 
-/** Change what finds the roots. A snapshot taken before is not given again. */
+/**
+ * Change what finds the roots, from now on and over restores: a variable that a snapshot was taken with comes with it,
+ * and is used where no other finder was chosen. A snapshot taken before is not given again.
+ */
 HS_MUST_CHECK enum hs_status hs_sandbox_set_roots(struct hs_sandbox *sandbox, const struct hs_roots_spec *spec,
 						  struct hs_error *err);
 
@@ -188,7 +194,7 @@ void hs_sandbox_request_core(struct hs_sandbox *sandbox);
 enum hs_sandbox_state hs_sandbox_state(const struct hs_sandbox *sandbox);
 /**
  * The crash that poisoned it: one of the VM's, the time limit (HS_CRASH_HANG), or a record that breaks the format
- * (HS_CRASH_CALL). NULL if none did.
+ * (HS_CRASH_CALL); or the one that the snapshot which it was put to is of. NULL if there is none.
  */
 const struct hs_crash *hs_sandbox_crash(const struct hs_sandbox *sandbox);
 /** The VM, to look at or to debug while nothing runs. Owned by the sandbox. */

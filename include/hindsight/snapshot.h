@@ -8,6 +8,7 @@
 #define HINDSIGHT_SNAPSHOT_H
 
 #include <hindsight/cpu.h>
+#include <hindsight/crash.h>
 #include <hindsight/error.h>
 #include <hindsight/image.h>
 #include <hindsight/mem.h>
@@ -26,6 +27,8 @@ struct hs_snapshot;
 
 /** Longest path of an image that a snapshot remembers, with its NUL. */
 #define HS_SNAPSHOT_PATH_MAX 1024
+/** Longest name of a variable that names roots, with its NUL. */
+#define HS_SNAPSHOT_SYMBOL_MAX 256
 
 /** What is remembered of the guest beside its memory and registers. Plain data. */
 struct hs_snapshot_guest {
@@ -37,13 +40,16 @@ struct hs_snapshot_guest {
 	uint64_t entry;           /**< gva of the image's entry point */
 	uint64_t phdr;            /**< gva of its program headers, 0 when they are not in memory */
 	uint16_t phentsize, phnum;
-	uint64_t dispatch;                  /**< gva that calls enter at; 0 for a guest that takes none */
+	uint64_t dispatch;                  /**< where the guest takes calls: rip there; 0 where it takes none */
 	uint64_t input_bytes, output_bytes; /**< buffers of calls: at the beginning of scratch, one behind the other */
 	uint64_t boot_idt;                  /**< gva of the IDT that the host has provided */
 	uint64_t roots;                     /**< gva of what the guest has registered of its roots; 0 for nothing */
 	uint64_t roots_variable;            /**< gva of a variable that holds roots; see the next two */
 	uint64_t roots_stride, roots_count; /**< bytes from one to the next, and how many; 0 without such a variable */
-	uint64_t generation;                /**< how many snapshots were taken on the way to this one, itself counted */
+	char roots_symbol[HS_SNAPSHOT_SYMBOL_MAX]; /**< its name */
+	uint64_t generation;         /**< how many snapshots were taken on the way to this one, itself counted */
+	uint64_t guard, guard_bytes; /**< below the stack of the boot: gva and length; a fault there is its overflow */
+	struct hs_devices devices;
 };
 
 /** Facts of a snapshot; borrowed from it. */
@@ -55,6 +61,8 @@ struct hs_snapshot_info {
 	uint32_t current;                                  /**< index of the root that the CPU is on */
 	bool cow;                                          /**< pages are copy-on-write for the guest's handler */
 	uint64_t shared_bytes, private_bytes, table_bytes; /**< of memory, with its pages of zeros */
+	bool crashed; /**< the guest stands at a crash, that a core was made of: it goes on there */
+	struct hs_crash crash;
 };
 
 /** One more owner. */
@@ -85,7 +93,7 @@ HS_MUST_CHECK enum hs_status hs_snapshot_save(const struct hs_snapshot *snapshot
  * instruction that failed. The file is mapped and not read, so that this costs the same whatever its size; nobody may
  * write to it or cut it off as long as the snapshot is in use (SIGBUS), but it may be removed, or replaced by another.
  *
- * HS_ERR_FORMAT: not a snapshot, or a broken one; the message says where. HS_ERR_UNSUPPORTED: one of a newer version.
+ * HS_ERR_FORMAT: not a snapshot, or a broken one; the message says where. HS_ERR_UNSUPPORTED: one of another version.
  * Others as hs_core_open().
  *
  * @param verify  read all of the memory and compare it with its checksums, too

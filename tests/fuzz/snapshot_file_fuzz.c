@@ -143,10 +143,10 @@ static void read_note(const uint8_t *bytes, size_t length)
 		return;
 	}
 	hs_buf_init(&buf, 1 << 24);
-	hs_snapshot_note_put(&buf, &note->info, &note->cpu, note->crashed ? &note->crash : NULL);
+	hs_snapshot_note_put(&buf, &note->info, &note->cpu);
 	CHECK(!buf.failed && hs_snapshot_note_get(buf.data, buf.length, 0, &again, NULL) == HS_OK);
 	CHECK(memcmp(&note->cpu, &again->cpu, sizeof(note->cpu)) == 0);
-	CHECK(memcmp(&note->crash, &again->crash, sizeof(note->crash)) == 0);
+	CHECK(memcmp(&note->info.crash, &again->info.crash, sizeof(note->info.crash)) == 0);
 	CHECK(memcmp(&note->info.guest, &again->info.guest, sizeof(note->info.guest)) == 0);
 	CHECK(note->info.root_count == again->info.root_count && note->info.cow == again->info.cow);
 	hs_snapshot_note_free(again);

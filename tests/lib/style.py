@@ -31,6 +31,7 @@ PUBLIC = {
     "abi": "base",
     "call": "base",
     "error": "base",
+    "crash": "base",
     "image": "base",
     "mem": "base",
     "types": "base",

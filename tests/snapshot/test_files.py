@@ -53,6 +53,24 @@ def test_restore_snapshot_goes_on_to_the_same_end(runner, snapshot):
         assert (result.rc, result.stdout, result.stderr) == (7, "after: kept for us\n", "")
 
 
+@pytest.mark.parametrize("what,rc,end,reason", [
+    ("devices", 134, "line control 83, scratch 5a\nline control 03, scratch a5\n", "abort: abc"),
+    ("overflow", 139, "", ": stack overflow"),
+    ("handler", 7, "2 traps\n3 traps in all\n", ""),
+])
+@pytest.mark.parametrize("runner", RUNNERS, indirect=True)
+def test_restore_finds_what_is_beside_registers_and_memory(runner, what, rc, end, reason):
+    """The state of devices, where the stack ends, a trap that is handled: as without a restore, once and again."""
+    made = runner.run("standing", what, options=["--snapshot", "a.snap", "--core", "."], timeout=SECONDS)
+    assert (made.rc, made.stdout) == (rc, end) and reason in made.stderr, str(made)
+    result = runner.restore(find(made.files, "a.snap"), ["--core", "."], timeout=SECONDS)
+    assert (result.rc, result.stdout) == (rc, end) and reason in result.stderr, str(result)
+    if reason:
+        # From its core it crashes again, in the same words.
+        again = runner.restore(find(result.files, ".core"), ["--core", "none"], timeout=SECONDS)
+        assert (again.rc, again.stdout) == (rc, "") and reason in again.stderr, str(again)
+
+
 @pytest.mark.parametrize("runner", RUNNERS, indirect=True)
 def test_restore_crash_without_a_debugger_crashes_again(runner, crashed):
     result = runner.restore(crashed, ["--core", "."], timeout=SECONDS)

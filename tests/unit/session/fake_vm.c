@@ -5,8 +5,6 @@
 #include "base/arith.h"
 #include "base/error.h"
 #include "vmm/call.h"
-#include "vmm/choice.h"
-#include "vmm/kvm/probe.h"
 #include "vmm/memory.h"
 #include "vmm/signature.h"
 
@@ -337,6 +335,18 @@ void hs_vm_set_guest(struct hs_vm *vm, const struct hs_vm_guest *guest)
 	(void)guest;
 }
 
+struct hs_devices hs_vm_devices(const struct hs_vm *vm)
+{
+	(void)vm;
+	return (struct hs_devices){ 0 };
+}
+
+void hs_vm_set_devices(struct hs_vm *vm, const struct hs_devices *devices)
+{
+	(void)vm;
+	(void)devices;
+}
+
 enum hs_status hs_vm_create_for(const struct hs_vm_origin *origin, const struct hs_vm_config *config,
 				struct hs_vm **ret, struct hs_error *err)
 {
@@ -477,24 +487,4 @@ const char *hs_vm_backend_name(const struct hs_vm *vm)
 {
 	(void)vm;
 	return "fake";
-}
-
-void hs_choice_of(const struct hs_probe *probe, enum hs_arch arch, bool debugger, struct hs_choice *ret)
-{
-	(void)probe;
-	(void)arch;
-	(void)debugger;
-	*ret = (struct hs_choice){ .backend = HS_BACKEND_KVM };
-}
-
-void hs_probe(struct hs_probe *ret)
-{
-	memset(ret, 0, sizeof(*ret));
-	ret->kvm_error = (struct hs_error){ .status = HS_ERR_NOT_FOUND, .message = "/dev/kvm: none in a unit test" };
-}
-
-void hs_kvm_abilities_of(const struct hs_probe *probe, struct hs_backend_abilities *ret)
-{
-	(void)probe;
-	memset(ret, 0, sizeof(*ret));
 }

@@ -116,7 +116,6 @@ struct hs_snapshot *saved_create(enum hs_arch arch)
 			.phdr = 0x400040,
 			.phentsize = 56,
 			.phnum = 3,
-			.dispatch = 0x402000,
 			.input_bytes = 2 * SAVED_PAGE,
 			.output_bytes = 3 * SAVED_PAGE,
 			.boot_idt = 0x7000,
@@ -124,7 +123,11 @@ struct hs_snapshot *saved_create(enum hs_arch arch)
 			.roots_variable = 0x408000,
 			.roots_stride = 24,
 			.roots_count = 3,
+			.roots_symbol = "list_of_roots",
 			.generation = 9,
+			.guard = 0x50000,
+			.guard_bytes = 7 * SAVED_PAGE,
+			.devices = { .uart_lcr = 0x83, .uart_scratch = 0x5a, .abort_text = "half a mess" },
 		},
 		.memory = { .fd = make_memory(), .part_count = PARTS, .scratch_gpa = { SAVED_SCRATCH_GPA } },
 		.roots = roots,
@@ -141,6 +144,7 @@ struct hs_snapshot *saved_create(enum hs_arch arch)
 	info.memory.scratch_length = SAVED_SCRATCH_BYTES;
 	memcpy(info.memory.parts, parts, sizeof(parts));
 	fill_cpu(&cpu);
+	info.guest.dispatch = cpu.rip; /* ready for calls */
 	assert_int_equal(hs_snapshot_adopt(&info, &cpu, &snapshot, NULL), HS_OK);
 	return snapshot;
 }

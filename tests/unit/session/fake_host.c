@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The host that the fake VM is on: one with a KVM that nobody can open. */
+#include "vmm/choice.h"
+#include "vmm/kvm/probe.h"
+
+#include <string.h>
+
+void hs_choice_of(const struct hs_probe *probe, enum hs_arch arch, bool debugger, struct hs_choice *ret)
+{
+	(void)probe;
+	(void)arch;
+	(void)debugger;
+	*ret = (struct hs_choice){ .backend = HS_BACKEND_KVM };
+}
+
+void hs_probe(struct hs_probe *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->kvm_error = (struct hs_error){ .status = HS_ERR_NOT_FOUND, .message = "/dev/kvm: none in a unit test" };
+}
+
+void hs_kvm_abilities_of(const struct hs_probe *probe, struct hs_backend_abilities *ret)
+{
+	(void)probe;
+	memset(ret, 0, sizeof(*ret));
+}
