@@ -50,7 +50,10 @@ static const char *mapping_of(const struct hs_crash_scene *scene, uint64_t addre
 		if ((error_code & HS_PF_U) && !range.user) {
 			return "mapped for the supervisor only";
 		}
-		return (error_code & HS_PF_W) && !(range.prot & HS_PROT_WRITE) ? "mapped read-only" : "mapped";
+		if (!(error_code & HS_PF_W) || (range.prot & HS_PROT_WRITE)) {
+			return "mapped";
+		}
+		return range.cow ? "mapped read-only and tagged copy-on-write" : "mapped read-only";
 	case HS_RANGE_HOLE:
 		return "not mapped";
 	case HS_RANGE_UNREADABLE:

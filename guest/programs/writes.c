@@ -6,8 +6,9 @@
  * differences.
  *
  * The words: kernel and user, for the rings; vectors, for x87 and SSE instructions, and avx, where the CPU has it;
- * smap, for CR4.SMEP and SMAP. A host that writes 1 to the beginning of the input buffer has new tables made before
- * everything else, where they take the frames that copies had in another run.
+ * smap, for CR4.SMEP and SMAP; astray, to crash with page tables that no handler finds. A host that writes 1 to the
+ * beginning of the input buffer has new tables made before everything else, where they take the frames that copies had
+ * in another run.
  */
 #include "writes_code.h"
 
@@ -67,10 +68,11 @@ static const struct {
 };
 #define TRIALS (sizeof(trials) / sizeof(trials[0]))
 
-static bool in_kernel, in_user, has_vectors, has_avx;
+static bool in_kernel, in_user, has_vectors, has_avx, goes_astray;
 static uint8_t kernel_pages[TRIALS][TRIAL_BYTES] __attribute__((aligned(PAGE)));
 static uint8_t handler_pages[2 * HS_TRAP_DEPTH][PAGE] __attribute__((aligned(PAGE)));
 static uint8_t late[PAGE] __attribute__((aligned(PAGE)));
+static uint8_t kept[PAGE] __attribute__((aligned(PAGE)));
 /* What each trial leaves, in each ring. */
 static struct end {
 	uintptr_t registers[GENERAL_COUNT + 1];
@@ -383,6 +385,7 @@ static void read_words(int argc, char **argv)
 		in_kernel |= strcmp(argv[i], "kernel") == 0;
 		in_user |= strcmp(argv[i], "user") == 0;
 		has_vectors |= strcmp(argv[i], "vectors") == 0;
+		goes_astray |= strcmp(argv[i], "astray") == 0;
 		if (strcmp(argv[i], "smap") == 0) {
 			set_cr4(CR4_SMEP_SMAP);
 		}
@@ -398,6 +401,7 @@ static void prepare(void)
 {
 	uintptr_t twice = hs_page_alloc(PAGE, PAGE);
 
+	hs_pages_keep(kept, PAGE);
 	hs_trap_set_handler(VECTOR_UD, on_invalid_opcode);
 	if (in_user) {
 		prepare_ring_3();
@@ -417,10 +421,26 @@ static unsigned long bookkeeping(unsigned int offset)
 	return (unsigned long)*(const uint64_t *)(uintptr_t)(boot->scratch_start + boot->scratch_length - offset);
 }
 
+/* A root where no handler finds it: in the snapshot's memory, which is writable there because the page is kept. */
+static void go_astray(void)
+{
+	const struct hs_abi_boot *boot = hs_boot_info();
+	uintptr_t root;
+	__asm__ volatile("mov %%cr3, %0" : "=r"(root));
+	memcpy(kept,
+	       (const void *)(uintptr_t)(boot->scratch_start + ((root & ~(uintptr_t)(PAGE - 1)) - boot->scratch_gpa)),
+	       PAGE);
+	__asm__ volatile("mov %0, %%cr3" : : "r"(hs_page_gpa(kept)) : "memory");
+	late[0] = 1;
+}
+
 static void go_round(unsigned int round)
 {
 	bool tables_first = *(const uint32_t *)(uintptr_t)hs_boot_info()->input_start != 0;
 
+	if (goes_astray) {
+		go_astray();
+	}
 	if (tables_first) {
 		try_tables(round);
 	}

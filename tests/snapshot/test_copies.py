@@ -10,28 +10,34 @@ SECONDS = 120
 
 
 @pytest.fixture
-def on_snapshot(runner):
-    """A function that runs the program copies to its end, and again from the snapshot of where it was ready."""
-    def run(scratch):
-        options = ["--scratch", scratch, "--snapshot", "ready.core"]
-        first = runner.run("copies", options=options, timeout=SECONDS)
-        assert (first.rc, first.stdout) == (0, "0 wrong\n"), str(first)
+def run_and_restore(runner):
+    """A function that runs a program to where it is ready and to its end, and again from the snapshot of the former."""
+    def run(program, scratch, *words):
+        options = ["--scratch", scratch, "--snapshot", "ready.core", "--core", "none"]
+        first = runner.run(program, *words, options=options, timeout=SECONDS)
         (file,) = (path for name, path in first.files.items() if name.endswith("ready.core"))
         return runner.restore(file, ["--core", "none"], timeout=SECONDS)
 
     return run
 
 
-def test_copies_on_a_snapshot_are_seen_by_nobody(on_snapshot):
-    result = on_snapshot("288K")
+def test_copies_on_a_snapshot_are_seen_by_nobody(run_and_restore):
+    result = run_and_restore("copies", "288K")
     assert (result.rc, result.stdout) == (0, "0 wrong\n"), result.stderr
 
 
-def test_copies_without_a_page_of_scratch_left_abort_and_name_the_option(on_snapshot):
-    result = on_snapshot("160K")
+def test_copies_without_a_page_of_scratch_left_abort_and_name_the_option(run_and_restore):
+    result = run_and_restore("copies", "160K")
     assert result.rc == 128 + 6
     assert "scratch memory has no page left" in result.stderr
     assert "--scratch" in result.stderr
+
+
+def test_copies_with_tables_that_the_handler_does_not_find_crash_and_name_the_tag(run_and_restore):
+    result = run_and_restore("writes", "1M", "1", "astray")
+    assert result.rc == 128 + 11
+    assert "mapped read-only and tagged copy-on-write" in result.stderr
+    assert "go_astray" in result.stderr
 
 
 # Formats that guests are moved to; each with SMEP and SMAP once.
