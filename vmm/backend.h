@@ -90,7 +90,8 @@ typedef void hs_note_page_fn(void *ctx, hs_gpa gpa);
 struct hs_backend;
 
 struct hs_backend_ops {
-	const char *name; /* of the command line: "kvm" */
+	const char *name;  /* of the command line: "kvm" */
+	bool steps_unseen; /* a step sets no trap flag, which the guest could store */
 
 	/** HS_OK when this host can run guests of arch here, else an error that says why not and where it would run. */
 	enum hs_status (*check)(enum hs_arch arch, struct hs_error *err);

@@ -131,6 +131,16 @@ bool hs_debug_needs_steps(const struct hs_debug *debug)
 	return false;
 }
 
+bool hs_debug_has_watches(const struct hs_debug *debug)
+{
+	for (size_t i = 0; i < debug->count; i++) {
+		if (is_watch(&debug->list[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
 const struct hs_breakpoint *hs_debug_at(const struct hs_debug *debug, hs_gva gva)
 {
 	for (size_t i = 0; i < debug->count; i++) {

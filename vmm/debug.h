@@ -51,6 +51,8 @@ HS_MUST_CHECK enum hs_status hs_debug_remove(struct hs_debug *debug, const struc
 
 /** True when something in the list can only be had by single steps. */
 bool hs_debug_needs_steps(const struct hs_debug *debug);
+/** Whether there is a watchpoint. */
+bool hs_debug_has_watches(const struct hs_debug *debug);
 /** The execute breakpoint at gva, or NULL. */
 const struct hs_breakpoint *hs_debug_at(const struct hs_debug *debug, hs_gva gva);
 

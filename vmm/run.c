@@ -117,19 +117,29 @@ static enum hs_status run_step(struct hs_vm *vm, struct hs_exit *exit, enum hs_t
 	return st;
 }
 
+/* Whether something of a step has to be known before it: what it touches, or where it leaves the trap flag. */
+static bool is_looked_at(const struct hs_vm *vm)
+{
+	return !vm->ops->steps_unseen || hs_debug_has_watches(&vm->debug);
+}
+
 /* Execute one instruction. */
 static enum hs_status turn_step(struct hs_vm *vm, enum hs_turn *ret, struct hs_event *event, struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
-	struct step step = { .insn = { .length = 0 } };
+	bool looked_at = is_looked_at(vm);
+	struct step step;
 	struct hs_exit exit;
 	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
 
 	if (st) {
 		return st;
 	}
-	step.before = vm->cpu;
-	(void)!hs_insn_decode(&phys, &step.before, hs_gva_of(step.before.rip), &step.insn, NULL);
+	if (looked_at) {
+		step.before = vm->cpu;
+		step.insn = (struct hs_insn){ .length = 0 };
+		(void)!hs_insn_decode(&phys, &step.before, hs_gva_of(step.before.rip), &step.insn, NULL);
+	}
 	st = run_step(vm, &exit, ret, event, err);
 	if (!st && *ret == HS_TURN_STEP && exit.kind != HS_EXIT_STEPPED) {
 		st = hs_vm_retire(vm, err);
@@ -140,8 +150,10 @@ static enum hs_status turn_step(struct hs_vm *vm, enum hs_turn *ret, struct hs_e
 	if (st) {
 		return st;
 	}
-	hide_trap_flag(vm, &step);
-	if (*ret == HS_TURN_STEP) {
+	if (!vm->ops->steps_unseen) {
+		hide_trap_flag(vm, &step);
+	}
+	if (looked_at && *ret == HS_TURN_STEP) {
 		after_step(vm, &step, ret, event);
 	}
 	return HS_OK;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum hs_status hs_vm_choose_backend(const struct hs_vm_config *config, enum hs_arch arch,
 				    const struct hs_backend_ops **ret, struct hs_error *err)
@@ -161,13 +162,12 @@ static enum hs_status make(struct hs_vm *vm, const char *image_path, const struc
 
 enum hs_status hs_vm_allocate(struct hs_vm **ret, struct hs_error *err)
 {
-	struct hs_vm *vm;
+	/* Zero, and of what is never used, most lists among it, nothing comes to be: there may be thousands. */
+	struct hs_vm *vm = mmap(NULL, sizeof(*vm), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	/* Its registers are aligned to 64 bytes, more than malloc() promises. */
-	if (posix_memalign((void **)&vm, __alignof__(*vm), sizeof(*vm)) != 0) {
-		return hs_error_os(err, ENOMEM, "cannot allocate the VM");
+	if (vm == MAP_FAILED) {
+		return hs_error_os(err, errno, "cannot allocate the VM");
 	}
-	memset(vm, 0, sizeof(*vm));
 	hs_ram_init(&vm->ram);
 	vm->ram.written = on_memory_written;
 	vm->ram.written_ctx = vm;
@@ -208,7 +208,7 @@ void hs_vm_destroy(struct hs_vm *vm)
 	free(vm->record);
 	hs_image_close(vm->image);
 	free(vm->image_path);
-	free(vm);
+	munmap(vm, sizeof(*vm));
 }
 
 enum hs_status hs_vm_fetch(struct hs_vm *vm, unsigned int parts, struct hs_error *err)

@@ -146,6 +146,7 @@ static enum hs_status translate(struct hs_backend *backend, hs_gva gva, bool *re
 
 const struct hs_backend_ops hs_soft_backend_ops = {
 	.name = "soft",
+	.steps_unseen = true,
 	.check = check,
 	.create = create,
 	.destroy = destroy,

@@ -253,6 +253,7 @@ struct hs_soft_cpu {
 	bool paging;
 	bool long_mode; /* what EFER.LMA says, or should */
 	uint64_t jump_key;
+	uint64_t refreshes, restored_refreshes; /* how often they were worked out, and up to the last restore */
 
 	atomic_uint attention;
 	uint64_t executed; /* instructions since the CPU was made; each iteration of a rep counts */

@@ -56,6 +56,7 @@ void hs_soft_refresh(struct hs_soft_cpu *cpu)
 {
 	bool limited;
 
+	cpu->refreshes++;
 	cpu->paging = cpu->cr0 & HS_CR0_PG;
 	cpu->long_mode = cpu->paging && (cpu->msr.efer & HS_EFER_LME);
 	cpu->mode = mode_of(cpu);

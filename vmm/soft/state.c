@@ -169,21 +169,12 @@ enum hs_status hs_soft_set_state(struct hs_backend *backend, unsigned int parts,
 	return HS_OK;
 }
 
-/* Whether all that hs_soft_refresh() works with is in the state already. */
-static bool is_refreshed(const struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
-{
-	return !cpu->careful && cpu->cr0 == state->cr0 && cpu->cr4 == state->cr4 && cpu->msr.efer == state->msr.efer &&
-	       cpu->cpl == (state->seg[HS_SS].dpl & 3) &&
-	       ((cpu->rflags ^ state->rflags) & (HS_FLAG_TF | HS_FLAG_RF | HS_FLAG_AC)) == 0 &&
-	       cpu->dr[7] == state->dr[7] && memcmp(cpu->seg, state->seg, sizeof(cpu->seg)) == 0;
-}
-
-/* Mostly an earlier run has changed the general registers and little else. */
+/* Mostly an earlier run has changed the general registers and little else: what is derived was not worked out again. */
 enum hs_status hs_soft_restore(struct hs_backend *backend, const struct hs_cpu_state *state, bool again,
 			       struct hs_error *err)
 {
 	struct hs_soft_cpu *cpu = &backend->cpu;
-	bool refreshed = is_refreshed(cpu, state);
+	bool derived = again && cpu->refreshes == cpu->restored_refreshes;
 
 	(void)err;
 	set_core(cpu, state);
@@ -195,9 +186,12 @@ enum hs_status hs_soft_restore(struct hs_backend *backend, const struct hs_cpu_s
 	cpu->xsave_set = cpu->xsave_changed = false;
 	cpu->xcr0 = state->xcr0;
 	set_msrs(cpu, state);
-	set_debug_registers(cpu, state);
-	if (!refreshed) {
+	if (derived) {
+		memcpy(cpu->dr, state->dr, sizeof(cpu->dr));
+	} else {
+		set_debug_registers(cpu, state);
 		hs_soft_refresh(cpu);
 	}
+	cpu->restored_refreshes = cpu->refreshes;
 	return HS_OK;
 }
