@@ -7,6 +7,7 @@
 #include "symbols/cfi.h"
 #include "symbols/code.h"
 #include "symbols/dwarf_lines.h"
+#include "symbols/dwarf_lists.h"
 #include "symbols/dwarf_reader.h"
 #include "symbols/elf_functions.h"
 
@@ -56,7 +57,7 @@ static enum hs_status read_dwarf(struct hs_symbols *symbols, struct source *sour
 	if (source->reader == NULL) {
 		return HS_OK;
 	}
-	if (symbols->lines.row_count == 0) {
+	if (symbols->lines.row_count == 0 && hs_dwarf_lists_are_sound(source->fd)) {
 		symbols->reader = source->reader;
 		if (!hs_dwarf_reader_lines(source->reader, &symbols->lines)) {
 			return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the source lines of %s", name);

@@ -9,7 +9,7 @@ import itertools
 import pathlib
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -67,7 +67,7 @@ class Built:
 
     build: object
     arch: str
-    compiler: str
+    words: str
     image: pathlib.Path
     directory: pathlib.Path
 
@@ -129,7 +129,7 @@ def built(request, build, tmp_path_factory):
     arch, words = request.param
     directory = tmp_path_factory.mktemp("backtrace")
     compile_program(build, arch, words, directory / "backtrace.elf")
-    return Built(build, arch, words.split()[0], directory / "backtrace.elf", directory)
+    return Built(build, arch, words, directory / "backtrace.elf", directory)
 
 
 def physical(frames):
@@ -174,7 +174,7 @@ def check_as_gdb(built, core, frames):
 
 def check_as_eu_stack(built, core, frames):
     """It finds inlined functions by .debug_aranges, which clang does not write."""
-    if built.compiler == "clang":
+    if built.words.startswith("clang"):
         frames = [frame for frame in frames if "i" not in frame.flags or frame.place[0] != SOURCE.name]
     said = run(["eu-stack", "-i", f"--core={core}", "-e", str(built.image)]).stdout
     rows = [(int(pc, 16), name) for pc, name in re.findall(r"^#\d+ +(0x\w+)(?: - 1)? (\S+)", said, re.M)]
@@ -238,3 +238,34 @@ def test_backtrace_stops_at_the_limit_and_says_so(built):
 def test_methods_name_what_led_to_the_frame(built):
     frames, _ = built.backtrace(built.crash("null"))
     assert [frame.method for frame in frames] == ["cpu", "ra", "cfi", "cfi", "cfi", "cfi"]
+
+
+def test_stripped_image_has_its_backtrace_with_its_debug_file(built):
+    core = built.crash("twice")
+    whole, _ = built.backtrace(core)
+    stripped, debug = built.directory / "stripped.elf", built.directory / "debug"
+    build_id = re.search(r"Build ID: (\w+)", run(["readelf", "-n", str(built.image)]).check().stdout)[1]
+    file = debug / ".build-id" / build_id[:2] / f"{build_id[2:]}.debug"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    run(["objcopy", "--only-keep-debug", str(built.image), str(file)]).check()
+    run(["objcopy", "--strip-all", str(built.image), str(stripped)]).check()
+    alone, _ = replace(built, image=stripped).backtrace(core)
+    assert [frame.function for frame in alone] != [frame.function for frame in whole]
+    found, end = replace(built, image=stripped).backtrace(core, "100", str(debug))
+    assert (found, end) == (whole, OUTERMOST)
+
+
+def test_debug_file_of_another_build_is_refused(built):
+    core = built.crash("null")
+    directory = built.directory / "other"
+    build_id = re.search(r"Build ID: (\w+)", run(["readelf", "-n", str(built.image)]).check().stdout)[1]
+    file = directory / ".build-id" / build_id[:2] / f"{build_id[2:]}.debug"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    stripped = built.directory / "bare.elf"
+    run(["objcopy", "--strip-all", str(built.image), str(stripped)]).check()
+    program = [str(built.build / "tests/unit/symbols/print_backtrace"), str(stripped), str(core), "100"]
+    missing = run([*program, str(directory)])
+    assert missing.rc == 1 and "No such file" in missing.stderr
+    shutil.copy(built.build / f"guest/{built.arch}/hello.elf", file)
+    other = run([*program, str(directory)])
+    assert other.rc == 1 and "of another build" in other.stderr

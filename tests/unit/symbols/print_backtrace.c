@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * print_backtrace IMAGE CORE [FRAMES]: the backtrace of a core's first CPU, a line a frame: pc, CFA or "-", method,
- * flags ("i" inlined, "s" signal frame), function, file:line; "?" for what is not known. Then why it ended.
- * For tests/core/test_backtrace.py.
+ * print_backtrace IMAGE CORE [FRAMES [DIRECTORY]]: the backtrace of a core's first CPU, a line a frame: pc, CFA or "-",
+ * method, flags ("i" inlined, "s" signal frame), function, file:line; "?" for what is not known. Then why it ended.
+ * What the image lacks is taken from its debug file under DIRECTORY. For tests/core/test_backtrace.py.
  */
 #include "symbols/unwind.h"
 
@@ -53,6 +53,10 @@ int main(int argc, char **argv)
 
 	if (frames == NULL || fd < 0 || hs_symbols_open(fd, argv[1], &symbols, &err) != HS_OK ||
 	    hs_core_open(argv[2], &core, &err) != HS_OK) {
+		fprintf(stderr, "print_backtrace: %s\n", err.message);
+		return 1;
+	}
+	if (argc > 4 && hs_symbols_add_debug(symbols, argv[4], &err) != HS_OK) {
 		fprintf(stderr, "print_backtrace: %s\n", err.message);
 		return 1;
 	}

@@ -158,6 +158,44 @@ static void test_print_writes_what_is_known_and_never_too_much(void **state)
 	assert_string_equal(text, "store");
 }
 
+/** How many functions with a line the code has, a byte at a time. */
+static unsigned int count_lines(struct fixture *fixture, const uint8_t *bytes)
+{
+	struct hs_symbols *symbols;
+	struct hs_symbol symbol;
+	unsigned int count = 0;
+
+	assert_int_equal(open_bytes(fixture, bytes, fixture->length, &symbols, NULL), HS_OK);
+	for (uint64_t at = 0x400000; at < 0x403000; at++) {
+		count += hs_symbols_lookup(symbols, hs_gva_of(at), &symbol) == HS_OK && symbol.line > 0;
+	}
+	for (uint64_t at = 0x8048000; at < 0x804C000; at++) {
+		count += hs_symbols_lookup(symbols, hs_gva_of(at), &symbol) == HS_OK && symbol.line > 0;
+	}
+	hs_symbols_close(symbols);
+	return count;
+}
+
+/* Version 5, addresses of 8 bytes, no segments, no offsets: only .debug_loclists and .debug_rnglists have that. */
+static void test_open_with_a_broken_list_of_locations_has_no_lines(void **state)
+{
+	static const uint8_t HEADER[] = { 5, 0, 8, 0, 0, 0, 0, 0 };
+	struct fixture *fixture = *state;
+	uint8_t *copy = malloc(fixture->length);
+
+	assert_non_null(copy);
+	memcpy(copy, fixture->bytes, fixture->length);
+	uint8_t *header = memmem(copy, fixture->length, HEADER, sizeof(HEADER));
+
+	assert_true(count_lines(fixture, copy) > 0);
+	assert_true((header != NULL) == (strstr(getenv("SYMBOLS_IMAGE"), "dwarf5") != NULL));
+	if (header != NULL) {
+		header[2] = 3;
+		assert_int_equal(count_lines(fixture, copy), 0);
+	}
+	free(copy);
+}
+
 static void test_open_of_every_truncation_is_survived(void **state)
 {
 	struct fixture *fixture = *state;
@@ -207,6 +245,7 @@ int main(void)
 		cmocka_unit_test(test_lookup_outside_of_the_code_changes_nothing),
 		cmocka_unit_test(test_build_id_is_found),
 		cmocka_unit_test(test_print_writes_what_is_known_and_never_too_much),
+		cmocka_unit_test(test_open_with_a_broken_list_of_locations_has_no_lines),
 		cmocka_unit_test(test_open_of_every_truncation_is_survived),
 		cmocka_unit_test(test_open_of_damaged_bytes_is_survived),
 	};
