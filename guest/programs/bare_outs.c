@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A bare guest that stops twice, by two outs side by side, counts the pairs behind it in (r/e)bx, and ends after some. */
+/* A bare guest that stops by two outs side by side, counts such pairs in (r/e)bx, and ends after a few. */
 #include <hindsight/abi.h>
 
 #define PAIRS 4
