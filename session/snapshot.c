@@ -118,8 +118,27 @@ bool hs_snapshot_takes_calls(const struct hs_snapshot *snapshot)
 	return !info->crashed && info->guest.dispatch != 0 && hs_snapshot_cpu(snapshot)->rip == info->guest.dispatch;
 }
 
+/* What a snapshot says of its guest's image. */
+static struct hs_vm_image image_of(const struct hs_snapshot_guest *guest)
+{
+	struct hs_vm_image image = {
+		.arch = guest->arch,
+		.path = guest->path,
+		.entry = guest->entry,
+		.phdr = guest->phdr,
+		.phentsize = guest->phentsize,
+		.phnum = guest->phnum,
+		.features = guest->features,
+		.build_id_length = guest->build_id_length,
+	};
+
+	memcpy(image.build_id, guest->build_id, sizeof(guest->build_id));
+	return image;
+}
+
 static void describe_guest(struct hs_vm *vm, const struct hs_snapshot_guest *known)
 {
+	struct hs_vm_image image = image_of(known);
 	struct hs_vm_guest guest = {
 		.features = known->features,
 		.boot_idt = known->boot_idt,
@@ -137,6 +156,7 @@ static void describe_guest(struct hs_vm *vm, const struct hs_snapshot_guest *kno
 
 	memcpy(guest.variable.symbol, known->roots_symbol, sizeof(guest.variable.symbol));
 	hs_vm_set_guest(vm, &guest);
+	hs_vm_set_image(vm, &image);
 }
 
 enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapshot, bool share, struct hs_error *err)
@@ -160,22 +180,11 @@ enum hs_status hs_vm_create_from(const struct hs_snapshot *snapshot, const struc
 				 struct hs_vm **ret, struct hs_error *err)
 {
 	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
-	const struct hs_snapshot_guest *guest = &info->guest;
 	struct hs_vm_origin origin = {
-		.image = {
-			.arch = guest->arch,
-			.path = guest->path,
-			.entry = guest->entry,
-			.phdr = guest->phdr,
-			.phentsize = guest->phentsize,
-			.phnum = guest->phnum,
-			.features = guest->features,
-			.build_id_length = guest->build_id_length,
-		},
+		.image = image_of(&info->guest),
 		.memory = &info->memory,
 		.cpu = hs_snapshot_cpu(snapshot),
 	};
 
-	memcpy(origin.image.build_id, guest->build_id, sizeof(guest->build_id));
 	return hs_vm_create_for(&origin, config, ret, err);
 }

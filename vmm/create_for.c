@@ -12,7 +12,7 @@
 #include <hindsight/abi.h>
 
 #include <cpuid.h>
-#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MEMORY_DEFAULT (UINT64_C(1) << 30)
@@ -109,6 +109,29 @@ static void describe_image(struct hs_vm *vm, const struct hs_vm_image *known)
 	}
 }
 
+static void know_image(struct hs_vm *vm, const struct hs_vm_image *known)
+{
+	snprintf(vm->image_path, sizeof(vm->image_path), "%s", known->path);
+	hs_image_close(vm->image);
+	vm->image = NULL;
+	find_image(vm, known);
+	describe_image(vm, known);
+}
+
+/* By its build-id, or where it has none, by what else is known of it. */
+static bool is_same_image(const struct hs_vm_image *a, const struct hs_vm_image *b)
+{
+	return a->build_id_length == b->build_id_length && memcmp(a->build_id, b->build_id, a->build_id_length) == 0 &&
+	       (a->build_id_length > 0 || (a->entry == b->entry && strcmp(a->path, b->path) == 0));
+}
+
+void hs_vm_set_image(struct hs_vm *vm, const struct hs_vm_image *image)
+{
+	if (!is_same_image(&vm->public_image, image)) {
+		know_image(vm, image);
+	}
+}
+
 /* Scratch ends where the arch's space does; how large it is the image of the memory says. */
 static void describe_layout(struct hs_vm *vm, const struct hs_vm_origin *origin, const struct hs_vm_config *config)
 {
@@ -136,12 +159,7 @@ static enum hs_status make(struct hs_vm *vm, const struct hs_vm_origin *origin, 
 	if (st) {
 		return st;
 	}
-	vm->image_path = strdup(origin->image.path);
-	if (!vm->image_path) {
-		return hs_error_os(err, ENOMEM, "cannot allocate the VM");
-	}
-	find_image(vm, &origin->image);
-	describe_image(vm, &origin->image);
+	know_image(vm, &origin->image);
 	describe_layout(vm, origin, config);
 	vm->bus.console = config->console;
 	vm->bus.console_ctx = config->console_ctx;

@@ -45,6 +45,13 @@ void hs_vm_set_guest(struct hs_vm *vm, const struct hs_vm_guest *guest);
 /** What the devices remember; setting it is the other half of a restore. */
 struct hs_devices hs_vm_devices(const struct hs_vm *vm);
 void hs_vm_set_devices(struct hs_vm *vm, const struct hs_devices *devices);
+/**
+ * Likewise: what hs_vm_image() says from now on, if it is another one. Its fd is then that of the file at its path, if
+ * that is there and has the same build-id, else -1.
+ *
+ * @param image  what is known of it; not fd, native and the segments
+ */
+void hs_vm_set_image(struct hs_vm *vm, const struct hs_vm_image *image);
 
 /** What a VM whose guest was booted elsewhere is made for. All pointers are borrowed for the call. */
 struct hs_vm_origin {

@@ -207,7 +207,6 @@ void hs_vm_destroy(struct hs_vm *vm)
 	hs_dirty_deinit(&vm->written);
 	free(vm->record);
 	hs_image_close(vm->image);
-	free(vm->image_path);
 	munmap(vm, sizeof(*vm));
 }
 

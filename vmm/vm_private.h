@@ -17,11 +17,13 @@
 #include <hindsight/image.h>
 #include <hindsight/vm.h>
 
+#include <limits.h>
+
 struct hs_vm {
 	const struct hs_backend_ops *ops;
 	struct hs_backend *backend;
-	struct hs_image *image; /* NULL if there is none (create_for.c) */
-	char *image_path;       /* of a guest that was booted elsewhere; owned */
+	struct hs_image *image;    /* NULL if there is none (create_for.c) */
+	char image_path[PATH_MAX]; /* of a guest that was booted elsewhere */
 	struct hs_layout layout;
 	struct hs_vm_image public_image;
 	struct hs_vm_segment segments[HS_IMAGE_SEGMENTS_MAX];

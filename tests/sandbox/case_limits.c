@@ -131,6 +131,50 @@ void case_generation(void)
 	hs_sandbox_destroy(sandbox);
 }
 
+/* The image of another program, beside the one that is tested. */
+static struct hs_sandbox *of_another_image(void)
+{
+	struct hs_sandbox_config config = configured();
+	struct hs_sandbox *sandbox;
+	char path[4096];
+	struct hs_error err;
+
+	snprintf(path, sizeof(path), "%.*s/hostile_calls.elf", (int)(strrchr(image(), '/') - image()), image());
+	EXPECT(hs_sandbox_create(path, &config, &sandbox, &err), HS_OK, "");
+	EXPECT(hs_sandbox_start(sandbox, &err), HS_OK, "");
+	return sandbox;
+}
+
+static bool is_of(const char *path, const char *name)
+{
+	return strstr(path, name) && strcmp(strstr(path, name), name) == 0;
+}
+
+/* A sandbox on the snapshot of another program's is one of that program, for whoever looks at it or takes another. */
+void case_other_image(void)
+{
+	struct hs_sandbox *sandbox = started(NULL);
+	struct hs_sandbox *other = of_another_image();
+	struct hs_snapshot *own = snapshot_of(sandbox);
+	struct hs_snapshot *foreign = snapshot_of(other);
+	const struct hs_vm_image *seen = hs_vm_image(hs_sandbox_vm(sandbox));
+	struct hs_snapshot *again;
+
+	restore(sandbox, foreign);
+	CHECK(is_of(seen->path, "/hostile_calls.elf") && seen->fd >= 0 && seen->segment_count > 0);
+	CHECK(seen->entry == hs_vm_image(hs_sandbox_vm(other))->entry);
+	again = snapshot_of(sandbox);
+	CHECK(is_of(hs_snapshot_info(again)->guest.path, "/hostile_calls.elf"));
+	CHECK(memcmp(hs_snapshot_info(again)->guest.build_id, hs_snapshot_info(foreign)->guest.build_id, 20) == 0);
+	restore(sandbox, own);
+	CHECK(is_of(seen->path, "/functions.elf") && counted(sandbox) == 1);
+	hs_snapshot_unref(again);
+	hs_snapshot_unref(own);
+	hs_snapshot_unref(foreign);
+	hs_sandbox_destroy(sandbox);
+	hs_sandbox_destroy(other);
+}
+
 /* As many sandboxes on a snapshot as the host gives; the first that it does not give is an error that says why, and
  * those that are there work on. */
 static void fill_host(struct hs_snapshot *snapshot, const char *why)

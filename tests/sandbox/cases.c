@@ -449,6 +449,7 @@ const struct a_case cases[] = {
 	{ "interrupt_moments", case_interrupt_moments },
 	{ "interrupt_storm", case_interrupt_storm },
 	{ "generation", case_generation },
+	{ "other_image", case_other_image },
 	{ "descriptors", case_descriptors },
 	{ "address_space", case_address_space },
 };

@@ -58,6 +58,7 @@ void case_core_in_host_function(void);
 void case_interrupt_moments(void);
 void case_interrupt_storm(void);
 void case_generation(void);
+void case_other_image(void);
 void case_descriptors(void);
 void case_address_space(void);
 

@@ -347,6 +347,12 @@ void hs_vm_set_devices(struct hs_vm *vm, const struct hs_devices *devices)
 	(void)devices;
 }
 
+void hs_vm_set_image(struct hs_vm *vm, const struct hs_vm_image *image)
+{
+	(void)vm;
+	(void)image;
+}
+
 enum hs_status hs_vm_create_for(const struct hs_vm_origin *origin, const struct hs_vm_config *config,
 				struct hs_vm **ret, struct hs_error *err)
 {
