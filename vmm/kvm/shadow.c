@@ -74,10 +74,12 @@ static bool count_faults(struct hs_backend *backend, uint64_t *ret)
 	struct hs_kvm_shadows *shadows = &backend->shadows;
 
 	if (!shadows->asked) {
+		HS_CLOSE int fd = ioctl(backend->vcpu_fd, KVM_GET_STATS_FD, NULL);
+
 		shadows->asked = true;
-		shadows->stats_fd = ioctl(backend->vcpu_fd, KVM_GET_STATS_FD, NULL);
-		if (shadows->stats_fd >= 0 && !find_count(shadows->stats_fd, &shadows->count_at)) {
-			hs_cleanup_close(&shadows->stats_fd);
+		if (fd >= 0 && find_count(fd, &shadows->count_at)) {
+			shadows->stats_fd = fd;
+			fd = -1;
 		}
 	}
 	return shadows->stats_fd >= 0 &&
