@@ -17,7 +17,7 @@
 
 /** A result has up to the bytes of the guest's output buffer, each of which may become six characters. */
 #define LINE_MAX_BYTES (1u << 30)
-/** Instead of an exit status: the session is over, and whoever ended it knows why. */
+/** Instead of an exit status: the session is over, and whoever ended it knows why; or it begins again. */
 #define GIVEN_UP (-1)
 
 bool hs_drive_wanted(const struct hs_drive_spec *spec)
@@ -177,7 +177,7 @@ static void show(struct hs_drive *drive, enum hs_status st, const struct hs_buf 
 }
 
 /* All calls once. HS_EXIT_OK, or how the command ends. */
-static int call_all(struct hs_drive *drive, uint64_t cycle)
+static int call_each(struct hs_drive *drive, uint64_t cycle)
 {
 	const struct hs_call_list *list = &drive->spec->calls;
 	int status = HS_EXIT_OK;
@@ -189,10 +189,12 @@ static int call_all(struct hs_drive *drive, uint64_t cycle)
 
 		hs_buf_init(&text, LINE_MAX_BYTES);
 		st = call(drive, &list->calls[i], &text, &err);
-		if (hs_sandbox_state(hs_session_sandbox(drive->session)) != HS_SANDBOX_READY || st == HS_ERR_NOMEM) {
+		if (st == HS_ERR_INTERRUPTED || st == HS_ERR_NOMEM ||
+		    hs_sandbox_state(hs_session_sandbox(drive->session)) != HS_SANDBOX_READY) {
 			status = settle_end(drive, list->calls[i].name, st, &err);
 		} else if (cycle == 1) {
 			show(drive, st, &text);
+			hs_buf_deinit(&drive->first[i]);
 			drive->first[i] = text;
 			continue;
 		} else if (strcmp((const char *)text.data, (const char *)drive->first[i].data) != 0) {
@@ -203,6 +205,17 @@ static int call_all(struct hs_drive *drive, uint64_t cycle)
 		}
 		hs_buf_deinit(&text);
 	}
+	return status;
+}
+
+/* The same, anew when a debugger has put the guest back meanwhile. */
+static int call_all(struct hs_drive *drive, uint64_t cycle)
+{
+	int status;
+
+	do {
+		status = call_each(drive, cycle);
+	} while (status == GIVEN_UP && hs_session_again(drive->session));
 	return status;
 }
 

@@ -137,6 +137,7 @@ static int debug(struct run *run, const struct hs_event *at)
 		.ctx = run,
 		.core_dir = wants_core(run) ? run->options->core : NULL,
 		.core_options = hs_guest_core_options(run->options),
+		.origin = run->spec->at,
 		.confined = run->options->gdb_allow_remote,
 	};
 	struct hs_gdb_serve_options serve = { .stop_fd = run->signals.stop_fd };

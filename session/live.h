@@ -18,6 +18,9 @@ struct hs_live {
 	struct hs_cpu_state crash_cpu;   /* registers at that crash */
 };
 
+/* The guest was put back to where its session began: stand there. */
+void hs_live_begin_again(struct hs_live *live);
+
 /** hs_target_ops.monitor. */
 HS_MUST_CHECK enum hs_status hs_live_monitor(void *ctx, const char *line, char **ret_text, struct hs_error *err);
 

@@ -236,6 +236,26 @@ static enum hs_status run_core(struct hs_live *live, const char *argument, struc
 	return HS_OK;
 }
 
+static enum hs_status run_restore(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+{
+	enum hs_status st;
+
+	(void)argument;
+	if (live->end != HS_LIVE_NOT_ENDED) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "the guest has ended");
+	}
+	st = hs_session_restore(live->config.session, err);
+	if (st) {
+		return st;
+	}
+	hs_live_begin_again(live);
+	/* No packet tells a client that a stopped target has changed (gdb manual, Packets). */
+	hs_buf_append_string(out,
+			     "the guest is where its snapshot was taken; in gdb, 'maintenance flush register-cache' "
+			     "shows it before the next stop\n");
+	return HS_OK;
+}
+
 static enum hs_status run_doctor(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
 	struct hs_probe probe;
@@ -253,6 +273,7 @@ static const struct command commands[] = {
 	{ "info", NULL, "the guest: image, state, paging, segments", run_info },
 	{ "regs", NULL, "all registers", run_regs },
 	{ "core", "[FILE]", "write a core of the guest as it stands", run_core },
+	{ "restore", NULL, "put the guest back to the snapshot that it stands on", run_restore },
 	{ "doctor", NULL, "what this host can do, and what the debugger makes of it", run_doctor },
 	{ NULL, NULL, NULL, NULL },
 };

@@ -150,11 +150,11 @@ enum hs_status hs_session_run_vm(void *ctx, struct hs_event *ret, struct hs_erro
 		if (session->served) {
 			break;
 		}
-		go_on = hand_over(session, &result);
+		go_on = hand_over(session, &result) && !session->again;
 	}
 	pthread_mutex_unlock(&session->lock);
 	if (!go_on) {
-		return hs_error_set(err, HS_ERR_INTERRUPTED, 0, 0, "the session is over");
+		return hs_error_set(err, HS_ERR_INTERRUPTED, 0, 0, "the session is over, or begins again");
 	}
 	*ret = result.event;
 	return HS_OK;
@@ -177,7 +177,7 @@ int hs_session_run_to_end(struct hs_session *session)
 
 	hs_vm_serve_calls(session->vm, false);
 	while (event.kind != HS_EVENT_EXITED) {
-		if (hs_session_run_vm(session, &event, NULL)) {
+		if (hs_session_run_vm(session, &event, NULL) && !hs_session_again(session)) {
 			return 0; /* which nobody asks for any more */
 		}
 	}
@@ -189,6 +189,7 @@ static void end(struct hs_session *session, int exit_status)
 {
 	struct hs_session_result result = { .event = { .kind = HS_EVENT_INTERRUPTED } };
 
+	session->over = true;
 	/* What the driver has done last was cut short. */
 	if (session->drive && session->interrupt_asked && !session->quit && !hand_over(session, &result)) {
 		return;
@@ -207,6 +208,7 @@ void *hs_session_main(void *ctx)
 	if (wait_for_start(session)) {
 		int exit_status;
 
+		session->again = false; /* nothing was begun */
 		pthread_mutex_unlock(&session->lock);
 		exit_status = session->drive ? session->drive(session->drive_ctx, session)
 					     : hs_session_run_to_end(session);
@@ -232,6 +234,35 @@ void hs_session_limit_again(struct hs_session *session)
 		set_timer(session->limit_fd, session->left_ns);
 	}
 	pthread_mutex_unlock(&session->lock);
+}
+
+enum hs_status hs_session_restore(struct hs_session *session, struct hs_error *err)
+{
+	struct hs_snapshot *snapshot = session->sandbox->stands_on;
+	enum hs_status st;
+
+	pthread_mutex_lock(&session->lock);
+	if (session->phase != PHASE_STOPPED || session->over) {
+		st = hs_error_set(err, HS_ERR_STATE, 0, 0, "the guest %s", session->over ? "has ended" : "is running");
+	} else if (!snapshot) {
+		st = hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "the guest stands on no snapshot");
+	} else {
+		st = hs_sandbox_restore(session->sandbox, snapshot, err);
+		session->again = st == HS_OK;
+	}
+	pthread_mutex_unlock(&session->lock);
+	return st;
+}
+
+bool hs_session_again(struct hs_session *session)
+{
+	bool again;
+
+	pthread_mutex_lock(&session->lock);
+	again = session->again;
+	session->again = false;
+	pthread_mutex_unlock(&session->lock);
+	return again;
 }
 
 struct hs_sandbox *hs_session_sandbox(struct hs_session *session)

@@ -109,6 +109,16 @@ int hs_session_event_fd(const struct hs_session *session);
  */
 bool hs_session_take(struct hs_session *session, struct hs_session_result *ret);
 
+/**
+ * Put the guest back to the snapshot that it stands on. Its driver is told when the guest is started again: what it
+ * calls fails with HS_ERR_INTERRUPTED, and hs_session_again() is true.
+ *
+ * HS_ERR_NOT_FOUND: it stands on none. HS_ERR_STATE: it runs, or has ended. Others as hs_sandbox_restore().
+ */
+HS_MUST_CHECK enum hs_status hs_session_restore(struct hs_session *session, struct hs_error *err);
+/** For the driver: the guest was put back since this was asked last, and what is done with it begins again. */
+bool hs_session_again(struct hs_session *session);
+
 /** Put event in the place of a run: the session is as after a start that has ended with it. Same errors as a start. */
 HS_MUST_CHECK enum hs_status hs_session_post(struct hs_session *session, const struct hs_event *event,
 					     struct hs_error *err);

@@ -39,6 +39,8 @@ struct hs_session {
 	bool interrupt_by_caller; /* and it was not only the time limit */
 	bool limit_passed;        /* the time limit wants it */
 	bool served;              /* the run has met something that was the driver's, and goes on behind it */
+	bool again;               /* the caller has put the guest back, and the driver has not asked yet */
+	bool over;                /* the driver has returned */
 	uint64_t left_ns;         /* of the time limit; 0 when there is none any more */
 	struct hs_resume resume;
 	struct hs_session_result result;

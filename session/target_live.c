@@ -380,6 +380,16 @@ void hs_live_stand_at(struct hs_live *live, const struct hs_event *crashed)
 	settle(live);
 }
 
+void hs_live_begin_again(struct hs_live *live)
+{
+	live->crash_pending = false;
+	live->final = false;
+	live->stop = (struct hs_stop){ .kind = HS_STOP_STEPPED };
+	if (live->config.origin) {
+		hs_live_stand_at(live, live->config.origin);
+	}
+}
+
 enum hs_live_end hs_live_end(const struct hs_live *live, struct hs_session_result *ret)
 {
 	*ret = live->result;

@@ -33,7 +33,9 @@ struct hs_live_config {
 	void *ctx;            /**< of crashed */
 	const char *core_dir; /**< where `monitor core` puts its files; NULL for the working directory; borrowed */
 	struct hs_core_options core_options; /**< and how it writes them */
-	bool confined; /**< the debugger may be somebody else: `monitor core` takes names, not paths */
+	const struct hs_event *origin; /**< the crash at which the snapshot was made that the session stands on, which
+					*   `monitor restore` goes back to; NULL for none; borrowed */
+	bool confined;                 /**< the debugger may be somebody else: `monitor core` takes names, not paths */
 };
 
 /** How the guest of a target ended. */

@@ -242,3 +242,26 @@ def test_cycles_monitor_info_tells_where_segments_are_now(runner, tmp_path):
     core = next(iter(runner.place.collect(tmp_path).values()))
     tables = run([runner.hindsight, "pagetable", "list", core]).check().stdout
     assert re.search(rf"(?m)^  0x0*{after[1]}  \S+  \S+ +0x{after[2]} ", tables), tables
+
+
+def test_cycles_monitor_restore_begins_the_cycle_again(runner):
+    said, ended = session(runner, calls("counter()", "add(1, 2)", cycles=3), [
+        "monitor restore", "break hs_guest_call_add", "continue", "continue", "print calls", "monitor restore",
+        "maintenance flush register-cache", "print calls", "backtrace", "continue", "print calls", "info breakpoints",
+        "delete", "continue",
+    ])
+    assert said[0] == "the guest stands on no snapshot", said
+    assert said[4] == "$1 = 1" and said[5].startswith("the guest is where its snapshot was taken"), said
+    assert said[7] == "$2 = 0" and "hs_guest_serve" in said[8] and "hs_guest_call" not in said[8], said
+    assert "Breakpoint 1, hs_guest_call_add" in said[9] and said[10] == "$3 = 1", said
+    assert hits(said[11], 1) == 3
+    assert "exited normally" in said[-1], said
+    assert (ended.rc, ended.stdout) == (0, "counter() = 1UL\nadd(1, 2) = 3\n"), str(ended)
+
+
+def test_cycles_monitor_restore_in_the_first_shows_its_results_again(runner):
+    said, ended = session(runner, calls("counter()", "add(1, 2)", cycles=2), [
+        "break hs_guest_call_add", "continue", "monitor restore", "delete", "continue",
+    ])
+    assert "exited normally" in said[4], said
+    assert (ended.rc, ended.stdout) == (0, "counter() = 1UL\n" * 2 + "add(1, 2) = 3\n"), str(ended)

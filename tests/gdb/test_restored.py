@@ -70,3 +70,26 @@ def test_restored_snapshot_goes_on_from_where_it_was_ready(runner):
         ended = served.process.wait(SECONDS)
     assert re.search(r"#\d+ .*main ", said[1]) and "exited with code 07" in said[-1], said.text
     assert (ended.rc, ended.stdout) == (7, "after: kept for us\n"), str(ended)
+
+
+def test_restored_crash_can_be_gone_back_to(runner):
+    made = runner.run("ready", "crash", options=["--core", "."])
+    with runner.serve_restored(next(iter(made.files.values())), ["--core", "none"]) as served:
+        said = gdb_batch([f"target remote {served.address}", "set var where = &good", "stepi", "print good",
+                          "monitor restore", "maintenance flush register-cache", "backtrace 1", "print good",
+                          "monitor info", "signal 0", "set var where = &good", "continue"], runner.guest("ready"))
+        ended = served.process.wait(SECONDS)
+    assert said[3] == "$1 = 42" and "write_to (where=0xdead0000)" in said[6] and said[7] == "$2 = 5", said.text
+    assert "state     stopped at a crash (exception): page fault (#PF): write to 0xdead0000" in said[8], said.text
+    assert "SIGSEGV" in said[9] and "exited with code 07" in said[11], said.text
+    assert (ended.rc, ended.stdout) == (7, "written: 42\n"), str(ended)
+
+
+def test_restored_snapshot_goes_on_again_and_again(runner):
+    made = runner.run("ready", "us", options=["--snapshot", "a.snap"])
+    with runner.serve_restored(made.files["a.snap"], ["--core", "none"]) as served:
+        said = gdb_batch([f"target remote {served.address}", "monitor restore", *["stepi", "monitor restore"] * 3,
+                          "continue"])
+        ended = served.process.wait(SECONDS)
+    assert "exited with code 07" in said[-1], said.text
+    assert (ended.rc, ended.stdout) == (7, "after: kept for us\n"), str(ended)

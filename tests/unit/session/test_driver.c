@@ -330,6 +330,45 @@ static void test_driver_destroy_before_the_first_start_never_calls_it(void **sta
 	assert_int_equal(drive.called, HS_ERR_BUSY);
 }
 
+/* Puts the guest on a snapshot, then calls until a call is not to be made again. */
+static int call_until_done(void *ctx, struct hs_session *session)
+{
+	struct drive *drive = ctx;
+
+	drive->restores = true;
+	do {
+		drive->logs++;
+		(void)start_and_call(drive, session);
+	} while (drive->called == HS_ERR_INTERRUPTED && hs_session_again(session));
+	return 9;
+}
+
+static void test_driver_guest_that_was_put_back_is_driven_again(void **state)
+{
+	static const struct fake_step steps[] = { BREAKPOINT, READY, BREAKPOINT, READY };
+	struct drive drive = { .at_work = -1 };
+	struct hs_session *session = MAKE(call_until_done, &drive, steps);
+	struct hs_session_result result;
+	struct hs_error err;
+
+	(void)state;
+	assert_int_equal(hs_session_restore(session, &err), HS_ERR_NOT_FOUND);
+	result = run(session, &go);
+	assert_event(&result, HS_EVENT_BREAKPOINT);
+	assert_int_equal(hs_session_restore(session, &err), HS_ERR_NOT_FOUND);
+	result = run(session, &go);
+	assert_event(&result, HS_EVENT_BREAKPOINT);
+	assert_int_equal(drive.logs, 1);
+	assert_int_equal(hs_session_restore(session, &err), HS_OK);
+	result = run(session, &go);
+	assert_event(&result, HS_EVENT_EXITED);
+	assert_int_equal(drive.called, HS_OK);
+	assert_int_equal(drive.logs, 2);
+	assert_int_equal(hs_session_restore(session, &err), HS_ERR_STATE);
+	assert_string_equal(err.message, "the guest has ended");
+	hs_session_destroy(session);
+}
+
 static int spin_in_call(void *ctx, struct hs_session *session)
 {
 	struct drive *drive = ctx;
@@ -388,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_driver_range_step_goes_on_as_long_as_it_is_in_the_range),
 		cmocka_unit_test(test_driver_destroy_while_it_is_stopped_ends_its_call_and_the_next),
 		cmocka_unit_test(test_driver_destroy_before_the_first_start_never_calls_it),
+		cmocka_unit_test(test_driver_guest_that_was_put_back_is_driven_again),
 		cmocka_unit_test(test_driver_time_limit_of_a_call_begins_with_it_and_is_none_once_it_has_passed),
 	};
 
