@@ -41,10 +41,18 @@ static struct hs_snapshot *make_snapshot(void)
 		{ .gpa = { SCRATCH_GPA + PAGE }, .length = PAGE, .offset = 2 * PAGE },
 	};
 	struct hs_snapshot_info info = {
-		.guest = { .path = "/a.elf", .entry = 0x401000 },
+		.guest = {
+			.path = "/a.elf",
+			.entry = 0x401000,
+			.roots_symbol = "roots",
+			.devices = { .abort_text = "half" },
+		},
 		.memory = { .part_count = 2, .scratch_gpa = { SCRATCH_GPA }, .scratch_length = 4 * PAGE },
 		.roots = &root,
 		.root_count = 1,
+		/* So that there is every record that a note may have. */
+		.crashed = true,
+		.crash = { .signal = 11, .abort_message = "no", .text = "a crash" },
 	};
 	static struct hs_cpu_state cpu;
 	struct hs_snapshot *snapshot;
@@ -147,6 +155,7 @@ static void read_note(const uint8_t *bytes, size_t length)
 	CHECK(!buf.failed && hs_snapshot_note_get(buf.data, buf.length, 0, &again, NULL) == HS_OK);
 	CHECK(memcmp(&note->cpu, &again->cpu, sizeof(note->cpu)) == 0);
 	CHECK(memcmp(&note->info.crash, &again->info.crash, sizeof(note->info.crash)) == 0);
+	CHECK(note->info.crashed == again->info.crashed);
 	CHECK(memcmp(&note->info.guest, &again->info.guest, sizeof(note->info.guest)) == 0);
 	CHECK(note->info.root_count == again->info.root_count && note->info.cow == again->info.cow);
 	hs_snapshot_note_free(again);
@@ -167,16 +176,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	CHECK(bytes);
 	memcpy(bytes, file.bytes, file.length);
-	/* The XSAVE area is the longest record and the least interesting one: changes fall into the first 4 KiB. */
 	for (size_t i = 1; i + 3 <= size; i += 3) {
 		size_t start = note_only ? file.note : file.notes;
-		size_t at = start + 4 * (hs_get_le16(data + i) % 1024u);
+		uint32_t values[] = { 0, 1, 0xffffffff, 0x7fffffff, data[i + 2], data[i + 2] * 0x1000u };
 
-		if (at + 4 <= file.sum) {
-			uint32_t values[] = { 0, 1, 0xffffffff, 0x7fffffff, data[i + 2], data[i + 2] * 0x1000u };
-
-			hs_put_le32(bytes + at, values[data[i + 2] % 6]);
-		}
+		hs_put_le32(bytes + start + 4 * (hs_get_le16(data + i) % ((file.sum - start) / 4)),
+			    values[data[i + 2] % 6]);
 	}
 	if (note_only) {
 		read_note(bytes + file.note, size % 7 ? file.note_length : file.note_length - size % 64);

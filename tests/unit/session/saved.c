@@ -99,7 +99,7 @@ static int make_memory(void)
 	return fd;
 }
 
-struct hs_snapshot *saved_create(enum hs_arch arch)
+struct hs_snapshot *saved_create(enum hs_arch arch, bool crashed)
 {
 	static const struct hs_root roots[] = {
 		{ .format = HS_PAGING_32BIT, .base = { 0x4000 }, .pse = true, .maxphyaddr = 36 },
@@ -144,7 +144,26 @@ struct hs_snapshot *saved_create(enum hs_arch arch)
 	info.memory.scratch_length = SAVED_SCRATCH_BYTES;
 	memcpy(info.memory.parts, parts, sizeof(parts));
 	fill_cpu(&cpu);
-	info.guest.dispatch = cpu.rip; /* ready for calls */
+	if (crashed) {
+		info.crashed = true;
+		info.crash = (struct hs_crash){
+			.reason = HS_CRASH_ABORT,
+			.signal = 6,
+			.code = -6,
+			.fault_address = 0x123456789a,
+			.rip = cpu.rip,
+			.vector = 14,
+			.has_error_code = true,
+			.error_code = 7,
+			.port = 0x66,
+			.gpa = 0x5000,
+			.registers_lost = true,
+			.abort_message = "no",
+			.text = "abort: no",
+		};
+	} else {
+		info.guest.dispatch = cpu.rip;
+	}
 	assert_int_equal(hs_snapshot_adopt(&info, &cpu, &snapshot, NULL), HS_OK);
 	return snapshot;
 }

@@ -5,11 +5,14 @@
 
 #include <hindsight/snapshot.h>
 
+#include <stdbool.h>
+
 #define SAVED_PAGE UINT64_C(0x1000)
 #define SAVED_SCRATCH_GPA UINT64_C(0x40000000)
 #define SAVED_SCRATCH_BYTES (8 * SAVED_PAGE)
 
-/** Make it; a failure fails the test. The address space it is on is physical memory itself. */
-struct hs_snapshot *saved_create(enum hs_arch arch);
+/** Make it, ready for calls or at a crash; a failure fails the test. The address space it is on is physical memory
+ *  itself. */
+struct hs_snapshot *saved_create(enum hs_arch arch, bool crashed);
 
 #endif

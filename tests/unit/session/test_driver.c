@@ -72,7 +72,7 @@ static int start_and_call(void *ctx, struct hs_session *session)
 	drive->started = hs_sandbox_start(sandbox, NULL);
 	rendezvous(drive);
 	if (drive->restores) {
-		struct hs_snapshot *snapshot = saved_create(HS_ARCH_AMD64);
+		struct hs_snapshot *snapshot = saved_create(HS_ARCH_AMD64, false);
 
 		assert_int_equal(hs_sandbox_restore(sandbox, snapshot, NULL), HS_OK);
 		hs_snapshot_unref(snapshot);

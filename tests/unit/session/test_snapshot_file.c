@@ -5,7 +5,6 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "coredump/vmnote.h"
-#include "session/snapshot_file.h"
 #include "session/snapshot_note.h"
 
 #include <fcntl.h>
@@ -40,26 +39,40 @@ static void save(const char *path)
 	}
 }
 
-static void start(enum hs_arch arch)
+static void start(enum hs_arch arch, bool crashed)
 {
 	strcpy(scene.directory, "/tmp/hs-snapshot-XXXXXX");
 	assert_non_null(mkdtemp(scene.directory));
 	snprintf(scene.path, sizeof(scene.path), "%s/a.snap", scene.directory);
-	scene.snapshot = saved_create(arch);
+	scene.snapshot = saved_create(arch, crashed);
 	save(scene.path);
 }
 
 static int setup(void **state)
 {
 	(void)state;
-	start(HS_ARCH_AMD64);
+	start(HS_ARCH_AMD64, false);
 	return 0;
 }
 
 static int setup_i686(void **state)
 {
 	(void)state;
-	start(HS_ARCH_I686);
+	start(HS_ARCH_I686, false);
+	return 0;
+}
+
+static int setup_crash(void **state)
+{
+	(void)state;
+	start(HS_ARCH_AMD64, true);
+	return 0;
+}
+
+static int setup_i686_crash(void **state)
+{
+	(void)state;
+	start(HS_ARCH_I686, true);
 	return 0;
 }
 
@@ -111,9 +124,22 @@ static bool same_root(const struct hs_root *a, const struct hs_root *b)
 	return memcmp(bytes[0], bytes[1], HS_VMNOTE_ROOT_BYTES) == 0;
 }
 
+static bool same_crash(const struct hs_snapshot_info *a, const struct hs_snapshot_info *b)
+{
+	const struct hs_crash *one = &a->crash;
+	const struct hs_crash *other = &b->crash;
+
+	return a->crashed == b->crashed && one->reason == other->reason && one->signal == other->signal &&
+	       one->code == other->code && one->fault_address == other->fault_address && one->rip == other->rip &&
+	       one->vector == other->vector && one->has_error_code == other->has_error_code &&
+	       one->error_code == other->error_code && one->port == other->port && one->gpa == other->gpa &&
+	       one->registers_lost == other->registers_lost && strcmp(one->abort_message, other->abort_message) == 0 &&
+	       strcmp(one->text, other->text) == 0;
+}
+
 static bool same_facts(const struct hs_snapshot_info *a, const struct hs_snapshot_info *b)
 {
-	bool same = same_description(&a->guest, &b->guest) && a->root_count == b->root_count &&
+	bool same = same_description(&a->guest, &b->guest) && same_crash(a, b) && a->root_count == b->root_count &&
 		    a->current == b->current && a->cow == b->cow && a->shared_bytes == b->shared_bytes &&
 		    a->private_bytes == b->private_bytes && a->table_bytes == b->table_bytes &&
 		    a->memory.part_count == b->memory.part_count &&
@@ -352,50 +378,52 @@ static void test_snapshot_file_forged_word_is_an_error_or_a_snapshot(void **stat
 	assert_true(refused > 50);
 }
 
-static void test_snapshot_file_note_of_a_crash_comes_back_the_same(void **state)
+/** All memory that the snapshot says it has, which is in the file then. */
+static void read_all(const struct hs_snapshot *snapshot)
 {
-	struct hs_snapshot_info info = *hs_snapshot_info(scene.snapshot);
-	const struct hs_crash crash = {
-		.reason = HS_CRASH_ABORT,
-		.signal = 6,
-		.code = -6,
-		.fault_address = 0x123456789a,
-		.rip = 0x401234,
-		.vector = 14,
-		.has_error_code = true,
-		.error_code = 7,
-		.port = 0x66,
-		.gpa = 0x5000,
-		.registers_lost = true,
-		.abort_message = "no",
-		.text = "abort: no",
-	};
-	struct hs_snapshot_note *note;
-	struct hs_buf buf;
+	const struct hs_memory_image *memory = &hs_snapshot_info(snapshot)->memory;
+	struct hs_phys phys = hs_snapshot_phys(snapshot);
+	uint8_t page[SAVED_PAGE];
+
+	for (size_t i = 0; i < memory->part_count; i++) {
+		for (uint64_t at = 0; at < memory->parts[i].length; at += SAVED_PAGE) {
+			hs_gpa gpa = { memory->parts[i].gpa.v + at };
+
+			assert_int_equal(phys.ops->read(phys.ctx, gpa, page, sizeof(page), NULL), HS_OK);
+		}
+	}
+}
+
+/** Any byte of the notes, under a checksum that fits: it is the reader that finds it, or there is a snapshot. */
+static void test_snapshot_file_forged_byte_is_an_error_or_a_snapshot(void **state)
+{
+	size_t length, notes_start, notes_end, refused = 0;
+	uint8_t *bytes = read_file(&length, &notes_start, &notes_end);
+	size_t covered = notes_end - SUM_NOTE - notes_start;
+	int fd = open(scene.path, O_WRONLY | O_CLOEXEC);
 
 	(void)state;
-	hs_buf_init(&buf, 1 << 20);
-	info.crashed = true;
-	info.crash = crash;
-	hs_snapshot_note_put(&buf, &info, hs_snapshot_cpu(scene.snapshot));
-	assert_false(buf.failed);
-	assert_int_equal(hs_snapshot_note_get(buf.data, buf.length, 0, &note, NULL), HS_OK);
-	assert_true(note->info.crashed);
-	assert_int_equal(note->info.crash.reason, crash.reason);
-	assert_int_equal(note->info.crash.signal, crash.signal);
-	assert_int_equal(note->info.crash.code, crash.code);
-	assert_int_equal(note->info.crash.fault_address, crash.fault_address);
-	assert_int_equal(note->info.crash.rip, crash.rip);
-	assert_int_equal(note->info.crash.vector, crash.vector);
-	assert_int_equal(note->info.crash.has_error_code, crash.has_error_code);
-	assert_int_equal(note->info.crash.error_code, crash.error_code);
-	assert_int_equal(note->info.crash.port, crash.port);
-	assert_int_equal(note->info.crash.gpa, crash.gpa);
-	assert_int_equal(note->info.crash.registers_lost, crash.registers_lost);
-	assert_string_equal(note->info.crash.abort_message, crash.abort_message);
-	assert_string_equal(note->info.crash.text, crash.text);
-	hs_snapshot_note_free(note);
-	hs_buf_deinit(&buf);
+	for (size_t at = 0; at < 2 * covered; at++) {
+		uint8_t *byte = bytes + notes_start + at / 2;
+		uint8_t before = *byte;
+		struct hs_snapshot *snapshot = NULL;
+		struct hs_error err = { 0 };
+
+		*byte ^= at % 2 ? 0xff : (uint8_t)(1u << at / 2 % 8);
+		hs_put_le32(bytes + notes_end - 4, hs_crc32c(0, bytes + notes_start, covered));
+		assert_int_equal(pwrite(fd, bytes, notes_end, 0), notes_end);
+		if (hs_snapshot_open(scene.path, false, &snapshot, &err)) {
+			assert_non_null(strstr(err.message, scene.path));
+			refused++;
+		} else {
+			read_all(snapshot);
+			hs_snapshot_unref(snapshot);
+		}
+		*byte = before;
+	}
+	assert_true(refused > 500 && refused < 2 * covered);
+	close(fd);
+	free(bytes);
 }
 
 static void test_snapshot_file_core_without_the_note_says_what_it_lacks(void **state)
@@ -418,25 +446,24 @@ static void test_snapshot_file_core_without_the_note_says_what_it_lacks(void **s
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define TEST_I686(name)                                                                                                \
+#define TEST_OF(name, what)                                                                                            \
 	{                                                                                                              \
-#name " (i686)", name, setup_i686, teardown, NULL                                                      \
+#name " (" #what ")", name, setup_##what, teardown, NULL                                               \
 	}
+/** Of snapshots and of cores of a crash, of both architectures. */
+#define TEST_ALL(name) TEST(name), TEST_OF(name, i686), TEST_OF(name, crash), TEST_OF(name, i686_crash)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_snapshot_file_holds_the_same_guest),
-		TEST_I686(test_snapshot_file_holds_the_same_guest),
+		TEST_ALL(test_snapshot_file_holds_the_same_guest),
 		TEST(test_snapshot_file_that_is_replaced_or_removed_is_still_whole),
-		TEST(test_snapshot_file_cut_anywhere_is_an_error),
-		TEST_I686(test_snapshot_file_cut_anywhere_is_an_error),
-		TEST(test_snapshot_file_flipped_bit_is_an_error_or_of_no_account),
-		TEST_I686(test_snapshot_file_flipped_bit_is_an_error_or_of_no_account),
+		TEST_ALL(test_snapshot_file_cut_anywhere_is_an_error),
+		TEST_ALL(test_snapshot_file_flipped_bit_is_an_error_or_of_no_account),
 		TEST(test_snapshot_file_flipped_bit_of_memory_is_found_when_asked_for),
 		TEST(test_snapshot_file_of_another_version_says_so),
 		TEST(test_snapshot_file_forged_word_is_an_error_or_a_snapshot),
-		TEST(test_snapshot_file_note_of_a_crash_comes_back_the_same),
+		TEST_ALL(test_snapshot_file_forged_byte_is_an_error_or_a_snapshot),
 		TEST(test_snapshot_file_core_without_the_note_says_what_it_lacks),
 	};
 
