@@ -20,7 +20,7 @@ struct hs_core_scene {
 	struct hs_physfile *memory;
 	struct hs_root *roots;
 	size_t root_count;
-	uint8_t build_id[HS_REPORT_BUILD_ID_MAX];
+	uint8_t build_id[HS_BUILD_ID_MAX];
 };
 
 /**

@@ -8,15 +8,9 @@
 #include "symbols/symbols.h"
 #include "vmm/insn.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-/* Longest reason why there are no symbols: what an error holds, and more. */
-#define WHY_MAX 512
 
 static enum hs_status no_memory(struct hs_error *err)
 {
@@ -65,32 +59,15 @@ static enum hs_status copy_facts(const struct hs_report_scene *scene, struct hs_
 }
 
 /* The symbols of the image, or NULL and why there are none. */
-static struct hs_symbols *open_symbols(const struct hs_report_scene *scene, char *ret_why, size_t size)
+static struct hs_symbols *open_symbols(const struct hs_report_scene *scene, struct hs_error *ret_why)
 {
-	const char *path = scene->image ? scene->image : "";
-	struct hs_symbols *symbols;
-	const uint8_t *build_id;
-	struct hs_error err;
-	size_t length;
-	HS_CLOSE int fd = *path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
+	struct hs_symbols *symbols = NULL;
+	HS_CLOSE int fd = -1;
+	enum hs_status st;
 
-	if (fd < 0) {
-		snprintf(ret_why, size, *path ? "%s: %s" : "the image is not known%s%s", path,
-			 *path ? strerror(errno) : "");
-		return NULL;
-	}
-	if (hs_symbols_open(fd, path, &symbols, &err)) {
-		snprintf(ret_why, size, "%s", err.message);
-		return NULL;
-	}
-	build_id = hs_symbols_build_id(symbols, &length);
-	if (scene->build_id_length > 0 &&
-	    (length != scene->build_id_length || memcmp(build_id, scene->build_id, length) != 0)) {
-		snprintf(ret_why, size, "%s is another build than the guest's", path);
-		hs_symbols_close(symbols);
-		return NULL;
-	}
-	return symbols;
+	st = hs_report_image_open(scene->image, scene->build_id, scene->build_id_length, &fd, ret_why);
+	st = st ? st : hs_symbols_open(fd, scene->image, &symbols, ret_why);
+	return st ? NULL : symbols;
 }
 
 static void find_insns(const struct hs_report_scene *scene, struct hs_report *report)
@@ -177,11 +154,11 @@ static enum hs_status find_spaces(const struct hs_report_scene *scene, struct hs
 
 static enum hs_status find_code(const struct hs_report_scene *scene, struct hs_report *report, struct hs_error *err)
 {
-	char why[WHY_MAX] = "";
-	struct hs_symbols *symbols = open_symbols(scene, why, sizeof(why));
+	struct hs_error why;
+	struct hs_symbols *symbols = open_symbols(scene, &why);
 	enum hs_status st = HS_OK;
 
-	report->symbols_missing = copy(why);
+	report->symbols_missing = copy(symbols ? "" : why.message);
 	if (!report->symbols_missing) {
 		st = no_memory(err);
 	}

@@ -25,7 +25,7 @@ static bool notes_of(const struct hs_core *core, const uint8_t *header, hs_gva *
 }
 
 /* The build-id among notes; 0 when it is not there. */
-static size_t find_build_id(const uint8_t *notes, size_t length, uint8_t ret[HS_REPORT_BUILD_ID_MAX])
+static size_t find_build_id(const uint8_t *notes, size_t length, uint8_t ret[HS_BUILD_ID_MAX])
 {
 	while (length >= sizeof(Elf64_Nhdr)) {
 		uint64_t name = hs_get_le32(notes);
@@ -39,7 +39,7 @@ static size_t find_build_id(const uint8_t *notes, size_t length, uint8_t ret[HS_
 		}
 		if (type == NT_GNU_BUILD_ID && name == sizeof(ELF_NOTE_GNU) &&
 		    memcmp(notes + sizeof(Elf64_Nhdr), ELF_NOTE_GNU, sizeof(ELF_NOTE_GNU)) == 0 &&
-		    desc <= HS_REPORT_BUILD_ID_MAX) {
+		    desc <= HS_BUILD_ID_MAX) {
 			memcpy(ret, notes + at, desc);
 			return desc;
 		}
@@ -49,7 +49,7 @@ static size_t find_build_id(const uint8_t *notes, size_t length, uint8_t ret[HS_
 	return 0;
 }
 
-size_t hs_report_core_build_id(const struct hs_core *core, uint8_t ret[HS_REPORT_BUILD_ID_MAX])
+size_t hs_report_core_build_id(const struct hs_core *core, uint8_t ret[HS_BUILD_ID_MAX])
 {
 	const struct hs_core_info *info = hs_core_info(core);
 	size_t header_bytes = info->arch == HS_ARCH_AMD64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);

@@ -4,6 +4,7 @@
 #define HS_SESSION_REPORT_PARTS_H
 
 #include "session/report.h"
+#include "symbols/build_id.h"
 #include "symbols/symbols.h"
 
 /** What root maps. HS_ERR_NOMEM. ret->areas is the caller's to free. */
@@ -33,14 +34,24 @@ bool hs_report_is_touched(int signal, int code, uint64_t address, uint64_t rip);
 /** Put what a crash says into a scene, which borrows from it. */
 void hs_report_scene_crash(const struct hs_crash *crash, struct hs_report_scene *scene);
 
-/** Longest build-id that is compared: SHA-1 has 20 bytes. */
-#define HS_REPORT_BUILD_ID_MAX 32u
+/**
+ * Open the image that a core, or somebody, names: a regular ELF file.
+ *
+ * HS_ERR_NOT_FOUND: no name, or no such file. HS_ERR_INVALID: another build. HS_ERR_FORMAT: not a regular ELF file.
+ * HS_ERR_PERMISSION, HS_ERR_IO. The message names the file.
+ *
+ * @param path    may be NULL
+ * @param length  of the build-id that it must have; 0 takes any
+ * @param ret     a descriptor, owned by the caller
+ */
+HS_MUST_CHECK enum hs_status hs_report_image_open(const char *path, const uint8_t *build_id, size_t length, int *ret,
+						  struct hs_error *err);
 
 /**
  * The GNU build-id of the image, which a core has in memory where the program headers say.
  *
  * @return its bytes; 0 when there is none, or a longer one
  */
-size_t hs_report_core_build_id(const struct hs_core *core, uint8_t ret[HS_REPORT_BUILD_ID_MAX]);
+size_t hs_report_core_build_id(const struct hs_core *core, uint8_t ret[HS_BUILD_ID_MAX]);
 
 #endif

@@ -7,8 +7,6 @@
 
 #include <hindsight/paging.h>
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,19 +165,22 @@ static enum hs_status op_monitor(void *ctx, const char *line, char **ret_text, s
 	return HS_OK;
 }
 
+/* What the core names need not be there; what was asked for must be the image. */
 static enum hs_status open_image(const char *given, struct hs_stored *stored, struct hs_error *err)
 {
-	const char *named = given ? given : stored->from.scene.image;
+	const struct hs_report_scene *scene = &stored->from.scene;
+	const char *named = given ? given : scene->image;
+	enum hs_status st;
 
 	if (!named) {
 		return HS_OK;
 	}
-	stored->image = strdup(named);
-	if (!stored->image) {
-		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a debugger's target");
+	st = hs_report_image_open(named, scene->build_id, scene->build_id_length, &stored->image_fd, err);
+	if (st) {
+		return given ? st : HS_OK;
 	}
-	stored->image_fd = open(named, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	return given && stored->image_fd < 0 ? hs_error_os(err, errno, "%s", given) : HS_OK;
+	stored->image = strdup(named);
+	return stored->image ? HS_OK : hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a debugger's target");
 }
 
 static enum hs_status init(const struct hs_core *core, const char *path, const char *image, struct hs_stored *stored,

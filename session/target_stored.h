@@ -21,8 +21,8 @@ struct hs_stored;
  * @param image  path of the image where it is not the one that the core names; NULL for that one
  * @param ret    owned by the caller until hs_stored_destroy()
  *
- * HS_ERR_FORMAT: there are no registers in it. HS_ERR_NOT_FOUND and the like: `image` cannot be opened; an image that
- * only the core names need not be there. HS_ERR_NOMEM.
+ * HS_ERR_FORMAT: there are no registers in it. HS_ERR_NOT_FOUND and the like: `image` cannot be opened;
+ * HS_ERR_INVALID: it is another build. An image that only the core names need not be there. HS_ERR_NOMEM.
  */
 HS_MUST_CHECK enum hs_status hs_stored_create(const struct hs_core *core, const char *path, const char *image,
 					      struct hs_stored **ret, struct hs_error *err);
