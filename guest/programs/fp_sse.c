@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest that computes with SSE and x87 and keeps things in their registers from one call to the next: how they round,
- * and an accumulator in each. It needs a CPU that has them in ring 0. The compiler uses none of these registers (it is
- * told to use general ones only), so that all there is of them is the assembly below.
+ * fp_sse [start]: a guest that computes with SSE and x87 and keeps things in their registers from one call to the
+ * next: how they round and, when it is started with the word, an accumulator in each. Its functions need a CPU that has
+ * them in ring 0. The compiler uses none of these registers (it is told to use general ones only), so that all there is
+ * of them is the assembly below.
  */
 #include <hindsight/guest.h>
 
@@ -89,7 +90,9 @@ HS_GUEST_FUNCTION(harmonic, "d(u)")
 
 int main(int argc, char **argv)
 {
-	(void)argc, (void)argv;
-	__asm__ volatile("xorpd %%xmm7, %%xmm7\n\tfldz" : : : "memory");
+	(void)argv;
+	if (argc > 1) {
+		__asm__ volatile("xorpd %%xmm7, %%xmm7\n\tfldz" : : : "memory");
+	}
 	hs_guest_serve();
 }

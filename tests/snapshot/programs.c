@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * programs BACKEND IMAGE CALL...: a guest is made ready and a snapshot taken; the calls are made and printed with what
- * they have come to. They come to the same again after a restore, time after time; after the calls have been made twice
- * and a snapshot of that was stood on in between; in a sandbox that is made for the snapshot, with pages shared and as
- * for a debugger; and in one that is made for the file that the snapshot was saved to.
+ * programs BACKEND IMAGE CALL...: a guest, with the argument "start", is made ready and a snapshot taken; the calls are
+ * made and printed with what they have come to. They come to the same again after a restore, time after time; after the
+ * calls have been made twice and a snapshot of that was stood on in between; in a sandbox that is made for the
+ * snapshot, with pages shared and as for a debugger; and in one that is made for the file that it was saved to.
  *
  * Exit status 0, 1 with a line that says what differs, 77 when the backend cannot run the guest here.
  */
@@ -177,8 +177,9 @@ static int run(const char *image, struct hs_sandbox_config *config, const struct
 int main(int argc, char **argv)
 {
 	static struct calls calls;
+	const char *const words[] = { argc > 2 ? argv[2] : "", "start" };
 	struct hs_sandbox_config config = {
-		.vm = { .args = (const char *const *)argv + 2, .args_count = 1, .scratch_bytes = 2u << 20, .seed = 1 },
+		.vm = { .args = words, .args_count = 2, .scratch_bytes = 2u << 20, .seed = 1 },
 		.limit_ns = LIMIT_NS,
 	};
 	int status = 0;
