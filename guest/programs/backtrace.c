@@ -100,6 +100,13 @@ static bool on_page_fault(struct hs_trap_frame *frame)
 	return true;
 }
 
+/* The trap has a handler that has done its work: the function goes on. */
+static bool on_return(struct hs_trap_frame *frame)
+{
+	sink = (unsigned int)frame->vector;
+	return true;
+}
+
 NOINLINE static void interrupted(unsigned int value)
 {
 	sink = value;
@@ -154,6 +161,9 @@ NOINLINE static void run(const char *word)
 		variable(sink + 77);
 	} else if (strcmp(word, "handler") == 0) {
 		hs_trap_set_handler(3, on_breakpoint);
+		interrupted(sink + 7);
+	} else if (strcmp(word, "handler-returns") == 0) {
+		hs_trap_set_handler(3, on_return);
 		interrupted(sink + 7);
 	} else if (strcmp(word, "fault-handler") == 0) {
 		hs_trap_set_handler(14, on_page_fault);
