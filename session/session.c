@@ -238,16 +238,15 @@ void hs_session_limit_again(struct hs_session *session)
 
 enum hs_status hs_session_restore(struct hs_session *session, struct hs_error *err)
 {
-	struct hs_snapshot *snapshot = session->sandbox->stands_on;
 	enum hs_status st;
 
 	pthread_mutex_lock(&session->lock);
 	if (session->phase != PHASE_STOPPED || session->over) {
 		st = hs_error_set(err, HS_ERR_STATE, 0, 0, "the guest %s", session->over ? "has ended" : "is running");
-	} else if (!snapshot) {
+	} else if (!session->sandbox->stands_on) {
 		st = hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "the guest stands on no snapshot");
 	} else {
-		st = hs_sandbox_restore(session->sandbox, snapshot, err);
+		st = hs_sandbox_restore(session->sandbox, session->sandbox->stands_on, err);
 		session->again = st == HS_OK;
 	}
 	pthread_mutex_unlock(&session->lock);

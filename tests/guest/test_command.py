@@ -10,7 +10,8 @@ import subprocess
 import pytest
 
 from lib.debuggers import gdb_batch
-from lib.process import LocalProcess
+from lib.process import LocalProcess, run
+from lib.report import one_line_error
 
 HERE = pytest.mark.parametrize("runner", ["amd64-soft"], indirect=True)
 SECONDS = 60
@@ -170,3 +171,26 @@ def test_sigterm_ends_a_command_that_waits_for_its_debugger(runner, tmp_path):
     assert result.rc == 128 + signal.SIGTERM
     assert result.stdout == ""
     assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("spec, spaces", [("current", 1), ("registered", 4), ("symbol:list", 2),
+                                          ("symbol:list:8:10", 4)])
+@HERE
+def test_roots_say_which_address_spaces_a_snapshot_has(runner, tmp_path, spec, spaces):
+    """The guest has four, in the variable `list`; the CPU is on one of them, and zeros behind them are none."""
+    made = runner.run("spaces", options=["--core", "none", "--scratch", "32M", "--snapshot", "a.snap", "--roots", spec])
+    assert made.rc == 0, str(made)
+    said = run([runner.hindsight, "core", "info", made.files["a.snap"]]).check().stdout
+    match = re.search(r"(?m)^address spaces: (\d+)$", said)
+    assert int(match[1] if match else 1) == spaces, said
+
+
+@pytest.mark.parametrize("spec, message", [
+    ("symbol:nope", r"no snapshot: \S+/spaces\.elf has no variable 'nope'"),
+    ("symbol:list:1:4", r"no snapshot: a finder of roots by a variable needs .* a stride of 8 bytes or more"),
+])
+@HERE
+def test_roots_that_cannot_be_found_are_one_line_and_no_file(runner, tmp_path, spec, message):
+    made = runner.run("spaces", options=["--core", "none", "--scratch", "32M", "--snapshot", "a.snap", "--roots", spec])
+    assert made.rc == 125 and not made.files
+    assert re.fullmatch(message, one_line_error(made.stderr)), made.stderr
