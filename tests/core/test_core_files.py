@@ -85,13 +85,14 @@ def test_name_that_is_taken_is_not_used_and_not_followed(runner):
 
 
 @AMD64
+@pytest.mark.parametrize("kind", ["none", "zstd"])
 @pytest.mark.parametrize("limit", ["size=32k", "nr_inodes=1"])
-def test_full_file_system_is_said_and_nothing_is_left(runner, limit):
+def test_full_file_system_is_said_and_nothing_is_left(runner, limit, kind):
     unshare = namespace(runner, "-m")
     result = script(runner, f"""mkdir full
         {unshare} sh -c 'mount -t tmpfs -o {limit} none full || exit
             "$@"; status=$?; ls -A full; exit $status' sh "$@"
-        """, "--core", "full")
+        """, "--core", "full", "--core-compress", kind)
     assert re.fullmatch(r"cannot (write|create a core in) full\S*: No space left on device", no_core(result))
     assert result.stdout == "about to divide\n"
 
@@ -138,6 +139,21 @@ def test_memory_that_was_never_written_takes_no_room(runner):
     size, blocks, block = map(int, result.stdout.splitlines()[-1].split())
     assert 64 << 20 < size < 66 << 20
     assert blocks * block < 1 << 20
+
+
+@pytest.mark.parametrize("runner", ["amd64-soft", "amd64-kvm"], indirect=True)
+def test_guest_of_4_gib_that_touched_three_pages_has_a_small_core(runner, tmp_path):
+    """Its page tables are 8 MiB, 4 KiB for each 2 MiB of the heap, whoever touches what. Compressed it is under 1 MiB."""
+    for options, most in ((), 9 << 20), (("--core-compress", "zstd"), 1 << 20):
+        result = runner.run("divide", options=["--heap", "4000M", "--memory", "4200M", *options], cwd=tmp_path)
+        (core,) = result.files.values()
+        assert result.rc == STATUS and "incomplete" not in result.stderr
+        assert core.stat().st_blocks * 512 < most
+        if core.suffix == ".core":
+            assert core.stat().st_size > 4000 << 20
+            backtrace = read_core(runner, "divide", core, "backtrace")[0]
+            assert re.search(r"#0 .*divide \(.*\n#1 .*main \(", backtrace)
+        core.unlink()
 
 
 @RIGS

@@ -124,6 +124,8 @@ def check_registers(crashed, live, dead):
     general, every = numbers(live[0]), whole_registers(live[1])
     core_general, core_every = numbers(dead[0]), whole_registers(dead[1])
     vectors = [f"xmm{i}" for i in range(16 if crashed.runner.arch == "amd64" else 8)]
+    # Where the CPU has them, and the guest has switched them on.
+    vectors += [name.replace("xmm", "ymm") for name in vectors if name.replace("xmm", "ymm") in every]
     names = REGISTERS[crashed.runner.arch]
     assert {name: core_general.get(name) for name in names} == {name: general[name] for name in names}
     assert {name: core_every.get(name) for name in X87 + vectors} == {name: every[name] for name in X87 + vectors}
