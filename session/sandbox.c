@@ -184,14 +184,10 @@ static void take_over(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot)
 	}
 }
 
-enum hs_status hs_sandbox_restore(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot, struct hs_error *err)
+enum hs_status hs_sandbox_put_back(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot, struct hs_error *err)
 {
-	enum hs_status st;
+	enum hs_status st = hs_vm_stand_on(sandbox->vm, snapshot, sandbox->share, err);
 
-	if (sandbox->in_host_function) {
-		return hs_sandbox_wrong_state(sandbox, "restore a snapshot", err);
-	}
-	st = hs_vm_stand_on(sandbox->vm, snapshot, sandbox->share, err);
 	if (st) {
 		if (!hs_vm_is_restored(sandbox->vm) && st != HS_ERR_UNSUPPORTED) {
 			sandbox->state = HS_SANDBOX_UNUSABLE;
@@ -202,11 +198,17 @@ enum hs_status hs_sandbox_restore(struct hs_sandbox *sandbox, struct hs_snapshot
 	return HS_OK;
 }
 
+enum hs_status hs_sandbox_restore(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot, struct hs_error *err)
+{
+	return sandbox->running ? hs_sandbox_wrong_state(sandbox, "restore a snapshot", err)
+				: hs_sandbox_put_back(sandbox, snapshot, err);
+}
+
 enum hs_status hs_sandbox_set_roots(struct hs_sandbox *sandbox, const struct hs_roots_spec *spec, struct hs_error *err)
 {
 	enum hs_status st;
 
-	if (sandbox->in_host_function) {
+	if (sandbox->running) {
 		return hs_sandbox_wrong_state(sandbox, "change the finder of roots", err);
 	}
 	st = keep_roots(sandbox, spec, err);
@@ -234,6 +236,9 @@ static const char *why_not(const struct hs_sandbox *sandbox)
 
 	if (sandbox->in_host_function) {
 		return "a host function runs that the guest has called";
+	}
+	if (sandbox->running) {
+		return "the guest runs";
 	}
 	if (sandbox->state == HS_SANDBOX_POISONED && hs_vm_is_untouched(sandbox->vm)) {
 		return sandbox->has_crash ? "the guest stands where it has crashed, and not where it takes calls"

@@ -38,6 +38,7 @@ struct hs_sandbox {
 
 	struct hs_host_function *functions;
 	size_t function_count;
+	bool running; /* a start or a call: functions of the host that it comes to cannot change the sandbox */
 	bool in_host_function;
 
 	uint64_t limit_ns;
@@ -72,6 +73,8 @@ void hs_sandbox_note_crash(struct hs_sandbox *sandbox, enum hs_status st, const 
 
 /** Tell the VM that its calls are served. */
 void hs_sandbox_prepare(struct hs_sandbox *sandbox);
+/** hs_sandbox_restore(), also in the middle of a call: for who decides how that goes on (session/session.h). */
+enum hs_status hs_sandbox_put_back(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot, struct hs_error *err);
 /** HS_ERR_STATE: what cannot be done, and why. */
 enum hs_status hs_sandbox_wrong_state(const struct hs_sandbox *sandbox, const char *what, struct hs_error *err);
 

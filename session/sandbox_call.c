@@ -45,7 +45,7 @@ enum hs_status hs_sandbox_register(struct hs_sandbox *sandbox, const char *name,
 	if (st) {
 		return st;
 	}
-	if (sandbox->in_host_function) {
+	if (sandbox->running) {
 		return hs_sandbox_wrong_state(sandbox, "register a function", err);
 	}
 	if (!hs_call_name_ok(name, strlen(name))) {
@@ -95,6 +95,7 @@ static enum hs_status call_host(struct hs_sandbox *sandbox, struct hs_error *err
 	struct hs_record answer = { .kind = HS_RECORD_RESULT, .count = 1, .values[0] = { .type = HS_TYPE_VOID } };
 	struct hs_error failure = { 0 };
 	const struct hs_host_function *function;
+	uint32_t code;
 	enum hs_status st = take_record(sandbox, &call, err);
 
 	if (st) {
@@ -122,7 +123,13 @@ static enum hs_status call_host(struct hs_sandbox *sandbox, struct hs_error *err
 		return answer_with_error(sandbox, HS_CALL_SIGNATURE, failure.message, err);
 	}
 	st = hs_vm_record_put(sandbox->vm, &answer, &failure);
-	return st ? answer_with_error(sandbox, HS_CALL_TOO_LARGE, failure.message, err) : HS_OK;
+	if (st) {
+		code = st == HS_ERR_RANGE     ? HS_CALL_TOO_LARGE
+		       : st == HS_ERR_INVALID ? HS_CALL_SIGNATURE
+					      : HS_CALL_FAILED;
+		return answer_with_error(sandbox, code, failure.message, err);
+	}
+	return HS_OK;
 }
 
 static enum hs_status write_log(struct hs_sandbox *sandbox, struct hs_error *err)
@@ -189,6 +196,7 @@ static enum hs_status run(struct hs_sandbox *sandbox, struct hs_error *err)
 	enum hs_status st = HS_OK;
 
 	sandbox->state = HS_SANDBOX_POISONED;
+	sandbox->running = true;
 	if (sandbox->limit_ns > 0) {
 		hs_watchdog_arm(&sandbox->watchdog, sandbox->limit_ns);
 	}
@@ -201,6 +209,7 @@ static enum hs_status run(struct hs_sandbox *sandbox, struct hs_error *err)
 	if (sandbox->limit_ns > 0) {
 		(void)hs_watchdog_disarm(&sandbox->watchdog);
 	}
+	sandbox->running = false;
 	if (!st) {
 		sandbox->state = HS_SANDBOX_READY;
 	} else if (sandbox->state == HS_SANDBOX_POISONED) {
@@ -243,7 +252,7 @@ enum hs_status hs_sandbox_call(struct hs_sandbox *sandbox, const char *name, con
 	struct hs_record record = { .kind = HS_RECORD_CALL, .count = count };
 	enum hs_status st;
 
-	if (sandbox->state != HS_SANDBOX_READY || sandbox->in_host_function) {
+	if (sandbox->state != HS_SANDBOX_READY) {
 		return hs_sandbox_wrong_state(sandbox, "call a function", err);
 	}
 	if (strlen(name) > HS_CALL_NAME_MAX || count > HS_CALL_ARGUMENTS_MAX) {

@@ -246,7 +246,7 @@ enum hs_status hs_session_restore(struct hs_session *session, struct hs_error *e
 	} else if (!session->sandbox->stands_on) {
 		st = hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "the guest stands on no snapshot");
 	} else {
-		st = hs_sandbox_restore(session->sandbox, session->sandbox->stands_on, err);
+		st = hs_sandbox_put_back(session->sandbox, session->sandbox->stands_on, err);
 		session->again = st == HS_OK;
 	}
 	pthread_mutex_unlock(&session->lock);

@@ -48,7 +48,8 @@ enum hs_sandbox_state {
 typedef enum hs_status hs_host_fn(void *ctx, const struct hs_value *arguments, size_t count, struct hs_value *ret,
 				  struct hs_error *err);
 
-/** What the guest logs: level of abi.h, text without a newline. Borrowed for the call. */
+/** What the guest logs: level of abi.h, text without a newline. Borrowed for the call, in which the sandbox takes
+ *  nothing but an interrupt, as in a host function. */
 typedef void hs_log_fn(void *ctx, uint32_t level, const char *text, size_t length);
 
 /** Which page-table roots a guest has, beside the one that its CPU is on. */

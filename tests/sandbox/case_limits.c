@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sandboxes at their limits: interrupts at every moment, generations, and hosts that have no more to give. */
+/* Sandboxes at their limits: interrupts and callbacks at every moment, and hosts that have no more to give. */
 #include "cases.h"
 
 #include <hindsight/abi.h>
@@ -128,6 +128,109 @@ void case_generation(void)
 	hs_snapshot_unref(first);
 	hs_snapshot_unref(second);
 	hs_snapshot_unref(other);
+	hs_sandbox_destroy(sandbox);
+}
+
+struct listener {
+	struct hs_sandbox *sandbox;
+	struct hs_snapshot *snapshot;
+	int heard;
+};
+
+/* From within a call: nothing may be done to the sandbox there. */
+static void refuse_all(struct listener *listener)
+{
+	const struct hs_roots_spec roots = { .kind = HS_ROOTS_CURRENT };
+	struct hs_sandbox *sandbox = listener->sandbox;
+	struct hs_snapshot *none;
+	struct hs_error err;
+
+	if (!listener->snapshot) {
+		return;
+	}
+	listener->heard++;
+	EXPECT(hs_sandbox_restore(sandbox, listener->snapshot, &err), HS_ERR_STATE, "the guest runs");
+	EXPECT(hs_sandbox_call(sandbox, "nothing", NULL, 0, NULL, &err), HS_ERR_STATE, "the guest runs");
+	EXPECT(hs_sandbox_start(sandbox, &err), HS_ERR_STATE, "the guest runs");
+	EXPECT(hs_sandbox_snapshot(sandbox, &none, &err), HS_ERR_STATE, "the guest runs");
+	EXPECT(hs_sandbox_set_roots(sandbox, &roots, &err), HS_ERR_STATE, "the guest runs");
+}
+
+static void hear_log(void *ctx, uint32_t level, const char *text, size_t length)
+{
+	(void)level;
+	(void)text;
+	(void)length;
+	refuse_all(ctx);
+}
+
+static void hear_output(void *ctx, const void *bytes, size_t length)
+{
+	(void)bytes;
+	(void)length;
+	refuse_all(ctx);
+}
+
+void case_listeners(void)
+{
+	const struct hs_value arguments[] = { { .type = HS_TYPE_UINT, .u = HS_LOG_ERROR }, a_string("log") };
+	struct hs_sandbox_config config = configured();
+	struct listener listener = { .heard = 0 };
+	struct hs_error err;
+
+	config.log = hear_log;
+	config.log_ctx = &listener;
+	config.vm.console = hear_output;
+	config.vm.console_ctx = &listener;
+	listener.sandbox = started(&config);
+	listener.snapshot = snapshot_of(listener.sandbox);
+	EXPECT(hs_sandbox_call(listener.sandbox, "write_log", arguments, 2, NULL, &err), HS_OK, "");
+	CHECK(listener.heard == 1);
+	EXPECT(call_text(listener.sandbox, "print", "text", &err), HS_OK, "");
+	CHECK(listener.heard == 2);
+	restore(listener.sandbox, listener.snapshot);
+	CHECK(counted(listener.sandbox) == 1);
+	hs_snapshot_unref(listener.snapshot);
+	hs_sandbox_destroy(listener.sandbox);
+}
+
+static enum hs_status give_nul(void *ctx, const struct hs_value *arguments, size_t count, struct hs_value *ret,
+			       struct hs_error *err)
+{
+	(void)ctx;
+	(void)arguments;
+	(void)count;
+	(void)err;
+	*ret = (struct hs_value){ .type = HS_TYPE_STRING, .bytes = { "a\0b", 3 } };
+	return HS_OK;
+}
+
+static enum hs_status give_much(void *ctx, const struct hs_value *arguments, size_t count, struct hs_value *ret,
+				struct hs_error *err)
+{
+	static const uint8_t much[1 << 16];
+
+	(void)ctx;
+	(void)arguments;
+	(void)count;
+	(void)err;
+	*ret = (struct hs_value){ .type = HS_TYPE_BYTES, .bytes = { much, sizeof(much) } };
+	return HS_OK;
+}
+
+/* What a host function gives that cannot be given is an error for the guest, by what is wrong with it. */
+void case_host_results(void)
+{
+	struct hs_sandbox *sandbox = started(NULL);
+	struct hs_error err;
+
+	EXPECT(hs_sandbox_register(sandbox, "nul", "s(i)", give_nul, NULL, &err), HS_OK, "");
+	EXPECT(hs_sandbox_register(sandbox, "much", "y(i)", give_much, NULL, &err), HS_OK, "");
+	EXPECT(hs_sandbox_register(sandbox, "type", "i(i)", give_nul, NULL, &err), HS_OK, "");
+	EXPECT(call_back(sandbox, "nul", &err), HS_ERR_GUEST, "nul failed with 3: value 1 is a string with a NUL");
+	EXPECT(call_back(sandbox, "much", &err), HS_ERR_GUEST, "much failed with 4: ");
+	EXPECT(call_back(sandbox, "type", &err), HS_ERR_GUEST, "type failed with 3: ");
+	CHECK(counted(sandbox) == 1);
 	hs_sandbox_destroy(sandbox);
 }
 

@@ -450,6 +450,8 @@ const struct a_case cases[] = {
 	{ "interrupt_storm", case_interrupt_storm },
 	{ "generation", case_generation },
 	{ "other_image", case_other_image },
+	{ "listeners", case_listeners },
+	{ "host_results", case_host_results },
 	{ "descriptors", case_descriptors },
 	{ "address_space", case_address_space },
 };

@@ -59,6 +59,8 @@ void case_interrupt_moments(void);
 void case_interrupt_storm(void);
 void case_generation(void);
 void case_other_image(void);
+void case_listeners(void);
+void case_host_results(void);
 void case_descriptors(void);
 void case_address_space(void);
 
