@@ -152,6 +152,10 @@ static enum hs_status call(struct hs_drive *drive, const struct hs_call_text *wh
 	hs_session_limit_again(drive->session);
 	st = hs_sandbox_call(hs_session_sandbox(drive->session), what->name, what->arguments, what->count, &result,
 			     err);
+	if (st && hs_session_again(drive->session)) {
+		drive->again = true;
+		return HS_ERR_INTERRUPTED;
+	}
 	hs_call_list_print(what, st ? NULL : &result, st ? err->message : NULL, drive->spec->json, ret);
 	hs_buf_append_byte(ret, 0);
 	if (ret->failed) {
@@ -214,8 +218,9 @@ static int call_all(struct hs_drive *drive, uint64_t cycle)
 	int status;
 
 	do {
+		drive->again = false;
 		status = call_each(drive, cycle);
-	} while (status == GIVEN_UP && hs_session_again(drive->session));
+	} while (status == GIVEN_UP && drive->again);
 	return status;
 }
 

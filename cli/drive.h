@@ -36,6 +36,7 @@ struct hs_drive {
 	bool ready;                  /**< the guest was, and what that was waited for is done */
 	bool mid_line;               /**< the guest has written the beginning of a line */
 	bool failed;                 /**< a call had no result */
+	bool again;                  /**< a debugger has put the guest back in the middle of a call */
 	struct hs_buf *first;        /**< what each call has come to in the first cycle, a text each */
 	struct hs_progress progress; /**< of the cycles */
 };
