@@ -143,7 +143,8 @@ def test_memory_that_was_never_written_takes_no_room(runner):
 
 @pytest.mark.parametrize("runner", ["amd64-soft", "amd64-kvm"], indirect=True)
 def test_guest_of_4_gib_that_touched_three_pages_has_a_small_core(runner, tmp_path):
-    """Its page tables are 8 MiB, 4 KiB for each 2 MiB of the heap, whoever touches what. Compressed it is under 1 MiB."""
+    """Its page tables are 8 MiB, 4 KiB for each 2 MiB of the heap, whoever touches what. Compressed it is under 1 MiB.
+    """
     for options, most in ((), 9 << 20), (("--core-compress", "zstd"), 1 << 20):
         result = runner.run("divide", options=["--heap", "4000M", "--memory", "4200M", *options], cwd=tmp_path)
         (core,) = result.files.values()
