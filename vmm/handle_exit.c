@@ -5,6 +5,7 @@
 #include "arch/exception.h"
 #include "vmm/crash.h"
 #include "vmm/exception_frame.h"
+#include "vmm/insn.h"
 #include "vmm/rewind.h"
 #include "vmm/vm_private.h"
 
@@ -139,6 +140,49 @@ static enum hs_status end_behind_out(struct hs_vm *vm, enum hs_event_kind kind, 
 	return HS_OK;
 }
 
+/* Every call of the guest comes here: mostly one byte tells that it is by no string instruction. */
+static bool is_prefix(uint8_t byte)
+{
+	return byte == 0xF2 || byte == 0xF3 || (byte & 0xFE) == 0x66 || (byte & 0xFE) == 0x64 || (byte & 0xE7) == 0x26;
+}
+
+/*
+ * Whether a string instruction makes more than one call: backends hand out its accesses one by one, but completing one,
+ * as for somebody who looks at the registers, is completing all of them on KVM, and the other calls would be lost. The
+ * software CPU has moved no register yet, and KVM those of this access.
+ */
+static bool calls_several(struct hs_vm *vm, const struct hs_exit *exit)
+{
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+	uint64_t left = vm->cpu.gpr[HS_RCX];
+	struct hs_insn insn;
+	uint8_t byte;
+	size_t length;
+
+	if (exit->left > 0) {
+		return true;
+	}
+	return !hs_vm_mem_read(vm, hs_gva_of(vm->cpu.rip), &byte, 1, &length, NULL) && is_prefix(byte) &&
+	       !hs_insn_decode(&phys, &vm->cpu, hs_gva_of(vm->cpu.rip), &insn, NULL) && insn.repeats && insn.is_out &&
+	       insn.port == exit->port && left > (exit->insn_rip_known ? 1 : 0);
+}
+
+static enum hs_status end_by_call(struct hs_vm *vm, const struct hs_exit *exit, enum hs_event_kind kind,
+				  struct hs_event *event, struct hs_error *err)
+{
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+	struct hs_crash_scene scene = scene_of(vm, &phys);
+	enum hs_status st;
+
+	if (!calls_several(vm, exit)) {
+		return end_behind_out(vm, kind, event);
+	}
+	st = hs_vm_rewind_access(vm, exit, err);
+	event->kind = HS_EVENT_CRASHED;
+	hs_crash_of_bad_call(&scene, exit->port, vm->cpu.rip, "several at once by a string instruction", &event->crash);
+	return st;
+}
+
 static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, enum hs_bus_action action,
 				 uint64_t value, struct hs_event *event, struct hs_error *err)
 {
@@ -153,11 +197,11 @@ static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, e
 		event->exit_status = (int)value;
 		return hs_vm_retire(vm, err);
 	case HS_BUS_READY:
-		return end_behind_out(vm, HS_EVENT_READY, event);
+		return end_by_call(vm, exit, HS_EVENT_READY, event, err);
 	case HS_BUS_CALL_HOST:
-		return end_behind_out(vm, HS_EVENT_HOST_CALL, event);
+		return end_by_call(vm, exit, HS_EVENT_HOST_CALL, event, err);
 	case HS_BUS_LOG:
-		return end_behind_out(vm, HS_EVENT_LOG, event);
+		return end_by_call(vm, exit, HS_EVENT_LOG, event, err);
 	case HS_BUS_EXCEPTION:
 		return crash_of_exception(vm, exit, event, err);
 	case HS_BUS_ABORT:

@@ -4,6 +4,7 @@
  * ready. Its argument says what:
  *   devices   the registers of the serial port, and a message of an abort that is half sent
  *   overflow  nothing: then it runs out of stack
+ *   string    it is not: it says so twice in one instruction, which is a bad call
  *   handler   nothing; it is ready in the handler of a trap, on the stack that the CPU has switched to
  */
 #include <hindsight/guest.h>
@@ -61,6 +62,15 @@ static void handler(void)
 	hs_printf("%u traps in all\n", traps);
 }
 
+static void string(void)
+{
+	static const uint32_t words[2];
+	const void *from = words;
+	uintptr_t count = 2;
+
+	__asm__ volatile("rep outsl" : "+S"(from), "+c"(count) : "d"(HS_PORT_READY) : "memory");
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -70,6 +80,8 @@ int main(int argc, char **argv)
 	} else if (strcmp(what, "overflow") == 0) {
 		hs_out32(HS_PORT_READY, 0);
 		hs_printf("%u\n", descend(0));
+	} else if (strcmp(what, "string") == 0) {
+		string();
 	} else if (strcmp(what, "handler") == 0) {
 		handler();
 	}

@@ -72,6 +72,15 @@ def test_restore_finds_what_is_beside_registers_and_memory(runner, what, rc, end
 
 
 @pytest.mark.parametrize("runner", RUNNERS, indirect=True)
+def test_snapshot_of_a_guest_that_is_ready_twice_at_once_says_so(runner):
+    """Where calls are served a string of outs is a crash, and a guest of its own nowhere else."""
+    result = runner.run("standing", "string", options=["--snapshot", "a.snap", "--core", "none"], timeout=SECONDS)
+    assert result.rc in (125, 159) and "bad call of port 110: several at once by a string instruction at 0x" in \
+        result.stderr, str(result)
+    assert runner.run("standing", "string", timeout=SECONDS).rc == 7
+
+
+@pytest.mark.parametrize("runner", RUNNERS, indirect=True)
 def test_restore_crash_without_a_debugger_crashes_again(runner, crashed):
     result = runner.restore(crashed, ["--core", "."], timeout=SECONDS)
     assert result.rc == 139, str(result)

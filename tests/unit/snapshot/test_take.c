@@ -267,6 +267,31 @@ static void test_take_tables_of_the_cpu_stay_plainly_writable(void **state)
 	}
 }
 
+/* By the guest's own mark: any of the bits that are software's but the tag of a copy. */
+static void test_take_pages_that_the_guest_keeps_stay_plainly_writable(void **state)
+{
+	(void)state;
+	for (enum hs_paging_format format = HS_PAGING_32BIT; format <= HS_PAGING_5LEVEL; format++) {
+		struct guest *guest = guest_create(format);
+		struct hs_mapping kept = {
+			.gva = { STACK_GVA },
+			.gpa = { 0x10000 },
+			.length = HS_PAGE_SIZE,
+			.prot = HS_PROT_READ | HS_PROT_WRITE,
+			.leaf = HS_ENTRY_KEPT,
+		};
+		struct hs_snapshot *snapshot;
+
+		assert_int_equal(ram_map(&guest->ram, &guest->roots[1], &kept), HS_OK);
+		map(guest, 1, STACK_GVA + HS_PAGE_SIZE, 0x11000, 1, HS_PROT_READ | HS_PROT_WRITE);
+		snapshot = take(guest);
+		assert_false(is_cow(snapshot, STACK_GVA));
+		assert_true(is_cow(snapshot, STACK_GVA + HS_PAGE_SIZE));
+		hs_snapshot_unref(snapshot);
+		guest_destroy(guest);
+	}
+}
+
 /* Nobody would copy a page there. */
 static void test_take_on_the_idt_of_the_host_nothing_is_copy_on_write(void **state)
 {
@@ -403,6 +428,7 @@ int main(void)
 		cmocka_unit_test(test_take_guest_of_each_format_resumes_where_it_was),
 		cmocka_unit_test(test_take_stacks_of_the_cpu_stay_plainly_writable),
 		cmocka_unit_test(test_take_tables_of_the_cpu_stay_plainly_writable),
+		cmocka_unit_test(test_take_pages_that_the_guest_keeps_stay_plainly_writable),
 		cmocka_unit_test(test_take_on_the_idt_of_the_host_nothing_is_copy_on_write),
 		cmocka_unit_test(test_take_file_cannot_be_written),
 		cmocka_unit_test(test_take_what_cannot_be_kept_is_refused),
