@@ -52,14 +52,14 @@ static void report(struct run *run, const struct hs_crash *crash)
 	hs_progress_end(&run->drive.progress);
 	run->reported = true;
 	run->reported_crash = *crash;
-	hs_report_crash(hs_session_vm(run->session), crash);
+	hs_report_crash(run->session, crash);
 }
 
 static void write_core(struct run *run, const struct hs_crash *crash, const char *directory)
 {
 	const struct hs_core_options how = hs_guest_core_options(run->options);
 
-	hs_report_core(hs_session_vm(run->session), hs_session_command_line(run->session), crash, directory, &how);
+	hs_report_core(run->session, crash, directory, &how);
 }
 
 /* The guest's last words. Who has asked for the end need not wait for a reader. */

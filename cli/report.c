@@ -85,18 +85,23 @@ static void say_report(const struct hs_report *report)
 	hs_buf_deinit(&text);
 }
 
-void hs_report_crash(struct hs_vm *vm, const struct hs_crash *crash)
+void hs_report_crash(struct hs_session *session, const struct hs_crash *crash)
 {
-	const char *image = hs_vm_image(vm)->path;
+	struct hs_vm *vm = hs_session_vm(session);
+	struct hs_dump_spec spec;
 	struct hs_report report;
+	struct hs_buf log;
+	enum hs_status st;
 
-	if (hs_report_of_vm(vm, "", crash, &report, NULL)) {
-		say_crash(image, crash, NULL);
-		return;
+	hs_dump_describe(hs_session_sandbox(session), &spec, &log);
+	spec.crash = crash;
+	st = hs_report_of_vm(vm, &spec, &report, NULL);
+	say_crash(hs_vm_image(vm)->path, crash, st ? NULL : &report);
+	if (!st) {
+		say_report(&report);
+		hs_report_deinit(&report);
 	}
-	say_crash(image, crash, &report);
-	say_report(&report);
-	hs_report_deinit(&report);
+	hs_buf_deinit(&log);
 }
 
 /* A name that is no directory would become the core's own name. */
@@ -113,24 +118,28 @@ static enum hs_status check_directory(const char *path, struct hs_error *err)
 	return HS_OK;
 }
 
-void hs_report_core(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *directory,
+void hs_report_core(struct hs_session *session, const struct hs_crash *crash, const char *directory,
 		    const struct hs_core_options *how)
 {
 	struct hs_progress progress;
 	struct hs_core_options options = *how;
-	const struct hs_dump_spec spec = {
-		.command_line = command_line, .crash = crash, .path = directory, .options = &options
-	};
 	struct hs_core_result result;
+	struct hs_dump_spec spec;
 	struct hs_error err;
+	struct hs_buf log;
 
+	hs_dump_describe(hs_session_sandbox(session), &spec, &log);
+	spec.crash = crash;
+	spec.path = directory;
+	spec.options = &options;
 	options.progress = hs_progress_tell;
 	options.progress_ctx = &progress;
 	hs_progress_init("core", &progress);
 	enum hs_status st = check_directory(directory, &err);
 
-	st = st ? st : hs_dump_write(vm, &spec, &result, &err);
+	st = st ? st : hs_dump_write(hs_session_vm(session), &spec, &result, &err);
 	hs_progress_end(&progress);
+	hs_buf_deinit(&log);
 	if (st) {
 		hs_cli_say("no core: %s", err.message);
 		return;

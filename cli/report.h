@@ -3,6 +3,8 @@
 #ifndef HS_CLI_REPORT_H
 #define HS_CLI_REPORT_H
 
+#include "session/session.h"
+
 #include <hindsight/coredump.h>
 #include <hindsight/vm.h>
 
@@ -14,19 +16,18 @@
  *
  * and behind that, between blank lines, the report: source, backtrace, registers, memory.
  *
- * @param vm  stopped at the crash
+ * @param session  stopped at the crash
  */
-void hs_report_crash(struct hs_vm *vm, const struct hs_crash *crash);
+void hs_report_crash(struct hs_session *session, const struct hs_crash *crash);
 
 /**
  * Write a core and print "core: PATH (SIZE)", or one line that says why there is none.
  *
- * @param command_line  as in struct hs_dump_spec
  * @param crash         NULL for a guest that goes on
  * @param directory     where it goes, under its default name
  * @param how           its progress is shown on the terminal, whatever this says
  */
-void hs_report_core(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash, const char *directory,
+void hs_report_core(struct hs_session *session, const struct hs_crash *crash, const char *directory,
 		    const struct hs_core_options *how);
 
 #endif

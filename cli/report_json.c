@@ -170,7 +170,7 @@ static void put_spaces(const struct hs_report *report, struct hs_buf *out)
 		}
 		hs_buf_append_string(out, "]}");
 	}
-	hs_buf_append_byte(out, ']');
+	hs_buf_printf(out, "], \"spaces_omitted\": %zu", report->spaces_omitted);
 }
 
 static void put_log(const struct hs_report *report, struct hs_buf *out)

@@ -24,6 +24,12 @@ static bool is_shown(const struct hs_reg *reg)
 	return reg->prstatus >= 0 && reg->feature != HS_REG_LINUX;
 }
 
+/* General registers, rip and rflags: those whose values at the last snapshot are kept. */
+static bool is_general(const struct hs_reg *reg)
+{
+	return reg->feature == HS_REG_CORE && reg->offset < offsetof(struct hs_cpu_state, seg);
+}
+
 static uint64_t read_register(const struct hs_reg *reg, const struct hs_cpu_state *cpu)
 {
 	uint8_t bytes[HS_REG_BYTES_MAX] = { 0 };
@@ -44,7 +50,8 @@ bool hs_report_register(const struct hs_report *report, size_t index, struct hs_
 		ret->name = rows[i].name;
 		ret->digits = 2 * rows[i].bytes;
 		ret->value = read_register(&rows[i], report->cpu);
-		ret->before = report->has_before ? read_register(&rows[i], report->before) : ret->value;
+		ret->before = report->has_before && is_general(&rows[i]) ? read_register(&rows[i], report->before)
+									 : ret->value;
 		return true;
 	}
 	return false;

@@ -64,6 +64,8 @@ static void take_facts(const struct hs_core *core, struct hs_core_scene *from)
 		.root_count = from->root_count,
 		.build_id = from->build_id,
 		.build_id_length = hs_report_core_build_id(core, from->build_id),
+		.before = from->history.has_before ? &from->history.before : NULL,
+		.log = from->history.log,
 	};
 
 	scene->reason_name = info->reason_name;
@@ -133,6 +135,11 @@ enum hs_status hs_core_scene_init(const struct hs_core *core, struct hs_core_sce
 	if (hs_snapshot_file_note(core, "", &ret->note, NULL)) {
 		ret->note = NULL;
 	}
+	st = hs_history_note_get(core, &ret->history, err);
+	if (st) {
+		hs_core_scene_deinit(ret);
+		return st;
+	}
 	take_facts(core, ret);
 	hs_physfile_phys(ret->memory, &ret->scene.phys);
 	return HS_OK;
@@ -142,5 +149,6 @@ void hs_core_scene_deinit(struct hs_core_scene *scene)
 {
 	hs_snapshot_note_free(scene->note);
 	hs_physfile_close(scene->memory);
+	free(scene->history.log);
 	free(scene->roots);
 }

@@ -7,6 +7,7 @@
 #define HS_SESSION_CORE_SCENE_H
 
 #include "coredump/physfile.h"
+#include "session/history_note.h"
 #include "session/report.h"
 #include "session/report_parts.h"
 #include "session/snapshot_note.h"
@@ -20,6 +21,7 @@ struct hs_core_scene {
 	struct hs_physfile *memory;
 	struct hs_root *roots;
 	size_t root_count;
+	struct hs_history history;
 	uint8_t build_id[HS_BUILD_ID_MAX];
 };
 

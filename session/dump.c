@@ -4,8 +4,11 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "coredump/vmnote.h"
 #include "session/crash.h"
+#include "session/history_note.h"
 #include "session/roots.h"
+#include "session/sandbox.h"
 #include "session/snapshot_file.h"
 
 #include <hindsight/abi.h>
@@ -13,6 +16,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+/* More than any trail has. */
+#define LOG_MAX 16384u
+#define HISTORY_MAX (2 * LOG_MAX)
 
 static const char *base_name(const char *path)
 {
@@ -77,6 +84,41 @@ static void find_spaces(struct hs_vm *vm, const struct hs_roots_spec *spec, cons
 	}
 }
 
+/* The note of what went before, behind those that are there. */
+static void add_history(const struct hs_dump_spec *spec, struct hs_core_input *input, struct hs_core_extra notes[2],
+			struct hs_buf *buf)
+{
+	hs_buf_init(buf, HISTORY_MAX);
+	if (!spec->before && (!spec->log || !*spec->log)) {
+		return;
+	}
+	hs_history_note_put(buf, spec->before, spec->log);
+	if (buf->failed) {
+		return;
+	}
+	if (input->note_count > 0) {
+		notes[0] = input->notes[0];
+	}
+	notes[input->note_count++] = (struct hs_core_extra){ HS_VMNOTE_HISTORY, buf->data, buf->length };
+	input->notes = notes;
+}
+
+void hs_dump_describe(const struct hs_sandbox *sandbox, struct hs_dump_spec *ret, struct hs_buf *log)
+{
+	const struct hs_snapshot *last = sandbox->stands_on ? sandbox->stands_on : sandbox->taken;
+
+	hs_buf_init(log, LOG_MAX);
+	hs_trail_text(&sandbox->trail, log);
+	hs_buf_append_byte(log, '\0');
+	*ret = (struct hs_dump_spec){
+		.command_line = (const char *)sandbox->command_line.data,
+		.crash = sandbox->has_crash ? &sandbox->crash : NULL,
+		.roots = &sandbox->roots,
+		.before = last ? hs_snapshot_cpu(last) : NULL,
+		.log = log->failed ? NULL : (const char *)log->data,
+	};
+}
+
 enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec, struct hs_core_result *ret,
 			     struct hs_error *err)
 {
@@ -84,7 +126,9 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec, 
 	const struct hs_vm_image *program = hs_vm_image(vm);
 	HS_FREE struct hs_core_file *files = calloc(program->segment_count + HS_MAPPINGS_MAX, sizeof(*files));
 	HS_FREE struct hs_cpu_state *cpu = NULL;
+	struct hs_core_extra notes[2];
 	struct hs_snapshot_image image;
+	struct hs_buf history;
 	struct hs_roots roots;
 	struct hs_core_input input = {
 		.arch = program->arch,
@@ -125,6 +169,7 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec, 
 		hs_crash_describe(crash, &input);
 	}
 	hs_snapshot_image_init(vm, crash, &input, &image);
+	add_history(spec, &input, notes, &history);
 	st = hs_core_write(&input, spec->path, ret, err);
 	if (st == HS_ERR_RANGE && input.range_count > 0) {
 		/* Too much for a file of this class: what the address space has comes first. */
@@ -132,6 +177,7 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec, 
 		input.note_count = 0;
 		st = hs_core_write(&input, spec->path, ret, err);
 	}
+	hs_buf_deinit(&history);
 	hs_snapshot_image_deinit(&image);
 	hs_roots_deinit(&roots);
 	return st;

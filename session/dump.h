@@ -6,6 +6,8 @@
 #ifndef HS_SESSION_DUMP_H
 #define HS_SESSION_DUMP_H
 
+#include "base/buf.h"
+
 #include <hindsight/coredump.h>
 #include <hindsight/error.h>
 #include <hindsight/sandbox.h>
@@ -18,7 +20,16 @@ struct hs_dump_spec {
 	const char *path;                      /* a directory, NULL for the working directory, or a new file's name */
 	const struct hs_core_options *options; /* NULL for none */
 	const struct hs_roots_spec *roots; /* what names the address spaces; NULL for what the guest has registered */
+	const struct hs_cpu_state *before; /* registers at the last snapshot or restore; NULL without */
+	const char *log;                   /* lines of what it logged and called last; NULL for none */
 };
+
+/**
+ * Fill a spec with what a sandbox knows, all but path and options.
+ *
+ * @param log  gets the text of spec->log; the caller's to hs_buf_deinit(). A failed one only leaves the log out
+ */
+void hs_dump_describe(const struct hs_sandbox *sandbox, struct hs_dump_spec *ret, struct hs_buf *log);
 
 /** Write a core of a VM that does not run. Fails as hs_core_write(). */
 HS_MUST_CHECK enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec,

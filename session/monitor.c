@@ -210,25 +210,21 @@ static enum hs_status core_path(const struct hs_live *live, const char *name, ch
 
 static enum hs_status run_core(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
-	const struct hs_crash *crash = NULL;
 	struct hs_core_result result;
+	struct hs_dump_spec spec;
+	struct hs_buf log;
 	char path[4096];
 	enum hs_status st = core_path(live, argument, path, sizeof(path), err);
 
 	if (st) {
 		return st;
 	}
-	if (live->crash_pending || live->end == HS_LIVE_CRASHED) {
-		crash = &live->result.event.crash;
-	}
-	st = hs_dump_write(live->vm,
-			   &(struct hs_dump_spec){
-				   .command_line = hs_session_command_line(live->config.session),
-				   .crash = crash,
-				   .path = path,
-				   .options = &live->config.core_options,
-			   },
-			   &result, err);
+	hs_dump_describe(hs_session_sandbox(live->config.session), &spec, &log);
+	spec.crash = live->crash_pending || live->end == HS_LIVE_CRASHED ? &live->result.event.crash : NULL;
+	spec.path = path;
+	spec.options = &live->config.core_options;
+	st = hs_dump_write(live->vm, &spec, &result, err);
+	hs_buf_deinit(&log);
 	if (st) {
 		return st;
 	}

@@ -97,10 +97,14 @@ static void explain_fault(const struct hs_report_scene *scene, struct hs_report 
 		      sizeof(report->fault_why));
 }
 
-/*
- * The frame whose source is shown: the innermost that has a line, but not one of the guest SDK's, which seldom are at
- * fault: an abort is of interest where it was called.
- */
+/* Helpers of the guest SDK are seldom at fault: an abort or a port access is of interest where it was asked for. */
+static bool is_helper(const struct hs_report_frame *frame)
+{
+	return strcmp(frame->function, "hs_abort") == 0 ||
+	       (frame->inlined && strncmp(frame->function, "hs_", strlen("hs_")) == 0);
+}
+
+/* The frame whose source is shown: the innermost that has a line, if possible no helper. */
 static const struct hs_report_frame *choose_frame(const struct hs_report *report)
 {
 	const struct hs_report_frame *first = NULL;
@@ -111,7 +115,7 @@ static const struct hs_report_frame *choose_frame(const struct hs_report *report
 		if (frame->line == 0) {
 			continue;
 		}
-		if (strncmp(frame->function, "hs_", strlen("hs_")) != 0) {
+		if (!is_helper(frame)) {
 			return frame;
 		}
 		first = first ? first : frame;
@@ -136,11 +140,14 @@ static enum hs_status find_source(struct hs_report *report, struct hs_error *err
 
 static enum hs_status find_spaces(const struct hs_report_scene *scene, struct hs_report *report, struct hs_error *err)
 {
-	report->spaces = calloc(scene->root_count, sizeof(*report->spaces));
+	size_t count = scene->root_count < HS_REPORT_SPACES_MAX ? scene->root_count : HS_REPORT_SPACES_MAX;
+
+	report->spaces_omitted = scene->root_count - count;
+	report->spaces = calloc(count, sizeof(*report->spaces));
 	if (!report->spaces) {
 		return no_memory(err);
 	}
-	for (size_t i = 0; i < scene->root_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		enum hs_status st =
 			hs_report_space_init(&scene->phys, &scene->roots[i], &report->spaces[report->space_count], err);
 

@@ -9,6 +9,8 @@
 #ifndef HS_SESSION_REPORT_H
 #define HS_SESSION_REPORT_H
 
+#include "session/dump.h"
+
 #include <hindsight/coredump.h>
 #include <hindsight/cpu.h>
 #include <hindsight/spaces.h>
@@ -51,6 +53,8 @@ struct hs_report_area {
 	bool contiguous; /**< its memory goes on as its addresses do */
 };
 
+/** Most address spaces that are kept. */
+#define HS_REPORT_SPACES_MAX 64u
 /** Most areas that are kept of one address space. */
 #define HS_REPORT_AREAS_MAX 512u
 
@@ -118,6 +122,7 @@ struct hs_report {
 
 	struct hs_report_space *spaces; /**< owned, as their areas; the first is the CPU's */
 	size_t space_count;
+	size_t spaces_omitted; /**< that there was no room for */
 };
 
 /**
@@ -139,8 +144,12 @@ void hs_report_deinit(struct hs_report *report);
  */
 HS_MUST_CHECK enum hs_status hs_report_of_core(const struct hs_core *core, const char *image, struct hs_report *ret,
 					       struct hs_error *err);
-/** The report of a guest that has stopped; crash is NULL for one that goes on. Fails as hs_vm_cpu_get(). */
-HS_MUST_CHECK enum hs_status hs_report_of_vm(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash,
-					     struct hs_report *ret, struct hs_error *err);
+/**
+ * The report of a guest that has stopped. Fails as hs_vm_cpu_get().
+ *
+ * @param spec  as for a core; path and options are not looked at
+ */
+HS_MUST_CHECK enum hs_status hs_report_of_vm(struct hs_vm *vm, const struct hs_dump_spec *spec, struct hs_report *ret,
+					     struct hs_error *err);
 
 #endif

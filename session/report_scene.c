@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "session/core_scene.h"
 #include "session/crash.h"
+#include "session/roots.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -71,22 +72,25 @@ enum hs_status hs_report_of_core(const struct hs_core *core, const char *image, 
 	return st;
 }
 
-enum hs_status hs_report_of_vm(struct hs_vm *vm, const char *command_line, const struct hs_crash *crash,
-			       struct hs_report *ret, struct hs_error *err)
+enum hs_status hs_report_of_vm(struct hs_vm *vm, const struct hs_dump_spec *spec, struct hs_report *ret,
+			       struct hs_error *err)
 {
 	const struct hs_vm_image *image = hs_vm_image(vm);
 	HS_FREE struct hs_cpu_state *cpu = aligned(sizeof(*cpu), err);
 	struct hs_report_scene scene = {
 		.arch = image->arch,
 		.name = base_name(image->path),
-		.command_line = command_line,
+		.command_line = spec->command_line,
 		.cpu = cpu,
 		.phys = hs_vm_phys(vm),
 		.root_count = 1,
 		.image = image->path,
 		.build_id = image->build_id,
 		.build_id_length = image->build_id_length,
+		.before = spec->before,
+		.log = spec->log,
 	};
+	struct hs_roots roots;
 	struct hs_root root;
 	enum hs_status st;
 
@@ -98,12 +102,29 @@ enum hs_status hs_report_of_vm(struct hs_vm *vm, const char *command_line, const
 		return st;
 	}
 	hs_root_of_cpu(cpu, &root);
-	if (crash) {
-		hs_report_scene_crash(crash, &scene);
+	if (spec->crash) {
+		hs_report_scene_crash(spec->crash, &scene);
 	}
 	if (scene.registers_lost) {
 		root = hs_vm_last_root(vm);
 	}
 	scene.roots = &root;
-	return hs_report_init(&scene, ret, err);
+	/* The others behind it. Without a sound list of them it is the one space, as in a core. */
+	if (hs_roots_find(vm, spec->roots, cpu, &roots, NULL)) {
+		roots = (struct hs_roots){ 0 };
+	}
+	if (roots.count > 0 && roots.items[roots.current].base.v == root.base.v) {
+		struct hs_root first = roots.items[0];
+
+		roots.items[0] = roots.items[roots.current];
+		memmove(&roots.items[2], &roots.items[1], (roots.current > 0 ? roots.current - 1 : 0) * sizeof(first));
+		if (roots.current > 0) {
+			roots.items[1] = first;
+		}
+		scene.roots = roots.items;
+		scene.root_count = roots.count;
+	}
+	st = hs_report_init(&scene, ret, err);
+	hs_roots_deinit(&roots);
+	return st;
 }

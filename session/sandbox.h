@@ -4,6 +4,7 @@
 #define HS_SESSION_SANDBOX_H
 
 #include "base/buf.h"
+#include "session/trail.h"
 #include "session/watchdog.h"
 
 #include <hindsight/sandbox.h>
@@ -60,6 +61,7 @@ struct hs_sandbox {
 	hs_core_written_fn *core_written;
 	void *core_ctx;
 	atomic_bool core_asked;
+	struct hs_trail trail;
 };
 
 /** Keep what a config says of cores; the VM is there. */

@@ -105,6 +105,7 @@ static enum hs_status call_host(struct hs_sandbox *sandbox, struct hs_error *err
 		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "the guest called the host with a record of kind %u",
 				    (unsigned int)call.kind);
 	}
+	hs_trail_note(&sandbox->trail, HS_TRAIL_HOST_CALL, 0, call.name, strlen(call.name));
 	function = find_function(sandbox, call.name);
 	if (!function) {
 		hs_error_set(&failure, HS_ERR_NOT_FOUND, 0, 0, "the host has no function '%s'", call.name);
@@ -144,6 +145,8 @@ static enum hs_status write_log(struct hs_sandbox *sandbox, struct hs_error *err
 		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "the guest logged with a record of kind %u",
 				    (unsigned int)record.kind);
 	}
+	hs_trail_note(&sandbox->trail, HS_TRAIL_LOG, record.code, record.values[0].bytes.data,
+		      record.values[0].bytes.length);
 	if (sandbox->log) {
 		sandbox->log(sandbox->log_ctx, record.code, record.values[0].bytes.data, record.values[0].bytes.length);
 	}
@@ -264,6 +267,7 @@ enum hs_status hs_sandbox_call(struct hs_sandbox *sandbox, const char *name, con
 	if (count > 0) {
 		memcpy(record.values, arguments, count * sizeof(*arguments));
 	}
+	hs_trail_note(&sandbox->trail, HS_TRAIL_CALL, 0, name, strlen(name));
 	st = hs_vm_record_put(sandbox->vm, &record, err);
 	st = st ? st : run(sandbox, err);
 	if (st) {

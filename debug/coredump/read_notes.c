@@ -293,6 +293,7 @@ static const struct note_kind KINDS[] = {
 	{ "LINUX", NOTE_X86_XSAVE_LAYOUT, "NT_X86_XSAVE_LAYOUT", NULL },
 	{ HS_VMNOTE_NAME, HS_VMNOTE_FACTS, "facts", take_facts },
 	{ HS_VMNOTE_NAME, HS_VMNOTE_SNAPSHOT, "snapshot", NULL },
+	{ HS_VMNOTE_NAME, HS_VMNOTE_HISTORY, "history", NULL },
 	{ HS_VMNOTE_NAME, HS_VMNOTE_SUM, "checksum", take_sum },
 };
 

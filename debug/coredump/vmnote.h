@@ -19,6 +19,8 @@
 #define HS_VMNOTE_FACTS 0x48530001
 /* What it takes to go on from a core (session/snapshot_note.h). */
 #define HS_VMNOTE_SNAPSHOT 0x48530003
+/* What went before (session/history_note.h). */
+#define HS_VMNOTE_HISTORY 0x48530004
 /* u32: CRC-32C of all notes before this one. The last of the notes. */
 #define HS_VMNOTE_SUM 0x48530002
 #define HS_VMNOTE_VERSION 1

@@ -117,7 +117,6 @@ def test_record_that_breaks_the_format_is_a_crash_with_a_core(runner, tmp_path):
     assert (result.rc, len(result.files)) == (128 + signal.SIGSYS, 1), result
     assert re.match(r"hindsight: hostile_calls\.elf: refused call: the guest has left no record in its output buffer, "
                     r"at ", result.stderr)
-    assert result.stderr.count("\n") == 3
     path, = result.files.values()
     info = json.loads(core(runner, "info", "--json", path).check().stdout)
     assert info["reason"]["name"] == "call" and info["signal"]["name"] == "SIGSYS"

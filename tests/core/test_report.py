@@ -73,7 +73,8 @@ def check_frames(crashed, frames):
 def check_source(crash, told):
     """The line that crashed, of the innermost frame of the guest's own that has one, as the file has it."""
     frame = next(frame for frame in told["backtrace"]["frames"]
-                 if frame["line"] and not frame["function"].startswith("hs_"))
+                 if frame["line"] and frame["function"] != "hs_abort"
+                 and not (frame["inlined"] and frame["function"].startswith("hs_")))
     source = told["source"]
     assert (source["file"], source["line"]) == (frame["file"], frame["line"])
     with open(source["file"], encoding="utf-8") as file:
@@ -192,3 +193,26 @@ def test_run_tells_what_the_report_of_its_core_tells(crashed, report):
     told = parse(crashed.result.stderr).told
     assert told.startswith(("source\n", "instructions\n", "registers"))
     assert report(crashed.core).stdout.split("\n\n", 1)[1] == told
+
+
+@pytest.mark.parametrize("runner", [name for name in RUNNERS if not name.endswith("-rig")], indirect=True)
+def test_report_of_a_call_that_crashed_tells_what_went_before(runner, report, tmp_path):
+    """The calls and logs of this life, and the registers that are not those of the snapshot it began with."""
+    calls = ["add(1, 2)", 'write_log(2u, "hi\\nthere")', 'call_back("say", 7)', "fault_in_call(4660UL)"]
+    options = [word for call in calls for word in ("--call", call)]
+    result = runner.run("functions", options=[*options, "--snapshot", tmp_path / "ready", "--cycles", "2"])
+    assert result.rc == 139, result
+    (core,) = result.files.values()
+    told = object_of(report, core)
+    assert told["log"] == ["call add", "call write_log", "warning: hi there", "call call_back", "host call say",
+                           "call fault_in_call"]
+    ready = json.loads(run([runner.hindsight, "core", "info", "--json", tmp_path / "ready"]).stdout)
+    before = {name: int(value, 16) for name, value in ready["cpus"][0].items()}
+    now = {name: int(value, 16) for name, value in told["registers"].items()}
+    general = [name for name in now if name[0] == "r" or name[0] == "e" and name != "efer" and name != "es"]
+    assert len(general) == (18 if runner.arch == "amd64" else 10)
+    assert {name: int(value, 16) for name, value in told["changed"].items()} == {
+        name: before[name] for name in general if before[name] != now[name]}
+    assert {"rip", "eip"} & set(told["changed"])
+    parts = parse(result.stderr[result.stderr.index("hindsight: functions.elf: page fault"):]).told
+    assert report(core).stdout.split("\n\n", 1)[1] == parts
