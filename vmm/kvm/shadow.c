@@ -74,12 +74,13 @@ static bool count_faults(struct hs_backend *backend, uint64_t *ret)
 	struct hs_kvm_shadows *shadows = &backend->shadows;
 
 	if (!shadows->asked) {
-		HS_CLOSE int fd = ioctl(backend->vcpu_fd, KVM_GET_STATS_FD, NULL);
+		int fd = ioctl(backend->vcpu_fd, KVM_GET_STATS_FD, NULL);
 
 		shadows->asked = true;
 		if (fd >= 0 && find_count(fd, &shadows->count_at)) {
 			shadows->stats_fd = fd;
-			fd = -1;
+		} else {
+			hs_cleanup_close(&fd);
 		}
 	}
 	return shadows->stats_fd >= 0 &&
