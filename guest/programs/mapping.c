@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A mapping of the host: mapping LABEL prints its bytes up to the first line feed or zero; with "write" it writes to
- * the first ones before, with "force" whatever the page tables say (CR0.WP is 0), with "die" it aborts after that, with
- * "beyond" it reads the byte behind its last page.
+ * the first ones before, with "ready" it says so after that, with "force" it writes whatever the page tables say (CR0.WP
+ * is 0), with "die" it aborts after that, with "beyond" it reads the byte behind its last page.
  */
 #include <hindsight/guest.h>
 
@@ -38,6 +38,9 @@ int main(int argc, char **argv)
 		for (size_t i = 0; i < 5; i++) {
 			bytes[i] = "GUEST"[i];
 		}
+	}
+	if (strcmp(mode, "ready") == 0) {
+		hs_out32(HS_PORT_READY, 0);
 	}
 	if (strcmp(mode, "die") == 0) {
 		hs_abort("as asked for");

@@ -134,6 +134,22 @@ def test_snapshot_file_is_read_without_a_warning(runner, snapshot, build):
     assert "a snapshot" in info and "damaged" not in info
 
 
+@pytest.mark.parametrize("gpa", [0x100000, 0x10000000])
+@pytest.mark.parametrize("runner", LOCAL, indirect=True)
+def test_restore_has_mappings_in_it_and_needs_no_file(runner, tmp_path, gpa):
+    """Right behind the guest's own memory and far away: what it has written to, and all else that the file had."""
+    data = tmp_path / "data"
+    data.write_text("hello host\n" + "x" * 9000)
+    made = runner.run("mapping", "data", "ready", options=[
+        "--map", f"data={data}@{gpa:#x}", "--snapshot", "a.snap", "--core", "none"])
+    assert made.rc == 0, str(made)
+    assert made.stdout == f"data, 9011 bytes at gpa {gpa:#x}, writable, first of 1: GUEST host; behind it 0\n"
+    data.unlink()
+    for options in ([], ["--verify"]):
+        result = runner.restore(find(made.files, "a.snap"), ["--core", "none", *options])
+        assert (result.rc, result.stdout, result.stderr) == (0, made.stdout, ""), str(result)
+
+
 @pytest.mark.parametrize("runner", LOCAL, indirect=True)
 def test_restore_goes_on_without_its_image(runner, tmp_path, snapshot):
     image = tmp_path / "here" / "ready.elf"
