@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A mapping of the host: mapping LABEL prints its bytes up to the first line feed or zero; with "write" it writes to
- * the first ones before, with "ready" it says so after that, with "force" it writes whatever the page tables say (CR0.WP
- * is 0), with "die" it aborts after that, with "beyond" it reads the byte behind its last page.
+ * the first ones before, with "ready" it says so after that, with "force" it writes whatever the page tables say
+ * (CR0.WP is 0), with "die" it aborts after that, with "beyond" it reads the byte behind its last page.
  */
 #include <hindsight/guest.h>
 
