@@ -7,7 +7,7 @@
 #include "symbols/cfi.h"
 #include "symbols/code.h"
 #include "symbols/dwarf_lines.h"
-#include "symbols/dwarf_lists.h"
+#include "symbols/dwarf_check.h"
 #include "symbols/dwarf_reader.h"
 #include "symbols/elf_functions.h"
 
@@ -19,8 +19,21 @@
 #include <string.h>
 #include <unistd.h>
 
+_Static_assert(HS_DWARF_SCOPES_MAX == HS_SYMBOLS_FRAMES_MAX, "every function found has its place");
+
 /** Most names of files that inlined functions were called from. */
 #define STRINGS_MAX (1u << 16)
+
+/** Places whose functions are remembered: a recursion asks for the same ones again and again. */
+#define PLACES 16u
+
+/** The functions at an address. */
+struct place {
+	uint64_t address;
+	bool is_return;
+	size_t count; /* 0: not in use */
+	struct hs_symbol symbols[HS_SYMBOLS_FRAMES_MAX];
+};
 
 /** An open file, and its DWARF. */
 struct source {
@@ -36,6 +49,8 @@ struct hs_symbols {
 	struct hs_dwarf_reader *reader; /* what the lines are from; borrowed from one of the two */
 	char **strings;                 /* names that were handed out */
 	size_t string_count, string_capacity;
+	struct place places[PLACES];
+	size_t next_place; /* to be overwritten */
 };
 
 /** A descriptor with a position of its own: the libraries seek. A duplicate would share the caller's position. */
@@ -57,7 +72,7 @@ static enum hs_status read_dwarf(struct hs_symbols *symbols, struct source *sour
 	if (source->reader == NULL) {
 		return HS_OK;
 	}
-	if (symbols->lines.row_count == 0 && hs_dwarf_lists_are_sound(source->fd)) {
+	if (symbols->lines.row_count == 0 && hs_dwarf_is_sound(source->fd)) {
 		symbols->reader = source->reader;
 		if (!hs_dwarf_reader_lines(source->reader, &symbols->lines)) {
 			return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the source lines of %s", name);
@@ -162,8 +177,8 @@ static const char *keep_string(struct hs_symbols *symbols, char *string)
 }
 
 /** Put the inlined functions before the one that they are inlined into, and name that as the source does. */
-static size_t put_scopes(struct hs_symbols *symbols, const struct hs_dwarf_scope *scopes, size_t count,
-			 struct hs_symbol *ret, size_t capacity)
+static void put_scopes(struct hs_symbols *symbols, const struct hs_dwarf_scope *scopes, size_t count,
+		       struct hs_symbol *ret)
 {
 	struct hs_symbol outer = ret[0], at = { .function = "", .file = outer.file, .line = outer.line };
 
@@ -173,36 +188,54 @@ static size_t put_scopes(struct hs_symbols *symbols, const struct hs_dwarf_scope
 
 		at.function = scope->name != NULL ? scope->name : (is_last ? outer.function : "");
 		at.offset = is_last ? outer.offset : 0;
-		if (i < capacity) {
-			ret[i] = at;
-		}
+		ret[i] = at;
 		at.file = scope->call_file != NULL ? keep_string(symbols, scope->call_file) : "";
 		at.line = scope->call_line;
 	}
-	return count;
+}
+
+/** Look a place up. False when neither a function nor a line is known there. */
+static bool look_up(struct hs_symbols *symbols, uint64_t gva, bool is_return, struct place *ret)
+{
+	struct hs_dwarf_scope scopes[HS_DWARF_SCOPES_MAX];
+	uint64_t address = gva - is_return;
+	const struct hs_dwarf_unit *unit = hs_dwarf_unit_at(&symbols->lines, address);
+
+	ret->count = 0;
+	if (hs_symbols_lookup(symbols, hs_gva_of(address), &ret->symbols[0])) {
+		return false;
+	}
+	ret->symbols[0].offset += is_return;
+	ret->address = gva;
+	ret->is_return = is_return;
+	ret->count = 1;
+	size_t count = unit != NULL ? hs_dwarf_reader_scopes(symbols->reader, unit, address, scopes) : 0;
+
+	if (count > 0) {
+		put_scopes(symbols, scopes, count, ret->symbols);
+		ret->count = count;
+	}
+	return true;
 }
 
 size_t hs_symbols_frames(struct hs_symbols *symbols, hs_gva gva, bool is_return, struct hs_symbol *ret, size_t capacity)
 {
-	struct hs_dwarf_scope scopes[HS_DWARF_SCOPES_MAX];
-	uint64_t address = gva.v - is_return;
-	const struct hs_dwarf_unit *unit = hs_dwarf_unit_at(&symbols->lines, address);
-	struct hs_symbol symbol;
+	struct place *place = NULL;
 
-	if (hs_symbols_lookup(symbols, hs_gva_of(address), &symbol)) {
-		return 0;
-	}
-	symbol.offset += is_return;
-	if (capacity > 0) {
-		ret[0] = symbol;
-	}
-	size_t count = unit != NULL && capacity > 0 ? hs_dwarf_reader_scopes(symbols->reader, unit, address, scopes)
-						    : 0;
+	for (size_t i = 0; i < PLACES && place == NULL; i++) {
+		struct place *known = &symbols->places[i];
 
-	if (count > 0) {
-		count = put_scopes(symbols, scopes, count, ret, capacity);
+		place = known->count > 0 && known->address == gva.v && known->is_return == is_return ? known : NULL;
 	}
-	return count > 0 ? count : 1;
+	if (place == NULL) {
+		place = &symbols->places[symbols->next_place];
+		if (!look_up(symbols, gva.v, is_return, place)) {
+			return 0;
+		}
+		symbols->next_place = (symbols->next_place + 1) % PLACES;
+	}
+	memcpy(ret, place->symbols, sizeof(*ret) * (place->count < capacity ? place->count : capacity));
+	return place->count;
 }
 
 bool hs_symbols_is_code(const struct hs_symbols *symbols, uint64_t address)
@@ -280,6 +313,7 @@ enum hs_status hs_symbols_add_debug(struct hs_symbols *symbols, const char *dire
 		functions = swapped;
 	}
 	hs_elf_functions_deinit(&functions);
+	memset(symbols->places, 0, sizeof(symbols->places));
 	symbols->debug.fd = fd;
 	fd = -1;
 	return read_dwarf(symbols, &symbols->debug, "the debug file", err);

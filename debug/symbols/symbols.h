@@ -53,7 +53,7 @@ HS_MUST_CHECK enum hs_status hs_symbols_lookup(const struct hs_symbols *symbols,
  *
  * @param is_return  gva is where a call returns to: the functions and lines are those of the call before it
  * @param ret        filled from its start with at most capacity of them
- * @return           how many; 0 where neither a function nor a line is known
+ * @return           how many there are; 0 where neither a function nor a line is known
  */
 size_t hs_symbols_frames(struct hs_symbols *symbols, hs_gva gva, bool is_return, struct hs_symbol *ret,
 			 size_t capacity);
