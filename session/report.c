@@ -127,7 +127,9 @@ static enum hs_status find_source(struct hs_report *report, struct hs_error *err
 {
 	const struct hs_report_frame *frame = choose_frame(report);
 
-	report->source_file = copy(frame ? frame->file : "");
+	/* Compilers note paths as they were given: build/../a.c. */
+	report->source_file = frame ? realpath(frame->file, NULL) : NULL;
+	report->source_file = report->source_file ? report->source_file : copy(frame ? frame->file : "");
 	if (!report->source_file) {
 		return no_memory(err);
 	}

@@ -3,6 +3,7 @@
 core, and the file that the image was made of."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -76,7 +77,7 @@ def check_source(crash, told):
                  if frame["line"] and frame["function"] != "hs_abort"
                  and not (frame["inlined"] and frame["function"].startswith("hs_")))
     source = told["source"]
-    assert (source["file"], source["line"]) == (frame["file"], frame["line"])
+    assert (source["file"], source["line"]) == (os.path.realpath(frame["file"]), frame["line"])
     with open(source["file"], encoding="utf-8") as file:
         lines = file.read().splitlines()
     assert [line["text"] for line in source["lines"]] == [lines[line["number"] - 1] for line in source["lines"]]
