@@ -138,30 +138,28 @@ static struct hs_vm_image image_of(const struct hs_snapshot_guest *guest)
 
 static void describe_guest(struct hs_vm *vm, const struct hs_snapshot_guest *known)
 {
-	struct hs_vm_image image = image_of(known);
-	struct hs_vm_guest guest = {
-		.features = known->features,
-		.boot_idt = known->boot_idt,
-		.roots = known->roots,
-		.input_bytes = known->input_bytes,
-		.output_bytes = known->output_bytes,
-		.guard = known->guard,
-		.guard_bytes = known->guard_bytes,
-		.variable = {
-			.gva = known->roots_variable,
-			.stride = known->roots_stride,
-			.count = known->roots_count,
-		},
-	};
+	struct hs_vm_guest guest; /* not the name, which mostly is none and takes longer than the rest */
 
-	memcpy(guest.variable.symbol, known->roots_symbol, sizeof(guest.variable.symbol));
+	guest.features = known->features;
+	guest.boot_idt = known->boot_idt;
+	guest.roots = known->roots;
+	guest.input_bytes = known->input_bytes;
+	guest.output_bytes = known->output_bytes;
+	guest.guard = known->guard;
+	guest.guard_bytes = known->guard_bytes;
+	guest.variable.gva = known->roots_variable;
+	guest.variable.stride = known->roots_stride;
+	guest.variable.count = known->roots_count;
+	if (guest.variable.count > 0) {
+		memcpy(guest.variable.symbol, known->roots_symbol, sizeof(guest.variable.symbol));
+	}
 	hs_vm_set_guest(vm, &guest);
-	hs_vm_set_image(vm, &image);
 }
 
 enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapshot, bool share, struct hs_error *err)
 {
 	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
+	bool again = hs_vm_is_on(vm, &info->memory);
 	enum hs_status st;
 
 	if (info->guest.arch != hs_vm_image(vm)->arch) {
@@ -172,6 +170,11 @@ enum hs_status hs_vm_stand_on(struct hs_vm *vm, const struct hs_snapshot *snapsh
 	if (!st) {
 		describe_guest(vm, &info->guest);
 		hs_vm_set_devices(vm, &info->guest.devices);
+	}
+	if (!st && !again) {
+		struct hs_vm_image image = image_of(&info->guest);
+
+		hs_vm_set_image(vm, &image);
 	}
 	return st;
 }

@@ -262,7 +262,11 @@ struct hs_vm_guest hs_vm_guest(const struct hs_vm *vm)
 
 void hs_vm_set_guest(struct hs_vm *vm, const struct hs_vm_guest *guest)
 {
-	vm->guest = *guest;
+	memcpy(&vm->guest, guest, offsetof(struct hs_vm_guest, variable.symbol));
+	vm->guest.variable.symbol[0] = '\0';
+	if (guest->variable.count > 0) {
+		memcpy(vm->guest.variable.symbol, guest->variable.symbol, sizeof(guest->variable.symbol));
+	}
 }
 
 struct hs_devices hs_vm_devices(const struct hs_vm *vm)
@@ -285,6 +289,11 @@ bool hs_vm_is_untouched(const struct hs_vm *vm)
 	return hs_vm_is_restored(vm) && !vm->touched;
 }
 
+bool hs_vm_is_on(const struct hs_vm *vm, const struct hs_memory_image *image)
+{
+	return hs_vm_is_restored(vm) && vm->loaded.fd == image->fd;
+}
+
 enum hs_status hs_vm_pages_written(struct hs_vm *vm, uint64_t *ret, struct hs_error *err)
 {
 	enum hs_status st = vm->ops->collect(vm->backend, err);
@@ -298,7 +307,7 @@ enum hs_status hs_vm_pages_written(struct hs_vm *vm, uint64_t *ret, struct hs_er
 enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *image, bool share,
 			     const struct hs_cpu_state *cpu, struct hs_error *err)
 {
-	bool same = hs_vm_is_restored(vm) && vm->loaded.fd == image->fd && vm->loaded_shared == share;
+	bool same = hs_vm_is_on(vm, image) && vm->loaded_shared == share;
 	bool whole = !vm->unusable;
 	bool again = same && vm->loaded_cpu == cpu;
 	enum hs_status st = again ? HS_OK : hs_vm_check_registers(vm->ops, cpu, err);

@@ -36,7 +36,7 @@ struct hs_vm_guest {
 	uint64_t guard, guard_bytes;        /* gva below the stack of the boot: a fault there has run out of it */
 	struct {
 		uint64_t gva, stride, count;
-		char symbol[256]; /* its name */
+		char symbol[256]; /* its name; not looked at where count is 0 */
 	} variable;               /* of the guest's that holds roots, if somebody has named one: then count is not 0 */
 };
 struct hs_vm_guest hs_vm_guest(const struct hs_vm *vm);
@@ -89,5 +89,7 @@ HS_MUST_CHECK enum hs_status hs_vm_pages_written(struct hs_vm *vm, uint64_t *ret
 bool hs_vm_is_untouched(const struct hs_vm *vm);
 /** False before the first restore and after one that failed half-way. */
 bool hs_vm_is_restored(const struct hs_vm *vm);
+/** Whether the last restore was from this image, and has succeeded. */
+bool hs_vm_is_on(const struct hs_vm *vm, const struct hs_memory_image *image);
 
 #endif

@@ -123,6 +123,7 @@ struct hs_soft_fetch_entry {
 
 #define HS_SOFT_FETCH_ENTRIES 64u
 #define HS_SOFT_TABLE_BITS 1024u
+#define HS_SOFT_CHANGED_TABLES 8u
 
 /** What tells a page from others in the TLB. */
 static inline uint64_t hs_soft_tag(uint64_t gva)
@@ -301,6 +302,9 @@ struct hs_soft_cpu {
 	uint64_t tlb_used[HS_SOFT_SPACES][HS_SOFT_USED_WORDS(HS_SOFT_TLB_ENTRIES)];
 	uint64_t tlb_writes[HS_SOFT_SPACES][HS_SOFT_USED_WORDS(HS_SOFT_TLB_ENTRIES)]; /* those with a write tag */
 	bool has_writes;                                                              /* whether there may be one */
+	uint64_t changed_tables
+		[HS_SOFT_CHANGED_TABLES]; /* pages that hs_soft_change_table() has seen: since a run began */
+	unsigned int changed_table_count;
 	uint64_t noted_table; /* the page of tables that was noted last; 1 (no page) for none */
 	bool xsave_set;       /* all of xsave may be other than hs_soft_restore() has left it ... */
 	bool xsave_changed;   /* ... or what instructions can change, its first HS_SOFT_XSAVE_CHANGED bytes */
@@ -421,6 +425,20 @@ void hs_soft_flush(struct hs_soft_cpu *cpu);
 void hs_soft_flush_page(struct hs_soft_cpu *cpu, uint64_t gva);
 /** No write may go straight to this physical page any more: it holds code now. */
 void hs_soft_flush_writes(struct hs_soft_cpu *cpu, uint64_t gpa);
+/** The guest is about to write to a page of tables. True: for the first time since a restore, and what was translated
+ *  has to be translated again. */
+bool hs_soft_change_table(struct hs_soft_cpu *cpu, uint64_t gpa);
+static inline bool hs_soft_was_passed(const uint64_t *filter, uint64_t gpa)
+{
+	uint64_t page = gpa / HS_PAGE_SIZE % HS_SOFT_TABLE_BITS;
+
+	return filter[page / 64] >> page % 64 & 1;
+}
+/** Whether tables may be in the page of gpa. */
+static inline bool hs_soft_has_tables(const struct hs_soft_cpu *cpu, uint64_t gpa)
+{
+	return hs_soft_was_passed(cpu->leaf_pages, gpa) || hs_soft_was_passed(cpu->table_pages, gpa);
+}
 /** No write may go straight to any page that has not been noted again. */
 void hs_soft_note_again(struct hs_soft_cpu *cpu);
 /** The host wrote to physical memory: translations that may have come from there are dropped or checked again. */

@@ -151,6 +151,7 @@ static bool walk_tables(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint6
 	return true;
 }
 
+/* The entry, whose address is there already, gets its tags. */
 static void fill(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva, int prot,
 		 const struct hs_soft_page *found)
 {
@@ -158,14 +159,9 @@ static void fill(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t gva
 	struct hs_soft_tlb_entry *entry = &cpu->tlb[space][place];
 	uint64_t tag = hs_soft_tag(gva);
 
-	if (entry->read != tag) {
-		entry->write = 0;
-		entry->gpa = found->gpa & ~PAGE_OFFSET;
-		entry->addend = (uintptr_t)found->host - (uintptr_t)gva;
-		/* What may be written may be read. */
-		entry->read = tag;
-		hs_soft_use(cpu->tlb_used[space], place);
-	}
+	/* What may be written may be read. */
+	entry->read = tag;
+	hs_soft_use(cpu->tlb_used[space], place);
 	if ((prot & HS_PROT_WRITE) && !found->code) {
 		entry->write = tag;
 		hs_soft_use(cpu->tlb_writes[space], place);
@@ -198,8 +194,10 @@ static bool find_page(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_
 		.code = *hs_soft_code_at(region, gpa),
 	};
 	if (!ret->watched) {
-		/* What is there of another page goes with its leaf. */
-		cpu->tlb[space][hs_soft_tlb_place(gva)].read = 0;
+		cpu->tlb[space][hs_soft_tlb_place(gva)] = (struct hs_soft_tlb_entry){
+			.gpa = gpa & ~PAGE_OFFSET,
+			.addend = (uintptr_t)ret->host - (uintptr_t)gva,
+		};
 		leaf.prot &= (uint8_t) ~(region->read_only ? HS_PROT_WRITE : 0);
 		leaf.code = hs_soft_code_at(region, gpa);
 		cpu->leaves[space][hs_soft_tlb_place(gva)] = leaf;
@@ -225,6 +223,9 @@ bool hs_soft_translate(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64
 	}
 	if (prot & HS_PROT_WRITE) {
 		note(cpu, page.gpa);
+		if (hs_soft_has_tables(cpu, page.gpa) && hs_soft_change_table(cpu, page.gpa)) {
+			return hs_soft_translate(cpu, space, gva, prot, ret);
+		}
 	}
 	if (!page.watched) {
 		fill(cpu, space, gva, prot, &page);
@@ -239,7 +240,7 @@ bool hs_soft_regain(struct hs_soft_cpu *cpu, enum hs_soft_space space, uint64_t 
 	const struct hs_soft_leaf *leaf = &cpu->leaves[space][place];
 	struct hs_soft_tlb_entry *entry = &cpu->tlb[space][place];
 
-	if (!use_leaf(cpu, leaf, gva, HS_PROT_WRITE) || *leaf->code) {
+	if (hs_soft_has_tables(cpu, entry->gpa) || !use_leaf(cpu, leaf, gva, HS_PROT_WRITE) || *leaf->code) {
 		return false;
 	}
 	note(cpu, entry->gpa);
@@ -261,6 +262,7 @@ bool hs_soft_translate_fetch(struct hs_soft_cpu *cpu, uint64_t gva, uint64_t *re
 
 	if (entry->tag == tag || use_leaf(cpu, leaf, gva, HS_PROT_EXEC)) {
 		entry->tag = tag;
+		hs_soft_use(cpu->fetch_used[space], place);
 		*ret_gpa = entry->gpa | (gva & PAGE_OFFSET);
 		return true;
 	}

@@ -38,6 +38,16 @@ static void drop_code(struct hs_soft_cpu *cpu, enum hs_soft_space space)
 	}
 }
 
+static void drop_all(struct hs_soft_cpu *cpu)
+{
+	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
+		drop_data(cpu, space);
+		drop_code(cpu, space);
+	}
+	hs_soft_forget_jumps(cpu);
+	hs_soft_attend(cpu, HS_SOFT_LOOK_UP);
+}
+
 static void refresh_root(struct hs_soft_cpu *cpu)
 {
 	const struct hs_paging_registers registers = {
@@ -54,18 +64,14 @@ static void refresh_root(struct hs_soft_cpu *cpu)
 void hs_soft_flush(struct hs_soft_cpu *cpu)
 {
 	refresh_root(cpu);
-	for (unsigned int space = 0; space < HS_SOFT_SPACES; space++) {
-		drop_data(cpu, space);
-		drop_code(cpu, space);
-	}
+	drop_all(cpu);
 	for (unsigned int i = 0; i < HS_SOFT_TABLE_BITS / 64; i++) {
 		cpu->leaf_pages[i] = cpu->table_pages[i] = 0;
 	}
 	cpu->walks++;
 	cpu->leaves_written = false;
 	cpu->knows_large_pages = false;
-	hs_soft_forget_jumps(cpu);
-	hs_soft_attend(cpu, HS_SOFT_LOOK_UP);
+	cpu->changed_table_count = 0;
 }
 
 void hs_soft_flush_page(struct hs_soft_cpu *cpu, uint64_t gva)
@@ -112,6 +118,7 @@ void hs_soft_flush_writes(struct hs_soft_cpu *cpu, uint64_t gpa)
 void hs_soft_note_again(struct hs_soft_cpu *cpu)
 {
 	cpu->noted_table = NO_PAGE;
+	cpu->changed_table_count = 0;
 	if (!cpu->has_writes) {
 		return;
 	}
@@ -125,9 +132,31 @@ void hs_soft_note_again(struct hs_soft_cpu *cpu)
 	cpu->has_writes = false;
 }
 
-static bool was_passed(const uint64_t *filter, uint64_t page)
+/*
+ * What is remembered from before a restore cannot be told from what is not, until tables change: where a guest clears
+ * an accessed bit and does not say so by invlpg, as it need not, the bit comes back or does not. So that no run sees by
+ * that what the one before has used, nothing is remembered any more when the first change comes, in the first run
+ * either.
+ */
+bool hs_soft_change_table(struct hs_soft_cpu *cpu, uint64_t gpa)
 {
-	return filter[page % HS_SOFT_TABLE_BITS / 64] >> page % 64 & 1;
+	uint64_t page = gpa / HS_PAGE_SIZE;
+
+	for (unsigned int i = 0; i < cpu->changed_table_count; i++) {
+		if (cpu->changed_tables[i] == page) {
+			return false;
+		}
+	}
+	if (hs_soft_was_passed(cpu->table_pages, gpa)) {
+		hs_soft_flush(cpu);
+	} else {
+		drop_all(cpu);
+	}
+	if (cpu->changed_table_count == HS_SOFT_CHANGED_TABLES) {
+		cpu->changed_table_count = 0;
+	}
+	cpu->changed_tables[cpu->changed_table_count++] = page;
+	return true;
 }
 
 void hs_soft_tables_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t length)
@@ -137,8 +166,8 @@ void hs_soft_tables_written(struct hs_soft_cpu *cpu, uint64_t gpa, uint64_t leng
 	bool upper = pages >= HS_SOFT_TABLE_BITS;
 
 	for (uint64_t i = 0; i < pages && !upper; i++) {
-		upper = was_passed(cpu->table_pages, first + i);
-		cpu->leaves_written |= was_passed(cpu->leaf_pages, first + i);
+		upper = hs_soft_was_passed(cpu->table_pages, (first + i) * HS_PAGE_SIZE);
+		cpu->leaves_written |= hs_soft_was_passed(cpu->leaf_pages, (first + i) * HS_PAGE_SIZE);
 	}
 	if (upper) {
 		hs_soft_flush(cpu);

@@ -374,6 +374,13 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 	return HS_OK;
 }
 
+bool hs_vm_is_on(const struct hs_vm *vm, const struct hs_memory_image *image)
+{
+	(void)vm;
+	(void)image;
+	return false;
+}
+
 bool hs_vm_is_restored(const struct hs_vm *vm)
 {
 	return vm != NULL;
