@@ -103,7 +103,7 @@ enum hs_status hs_core_finish_spaces(struct hs_core *core, struct hs_error *err)
 							  .reached = core->info.reached };
 		core->info.space_count = 1;
 	}
-	if (core->info.space_count > 0) {
+	if (core->spaces != NULL) {
 		core->spaces[core->info.space_index].segments = core->segments;
 		core->spaces[core->info.space_index].segment_count = core->info.segment_count;
 	}

@@ -189,3 +189,21 @@ def test_extract_shares_or_copies_and_keeps_holes(runner, crash, tmp_path):
     assert re.search(r"#0 .*divide \(.*\n#1 .*main \(", backtrace(runner, tmp_path / "one.core"))
     # It replaces nothing.
     assert "replaces no file" in core(runner, "extract", "--output", tmp_path / "one.core", path, status=125).stderr
+
+
+@BOTH
+def test_snapshots_file_is_taken_out_of_like_a_core(runner, tmp_path):
+    """One way to write a core: of a snapshot's file, too, extract makes one that debuggers read, of the same pages."""
+    snapshot = tmp_path / "ready.snap"
+    runner.run("ready", options=["--snapshot", str(snapshot)], cwd=tmp_path)
+    core(runner, "extract", "--output", tmp_path / "one.core", snapshot)
+    before, after = info(runner, snapshot), info(runner, tmp_path / "one.core")
+    for same in "cpus", "signal", "reason", "entry":
+        assert before[same] == after[same]
+    assert [(one["address"], one["length"]) for one in before["segments"]] == \
+        [(one["address"], one["length"]) for one in after["segments"]]
+    said = [gdb_batch([f"core-file {path}", "backtrace", "info registers", "x/32xg $sp"], runner.guest("ready"))[1:]
+            for path in (snapshot, tmp_path / "one.core")]
+    assert said[0] == said[1] and re.search(r"main \(", said[0][0])
+    assert core(runner, "verify", snapshot).rc == 0
+    assert runner.restore(tmp_path / "one.core").rc == 125
