@@ -4,6 +4,7 @@
 #include "cli/core_info.h"
 #include "cli/core_words.h"
 #include "cli/opts.h"
+#include "cli/parse.h"
 #include "cli/term.h"
 #include "cli/words.h"
 
@@ -33,32 +34,26 @@ static const struct hs_opts info_opts = {
 static int core_info(int argc, char **argv)
 {
 	struct info_options options = { 0 };
-	struct hs_opts_rest rest;
+	const char *file;
 	struct hs_core *core;
 	struct hs_error err;
 	bool complete = true;
+	int status;
 
-	if (hs_opts_parse(&info_opts, argc, argv, &options, &rest, &err)) {
-		return hs_cli_misused(info_opts.command, &err);
+	if (!hs_cli_parse_file(&info_opts, argc, argv, &options, &file, &status)) {
+		return status;
 	}
-	if (rest.help) {
-		hs_opts_help(&info_opts, stdout);
-		return HS_EXIT_OK;
-	}
-	if (hs_opts_operands(&rest, 1, "FILE", &err)) {
-		return hs_cli_misused(info_opts.command, &err);
-	}
-	if (hs_core_open(rest.operands[0], &core, &err)) {
+	if (hs_core_open(file, &core, &err)) {
 		return hs_cli_failed(&err);
 	}
 	if (options.json) {
-		complete = hs_core_info_json(core, rest.operands[0], stdout);
+		complete = hs_core_info_json(core, file, stdout);
 	} else {
-		hs_core_info_text(core, rest.operands[0], hs_term_colour(STDOUT_FILENO), options.all, stdout);
+		hs_core_info_text(core, file, hs_term_colour(STDOUT_FILENO), options.all, stdout);
 	}
 	hs_core_close(core);
 	if (!complete) {
-		hs_cli_say("%s: no memory to show all of it", rest.operands[0]);
+		hs_cli_say("%s: no memory to show all of it", file);
 		return HS_EXIT_FAILED;
 	}
 	return HS_EXIT_OK;

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/listen.h"
 #include "cli/opts.h"
+#include "cli/parse.h"
 #include "cli/signals.h"
 #include "session/target_stored.h"
 
@@ -85,18 +86,11 @@ static int debug(const struct options *options, const char *path)
 int hs_cmd_debug(int argc, char **argv)
 {
 	struct options options = { .gdb = ":1234" };
-	struct hs_opts_rest rest;
-	struct hs_error err;
+	const char *file;
+	int status;
 
-	if (hs_opts_parse(&opts, argc, argv, &options, &rest, &err)) {
-		return hs_cli_misused(opts.command, &err);
+	if (!hs_cli_parse_file(&opts, argc, argv, &options, &file, &status)) {
+		return status;
 	}
-	if (rest.help) {
-		hs_opts_help(&opts, stdout);
-		return HS_EXIT_OK;
-	}
-	if (hs_opts_operands(&rest, 1, "FILE", &err)) {
-		return hs_cli_misused(opts.command, &err);
-	}
-	return debug(&options, rest.operands[0]);
+	return debug(&options, file);
 }

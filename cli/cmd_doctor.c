@@ -2,6 +2,7 @@
 /* hindsight doctor: what this host can do. The probing is vmm/'s, the words are session/doctor.c's. */
 #include "cli/cli.h"
 #include "cli/opts.h"
+#include "cli/parse.h"
 #include "cli/term.h"
 #include "session/doctor.h"
 
@@ -35,12 +36,8 @@ int hs_cmd_doctor(int argc, char **argv)
 	struct hs_buf out;
 	int status = HS_EXIT_OK;
 
-	if (hs_opts_parse(&opts, argc, argv, &options, &rest, &err)) {
-		return hs_cli_misused(opts.command, &err);
-	}
-	if (rest.help) {
-		hs_opts_help(&opts, stdout);
-		return HS_EXIT_OK;
+	if (!hs_cli_parse(&opts, argc, argv, &options, &rest, &status)) {
+		return status;
 	}
 	if (hs_opts_operands(&rest, 0, "", &err)) {
 		return hs_cli_misused(opts.command, &err);

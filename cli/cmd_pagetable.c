@@ -2,6 +2,7 @@
 /* hindsight pagetable WORD: the command lines, what the words have in common, and where they part. */
 #include "cli/cli.h"
 #include "cli/opts.h"
+#include "cli/parse.h"
 #include "cli/pagetable.h"
 #include "cli/words.h"
 
@@ -103,13 +104,10 @@ static int ask(const struct question *question, int argc, char **argv)
 	struct hs_error err;
 	const char *core;
 	bool whole;
+	int status;
 
-	if (hs_opts_parse(question->opts, argc, argv, &options, &rest, &err)) {
-		return hs_cli_misused(question->opts->command, &err);
-	}
-	if (rest.help) {
-		hs_opts_help(question->opts, stdout);
-		return HS_EXIT_OK;
+	if (!hs_cli_parse(question->opts, argc, argv, &options, &rest, &status)) {
+		return status;
 	}
 	if (take_operands(question, &rest, &options, &core, &err)) {
 		return hs_cli_misused(question->opts->command, &err);

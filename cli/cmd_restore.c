@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/guest.h"
 #include "cli/opts.h"
+#include "cli/parse.h"
 #include "session/snapshot.h"
 
 #include <stdio.h>
@@ -82,12 +83,8 @@ int hs_cmd_restore(int argc, char **argv)
 	int status;
 
 	hs_guest_options_init(&options.guest);
-	if (hs_opts_parse(&opts, argc, argv, &options, &rest, &err)) {
-		return hs_cli_misused(opts.command, &err);
-	}
-	if (rest.help) {
-		hs_opts_help(&opts, stdout);
-		return HS_EXIT_OK;
+	if (!hs_cli_parse(&opts, argc, argv, &options, &rest, &status)) {
+		return status;
 	}
 	if (hs_guest_check(&options.guest, &drive, &err) || hs_opts_operands(&rest, 1, "FILE", &err)) {
 		status = hs_cli_misused(opts.command, &err);

@@ -8,6 +8,7 @@
 #include "cli/guest.h"
 #include "cli/map.h"
 #include "cli/opts.h"
+#include "cli/parse.h"
 #include "cli/roots_text.h"
 
 #include <stdio.h>
@@ -140,12 +141,8 @@ int hs_cmd_run(int argc, char **argv)
 	int status;
 
 	hs_guest_options_init(&run.options.guest);
-	if (hs_opts_parse(&opts, argc, argv, &run.options, &rest, &err)) {
-		return hs_cli_misused(opts.command, &err);
-	}
-	if (rest.help) {
-		hs_opts_help(&opts, stdout);
-		return HS_EXIT_OK;
+	if (!hs_cli_parse(&opts, argc, argv, &run.options, &rest, &status)) {
+		return status;
 	}
 	if (check(&run, &rest, &err)) {
 		free_lists(&run);

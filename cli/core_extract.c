@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/core_words.h"
 #include "cli/opts.h"
+#include "cli/parse.h"
 #include "cli/progress.h"
 #include "cli/term.h"
 
@@ -72,18 +73,11 @@ static int extract(const struct options *options, const char *file)
 int hs_core_word_extract(int argc, char **argv)
 {
 	struct options options = { .space = NO_SPACE };
-	struct hs_opts_rest rest;
-	struct hs_error err;
+	const char *file;
+	int status;
 
-	if (hs_opts_parse(&opts, argc, argv, &options, &rest, &err)) {
-		return hs_cli_misused(opts.command, &err);
+	if (!hs_cli_parse_file(&opts, argc, argv, &options, &file, &status)) {
+		return status;
 	}
-	if (rest.help) {
-		hs_opts_help(&opts, stdout);
-		return HS_EXIT_OK;
-	}
-	if (hs_opts_operands(&rest, 1, "FILE", &err)) {
-		return hs_cli_misused(opts.command, &err);
-	}
-	return extract(&options, rest.operands[0]);
+	return extract(&options, file);
 }

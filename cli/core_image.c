@@ -4,6 +4,7 @@
 #include "cli/core_registers.h"
 #include "cli/core_words.h"
 #include "cli/opts.h"
+#include "cli/parse.h"
 #include "cli/pagetable.h"
 #include "cli/progress.h"
 
@@ -128,13 +129,10 @@ int hs_core_word_from_image(int argc, char **argv)
 	struct options options = { .tables.format = -1 };
 	struct hs_opts_rest rest;
 	struct hs_error err;
+	int status;
 
-	if (hs_opts_parse(&opts, argc, argv, &options, &rest, &err)) {
-		return hs_cli_misused(opts.command, &err);
-	}
-	if (rest.help) {
-		hs_opts_help(&opts, stdout);
-		return HS_EXIT_OK;
+	if (!hs_cli_parse(&opts, argc, argv, &options, &rest, &status)) {
+		return status;
 	}
 	if (check(&options, &rest, &err)) {
 		return hs_cli_misused(opts.command, &err);

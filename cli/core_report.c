@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/core_words.h"
 #include "cli/opts.h"
+#include "cli/parse.h"
 #include "cli/report_print.h"
 #include "cli/term.h"
 
@@ -86,27 +87,21 @@ static enum hs_status print_report(const struct report_options *options, const s
 int hs_core_report(int argc, char **argv)
 {
 	struct report_options options = { 0 };
-	struct hs_opts_rest rest;
+	const char *file;
 	struct hs_report report;
 	struct hs_core *core;
 	struct hs_error err;
 	enum hs_status st;
+	int status;
 
-	if (hs_opts_parse(&report_opts, argc, argv, &options, &rest, &err)) {
-		return hs_cli_misused(report_opts.command, &err);
-	}
-	if (rest.help) {
-		hs_opts_help(&report_opts, stdout);
-		return HS_EXIT_OK;
-	}
-	if (hs_opts_operands(&rest, 1, "FILE", &err)) {
-		return hs_cli_misused(report_opts.command, &err);
+	if (!hs_cli_parse_file(&report_opts, argc, argv, &options, &file, &status)) {
+		return status;
 	}
 	if (options.json && options.html) {
 		hs_error_set(&err, HS_ERR_INVALID, 0, 0, "--json and --html do not go together");
 		return hs_cli_misused(report_opts.command, &err);
 	}
-	if (hs_core_open(rest.operands[0], &core, &err)) {
+	if (hs_core_open(file, &core, &err)) {
 		return hs_cli_failed(&err);
 	}
 	st = hs_report_of_core(core, options.image, &report, &err);

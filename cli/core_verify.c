@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/core_words.h"
 #include "cli/opts.h"
+#include "cli/parse.h"
 #include "cli/term.h"
 
 #include <hindsight/coredump.h>
@@ -137,18 +138,11 @@ static int verify(const char *file)
 
 int hs_core_word_verify(int argc, char **argv)
 {
-	struct hs_opts_rest rest;
-	struct hs_error err;
+	const char *file;
+	int status;
 
-	if (hs_opts_parse(&opts, argc, argv, NULL, &rest, &err)) {
-		return hs_cli_misused(opts.command, &err);
+	if (!hs_cli_parse_file(&opts, argc, argv, NULL, &file, &status)) {
+		return status;
 	}
-	if (rest.help) {
-		hs_opts_help(&opts, stdout);
-		return HS_EXIT_OK;
-	}
-	if (hs_opts_operands(&rest, 1, "FILE", &err)) {
-		return hs_cli_misused(opts.command, &err);
-	}
-	return verify(rest.operands[0]);
+	return verify(file);
 }
