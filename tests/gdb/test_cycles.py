@@ -265,3 +265,26 @@ def test_cycles_monitor_restore_in_the_first_shows_its_results_again(runner):
     ])
     assert "exited normally" in said[4], said
     assert (ended.rc, ended.stdout) == (0, "counter() = 1UL\n" * 2 + "add(1, 2) = 3\n"), str(ended)
+
+
+def test_cycles_time_limit_of_a_call_is_a_stop_that_ends_them_with_124(runner):
+    said, ended = session(runner, [*calls("counter()", "hang()"), "--timeout", "0.5"],
+                          ["continue", "backtrace 1", "continue"])
+    assert "signal SIGXCPU" in said[0] and re.search(r"#0 .*hang", said[1]), said
+    assert "terminated with signal SIGXCPU" in said[2], said
+    assert (ended.rc, ended.stdout) == (124, "counter() = 1UL\n"), str(ended)
+
+
+@HERE
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "running"])
+def test_cycles_sigterm_ends_them_under_a_debugger(runner, stopped):
+    with runner.serve("functions", options=calls("counter()", cycles=10 ** 9)) as served, Gdb() as gdb:
+        gdb.command(f"target remote {served.address}")
+        if stopped:
+            gdb.command("break hs_guest_call_counter")
+            assert "Breakpoint 1," in gdb.command("continue")
+        else:
+            gdb.send("continue")
+            served.process.stdout.wait_for(r"counter\(\) = 1UL\n", SECONDS)
+        served.process.signal(signal.SIGTERM)
+        assert served.process.wait(SECONDS).rc == 128 + signal.SIGTERM
