@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "vmm/call.h"
 #include "vmm/memory.h"
-#include "vmm/signature.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -431,40 +430,6 @@ enum hs_status hs_vm_record_take(struct hs_vm *vm, uint8_t **bytes, size_t *capa
 	} else {
 		ret->values[0] = (struct hs_value){ .type = HS_TYPE_INT, .i = 42 };
 	}
-	return HS_OK;
-}
-
-bool hs_call_name_ok(const char *name, size_t length)
-{
-	(void)name;
-	return length > 0;
-}
-
-enum hs_status hs_signature_check(const char *signature, struct hs_error *err)
-{
-	(void)signature;
-	(void)err;
-	return HS_OK;
-}
-
-enum hs_status hs_signature_takes(const char *signature, const char *name, const struct hs_value *values, size_t count,
-				  struct hs_error *err)
-{
-	(void)signature;
-	(void)name;
-	(void)values;
-	(void)count;
-	(void)err;
-	return HS_OK;
-}
-
-enum hs_status hs_signature_gives(const char *signature, const char *name, const struct hs_value *value,
-				  struct hs_error *err)
-{
-	(void)signature;
-	(void)name;
-	(void)value;
-	(void)err;
 	return HS_OK;
 }
 
