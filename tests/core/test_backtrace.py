@@ -5,6 +5,7 @@ guest/programs/backtrace.c crashes in many ways; here it is built by two compile
 pointers, with both versions of DWARF, for both architectures.
 """
 
+import functools
 import itertools
 import pathlib
 import re
@@ -142,18 +143,22 @@ def physical(frames):
             group = []
 
 
+@functools.cache
+def addr2line(image, pc):
+    """The functions at pc with their places."""
+    said = run(["addr2line", "-i", "-f", "-e", str(image), f"{pc:#x}"]).check().stdout.splitlines()
+    places = [re.fullmatch(r"(?:.*/)?(\S+):(\d+|\?)(?: \(discriminator \d+\))?", line).groups() for line in said[1::2]]
+    return [(function.replace("??", "?"), (file, int(line)) if line not in "?0" else None)
+            for function, (file, line) in zip(said[::2], places)]
+
+
 def check_as_addr2line(built, frames):
     """Functions and lines."""
     interrupted = True
     for group in physical(frames):
         pc = group[-1].pc - (not interrupted)
         interrupted = "s" in group[-1].flags
-        said = run(["addr2line", "-i", "-f", "-e", str(built.image), f"{pc:#x}"]).check().stdout.splitlines()
-        places = [re.fullmatch(r"(?:.*/)?(\S+):(\d+|\?)(?: \(discriminator \d+\))?", line).groups()
-                  for line in said[1::2]]
-        expected = [(function.replace("??", "?"), (file, int(line)) if line not in "?0" else None)
-                    for function, (file, line) in zip(said[::2], places)]
-        assert [(frame.function, frame.place) for frame in group] == expected
+        assert [(frame.function, frame.place) for frame in group] == addr2line(built.image, pc)
 
 
 def check_as_gdb(built, core, frames):
