@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What snapshots cost: to take one, beside memcpy of what it keeps; to go back to one, by pages that the guest has
- * written to and by its size; to go back and run to the next call, beside the run alone and memcpy of those pages; and
- * a thousand VMs on one snapshot. The guest is loops/pages.c. Usage: GUEST.elf soft|kvm [ROUNDS]
+ * written to and by its size; to go back and run to the next call, beside the run alone and memcpy of those pages; to
+ * come from its file to the call, beside the image; and a thousand VMs on one snapshot. The guest is loops/pages.c. Usage: GUEST.elf soft|kvm [ROUNDS]
  */
 #include "harness.h"
 #include "session/snapshot.h"
 
+#include <hindsight/snapshot.h>
 #include <hindsight/vm.h>
 
 #include <stdio.h>
@@ -37,8 +38,9 @@ struct scene {
 	uint64_t mib;
 	struct hs_vm *vm;
 	struct hs_snapshot *snapshots[COUNTS];
-	size_t at;    /* of the snapshots: the one to use */
-	uint8_t *new; /* room for PAGES_MAX pages */
+	size_t at;     /* of the snapshots: the one to use */
+	char path[64]; /* of the file that it is saved to */
+	uint8_t *new;  /* room for PAGES_MAX pages */
 	const uint8_t *old;
 };
 
@@ -359,12 +361,61 @@ static bool clone_many(struct scene *scene)
 	return done;
 }
 
+/* From the path of the snapshot's file to a guest that waits for its call. */
+static bool open_file(void *ctx, double *ret_ns)
+{
+	const struct scene *scene = ctx;
+	struct hs_vm_config config = config_of(scene->mib);
+	struct hs_snapshot *snapshot = NULL;
+	struct hs_vm *vm = NULL;
+	double start = hs_bench_now();
+	bool done = !hs_snapshot_open(scene->path, false, &snapshot, &err) &&
+		    !hs_vm_create_from(snapshot, &config, &vm, &err) && !hs_vm_stand_on(vm, snapshot, true, &err);
+
+	*ret_ns = hs_bench_now() - start;
+	hs_vm_destroy(vm);
+	hs_snapshot_unref(snapshot);
+	return done || failed("open");
+}
+
+/* From the path of the image to the same. */
+static bool boot(void *ctx, double *ret_ns)
+{
+	const struct scene *scene = ctx;
+	struct hs_vm_config config = config_of(scene->mib);
+	struct hs_vm *vm = NULL;
+	double start = hs_bench_now();
+	bool done = (!hs_vm_create(guest, &config, &vm, &err) || failed("create")) && run_to_ready(vm);
+
+	*ret_ns = hs_bench_now() - start;
+	hs_vm_destroy(vm);
+	return done;
+}
+
+/* In memory, so that no disk is measured. */
+static bool compare_file(struct scene *scene, unsigned int rounds)
+{
+	char title[120];
+	bool done;
+
+	(void)snprintf(title, sizeof(title), "%llu MiB, up to the call", (unsigned long long)scene->mib);
+	(void)snprintf(scene->path, sizeof(scene->path), "/dev/shm/hindsight-bench-%d.snap", (int)getpid());
+	if (hs_snapshot_save(scene->snapshots[0], scene->path, true, &err)) {
+		return failed("save");
+	}
+	done = compare((struct hs_bench_side){ "snapshot's file", open_file, scene },
+		       (struct hs_bench_side){ "image", boot, scene }, rounds, title);
+	(void)unlink(scene->path);
+	return done;
+}
+
 static bool measure(unsigned int rounds)
 {
 	static struct scene smallest;
 	static struct scene scene;
 
-	if (!open_scene(&smallest, sizes[0]) || !compare_restores(&smallest, &smallest, rounds)) {
+	if (!open_scene(&smallest, sizes[0]) || !compare_restores(&smallest, &smallest, rounds) ||
+	    !compare_file(&smallest, rounds)) {
 		return false;
 	}
 	for (size_t i = 1; i < SIZES; i++) {
@@ -376,7 +427,7 @@ static bool measure(unsigned int rounds)
 		done = (sizes[i] > 64 || compare((struct hs_bench_side){ "snapshot", take, &scene },
 						 (struct hs_bench_side){ "memcpy to a new memfd", copy_all, &scene },
 						 rounds / 4 | 1, "64 MiB in pages that are not zero")) &&
-		       compare_restores(&scene, &smallest, rounds);
+		       compare_restores(&scene, &smallest, rounds) && compare_file(&scene, rounds);
 		close_scene(&scene);
 		if (!done) {
 			return false;

@@ -375,9 +375,7 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 
 bool hs_vm_is_on(const struct hs_vm *vm, const struct hs_memory_image *image)
 {
-	(void)vm;
-	(void)image;
-	return false;
+	return !vm && !image;
 }
 
 bool hs_vm_is_restored(const struct hs_vm *vm)
