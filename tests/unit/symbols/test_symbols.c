@@ -197,7 +197,7 @@ static size_t section_at(struct fixture *fixture, const char *wanted)
 	return found;
 }
 
-/* Bytes of headers (DWARF 5, 6.2.4, 7.29): the version behind the length, and of a line table line_range behind that. */
+/* Bytes of headers (DWARF 5, 6.2.4 and 7.29): the version behind the length, and of a line table line_range. */
 static void test_open_with_a_broken_header_has_no_lines(void **state)
 {
 	struct fixture *fixture = *state;
