@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What snapshots cost: to take one, beside memcpy of what it keeps; to go back to one, by pages that the guest has
- * written to and by its size; to go back and run to the next call, beside the run alone and memcpy of those pages; to
- * come from its file to the call, beside the image; and a thousand VMs on one snapshot. The guest is loops/pages.c. Usage: GUEST.elf soft|kvm [ROUNDS]
+ * written to and by its size; to go back and run to the next call, beside the run alone and memcpy of those pages;
+ * to come from its file to the call, beside the image; and a thousand VMs on one snapshot. The guest is
+ * loops/pages.c.
+ * Usage: GUEST.elf soft|kvm [ROUNDS]
  */
 #include "harness.h"
 #include "session/snapshot.h"
