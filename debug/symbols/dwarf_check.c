@@ -58,7 +58,11 @@ static bool skip_lists(struct hs_cursor *cursor)
 
 	/* The count is a u32: the product does not wrap. */
 	hs_cursor_take(&table, offsets * offset_bytes);
-	return !table.failed && version == 5 && (address_bytes == 4 || address_bytes == 8) && segment_bytes == 0;
+	/* A list ends with a 0 (DW_RLE_end_of_list, DW_LLE_end_of_list), so none goes on behind the table. */
+	if (table.failed || table.bytes[table.length - 1] != 0) {
+		return false;
+	}
+	return version == 5 && (address_bytes == 4 || address_bytes == 8) && segment_bytes == 0;
 }
 
 /** A string with its NUL; whether it is not empty. */

@@ -336,7 +336,8 @@ static char *file_name(struct lookup *lookup, Dwarf_Unsigned number)
 static bool rnglist_has(struct lookup *lookup, Dwarf_Attribute attribute)
 {
 	Dwarf_Half form = 0;
-	Dwarf_Unsigned value = 0, count = 0, offset;
+	Dwarf_Unsigned value = 0, count = 0, offset, bytes = 0;
+	Dwarf_Addr address;
 	Dwarf_Rnglists_Head head = NULL;
 	Dwarf_Error error = NULL;
 	bool found = false;
@@ -344,6 +345,9 @@ static bool rnglist_has(struct lookup *lookup, Dwarf_Attribute attribute)
 	if (dwarf_whatform(attribute, &form, &error) != DW_DLV_OK ||
 	    (form == DW_FORM_rnglistx ? dwarf_formudata(attribute, &value, &error)
 				      : dwarf_global_formref(attribute, &value, &error)) != DW_DLV_OK ||
+	    /* libdwarf 20210528 does not look whether there is such a place, or the section at all. */
+	    dwarf_get_section_info_by_name(lookup->dwarf, ".debug_rnglists", &address, &bytes, &error) != DW_DLV_OK ||
+	    value >= bytes ||
 	    dwarf_rnglists_get_rle_head(attribute, form, value, &head, &count, &offset, &error) != DW_DLV_OK) {
 		return false;
 	}
