@@ -17,8 +17,8 @@ void hs_json_string(struct hs_buf *buf, const char *text)
 		} else if (*at == '"' || *at == '\\') {
 			hs_buf_append_byte(buf, '\\');
 			hs_buf_append_byte(buf, *at);
-		} else if (*at < 0x20 || *at == 0x7F) {
-			hs_buf_printf(buf, "\\u%04x", *at);
+		} else if (hs_utf8_printable_length(at) == 0) {
+			hs_buf_printf(buf, "\\u%04x", at[length - 1]); /* U+0080 to U+009F are C2 80 to C2 9F */
 		} else {
 			hs_buf_append(buf, at, length);
 		}

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/utf8.h"
 
+#include <stdbool.h>
+
 size_t hs_utf8_length(const unsigned char *text)
 {
 	/* By the first byte: length, and the range that the second byte may be in. */
@@ -27,4 +29,25 @@ size_t hs_utf8_length(const unsigned char *text)
 		return rows[i].length;
 	}
 	return 0;
+}
+
+size_t hs_utf8_printable_length(const unsigned char *text)
+{
+	bool control = text[0] < 0x20 || text[0] == 0x7F || (text[0] == 0xC2 && text[1] < 0xA0);
+
+	return control ? 0 : hs_utf8_length(text);
+}
+
+void hs_utf8_make_printable(char *text)
+{
+	unsigned char *at = (unsigned char *)text;
+
+	while (*at) {
+		size_t length = hs_utf8_printable_length(at);
+
+		if (length == 0 && *at != '\t') {
+			*at = '?';
+		}
+		at += length > 0 ? length : 1;
+	}
 }

@@ -11,4 +11,13 @@
  */
 size_t hs_utf8_length(const unsigned char *text);
 
+/**
+ * As hs_utf8_length(), but 0 as well for the control characters: U+0000 to U+001F, U+007F, and U+0080 to U+009F, of
+ * which U+009B begins what drives a terminal as ESC [ does (ECMA-48 5.4).
+ */
+size_t hs_utf8_printable_length(const unsigned char *text);
+
+/** Each byte that is no part of a printable character, or of a tab, becomes '?': for terminals, whoever wrote it. */
+void hs_utf8_make_printable(char *text);
+
 #endif

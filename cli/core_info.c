@@ -5,6 +5,7 @@
 #include "arch/exception.h"
 #include "arch/regs.h"
 #include "base/bytes.h"
+#include "base/utf8.h"
 #include "cli/term.h"
 
 #include <inttypes.h>
@@ -40,10 +41,17 @@ const char *hs_core_code_name(int signal, int code)
 
 static void put_text(FILE *out, const char *text)
 {
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
+	const unsigned char *at = (const unsigned char *)text;
 
-		putc(c < ' ' || c == 0x7F ? '?' : c, out);
+	while (*at) {
+		size_t length = hs_utf8_printable_length(at);
+
+		if (length > 0) {
+			fwrite(at, 1, length, out);
+		} else {
+			putc('?', out);
+		}
+		at += length > 0 ? length : 1;
 	}
 }
 

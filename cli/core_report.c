@@ -78,7 +78,10 @@ static enum hs_status print_report(const struct report_options *options, const s
 	} else if (options->html) {
 		st = write_page(options->html, &buf, err);
 	} else {
-		fwrite(buf.data, 1, buf.length, stdout);
+		errno = 0;
+		if (fwrite(buf.data, 1, buf.length, stdout) != buf.length) {
+			st = hs_error_os(err, errno, "cannot write the output");
+		}
 	}
 	hs_buf_deinit(&buf);
 	return st;
@@ -105,7 +108,9 @@ int hs_core_report(int argc, char **argv)
 		return hs_cli_failed(&err);
 	}
 	st = hs_report_of_core(core, options.image, &report, &err);
-	if (!st) {
+	if (st) {
+		hs_error_prefix(&err, "%s", file);
+	} else {
 		st = print_report(&options, &report, &err);
 		hs_report_deinit(&report);
 	}

@@ -60,8 +60,10 @@ static int misused(const char *what, const char *word)
 /* What was printed on stdout may still fail to reach it (a full disk), and the caller would take it for success. */
 static int finish(int status)
 {
-	if (fflush(stdout) != 0 && status == HS_EXIT_OK) {
-		hs_cli_say("cannot write the output: %m");
+	/* What is longer than a buffer was written before, and failed then: the stream knows that it did, not why. */
+	errno = 0;
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == HS_EXIT_OK) {
+		hs_cli_say("cannot write the output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
 		return HS_EXIT_FAILED;
 	}
 	return status;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
+ * A report as one HTML page that needs nothing beside itself: its style sheet is in report_style.c, escaping and the
  * drawing of the address space in report_map.c. Whatever comes out of a guest or a file is escaped.
  */
 #include "cli/report_html.h"
@@ -183,6 +184,7 @@ static void put_head(const struct hs_report *report, struct hs_buf *out)
 	put_fact("command", report->command_line, out);
 	put_fact("image", report->image, out);
 	put_fact("symbols", report->symbols_missing, out);
+	put_fact("incomplete", report->incomplete, out);
 	hs_buf_append_string(out, "</dl></header>\n");
 }
 

@@ -204,6 +204,8 @@ void hs_report_json(const struct hs_report *report, struct hs_buf *out)
 	put_text(out, "image", report->image);
 	hs_buf_append_string(out, ", ");
 	put_text(out, "symbols_missing", report->symbols_missing);
+	hs_buf_append_string(out, ", ");
+	put_text(out, "incomplete", report->incomplete);
 	hs_buf_append_string(out, ", \"reason\": {");
 	put_text(out, "name", report->reason_name);
 	hs_buf_append_string(out, ", ");

@@ -33,7 +33,7 @@ void hs_html_text(const char *text, struct hs_buf *out)
 			length = 1;
 		} else if (*at == '&' || *at == '<' || *at == '>' || *at == '"' || *at == '\'') {
 			hs_buf_printf(out, "&#%u;", *at);
-		} else if ((*at < ' ' && *at != '\t' && *at != '\n') || *at == 0x7F) {
+		} else if (hs_utf8_printable_length(at) == 0 && *at != '\t' && *at != '\n') {
 			hs_buf_append_byte(out, '?');
 		} else {
 			hs_buf_append(out, at, length);

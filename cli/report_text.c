@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A report as text. Whatever comes out of a guest or a file is made printable first: it goes to a terminal. */
+#include "base/utf8.h"
 #include "cli/report_print.h"
 #include "cli/report_values.h"
 #include "cli/term.h"
@@ -27,10 +28,17 @@ struct text {
 /* Text from elsewhere. */
 static void put_foreign(struct text *text, const char *string)
 {
-	for (; *string; string++) {
-		unsigned char c = (unsigned char)*string;
+	const unsigned char *at = (const unsigned char *)string;
 
-		hs_buf_append_byte(text->out, (c < ' ' && c != '\t') || c == 0x7F ? '?' : c);
+	while (*at) {
+		size_t length = hs_utf8_printable_length(at);
+
+		if (length > 0) {
+			hs_buf_append(text->out, at, length);
+		} else {
+			hs_buf_append_byte(text->out, *at == '\t' ? '\t' : '?');
+		}
+		at += length > 0 ? length : 1;
 	}
 }
 
@@ -75,7 +83,8 @@ static void put_head(struct text *text)
 		put_label(text, "why");
 		hs_buf_printf(text->out, "0x%" PRIx64 " is %s\n", report->fault_address, report->fault_why);
 	}
-	put_fact(text, "symbols", report->symbols_missing[0] ? report->symbols_missing : "");
+	put_fact(text, "symbols", report->symbols_missing);
+	put_fact(text, "incomplete", report->incomplete);
 }
 
 static void put_frame_place(struct text *text, const struct hs_report_frame *frame)
@@ -98,6 +107,9 @@ static void put_frame_place(struct text *text, const struct hs_report_frame *fra
 	}
 	if (frame->interrupted) {
 		hs_buf_printf(text->out, "  %s(interrupted)%s", text->dim, text->plain);
+	}
+	if (frame->guessed) {
+		hs_buf_printf(text->out, "  %s(by %s)%s", text->dim, frame->method, text->plain);
 	}
 }
 

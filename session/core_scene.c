@@ -2,11 +2,13 @@
 /* What a core says of its guest. See core_scene.h. */
 #include "session/core_scene.h"
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "coredump/physfile.h"
 #include "session/report_parts.h"
 #include "session/snapshot_file.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +22,8 @@
 #define EFER_LME (UINT64_C(1) << 8)
 #define EFER_LMA (UINT64_C(1) << 10)
 #define EFER_NXE (UINT64_C(1) << 11)
+
+#define INCOMPLETE_BYTES_MAX 512u
 
 static const char *base_name(const char *path)
 {
@@ -47,6 +51,31 @@ static void guess_control(const struct hs_root *root, enum hs_arch arch, struct 
 	cpu->seg[HS_CS].db = arch == HS_ARCH_I686;
 }
 
+/* One clause for each way in which a core is not what its writer would have liked. */
+static void find_incomplete(const struct hs_core_info *info, struct hs_buf *ret)
+{
+	const char *between = "";
+
+	hs_buf_init(ret, INCOMPLETE_BYTES_MAX);
+	if (info->partial) {
+		hs_buf_append_string(ret, "not all of the address space is in the core");
+		between = "; ";
+		if (info->reached > 0) {
+			hs_buf_printf(ret, ", whose walk of the page tables was cut short at 0x%" PRIx64,
+				      info->reached);
+		}
+	}
+	if (info->missing_bytes > 0) {
+		hs_buf_printf(ret, "%s%" PRIu64 " bytes are missing at the end of the file", between,
+			      info->missing_bytes);
+		between = "; ";
+	}
+	if (info->notes_sum == HS_CORE_SUM_BAD) {
+		hs_buf_printf(ret, "%sthe notes are not what was written", between);
+	}
+	hs_buf_append_byte(ret, 0);
+}
+
 /* What every core says, and ours better. */
 static void take_facts(const struct hs_core *core, struct hs_core_scene *from)
 {
@@ -68,6 +97,8 @@ static void take_facts(const struct hs_core *core, struct hs_core_scene *from)
 		.log = from->history.log,
 	};
 
+	find_incomplete(info, &from->incomplete);
+	scene->incomplete = from->incomplete.failed ? NULL : (const char *)from->incomplete.data;
 	scene->reason_name = info->reason_name;
 	scene->reason = info->reason;
 	scene->signal = info->signal;
@@ -149,6 +180,7 @@ void hs_core_scene_deinit(struct hs_core_scene *scene)
 {
 	hs_snapshot_note_free(scene->note);
 	hs_physfile_close(scene->memory);
+	hs_buf_deinit(&scene->incomplete);
 	free(scene->history.log);
 	free(scene->roots);
 }

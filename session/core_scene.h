@@ -6,6 +6,7 @@
 #ifndef HS_SESSION_CORE_SCENE_H
 #define HS_SESSION_CORE_SCENE_H
 
+#include "base/buf.h"
 #include "coredump/physfile.h"
 #include "session/history_note.h"
 #include "session/report.h"
@@ -23,6 +24,7 @@ struct hs_core_scene {
 	size_t root_count;
 	struct hs_history history;
 	uint8_t build_id[HS_BUILD_ID_MAX];
+	struct hs_buf incomplete; /* text */
 };
 
 /**

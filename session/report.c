@@ -49,10 +49,11 @@ static enum hs_status copy_facts(const struct hs_report_scene *scene, struct hs_
 	report->reason = copy(scene->reason);
 	report->image = copy(scene->image);
 	report->log = copy(scene->log);
+	report->incomplete = copy(scene->incomplete);
 	report->cpu = copy_cpu(scene->cpu);
 	report->before = scene->before ? copy_cpu(scene->before) : NULL;
 	if (!report->name || !report->command_line || !report->reason_name || !report->reason || !report->image ||
-	    !report->log || !report->cpu || (scene->before && !report->before)) {
+	    !report->log || !report->incomplete || !report->cpu || (scene->before && !report->before)) {
 		return no_memory(err);
 	}
 	return HS_OK;
@@ -206,6 +207,7 @@ void hs_report_deinit(struct hs_report *report)
 	free(report->reason);
 	free(report->image);
 	free(report->log);
+	free(report->incomplete);
 	free(report->symbols_missing);
 	free(report->cpu);
 	free(report->before);

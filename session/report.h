@@ -36,6 +36,7 @@ struct hs_report_scene {
 	const uint8_t *build_id; /**< that the image must have */
 	size_t build_id_length;  /**< bytes; 0 where it is not known */
 	const char *log;         /**< last lines that the guest logged and calls that it made, oldest first */
+	const char *incomplete;  /**< what a core is lacking, or what is wrong with it */
 };
 
 /** One line of a source file. */
@@ -84,7 +85,8 @@ struct hs_report_frame {
 	uint32_t line;
 	bool inlined;       /**< it was inlined into the next one, and shares its registers */
 	bool interrupted;   /**< it did not call: an exception came */
-	const char *method; /**< how it was found, static: "registers", "CFI", "frame pointer", "stack" */
+	const char *method; /**< how it was found, static: as hs_unwind_method_text() says */
+	bool guessed;       /**< by a frame pointer or a return address, not by what the image says of its frames */
 };
 
 /** One instruction. */
@@ -98,6 +100,7 @@ struct hs_report {
 	enum hs_arch arch;
 	char *name, *command_line, *reason_name, *reason, *image, *log; /**< owned */
 	char *symbols_missing; /**< owned; why there are no symbols, empty when there are */
+	char *incomplete;      /**< owned; what the core is lacking or what is wrong with it, empty when nothing */
 	int signal, code;
 	bool registers_lost;
 	bool has_before;

@@ -30,6 +30,7 @@ static bool take_frame(const struct hs_unwind_frame *frame, bool interrupted, st
 		.inlined = frame->is_inlined,
 		.interrupted = interrupted,
 		.method = hs_unwind_method_text(frame->method),
+		.guessed = frame->method == HS_UNWIND_FRAME_POINTER || frame->method == HS_UNWIND_RETURN_ADDRESS,
 	};
 	return ret->function && ret->file;
 }

@@ -3,6 +3,7 @@
 #include "session/report_parts.h"
 
 #include "base/cleanup.h"
+#include "base/utf8.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,16 +32,6 @@ static FILE *open_source(const char *path)
 	return file;
 }
 
-/* What does not print, above all what would drive a terminal, becomes '?'; tabs and UTF-8 stay. */
-static void make_printable(char *text)
-{
-	for (char *c = text; *c; c++) {
-		if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7F) {
-			*c = '?';
-		}
-	}
-}
-
 size_t hs_report_lines_read(const char *path, uint32_t line, struct hs_report_line *lines)
 {
 	uint32_t first = line > HS_REPORT_CONTEXT ? line - HS_REPORT_CONTEXT : 1;
@@ -66,7 +57,7 @@ size_t hs_report_lines_read(const char *path, uint32_t line, struct hs_report_li
 		if (!lines[count].text) {
 			break;
 		}
-		make_printable(lines[count].text);
+		hs_utf8_make_printable(lines[count].text);
 		lines[count++].number = number;
 	}
 	fclose(file);

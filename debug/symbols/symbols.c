@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/utf8.h"
 #include "symbols/cfi.h"
 #include "symbols/code.h"
 #include "symbols/dwarf_lines.h"
@@ -341,9 +342,5 @@ void hs_symbol_print(const struct hs_symbol *symbol, char *ret, size_t size)
 		snprintf(ret, size, "%s+0x%" PRIx64 " (%s:%" PRIu32 ")", symbol->function, symbol->offset, file,
 			 symbol->line);
 	}
-	for (char *c = ret; *c != '\0'; c++) {
-		if ((unsigned char)*c < ' ' || *c == 0x7F) {
-			*c = '?';
-		}
-	}
+	hs_utf8_make_printable(ret);
 }

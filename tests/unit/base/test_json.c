@@ -18,6 +18,7 @@ static void test_json_string_escapes_what_it_must(void **state)
 		{ "plain text/", "\"plain text/\"" },
 		{ "a\"b\\c", "\"a\\\"b\\\\c\"" },
 		{ "\n\033[m\177", "\"\\u000a\\u001b[m\\u007f\"" },
+		{ "\xC2\x80\xC2\x9B\xC2\x9F\xC2\xA0", "\"\\u0080\\u009b\\u009f\xC2\xA0\"" },
 		{ "gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x90\x9B",
 		  "\"gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x90\x9B\"" },
 		{ "\xFF", "\"\\ufffd\"" },
