@@ -140,7 +140,7 @@ static enum hs_status end_behind_out(struct hs_vm *vm, enum hs_event_kind kind, 
 	return HS_OK;
 }
 
-/* Every call of the guest comes here: mostly one byte tells that it is by no string instruction. */
+/* Most calls of a guest on KVM come here: one byte tells that they are by no string instruction. */
 static bool is_prefix(uint8_t byte)
 {
 	return byte == 0xF2 || byte == 0xF3 || (byte & 0xFE) == 0x66 || (byte & 0xFE) == 0x64 || (byte & 0xE7) == 0x26;
@@ -161,6 +161,10 @@ static bool calls_several(struct hs_vm *vm, const struct hs_exit *exit)
 
 	if (exit->left > 0) {
 		return true;
+	}
+	/* It has been left behind, so it is done. */
+	if (exit->insn_rip_known && exit->insn_rip != vm->cpu.rip) {
+		return false;
 	}
 	return !hs_vm_mem_read(vm, hs_gva_of(vm->cpu.rip), &byte, 1, &length, NULL) && is_prefix(byte) &&
 	       !hs_insn_decode(&phys, &vm->cpu, hs_gva_of(vm->cpu.rip), &insn, NULL) && insn.repeats && insn.is_out &&
