@@ -15,6 +15,7 @@ void _start(void)
 				 : "b"(pairs), "a"(0), "d"(HS_PORT_READY)
 				 : "memory");
 	}
+	__asm__ volatile("outl %0, %1" : : "a"(0), "Nd"((unsigned short)HS_PORT_EXIT) : "memory");
 	for (;;) {
 		__asm__ volatile("hlt");
 	}
