@@ -20,6 +20,7 @@ struct report_options {
 	bool json;
 	const char *html;
 	const char *image;
+	const char *debug_dir;
 };
 
 static const struct hs_opt report_rows[] = {
@@ -28,6 +29,8 @@ static const struct hs_opt report_rows[] = {
 	  NULL },
 	{ "image", HS_OPT_STRING, offsetof(struct report_options, image), "FILE",
 	  "take symbols from FILE, not from the image that the core names", NULL },
+	{ "debug-dir", HS_OPT_STRING, offsetof(struct report_options, debug_dir), "DIR",
+	  "find debug files by build-id under DIR [/usr/lib/debug]", NULL },
 };
 
 static const struct hs_opts report_opts = {
@@ -107,7 +110,7 @@ int hs_core_report(int argc, char **argv)
 	if (hs_core_open(file, &core, &err)) {
 		return hs_cli_failed(&err);
 	}
-	st = hs_report_of_core(core, options.image, &report, &err);
+	st = hs_report_of_core(core, options.image, options.debug_dir, &report, &err);
 	if (st) {
 		hs_error_prefix(&err, "%s", file);
 	} else {

@@ -43,6 +43,7 @@ complete -c hindsight -n '__fish_seen_subcommand_from from-image' -l no-nxe -d '
 complete -c hindsight -n '__fish_seen_subcommand_from from-image' -l no-pse -d 'CR4.PSE is 0'
 complete -c hindsight -n '__fish_seen_subcommand_from from-image' -l pdpte-a -d 'PDPTEs of pae as QEMU sets them'
 complete -c hindsight -n '__fish_seen_subcommand_from from-image' -l physical-bits -x -d MAXPHYADDR
+complete -c hindsight -n '__fish_seen_subcommand_from report' -l debug-dir -x -a '(__fish_complete_directories)' -d 'debug files by build-id'
 complete -c hindsight -n '__fish_seen_subcommand_from report' -l html -r -d 'write one HTML page'
 complete -c hindsight -n '__fish_seen_subcommand_from report debug' -l image -r -d 'image with the symbols'
 complete -c hindsight -n '__fish_seen_subcommand_from core' -l all -d 'list every segment'

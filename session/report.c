@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Where distributions install debug files (gdb manual, Separate Debug Files). */
+#define DEBUG_DIRECTORY "/usr/lib/debug"
+
 static enum hs_status no_memory(struct hs_error *err)
 {
 	return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a report");
@@ -68,7 +71,12 @@ static struct hs_symbols *open_symbols(const struct hs_report_scene *scene, stru
 
 	st = hs_report_image_open(scene->image, scene->build_id, scene->build_id_length, &fd, ret_why);
 	st = st ? st : hs_symbols_open(fd, scene->image, &symbols, ret_why);
-	return st ? NULL : symbols;
+	if (st) {
+		return NULL;
+	}
+	/* Where there is no debug file, what the image itself has is all there is. */
+	(void)!hs_symbols_add_debug(symbols, scene->debug_directory ? scene->debug_directory : DEBUG_DIRECTORY, NULL);
+	return symbols;
 }
 
 static void find_insns(const struct hs_report_scene *scene, struct hs_report *report)

@@ -32,11 +32,12 @@ struct hs_report_scene {
 	struct hs_phys phys;
 	const struct hs_root *roots; /**< the address spaces, that of the CPU first; at least one */
 	size_t root_count;
-	const char *image;       /**< path of the image */
-	const uint8_t *build_id; /**< that the image must have */
-	size_t build_id_length;  /**< bytes; 0 where it is not known */
-	const char *log;         /**< last lines that the guest logged and calls that it made, oldest first */
-	const char *incomplete;  /**< what a core is lacking, or what is wrong with it */
+	const char *image;           /**< path of the image */
+	const char *debug_directory; /**< where debug files are by build-id; NULL for where distributions put them */
+	const uint8_t *build_id;     /**< that the image must have */
+	size_t build_id_length;      /**< bytes; 0 where it is not known */
+	const char *log;             /**< last lines that the guest logged and calls that it made, oldest first */
+	const char *incomplete;      /**< what a core is lacking, or what is wrong with it */
 };
 
 /** One line of a source file. */
@@ -141,11 +142,13 @@ void hs_report_deinit(struct hs_report *report);
 /**
  * The report of a core.
  *
- * @param image  the path of the image, where it is not the one that the core names; NULL for that one
+ * @param image            the path of the image, where it is not the one that the core names; NULL for that one
+ * @param debug_directory  as in the scene
  *
  * HS_ERR_UNSUPPORTED: a core that does not say where its page tables are. HS_ERR_NOMEM.
  */
-HS_MUST_CHECK enum hs_status hs_report_of_core(const struct hs_core *core, const char *image, struct hs_report *ret,
+HS_MUST_CHECK enum hs_status hs_report_of_core(const struct hs_core *core, const char *image,
+					       const char *debug_directory, struct hs_report *ret,
 					       struct hs_error *err);
 /**
  * The report of a guest that has stopped. Fails as hs_vm_cpu_get().

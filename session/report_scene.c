@@ -48,8 +48,8 @@ static void *aligned(size_t bytes, struct hs_error *err)
 	return ret;
 }
 
-enum hs_status hs_report_of_core(const struct hs_core *core, const char *image, struct hs_report *ret,
-				 struct hs_error *err)
+enum hs_status hs_report_of_core(const struct hs_core *core, const char *image, const char *debug_directory,
+				 struct hs_report *ret, struct hs_error *err)
 {
 	HS_FREE struct hs_core_scene *from = aligned(sizeof(*from), err);
 	enum hs_status st;
@@ -62,6 +62,7 @@ enum hs_status hs_report_of_core(const struct hs_core *core, const char *image, 
 		return st;
 	}
 	from->scene.image = image ? image : from->scene.image;
+	from->scene.debug_directory = debug_directory;
 	if (from->root_count == 0) {
 		st = hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
 				  "not a core of hindsight's: it does not say where its page tables are");

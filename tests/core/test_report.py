@@ -218,3 +218,22 @@ def test_report_of_a_call_that_crashed_tells_what_went_before(runner, report, tm
     assert {"rip", "eip"} & set(told["changed"])
     parts = parse(result.stderr[result.stderr.index("hindsight: functions.elf: page fault"):]).told
     assert report(core).stdout.split("\n\n", 1)[1] == parts
+
+
+@SOFT
+def test_report_takes_from_the_debug_file_what_the_image_lacks(crashed, report, tmp_path, build):
+    image = tmp_path / "guest.elf"
+    assert run(["objcopy", "--strip-all", crashed.image, image]).rc == 0
+    build_id = re.search(r"Build ID: (\w+)", run(["readelf", "-n", image]).stdout)[1]
+    debug = tmp_path / "debug" / ".build-id" / build_id[:2] / f"{build_id[2:]}.debug"
+    debug.parent.mkdir(parents=True)
+    assert run(["objcopy", "--only-keep-debug", crashed.image, debug]).rc == 0
+    assert run([str(build / "hindsight"), "run", "--backend", "soft", str(image)], cwd=tmp_path).rc == 139
+    (core,) = tmp_path.glob("*.core")
+    bare = object_of(report, core)
+    assert bare["source"] is None and bare["backtrace"]["frames"][0]["function"] == ""
+    told = object_of(report, core, "--debug-dir", tmp_path / "debug")
+    whole = object_of(report, crashed.core)
+    assert told["source"] == whole["source"] and told["source"]["line"] == crashed.crash.line
+    names = [frame["function"] for frame in told["backtrace"]["frames"]]
+    assert names == [frame["function"] for frame in whole["backtrace"]["frames"]] and "main" in names
