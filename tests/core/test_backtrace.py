@@ -7,6 +7,7 @@ pointers, with both versions of DWARF, for both architectures.
 
 import functools
 import itertools
+import json
 import pathlib
 import re
 import shutil
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from lib.debuggers import gdb_batch
+from lib.debuggers import gdb_batch, lldb_batch
 from lib.process import run
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -196,6 +197,21 @@ def test_backtrace_is_that_of_gdb_and_of_eu_stack(built, way):
     check_as_addr2line(built, frames)
     if way in WITH_CODE_EVERYWHERE:
         check_as_eu_stack(built, core, frames)
+
+
+@pytest.mark.parametrize("way", ["chain", "twice", "null"])
+def test_report_has_the_frames_of_lldb(built, way):
+    """Functions, inlined ones too, and lines, as `hindsight core report` prints them."""
+    if shutil.which("lldb") is None:
+        pytest.skip("lldb is not installed")
+    core = built.crash(way)
+    told = run([str(built.build / "hindsight"), "core", "report", "--json", str(core)]).check()
+    said = lldb_batch(["bt"], built.image, core)
+    rows = re.findall(r"frame #\d+: 0x\w+(?: \S+?`(?:.*\[inlined\] )?(\w+).*?)?(?: at \S+?:(\d+)(?::\d+)?)?$", said,
+                      re.M)
+    assert [(frame["function"], frame["line"]) for frame in json.loads(told.stdout)["backtrace"]["frames"]] == [
+        (function, int(line or 0)) for function, line in rows], said
+    assert len(rows) >= len(WAYS[way]) + len(BOTTOM)
 
 
 def test_backtrace_goes_through_a_copy_on_write_fault(built):

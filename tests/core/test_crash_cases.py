@@ -111,6 +111,21 @@ def test_rubbish_on_the_stack_hides_nothing_but_the_callers(runner, crash):
     readers_have_no_complaint(path)
 
 
+@pytest.mark.parametrize("runner", ["amd64-soft", "i686-soft"], indirect=True)
+def test_tables_that_map_themselves_end_with_the_budget_and_the_core_says_so(runner, crash):
+    """Of 2^36 pages on amd64; the million of i686 are within what is walked. A million segments take gdb its time."""
+    result, path = crash("self_map", "--scratch", "64M")
+    partial = runner.arch == "amd64"
+    assert ", incomplete)\n" in result.stderr or not partial
+    info, told = (json.loads(core(runner, word, "--json", path).check().stdout) for word in ("info", "report"))
+    assert (info["partial"], told["spaces"][0]["partial"]) == (partial, partial)
+    assert ("cut short at " + (info["reached"] or "-") in told["incomplete"]) == partial
+    assert path.stat().st_size < 256 << 20
+    backtrace, code, written = read(path, runner.guest("self_map"), "backtrace", "x/i $pc", "print/x *(int *)$sp")
+    assert re.search(r"^#0 .*main \(", backtrace) and "0x2a" in code and " = 0x" in written
+    assert [frame["function"] for frame in told["backtrace"]["frames"]] == ["main", "hs_guest_start", "_start"]
+
+
 def test_record_that_breaks_the_format_is_a_crash_with_a_core(runner, tmp_path):
     """A refused buffer of a call: no fault of the CPU, but the guest is as broken as by one."""
     result = runner.run("hostile_calls", options=["--call", "spoil(1u)"], cwd=tmp_path)
