@@ -3,6 +3,7 @@
 #ifndef HS_BASE_BYTES_H
 #define HS_BASE_BYTES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -81,6 +82,13 @@ static inline void hs_put_le(uint8_t *p, uint64_t value, unsigned int size)
 	for (unsigned int i = 0; i < size; i++) {
 		p[i] = (uint8_t)(value >> (8 * i));
 	}
+}
+
+/** Whether length bytes are all zero. */
+static inline bool hs_bytes_are_zero(const uint8_t *p, size_t length)
+{
+	/* Each is what the one before it is. */
+	return length == 0 || (p[0] == 0 && memcmp(p, p + 1, length - 1) == 0);
 }
 
 #endif

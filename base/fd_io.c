@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/fd_io.h"
 
+#include "base/arith.h"
 #include "base/error.h"
+
+#include <hindsight/types.h>
 
 #include <errno.h>
 #include <sys/types.h>
@@ -94,4 +97,27 @@ enum hs_status hs_fd_pread(int fd, const char *name, void *bytes, size_t length,
 		length -= (size_t)done;
 	}
 	return HS_OK;
+}
+
+uint64_t hs_fd_next_data(int fd, uint64_t offset, uint64_t end)
+{
+	off_t found = lseek(fd, (off_t)offset, SEEK_DATA);
+
+	if (found < 0) {
+		/* Only "nothing but a hole" is an answer; a file system that knows no holes has to be read. */
+		return errno == ENXIO ? end : offset;
+	}
+	return hs_min_u64(hs_align_down((uint64_t)found, HS_PAGE_SIZE), end);
+}
+
+uint64_t hs_fd_data_end(int fd, uint64_t offset, uint64_t end)
+{
+	off_t found = lseek(fd, (off_t)offset, SEEK_HOLE);
+	uint64_t aligned;
+
+	/* No answer, and one that a file which changes meanwhile can give: all is data. */
+	if (found <= (off_t)offset || !hs_align_up((uint64_t)found, HS_PAGE_SIZE, &aligned)) {
+		return end;
+	}
+	return hs_min_u64(aligned, end);
 }

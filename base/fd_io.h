@@ -22,4 +22,12 @@ HS_MUST_CHECK enum hs_status hs_fd_pwritev(int fd, const char *name, struct iove
 HS_MUST_CHECK enum hs_status hs_fd_pread(int fd, const char *name, void *bytes, size_t length, uint64_t offset,
 					 struct hs_error *err);
 
+/**
+ * Where the next pages of a file are that are no hole, from offset on, both page-aligned: end when there are none
+ * before it. A file system that knows no holes has data everywhere.
+ */
+uint64_t hs_fd_next_data(int fd, uint64_t offset, uint64_t end);
+/** Where the data at offset ends, as hs_fd_next_data() has found it; end when it goes on until there. */
+uint64_t hs_fd_data_end(int fd, uint64_t offset, uint64_t end);
+
 #endif

@@ -9,6 +9,7 @@
 #include "cli/words.h"
 
 #include <hindsight/coredump.h>
+#include <hindsight/snapshot.h>
 
 #include <stdio.h>
 #include <unistd.h>
@@ -16,11 +17,14 @@
 struct info_options {
 	bool json;
 	bool all;
+	bool hash;
 };
 
 static const struct hs_opt info_rows[] = {
 	{ "json", HS_OPT_FLAG, offsetof(struct info_options, json), NULL, "print one JSON object", NULL },
 	{ "all", HS_OPT_FLAG, offsetof(struct info_options, all), NULL, "list every segment", NULL },
+	{ "hash", HS_OPT_FLAG, offsetof(struct info_options, hash), NULL,
+	  "show the hash of a snapshot, too: reads all of it", NULL },
 };
 
 static const struct hs_opts info_opts = {
@@ -31,13 +35,47 @@ static const struct hs_opts info_opts = {
 	.count = sizeof(info_rows) / sizeof(info_rows[0]),
 };
 
+/* The hash as hexadecimal text. */
+static enum hs_status hash_of(const char *path, char ret[2 * HS_SNAPSHOT_HASH_BYTES + 1], struct hs_error *err)
+{
+	uint8_t hash[HS_SNAPSHOT_HASH_BYTES];
+	struct hs_snapshot *snapshot;
+	enum hs_status st = hs_snapshot_open(path, false, &snapshot, err);
+
+	if (st) {
+		return st;
+	}
+	hs_snapshot_hash(snapshot, hash);
+	hs_snapshot_unref(snapshot);
+	for (size_t i = 0; i < sizeof(hash); i++) {
+		snprintf(ret + 2 * i, 3, "%02x", hash[i]);
+	}
+	return HS_OK;
+}
+
+static int show_info(const struct hs_core *core, const char *path, const struct info_options *options)
+{
+	char hash[2 * HS_SNAPSHOT_HASH_BYTES + 1] = "";
+	struct hs_error err;
+
+	if (options->hash && hash_of(path, hash, &err)) {
+		return hs_cli_failed(&err);
+	}
+	if (!options->json) {
+		hs_core_info_text(core, path, hash, hs_term_colour(STDOUT_FILENO), options->all, stdout);
+	} else if (!hs_core_info_json(core, path, hash, stdout)) {
+		hs_cli_say("%s: no memory to show all of it", path);
+		return HS_EXIT_FAILED;
+	}
+	return HS_EXIT_OK;
+}
+
 static int core_info(int argc, char **argv)
 {
 	struct info_options options = { 0 };
 	const char *file;
 	struct hs_core *core;
 	struct hs_error err;
-	bool complete = true;
 	int status;
 
 	if (!hs_cli_parse_file(&info_opts, argc, argv, &options, &file, &status)) {
@@ -46,17 +84,9 @@ static int core_info(int argc, char **argv)
 	if (hs_core_open(file, &core, &err)) {
 		return hs_cli_failed(&err);
 	}
-	if (options.json) {
-		complete = hs_core_info_json(core, file, stdout);
-	} else {
-		hs_core_info_text(core, file, hs_term_colour(STDOUT_FILENO), options.all, stdout);
-	}
+	status = show_info(core, file, &options);
 	hs_core_close(core);
-	if (!complete) {
-		hs_cli_say("%s: no memory to show all of it", file);
-		return HS_EXIT_FAILED;
-	}
-	return HS_EXIT_OK;
+	return status;
 }
 
 static const struct hs_word words[] = {

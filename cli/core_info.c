@@ -252,12 +252,16 @@ static void put_notes(const struct hs_core *core, FILE *out)
 	}
 }
 
-void hs_core_info_text(const struct hs_core *core, const char *path, bool colour, bool all, FILE *out)
+void hs_core_info_text(const struct hs_core *core, const char *path, const char *hash, bool colour, bool all, FILE *out)
 {
 	const struct hs_core_info *info = hs_core_info(core);
 	char title[64];
 
 	put_head(info, path, colour, out);
+	if (hash[0] != '\0') {
+		put_label(out, "hash", colour);
+		fprintf(out, "%s\n", hash);
+	}
 	for (size_t i = 0; i < info->cpu_count; i++) {
 		snprintf(title, sizeof(title), info->cpu_count > 1 ? "registers of CPU %zu" : "registers", i);
 		put_title(out, title, colour);

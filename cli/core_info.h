@@ -11,13 +11,15 @@
 /**
  * Write the text.
  *
+ * @param hash    of the snapshot that it is, as text; empty when nobody has asked for it
  * @param colour  whether out is a terminal that wants colours
  * @param all     list every segment, not only the first ones
  */
-void hs_core_info_text(const struct hs_core *core, const char *path, bool colour, bool all, FILE *out);
+void hs_core_info_text(const struct hs_core *core, const char *path, const char *hash, bool colour, bool all,
+		       FILE *out);
 
-/** Write the object. False when there was no memory for a part of it. */
-bool hs_core_info_json(const struct hs_core *core, const char *path, FILE *out);
+/** Write the object; hash as above. False when there was no memory for a part of it. */
+bool hs_core_info_json(const struct hs_core *core, const char *path, const char *hash, FILE *out);
 
 /** "SEGV_MAPERR" for SIGSEGV and 1; NULL for a code without a name. Static. */
 const char *hs_core_code_name(int signal, int code);

@@ -262,13 +262,17 @@ static void put_notes(struct json *json, const struct hs_core *core)
 	hs_buf_append_byte(&json->buf, ']');
 }
 
-bool hs_core_info_json(const struct hs_core *core, const char *path, FILE *out)
+bool hs_core_info_json(const struct hs_core *core, const char *path, const char *hash, FILE *out)
 {
 	struct json json = { .out = out };
 
 	hs_buf_init(&json.buf, PART_MAX);
 	hs_buf_append_byte(&json.buf, '{');
 	put_head(&json, hs_core_info(core), path);
+	if (hash[0] != '\0') {
+		next(&json);
+		put_text(&json, "hash", hash);
+	}
 	next(&json);
 	put_cpus(&json, core);
 	next(&json);

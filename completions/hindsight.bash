@@ -49,7 +49,7 @@ _hindsight()
 		--base | --root | --physical-bits | --signal) return ;;
 		*)
 			[[ $cur == -* ]] && words="--help"
-			[[ $words && ${COMP_WORDS[2]} == info ]] && words="--json --all --help"
+			[[ $words && ${COMP_WORDS[2]} == info ]] && words="--json --all --hash --help"
 			[[ $words && ${COMP_WORDS[2]} == report ]] && words="--json --html --image --debug-dir --help"
 			[[ $words && ${COMP_WORDS[2]} == extract ]] && words="--root --output --help"
 			[[ $words && ${COMP_WORDS[2]} == from-image ]] && words=$_hindsight_image_options

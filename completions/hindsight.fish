@@ -47,6 +47,7 @@ complete -c hindsight -n '__fish_seen_subcommand_from report' -l debug-dir -x -a
 complete -c hindsight -n '__fish_seen_subcommand_from report' -l html -r -d 'write one HTML page'
 complete -c hindsight -n '__fish_seen_subcommand_from report debug' -l image -r -d 'image with the symbols'
 complete -c hindsight -n '__fish_seen_subcommand_from core' -l all -d 'list every segment'
+complete -c hindsight -n '__fish_seen_subcommand_from info' -l hash -d 'show the hash of a snapshot, too'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable; and not __fish_seen_subcommand_from list spaces walk' -f -a 'list spaces walk'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l image -r -F -d 'raw image of physical memory'
 complete -c hindsight -n '__fish_seen_subcommand_from pagetable' -l base -x -d 'physical address of its first byte'

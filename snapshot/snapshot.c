@@ -7,8 +7,10 @@
 
 #include "base/arith.h"
 #include "base/error.h"
+#include "snapshot/hash.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,9 @@ struct hs_snapshot {
 	struct hs_root *roots;
 	size_t length; /* of the whole file, mapped at info.memory.bytes */
 	struct hs_cpu_state cpu;
+	pthread_mutex_t lock; /* over the next two: the one thing that changes in a snapshot */
+	bool is_hashed;
+	uint8_t hash[HS_SNAPSHOT_HASH_BYTES];
 };
 
 struct hs_snapshot *hs_snapshot_ref(struct hs_snapshot *snapshot)
@@ -42,6 +47,7 @@ void hs_snapshot_unref(struct hs_snapshot *snapshot)
 		close(snapshot->info.memory.fd);
 	}
 	free(snapshot->roots);
+	pthread_mutex_destroy(&snapshot->lock);
 	free(snapshot);
 }
 
@@ -53,6 +59,17 @@ const struct hs_snapshot_info *hs_snapshot_info(const struct hs_snapshot *snapsh
 const struct hs_cpu_state *hs_snapshot_cpu(const struct hs_snapshot *snapshot)
 {
 	return &snapshot->cpu;
+}
+
+void hs_snapshot_hash(struct hs_snapshot *snapshot, uint8_t ret[HS_SNAPSHOT_HASH_BYTES])
+{
+	pthread_mutex_lock(&snapshot->lock);
+	if (!snapshot->is_hashed) {
+		hs_snapshot_digest(&snapshot->info, &snapshot->cpu, snapshot->hash);
+		snapshot->is_hashed = true;
+	}
+	memcpy(ret, snapshot->hash, sizeof(snapshot->hash));
+	pthread_mutex_unlock(&snapshot->lock);
 }
 
 /* The part that holds gpa; NULL for zero scratch and for what is no memory. *ret_left is how much of the same follows,
@@ -249,6 +266,7 @@ enum hs_status hs_snapshot_adopt(const struct hs_snapshot_info *info, const stru
 	}
 	memset(snapshot, 0, sizeof(*snapshot));
 	atomic_init(&snapshot->owners, 1);
+	(void)pthread_mutex_init(&snapshot->lock, NULL); /* always 0 without attributes (glibc) */
 	snapshot->info = *info;
 	st = fill(snapshot, info, cpu, err);
 	if (st) {

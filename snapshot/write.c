@@ -67,13 +67,6 @@ static enum hs_status add(struct gather *gather, const uint8_t *bytes, uint64_t 
 	return HS_OK;
 }
 
-static bool is_zero(const uint8_t *page)
-{
-	static const uint8_t zero[HS_PAGE_SIZE];
-
-	return memcmp(page, zero, sizeof(zero)) == 0;
-}
-
 /* Pages that the host can point at: written from where they are. */
 static enum hs_status write_pages(struct gather *gather, const uint8_t *bytes, uint64_t pages, uint64_t offset,
 				  struct hs_error *err)
@@ -81,7 +74,7 @@ static enum hs_status write_pages(struct gather *gather, const uint8_t *bytes, u
 	enum hs_status st = HS_OK;
 
 	for (uint64_t i = 0; i < pages && !st; i++) {
-		if (!is_zero(bytes + i * HS_PAGE_SIZE)) {
+		if (!hs_bytes_are_zero(bytes + i * HS_PAGE_SIZE, HS_PAGE_SIZE)) {
 			st = add(gather, bytes + i * HS_PAGE_SIZE, HS_PAGE_SIZE, offset + i * HS_PAGE_SIZE, err);
 		}
 	}

@@ -8,23 +8,9 @@
 #include "base/error.h"
 #include "base/fd_io.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define CHUNK_BYTES (256 * (size_t)HS_PAGE_SIZE)
-
-/** Where the next bytes of the file are that are no hole, page-aligned; end when there are none before it. */
-static uint64_t next_data(int fd, uint64_t offset, uint64_t end)
-{
-	off_t found = lseek(fd, (off_t)offset, SEEK_DATA);
-
-	if (found < 0) {
-		/* Only "nothing but a hole" is an answer; a file system that knows no holes has to be read. */
-		return errno == ENXIO ? end : offset;
-	}
-	return hs_min_u64(hs_align_down((uint64_t)found, HS_PAGE_SIZE), end);
-}
 
 static enum hs_status verify_piece(const struct hs_core *core, const struct hs_core_stored *stored, uint8_t *buffer,
 				   struct hs_error *err)
@@ -36,7 +22,8 @@ static enum hs_status verify_piece(const struct hs_core *core, const struct hs_c
 		return hs_core_broken(core, err, stored->offset, "the file ends within memory at 0x%llx",
 				      (unsigned long long)stored->gpa.v);
 	}
-	for (uint64_t at = next_data(core->fd, stored->offset, end); at < end; at = next_data(core->fd, at, end)) {
+	for (uint64_t at = hs_fd_next_data(core->fd, stored->offset, end); at < end;
+	     at = hs_fd_next_data(core->fd, at, end)) {
 		size_t part = (size_t)hs_min_u64(CHUNK_BYTES, end - at);
 		enum hs_status st = hs_fd_pread(core->fd, core->path, buffer, part, at, err);
 

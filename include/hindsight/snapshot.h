@@ -30,6 +30,9 @@ struct hs_snapshot;
 /** Longest name of a variable that names roots, with its NUL. */
 #define HS_SNAPSHOT_SYMBOL_MAX 256
 
+/** Bytes of a snapshot's hash: SHA-256. */
+#define HS_SNAPSHOT_HASH_BYTES 32
+
 /** What is remembered of the guest beside its memory and registers. Plain data. */
 struct hs_snapshot_guest {
 	enum hs_arch arch;
@@ -75,6 +78,16 @@ const struct hs_snapshot_info *hs_snapshot_info(const struct hs_snapshot *snapsh
 const struct hs_cpu_state *hs_snapshot_cpu(const struct hs_snapshot *snapshot);
 /** The guest-physical memory, read-only, valid as long as the snapshot. */
 struct hs_phys hs_snapshot_phys(const struct hs_snapshot *snapshot);
+
+/**
+ * The identity of a snapshot: equal content, equal hash, whether it was taken or opened from a file. In it are memory,
+ * regions, roots, registers and what devices remember; not where the guest came from (path, build-id), which snapshot
+ * on its way this is (generation), and the TSC, which goes on while the guest stands still (docs/snapshot.md,
+ * "Identity").
+ *
+ * Computed when it is first asked for, which reads all of the memory, and kept. Any thread.
+ */
+void hs_snapshot_hash(struct hs_snapshot *snapshot, uint8_t ret[HS_SNAPSHOT_HASH_BYTES]);
 
 /**
  * Write a snapshot to a file: an ELF core that debuggers open, and hs_snapshot_open() (docs/cores.md). It appears under

@@ -55,6 +55,7 @@ RESTRICTED = [
     (r"linux/kvm\.h$", r"vmm/kvm/", "only vmm/kvm/ knows KVM"),
     (r"(Zydis|Zycore)/", r"vmm/soft/|vmm/insn\.c$", "Zydis is for vmm/soft/ and vmm/insn.c"),
     (r"(libdwarf/|libdwarf\.h|dwarf\.h)", r"debug/symbols/", "libdwarf is for one file of debug/symbols/"),
+    (r"nettle/", r"snapshot/", "nettle is for the hash of a snapshot"),
     (r"(libelf|gelf)\.h$", r"vmm/|debug/symbols/|debug/coredump/", "libelf is for the loader, symbols and cores"),
 ]
 

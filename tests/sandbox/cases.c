@@ -449,6 +449,8 @@ const struct a_case cases[] = {
 	{ "interrupt_moments", case_interrupt_moments },
 	{ "interrupt_storm", case_interrupt_storm },
 	{ "generation", case_generation },
+	{ "identity", case_identity },
+	{ "identity_changes", case_identity_changes },
 	{ "other_image", case_other_image },
 	{ "listeners", case_listeners },
 	{ "host_results", case_host_results },

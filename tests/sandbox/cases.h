@@ -58,6 +58,8 @@ void case_core_in_host_function(void);
 void case_interrupt_moments(void);
 void case_interrupt_storm(void);
 void case_generation(void);
+void case_identity(void);
+void case_identity_changes(void);
 void case_other_image(void);
 void case_listeners(void);
 void case_host_results(void);

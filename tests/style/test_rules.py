@@ -25,6 +25,7 @@ BAD_INCLUDES = [
     ("vmm/kvm/insn.c", "#include <Zydis/Zydis.h>", "Zydis is for"),
     ("debug/coredump/read.c", "#include <libdwarf/libdwarf.h>", "libdwarf is for"),
     ("session/crash.c", "#include <gelf.h>", "libelf is for"),
+    ("session/snapshot.c", "#include <nettle/sha2.h>", "nettle is for"),
     ("cli/cmd_core.c", "#include <libelf.h>", "libelf is for"),
     ("base/buf.c", '#include "buf.h"', "by its folder"),
     ("vmm/vm.c", '#include "debug/gdbstub/packet.h"', "by its folder"),

@@ -166,6 +166,7 @@ static bool same_guest(const struct hs_snapshot *a, const struct hs_snapshot *b)
 
 static void test_snapshot_file_holds_the_same_guest(void **state)
 {
+	uint8_t hashes[2][HS_SNAPSHOT_HASH_BYTES];
 	struct hs_snapshot *snapshot;
 	struct hs_error err = { 0 };
 
@@ -176,6 +177,9 @@ static void test_snapshot_file_holds_the_same_guest(void **state)
 	assert_true(same_memory(scene.snapshot, snapshot));
 	assert_true(same_facts(hs_snapshot_info(scene.snapshot), hs_snapshot_info(snapshot)));
 	assert_memory_equal(hs_snapshot_cpu(scene.snapshot), hs_snapshot_cpu(snapshot), sizeof(struct hs_cpu_state));
+	hs_snapshot_hash(scene.snapshot, hashes[0]);
+	hs_snapshot_hash(snapshot, hashes[1]);
+	assert_memory_equal(hashes[0], hashes[1], sizeof(hashes[0]));
 	hs_snapshot_unref(snapshot);
 }
 
