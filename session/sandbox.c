@@ -112,11 +112,8 @@ void hs_sandbox_destroy(struct hs_sandbox *sandbox)
 	hs_vm_destroy(sandbox->vm);
 	hs_snapshot_unref(sandbox->stands_on);
 	hs_snapshot_unref(sandbox->taken);
-	for (size_t i = 0; i < sandbox->function_count; i++) {
-		free(sandbox->functions[i].name);
-		free(sandbox->functions[i].signature);
-	}
 	free(sandbox->functions);
+	free(sandbox->described);
 	free(sandbox->roots_symbol);
 	hs_sandbox_drop_cores(sandbox);
 	free(sandbox->record);
@@ -136,7 +133,9 @@ enum hs_status hs_sandbox_snapshot(struct hs_sandbox *sandbox, struct hs_snapsho
 {
 	struct hs_snapshot_spec spec = { .roots = &sandbox->roots,
 					 .ready = true,
-					 .generation = sandbox->generation + 1 };
+					 .generation = sandbox->generation + 1,
+					 .functions = sandbox->described,
+					 .function_count = sandbox->function_count };
 	struct hs_snapshot *snapshot = NULL;
 	enum hs_status st;
 

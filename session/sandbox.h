@@ -12,7 +12,6 @@
 #include <stdatomic.h>
 
 struct hs_host_function {
-	char *name, *signature; /* owned */
 	hs_host_fn *function;
 	void *ctx;
 };
@@ -38,7 +37,8 @@ struct hs_sandbox {
 	bool roots_chosen;  /* since it was made: before what a snapshot was taken with */
 
 	struct hs_host_function *functions;
-	size_t function_count;
+	struct hs_snapshot_function *described; /* what each is called and takes */
+	uint32_t function_count;                /* of both */
 	bool running; /* a start or a call: functions of the host that it comes to cannot change the sandbox */
 	bool in_host_function;
 

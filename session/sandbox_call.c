@@ -6,11 +6,13 @@
 #include "session/sandbox.h"
 
 #include "base/error.h"
+#include "session/snapshot_note.h"
 #include "vmm/call.h"
 #include "vmm/record.h"
 #include "vmm/signature.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,21 +27,29 @@ void hs_sandbox_interrupt(struct hs_sandbox *sandbox)
 	hs_vm_interrupt(sandbox->vm);
 }
 
-static struct hs_host_function *find_function(const struct hs_sandbox *sandbox, const char *name)
+static const struct hs_snapshot_function *find_function(const struct hs_snapshot_function *functions, uint32_t count,
+							const char *name)
 {
-	for (size_t i = 0; i < sandbox->function_count; i++) {
-		if (strcmp(sandbox->functions[i].name, name) == 0) {
-			return &sandbox->functions[i];
+	for (uint32_t i = 0; i < count; i++) {
+		if (strcmp(functions[i].name, name) == 0) {
+			return &functions[i];
 		}
 	}
 	return NULL;
+}
+
+/* What a snapshot was taken with is not what one taken from now on is. */
+static void forget_taken(struct hs_sandbox *sandbox)
+{
+	hs_snapshot_unref(sandbox->taken);
+	sandbox->taken = NULL;
 }
 
 enum hs_status hs_sandbox_register(struct hs_sandbox *sandbox, const char *name, const char *signature,
 				   hs_host_fn *function, void *ctx, struct hs_error *err)
 {
 	struct hs_host_function *functions;
-	struct hs_host_function added = { .function = function, .ctx = ctx };
+	struct hs_snapshot_function *described;
 	enum hs_status st = hs_signature_check(signature, err);
 
 	if (st) {
@@ -51,21 +61,25 @@ enum hs_status hs_sandbox_register(struct hs_sandbox *sandbox, const char *name,
 	if (!hs_call_name_ok(name, strlen(name))) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "'%s' is no name of a function", name);
 	}
-	if (find_function(sandbox, name)) {
+	if (find_function(sandbox->described, sandbox->function_count, name)) {
 		return hs_error_set(err, HS_ERR_BUSY, 0, 0, "there is a host function '%s' already", name);
 	}
-	functions = reallocarray(sandbox->functions, sandbox->function_count + 1, sizeof(*functions));
-	if (functions) {
-		sandbox->functions = functions;
-		added.name = strdup(name);
-		added.signature = strdup(signature);
+	if (sandbox->function_count == HS_SNAPSHOT_FUNCTIONS_MAX) {
+		return hs_error_set(err, HS_ERR_RANGE, 0, 0, "a sandbox has up to %u host functions",
+				    HS_SNAPSHOT_FUNCTIONS_MAX);
 	}
-	if (!added.name || !added.signature) {
-		free(added.name);
-		free(added.signature);
+	functions = reallocarray(sandbox->functions, sandbox->function_count + 1u, sizeof(*functions));
+	sandbox->functions = functions ? functions : sandbox->functions;
+	described = reallocarray(sandbox->described, sandbox->function_count + 1u, sizeof(*described));
+	sandbox->described = described ? described : sandbox->described;
+	if (!functions || !described) {
 		return hs_error_os(err, ENOMEM, "cannot register '%s'", name);
 	}
-	functions[sandbox->function_count++] = added;
+	described += sandbox->function_count;
+	snprintf(described->name, sizeof(described->name), "%s", name);
+	snprintf(described->signature, sizeof(described->signature), "%s", signature);
+	functions[sandbox->function_count++] = (struct hs_host_function){ .function = function, .ctx = ctx };
+	forget_taken(sandbox);
 	return HS_OK;
 }
 
@@ -88,12 +102,29 @@ static enum hs_status answer_with_error(struct hs_sandbox *sandbox, uint32_t cod
 	return hs_vm_record_put(sandbox->vm, &answer, err);
 }
 
+/* A function that is not there, or does not take what the guest has for it: say what it was at the snapshot, if that is
+ * not what it is now. */
+static void add_recorded(const struct hs_sandbox *sandbox, const char *name, const char *signature,
+			 struct hs_error *failure)
+{
+	const struct hs_snapshot_info *info = sandbox->stands_on ? hs_snapshot_info(sandbox->stands_on) : NULL;
+	const struct hs_snapshot_function *recorded = info ? find_function(info->functions, info->function_count, name)
+							   : NULL;
+	size_t length = strlen(failure->message);
+
+	if (recorded && strcmp(recorded->signature, signature) != 0) {
+		snprintf(failure->message + length, sizeof(failure->message) - length,
+			 " (the snapshot was taken with %s)", recorded->signature);
+	}
+}
+
 /* Run the function that the guest has called. An error of it is the guest's to handle, not one of the call. */
 static enum hs_status call_host(struct hs_sandbox *sandbox, struct hs_error *err)
 {
 	struct hs_record call;
 	struct hs_record answer = { .kind = HS_RECORD_RESULT, .count = 1, .values[0] = { .type = HS_TYPE_VOID } };
 	struct hs_error failure = { 0 };
+	const struct hs_snapshot_function *described;
 	const struct hs_host_function *function;
 	uint32_t code;
 	enum hs_status st = take_record(sandbox, &call, err);
@@ -106,21 +137,24 @@ static enum hs_status call_host(struct hs_sandbox *sandbox, struct hs_error *err
 				    (unsigned int)call.kind);
 	}
 	hs_trail_note(&sandbox->trail, HS_TRAIL_HOST_CALL, 0, call.name, strlen(call.name));
-	function = find_function(sandbox, call.name);
-	if (!function) {
+	described = find_function(sandbox->described, sandbox->function_count, call.name);
+	if (!described) {
 		hs_error_set(&failure, HS_ERR_NOT_FOUND, 0, 0, "the host has no function '%s'", call.name);
+		add_recorded(sandbox, call.name, "", &failure);
 		return answer_with_error(sandbox, HS_CALL_NO_FUNCTION, failure.message, err);
 	}
-	if (hs_signature_takes(function->signature, call.name, call.values, call.count, &failure)) {
+	if (hs_signature_takes(described->signature, call.name, call.values, call.count, &failure)) {
+		add_recorded(sandbox, call.name, described->signature, &failure);
 		return answer_with_error(sandbox, HS_CALL_SIGNATURE, failure.message, err);
 	}
+	function = &sandbox->functions[described - sandbox->described];
 	sandbox->in_host_function = true;
 	st = function->function(function->ctx, call.values, call.count, &answer.values[0], &failure);
 	sandbox->in_host_function = false;
 	if (st) {
 		return answer_with_error(sandbox, HS_CALL_FAILED, failure.message, err);
 	}
-	if (hs_signature_gives(function->signature, call.name, &answer.values[0], &failure)) {
+	if (hs_signature_gives(described->signature, call.name, &answer.values[0], &failure)) {
 		return answer_with_error(sandbox, HS_CALL_SIGNATURE, failure.message, err);
 	}
 	st = hs_vm_record_put(sandbox->vm, &answer, &failure);

@@ -70,6 +70,8 @@ static enum hs_status take(struct hs_vm *vm, const struct hs_snapshot_spec *spec
 		.pointers = roots->pointers,
 		.pointer_count = roots->pointer_count,
 		.guest = &guest,
+		.functions = spec->functions,
+		.function_count = spec->function_count,
 		.gpa = { HS_SNAPSHOT_BASE_GPA },
 		.scratch_gpa = bounds.scratch_gpa,
 		.scratch_gva = bounds.scratch_gva,

@@ -16,6 +16,8 @@ struct hs_snapshot_spec {
 	const struct hs_roots_spec *roots; /* what names them; NULL for what the guest has registered */
 	bool ready;                        /* the guest takes calls where it stands */
 	uint64_t generation;               /* of the snapshot to take */
+	const struct hs_snapshot_function *functions;
+	uint32_t function_count;
 };
 
 /** What is remembered of the guest of a VM. */

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "coredump/vmnote.h"
+#include "vmm/signature.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ enum record_kind {
 	RECORD_CPU = 4,
 	RECORD_CRASH = 5,
 	RECORD_MACHINE = 6,
+	RECORD_FUNCTIONS = 7,
 	RECORD_COUNT,
 };
 
@@ -274,6 +276,30 @@ static void code_machine(struct codec *codec, struct hs_snapshot_guest *guest)
 	code_text(codec, guest->roots_symbol, sizeof(guest->roots_symbol));
 }
 
+static void code_functions(struct codec *codec, struct hs_snapshot_info *info)
+{
+	struct hs_snapshot_function *functions = NULL;
+
+	info->function_count = (uint32_t)code_choice(codec, info->function_count, HS_SNAPSHOT_FUNCTIONS_MAX,
+						     "too many host functions");
+	if (!codec->out) {
+		info->functions = functions = calloc(info->function_count + 1u, sizeof(*functions));
+	}
+	for (uint32_t i = 0; info->functions && i < info->function_count && !codec->broken; i++) {
+		struct hs_snapshot_function function = info->functions[i];
+
+		code_line(codec, function.name, sizeof(function.name));
+		code_line(codec, function.signature, sizeof(function.signature));
+		if (functions) {
+			functions[i] = function;
+		}
+		if (!hs_call_name_ok(function.name, strlen(function.name)) ||
+		    hs_signature_check(function.signature, NULL)) {
+			blame(codec, "a host function without a name or a signature");
+		}
+	}
+}
+
 static void code_crash(struct codec *codec, struct hs_crash *crash)
 {
 	crash->reason = (enum hs_crash_reason)code_choice(codec, crash->reason, HS_CRASH_CALL, "no reason of a crash");
@@ -316,6 +342,9 @@ static void code_record(struct codec *codec, enum record_kind kind, struct hs_sn
 	case RECORD_MACHINE:
 		code_machine(codec, &note->info.guest);
 		return;
+	case RECORD_FUNCTIONS:
+		code_functions(codec, &note->info);
+		return;
 	case RECORD_COUNT:
 		return;
 	}
@@ -355,6 +384,7 @@ void hs_snapshot_note_free(struct hs_snapshot_note *note)
 {
 	if (note) {
 		free((void *)(uintptr_t)note->info.roots);
+		free((void *)(uintptr_t)note->info.functions);
 	}
 	free(note);
 }
@@ -374,11 +404,12 @@ void hs_snapshot_note_put(struct hs_buf *buf, const struct hs_snapshot_info *inf
 	hs_put_le32(version, HS_SNAPSHOT_NOTE_VERSION);
 	hs_buf_append(buf, version, sizeof(version));
 	for (unsigned int kind = RECORD_GUEST; kind < RECORD_COUNT; kind++) {
-		if (kind != RECORD_CRASH || info->crashed) {
+		if ((kind != RECORD_CRASH || info->crashed) && (kind != RECORD_FUNCTIONS || info->function_count > 0)) {
 			put_record(&codec, (enum record_kind)kind, note);
 		}
 	}
-	note->info.roots = NULL; /* the caller's */
+	note->info.roots = NULL; /* the caller's, as the next */
+	note->info.functions = NULL;
 	hs_snapshot_note_free(note);
 }
 
@@ -446,7 +477,7 @@ enum hs_status hs_snapshot_note_get(const uint8_t *desc, size_t length, uint64_t
 	if ((get_records(&codec, note) & needed) != needed) {
 		blame(&codec, "a record that must be there is missing");
 	}
-	if (!codec.broken && !note->info.roots) {
+	if (!codec.broken && (!note->info.roots || (note->info.function_count > 0 && !note->info.functions))) {
 		hs_snapshot_note_free(note);
 		return hs_error_os(err, ENOMEM, "cannot read the snapshot's note");
 	}

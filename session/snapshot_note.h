@@ -14,6 +14,8 @@
 #include <stdbool.h>
 
 #define HS_SNAPSHOT_NOTE_VERSION 2
+/** Most host functions, so that a file cannot ask for all memory. */
+#define HS_SNAPSHOT_FUNCTIONS_MAX 4096u
 
 /** What is in it. Registers are aligned to 64 bytes, so an allocated one is, too. */
 struct hs_snapshot_note {
@@ -30,7 +32,7 @@ void hs_snapshot_note_put(struct hs_buf *buf, const struct hs_snapshot_info *inf
  * HS_ERR_FORMAT: a broken one. HS_ERR_UNSUPPORTED: another version. HS_ERR_NOMEM. err->where is the file offset.
  *
  * @param offset  of the descriptor in the file, for messages
- * @param ret     owned by the caller until hs_snapshot_note_free(): info.roots is allocated
+ * @param ret     owned by the caller until hs_snapshot_note_free(): info.roots and info.functions are allocated
  */
 HS_MUST_CHECK enum hs_status hs_snapshot_note_get(const uint8_t *desc, size_t length, uint64_t offset,
 						  struct hs_snapshot_note **ret, struct hs_error *err);

@@ -22,6 +22,7 @@ struct hs_snapshot {
 	atomic_uint owners;
 	struct hs_snapshot_info info;
 	struct hs_root *roots;
+	struct hs_snapshot_function *functions;
 	size_t length; /* of the whole file, mapped at info.memory.bytes */
 	struct hs_cpu_state cpu;
 	pthread_mutex_t lock; /* over the next two: the one thing that changes in a snapshot */
@@ -47,6 +48,7 @@ void hs_snapshot_unref(struct hs_snapshot *snapshot)
 		close(snapshot->info.memory.fd);
 	}
 	free(snapshot->roots);
+	free(snapshot->functions);
 	pthread_mutex_destroy(&snapshot->lock);
 	free(snapshot);
 }
@@ -244,11 +246,18 @@ static enum hs_status fill(struct hs_snapshot *snapshot, const struct hs_snapsho
 	snapshot->info.memory.bytes = bytes;
 	snapshot->length = (size_t)file.st_size;
 	snapshot->roots = reallocarray(NULL, info->root_count, sizeof(*snapshot->roots));
-	if (!snapshot->roots) {
+	if (info->function_count > 0) {
+		snapshot->functions = reallocarray(NULL, info->function_count, sizeof(*snapshot->functions));
+	}
+	if (!snapshot->roots || (info->function_count > 0 && !snapshot->functions)) {
 		return hs_error_os(err, ENOMEM, "cannot make the snapshot");
 	}
 	memcpy(snapshot->roots, info->roots, info->root_count * sizeof(*snapshot->roots));
 	snapshot->info.roots = snapshot->roots;
+	if (info->function_count > 0) {
+		memcpy(snapshot->functions, info->functions, info->function_count * sizeof(*snapshot->functions));
+	}
+	snapshot->info.functions = snapshot->functions;
 	snapshot->cpu = *cpu;
 	return HS_OK;
 }

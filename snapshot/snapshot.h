@@ -19,6 +19,8 @@ struct hs_snapshot_input {
 	const struct hs_root_pointer *pointers; /* places of the guest's that hold a root; TSSs are found without */
 	size_t pointer_count;
 	const struct hs_snapshot_guest *guest;
+	const struct hs_snapshot_function *functions;
+	uint32_t function_count;
 	hs_gpa gpa;     /* of the memory but scratch */
 	uint64_t limit; /* bytes that it may have */
 	hs_gpa scratch_gpa;
@@ -40,7 +42,8 @@ HS_MUST_CHECK enum hs_status hs_snapshot_take(const struct hs_snapshot_input *in
 /**
  * A snapshot of what a file holds.
  *
- * @param info   copied, roots included; memory.fd is taken over (closed with the snapshot, also on failure)
+ * @param info   copied, roots and functions included; memory.fd is taken over (closed with the snapshot, also on
+ *               failure)
  *
  * HS_ERR_FORMAT: parts that overlap, are not page-aligned or lie beyond the file's end; a root or a register that is
  * out of bounds. HS_ERR_NOMEM, HS_ERR_IO.

@@ -180,6 +180,8 @@ static void describe(const struct making *making, int fd, struct hs_snapshot_inf
 		},
 		.roots = plan->roots,
 		.root_count = input->root_count,
+		.functions = input->functions,
+		.function_count = input->function_count,
 		.current = making->compact.current,
 		.cow = making->compact.cow,
 		.shared_bytes = plan->bytes[HS_PART_SHARED],

@@ -118,7 +118,10 @@ HS_MUST_CHECK enum hs_status hs_sandbox_create_from(struct hs_snapshot *snapshot
 void hs_sandbox_destroy(struct hs_sandbox *sandbox);
 
 /**
- * Let the guest call a function of the host. HS_ERR_INVALID: a bad name or signature; HS_ERR_BUSY: the name is taken.
+ * Let the guest call a function of the host. HS_ERR_INVALID: a bad name or signature; HS_ERR_BUSY: the name is taken;
+ * HS_ERR_RANGE: more than 4096 functions. What is registered is recorded with each snapshot (hs_snapshot_info()), and a
+ * snapshot taken before is not given again. Nobody has to register what a snapshot was taken with: a guest that calls
+ * what is not there gets an error, which says what it was.
  *
  * @param signature  as <hindsight/call.h> says
  */

@@ -7,6 +7,7 @@
 #ifndef HINDSIGHT_SNAPSHOT_H
 #define HINDSIGHT_SNAPSHOT_H
 
+#include <hindsight/call.h>
 #include <hindsight/cpu.h>
 #include <hindsight/crash.h>
 #include <hindsight/error.h>
@@ -55,6 +56,15 @@ struct hs_snapshot_guest {
 	struct hs_devices devices;
 };
 
+/** Bytes of a signature, with its NUL: a result, two parentheses, arguments. */
+#define HS_SNAPSHOT_SIGNATURE_MAX (HS_CALL_ARGUMENTS_MAX + 4)
+
+/** A function of the host that the guest could call. Plain data. */
+struct hs_snapshot_function {
+	char name[HS_CALL_NAME_MAX + 1];
+	char signature[HS_SNAPSHOT_SIGNATURE_MAX]; /**< as <hindsight/call.h> says */
+};
+
 /** Facts of a snapshot; borrowed from it. */
 struct hs_snapshot_info {
 	struct hs_snapshot_guest guest;
@@ -64,6 +74,10 @@ struct hs_snapshot_info {
 	uint32_t current;                                  /**< index of the root that the CPU is on */
 	bool cow;                                          /**< pages are copy-on-write for the guest's handler */
 	uint64_t shared_bytes, private_bytes, table_bytes; /**< of memory, with its pages of zeros */
+	/** Host functions of the sandbox when it was taken. They do not come with it: whoever goes on registers its
+	 *  own, and a guest that calls one of these that is not there is told what it was. NULL for none. */
+	const struct hs_snapshot_function *functions;
+	uint32_t function_count;
 	bool crashed; /**< the guest stands at a crash, that a core was made of: it goes on there */
 	struct hs_crash crash;
 };

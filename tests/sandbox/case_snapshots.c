@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Snapshots for what they are and not for what they do: their identity. */
+/* Snapshots for what they are and not for what they do: their identity, what they record. */
 #include "cases.h"
 
 #include <stdlib.h>
@@ -116,4 +116,76 @@ void case_identity_changes(void)
 		CHECK(same(&hash, &wanted) == (turn % 2 == 1));
 	}
 	hs_sandbox_destroy(sandbox);
+}
+
+static enum hs_status square(void *ctx, const struct hs_value *arguments, size_t count, struct hs_value *ret,
+			     struct hs_error *err)
+{
+	(void)ctx;
+	(void)count;
+	(void)err;
+	*ret = an_int(arguments[0].i * arguments[0].i);
+	return HS_OK;
+}
+
+static void check_recorded(const struct hs_snapshot *snapshot, uint32_t count)
+{
+	const struct hs_snapshot_info *info = hs_snapshot_info(snapshot);
+
+	CHECK(info->function_count == count);
+	CHECK(strcmp(info->functions[0].name, "square") == 0 && strcmp(info->functions[0].signature, "i(i)") == 0);
+	CHECK(count < 2 || strcmp(info->functions[1].name, "more") == 0);
+	CHECK(count < 2 || strcmp(info->functions[1].signature, "v(iuIUfdbsy)") == 0);
+}
+
+/* On a snapshot that was taken with square: nothing is refused before the guest calls what is not there. */
+static void check_without(struct hs_snapshot *snapshot)
+{
+	struct hs_sandbox_config config = configured();
+	struct hs_sandbox *sandbox;
+	struct hs_error err;
+
+	EXPECT(hs_sandbox_create_from(snapshot, &config, &sandbox, &err), HS_OK, "");
+	CHECK(counted(sandbox) == 1);
+	EXPECT(call_back(sandbox, "square", &err), HS_ERR_GUEST,
+	       "the host has no function 'square' (the snapshot was taken with i(i))");
+	EXPECT(call_back(sandbox, "nope", &err), HS_ERR_GUEST, "the host has no function 'nope'");
+	CHECK(!strstr(err.message, "taken with"));
+	CHECK(hs_sandbox_state(sandbox) == HS_SANDBOX_READY && counted(sandbox) == 2);
+	EXPECT(hs_sandbox_register(sandbox, "square", "i(s)", square, NULL, &err), HS_OK, "");
+	EXPECT(call_back(sandbox, "square", &err), HS_ERR_GUEST, "(the snapshot was taken with i(i))");
+	hs_sandbox_destroy(sandbox);
+	/* With the same one, and arguments that neither takes, there is nothing more to say. */
+	EXPECT(hs_sandbox_create_from(snapshot, &config, &sandbox, &err), HS_OK, "");
+	EXPECT(hs_sandbox_register(sandbox, "square", "i(i)", square, NULL, &err), HS_OK, "");
+	EXPECT(call_back(sandbox, "square", &err), HS_OK, "");
+	hs_sandbox_destroy(sandbox);
+}
+
+void case_recorded_functions(void)
+{
+	struct hs_sandbox *sandbox = started(NULL);
+	struct hs_snapshot *without = snapshot_of(sandbox);
+	struct hs_snapshot *snapshot, *opened, *more;
+	struct hs_error err;
+
+	CHECK(hs_snapshot_info(without)->function_count == 0 && !hs_snapshot_info(without)->functions);
+	restore(sandbox, without);
+	EXPECT(hs_sandbox_register(sandbox, "square", "i(i)", square, NULL, &err), HS_OK, "");
+	snapshot = snapshot_of(sandbox);
+	check_recorded(snapshot, 1);
+	restore(sandbox, snapshot);
+	EXPECT(hs_sandbox_register(sandbox, "more", "v(iuIUfdbsy)", square, NULL, &err), HS_OK, "");
+	more = snapshot_of(sandbox);
+	check_recorded(snapshot, 1);
+	check_recorded(more, 2);
+	opened = reopened(more);
+	check_recorded(opened, 2);
+	check_without(snapshot);
+	check_without(opened);
+	hs_sandbox_destroy(sandbox);
+	hs_snapshot_unref(without);
+	hs_snapshot_unref(snapshot);
+	hs_snapshot_unref(opened);
+	hs_snapshot_unref(more);
 }

@@ -451,6 +451,7 @@ const struct a_case cases[] = {
 	{ "generation", case_generation },
 	{ "identity", case_identity },
 	{ "identity_changes", case_identity_changes },
+	{ "recorded_functions", case_recorded_functions },
 	{ "other_image", case_other_image },
 	{ "listeners", case_listeners },
 	{ "host_results", case_host_results },

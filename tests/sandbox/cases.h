@@ -60,6 +60,7 @@ void case_interrupt_storm(void);
 void case_generation(void);
 void case_identity(void);
 void case_identity_changes(void);
+void case_recorded_functions(void);
 void case_other_image(void);
 void case_listeners(void);
 void case_host_results(void);

@@ -105,7 +105,10 @@ struct hs_snapshot *saved_create(enum hs_arch arch, bool crashed)
 		{ .format = HS_PAGING_32BIT, .base = { 0x4000 }, .pse = true, .maxphyaddr = 36 },
 		{ .format = HS_PAGING_NONE, .wp = true, .maxphyaddr = 32 },
 	};
+	static const struct hs_snapshot_function functions[] = { { "square", "i(i)" }, { "say", "v(sy)" } };
 	struct hs_snapshot_info info = {
+		.functions = functions,
+		.function_count = 2,
 		.guest = {
 			.arch = arch,
 			.path = "/somewhere/a.elf",

@@ -144,7 +144,8 @@ static bool same_facts(const struct hs_snapshot_info *a, const struct hs_snapsho
 		    a->private_bytes == b->private_bytes && a->table_bytes == b->table_bytes &&
 		    a->memory.part_count == b->memory.part_count &&
 		    a->memory.scratch_gpa.v == b->memory.scratch_gpa.v &&
-		    a->memory.scratch_length == b->memory.scratch_length;
+		    a->memory.scratch_length == b->memory.scratch_length && a->function_count == b->function_count &&
+		    memcmp(a->functions, b->functions, a->function_count * sizeof(*a->functions)) == 0;
 
 	for (uint32_t i = 0; same && i < a->root_count; i++) {
 		same = same_root(&a->roots[i], &b->roots[i]);
