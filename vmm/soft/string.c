@@ -129,6 +129,9 @@ static inline uint8_t *plain_memory(struct hs_soft_cpu *cpu, const struct hs_sof
 	if (!hs_soft_translate(cpu, cpu->space, gva, prot, &page)) {
 		return NULL; /* the iteration that is done alone says so again */
 	}
+	if (atomic_load_explicit(&cpu->attention, memory_order_relaxed) & HS_SOFT_LOOK_UP) {
+		*count = 1; /* tables change, and the code is looked for behind the first element */
+	}
 	return page.watched || (prot == HS_PROT_WRITE && page.code) ? NULL : page.host;
 }
 
