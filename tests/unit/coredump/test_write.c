@@ -387,6 +387,36 @@ static void test_write_contradictory_input_is_refused(void **state)
 	assert_int_equal(guest_files(&guest), 0);
 }
 
+struct told {
+	unsigned int times;
+	uint64_t done, total;
+};
+
+/** Each time farther, of the same in all. */
+static void take_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	struct told *told = ctx;
+
+	assert_true(done > told->done && done <= total);
+	assert_true(told->times == 0 || total == told->total);
+	*told = (struct told){ told->times + 1, done, total };
+}
+
+static void test_write_tells_its_progress_up_to_the_end(void **state)
+{
+	struct told told = { 0 };
+
+	(void)state;
+	guest_fill(&guest, RAM, 2 * PAGE);
+	guest_fill(&guest, RAM + 7 * PAGE, PAGE);
+	guest_map(&guest, 0x400000, RAM, 8 * PAGE, GUEST_RW);
+	guest.input.options = (struct hs_core_options){ .progress = take_progress, .progress_ctx = &told };
+	guest_dump(&guest, &result);
+	assert_true(told.times >= 2);
+	assert_int_equal(told.done, told.total);
+	assert_int_equal(told.total, 8 * PAGE);
+}
+
 static void test_write_failure_leaves_the_result_and_the_signals_alone(void **state)
 {
 	const struct rlimit small = { 8192, RLIM_INFINITY };
@@ -445,6 +475,8 @@ int main(void)
 		TEST_COPIED(test_write_memory_that_ends_within_a_page_is_kept_to_its_end),
 		TEST(test_write_memory_that_ends_within_a_page_is_kept_to_its_end),
 		TEST(test_write_contradictory_input_is_refused),
+		TEST(test_write_tells_its_progress_up_to_the_end),
+		TEST_COPIED(test_write_tells_its_progress_up_to_the_end),
 		TEST(test_write_failure_leaves_the_result_and_the_signals_alone),
 	};
 
