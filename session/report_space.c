@@ -18,10 +18,12 @@ static bool goes_on(const struct hs_report_area *area, const struct hs_range *ra
 /* Take a range in: as more of the last area, or as one of its own while there is room. */
 static void add_range(struct hs_report_space *space, const struct hs_range *range)
 {
-	struct hs_report_area *last = space->area_count > 0 ? &space->areas[space->area_count - 1] : NULL;
+	size_t count = space->area_count;
 
 	space->bytes += range->length;
-	if (last && space->omitted == 0 && goes_on(last, range)) {
+	if (count > 0 && space->omitted == 0 && goes_on(&space->areas[count - 1], range)) {
+		struct hs_report_area *last = &space->areas[count - 1];
+
 		last->contiguous = last->contiguous && last->gpa.v + last->length == range->gpa.v;
 		last->length += range->length;
 		return;

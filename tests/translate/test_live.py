@@ -11,9 +11,9 @@ import pytest
 
 PROGRAMS = pathlib.Path(__file__).resolve().parent.parent.parent / "guest" / "programs"
 
-# What a program is given so that it ends, and the options for one that never does.
+# What a program is given so that it ends, and the options for one that never does, or whose tables then have no end.
 ARGUMENTS = {"spin": ["20"]}
-OPTIONS = {"hang": ["--exits", "0"]}
+OPTIONS = {"hang": ["--exits", "0"], "self_map": ["--exits", "0"]}
 
 # A program has this many pages at least, and is looked at where it starts and where it ends.
 LEAST_MAPPED = 2 * 100

@@ -99,6 +99,25 @@ static int make_memory(void)
 	return fd;
 }
 
+static struct hs_crash crash_at(const struct hs_cpu_state *cpu)
+{
+	return (struct hs_crash){
+		.reason = HS_CRASH_ABORT,
+		.signal = 6,
+		.code = -6,
+		.fault_address = 0x123456789a,
+		.rip = cpu->rip,
+		.vector = 14,
+		.has_error_code = true,
+		.error_code = 7,
+		.port = 0x66,
+		.gpa = 0x5000,
+		.registers_lost = true,
+		.abort_message = "no",
+		.text = "abort: no",
+	};
+}
+
 struct hs_snapshot *saved_create(enum hs_arch arch, bool crashed)
 {
 	static const struct hs_root roots[] = {
@@ -149,21 +168,7 @@ struct hs_snapshot *saved_create(enum hs_arch arch, bool crashed)
 	fill_cpu(&cpu);
 	if (crashed) {
 		info.crashed = true;
-		info.crash = (struct hs_crash){
-			.reason = HS_CRASH_ABORT,
-			.signal = 6,
-			.code = -6,
-			.fault_address = 0x123456789a,
-			.rip = cpu.rip,
-			.vector = 14,
-			.has_error_code = true,
-			.error_code = 7,
-			.port = 0x66,
-			.gpa = 0x5000,
-			.registers_lost = true,
-			.abort_message = "no",
-			.text = "abort: no",
-		};
+		info.crash = crash_at(&cpu);
 	} else {
 		info.guest.dispatch = cpu.rip;
 	}
