@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from lib.debuggers import gdb_batch, lldb_batch
+from lib.elf import Image
 from lib.process import run
 
 STATUS = 128 + signal.SIGSEGV
@@ -83,6 +84,23 @@ def test_snapshot_has_all_spaces_and_each_can_be_taken_out(runner, crash, tmp_pa
     second, = result.files.values()
     before, after = (json.loads(core(runner, "info", "--json", path).check().stdout) for path in (whole, second))
     assert [space["root"] for space in before["spaces"]] == [space["root"] for space in after["spaces"]]
+
+
+def test_core_of_a_restored_guest_names_its_image_and_entry(runner, tmp_path):
+    """Without AT_ENTRY and the headers' place debuggers load symbols at the wrong addresses, or none."""
+    made = runner.run("functions", options=["--snapshot", "a.snap"])
+    result = runner.restore(made.files["a.snap"], ["--core", ".", "--call", "fault_in_call(4660UL)"])
+    assert (result.rc, len(result.files)) == (STATUS, 1), result
+    path, = result.files.values()
+    image = Image(runner.guest("functions"))
+    auxv, backtrace = read(path, runner.guest("functions"), "info auxv", "backtrace")
+    entries = dict(re.findall(r"^\d+ +AT_(\w+) .* (\S+)$", auxv, re.M))
+    assert int(entries["ENTRY"], 16) == image.get("entry")
+    assert int(entries["PHDR"], 16) == image.get_segment(image.segments()[0], "vaddr") + image.get("phoff")
+    assert (int(entries["PHENT"]), int(entries["PHNUM"])) == (image.get("phentsize"), image.get("phnum"))
+    assert "fault_in_call" in backtrace and re.search(r"^#\d+ .*main \(", backtrace, re.M)
+    build_id = re.search(r"Build ID: (\w+)", run(["readelf", "-n", str(runner.guest("functions"))]).stdout)[1]
+    assert build_id in run(["eu-unstrip", "-n", f"--core={path}"]).check().stdout
 
 
 def test_crash_in_a_handler_shows_both(runner, crash):
