@@ -7,6 +7,7 @@
 
 #include "base/arith.h"
 #include "base/error.h"
+#include "base/fd_io.h"
 #include "snapshot/hash.h"
 
 #include <errno.h>
@@ -166,10 +167,49 @@ static int snapshot_next_region(void *ctx, hs_gpa gpa, hs_gpa *ret_start, uint64
 	return 1;
 }
 
+/* The part that gpa is in, or else the first one behind it; NULL when there is none. */
+static const struct hs_memory_part *part_from(const struct hs_memory_image *memory, uint64_t gpa)
+{
+	const struct hs_memory_part *first = NULL;
+
+	for (size_t i = 0; i < memory->part_count; i++) {
+		const struct hs_memory_part *part = &memory->parts[i];
+
+		if (part->gpa.v + part->length > gpa && (!first || part->gpa.v < first->gpa.v)) {
+			first = part;
+		}
+	}
+	return first;
+}
+
+/* What is no hole of the file. Scratch is zero where no part is. */
+static int snapshot_next_data(void *ctx, hs_gpa gpa, hs_gpa *ret_start, uint64_t *ret_length)
+{
+	const struct hs_snapshot *snapshot = ctx;
+	const struct hs_memory_image *memory = &snapshot->info.memory;
+	const struct hs_memory_part *part;
+
+	for (uint64_t at = gpa.v; (part = part_from(memory, at)) != NULL; at = part->gpa.v + part->length) {
+		uint64_t skip = at > part->gpa.v ? at - part->gpa.v : 0;
+		uint64_t from = part->offset + skip;
+		uint64_t end = part->offset + part->length;
+		uint64_t data = hs_fd_next_data(memory->fd, hs_align_down(from, HS_PAGE_SIZE), end);
+
+		data = data > from ? data : from;
+		if (data < end) {
+			*ret_start = hs_gpa_of(part->gpa.v + (data - part->offset));
+			*ret_length = hs_fd_data_end(memory->fd, hs_align_down(data, HS_PAGE_SIZE), end) - data;
+			return 1;
+		}
+	}
+	return 0;
+}
+
 static const struct hs_phys_ops snapshot_ops = {
 	.read = snapshot_read,
 	.pointer = snapshot_pointer,
 	.next_region = snapshot_next_region,
+	.next_data = snapshot_next_data,
 };
 
 struct hs_phys hs_snapshot_phys(const struct hs_snapshot *snapshot)
