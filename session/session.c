@@ -222,8 +222,9 @@ void *hs_session_main(void *ctx)
 void hs_session_ask_interrupt(struct hs_session *session)
 {
 	session->interrupt_asked = true;
-	(void)eventfd_write(session->interrupt_fd, 1);
 	hs_vm_interrupt(session->vm);
+	/* After that: whoever gives up on output because of it finds no time to run the guest to its end. */
+	(void)eventfd_write(session->interrupt_fd, 1);
 }
 
 void hs_session_limit_again(struct hs_session *session)
