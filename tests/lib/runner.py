@@ -84,7 +84,8 @@ class RigPlace:
         try:
             return self._run(args, timeout, cwd, env, inputs)
         except (Failed, OSError):
-            if not self.rig.ended(within=2):
+            # A QEMU that dumps its core takes its time.
+            if not self.rig.ended(within=20):
                 raise
             return self._run(args, timeout, cwd, env, inputs)
 

@@ -275,7 +275,7 @@ def test_run_calls_of_a_guest_that_was_not_ready_are_refused(runner, tmp_path):
 def test_run_calls_progress_is_on_a_terminal_and_gone_before_any_other_line(runner, tmp_path):
     """The last thing there is the line that says how long it took, at the beginning of one."""
     ours, theirs = pty.openpty()
-    command = runner.command("functions", options=["--cycles", "100000", "--call", "counter()"])
+    command = runner.command("functions", options=["--cycles", "500000", "--call", "counter()"])
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs,
                           cwd=tmp_path) as process:
         os.close(theirs)
@@ -291,5 +291,5 @@ def test_run_calls_progress_is_on_a_terminal_and_gone_before_any_other_line(runn
         os.close(ours)
         assert process.wait(60) == 0
     *shown, last = re.split(rb"\r(?!\n)", seen)
-    assert re.fullmatch(rb"\x1b\[Khindsight: 100000 cycles, \d+\.\d us each\r\n", last), seen
-    assert len(shown) > 1 and all(re.fullmatch(rb"|cycles: \[#*\.*\] +\d+ % of 100000", text) for text in shown), seen
+    assert re.fullmatch(rb"\x1b\[Khindsight: 500000 cycles, \d+\.\d us each\r\n", last), seen
+    assert len(shown) > 1 and all(re.fullmatch(rb"|cycles: \[#*\.*\] +\d+ % of 500000", text) for text in shown), seen

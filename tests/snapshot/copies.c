@@ -12,6 +12,7 @@
  * Exit status 0, 1 with a line that says what differs, 77 when the backend cannot run the guest here.
  */
 #include "../translate/weave.h"
+#include "run.h"
 
 #include "base/bytes.h"
 #include "session/snapshot.h"
@@ -24,80 +25,27 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OUTPUT_MAX 4096
 #define WORDS_MAX 12
 #define SCRATCH_BYTES (2u << 20)
-#define SKIPPED 77
 
 #define CR3_PWT_PCD 0x18u
 #define CR4_PAE (1u << 5)
 #define CR4_LA57 (1u << 12)
 #define EFER_NXE (1u << 11)
 
-struct run {
-	struct hs_vm *vm;
-	char output[OUTPUT_MAX];
-	size_t length;
-};
-
-static struct hs_error error;
-
-static int fail(const char *what)
-{
-	fprintf(stderr, "copies: %s%s%s\n", what, error.message[0] ? ": " : "", error.message);
-	return 1;
-}
-
-static void console(void *ctx, const void *bytes, size_t length)
-{
-	struct run *run = ctx;
-
-	if (length > OUTPUT_MAX - 1 - run->length) {
-		length = OUTPUT_MAX - 1 - run->length;
-	}
-	memcpy(run->output + run->length, bytes, length);
-	run->length += length;
-	run->output[run->length] = '\0';
-}
-
 static int create(const char *backend, const char *const *words, size_t count, struct run *run)
 {
 	struct hs_vm_config config = {
-		.backend = strcmp(backend, "kvm") == 0 ? HS_BACKEND_KVM : HS_BACKEND_SOFT,
 		.scratch_bytes = SCRATCH_BYTES,
 		.args = words,
 		.args_count = count,
-		.console = console,
+		.console = run_keep,
 		.console_ctx = run,
 		.calls = true,
 		.seed = 1,
 	};
-	enum hs_status st = hs_vm_create(words[0], &config, &run->vm, &error);
 
-	if (st == HS_ERR_UNSUPPORTED || st == HS_ERR_NOT_FOUND || st == HS_ERR_PERMISSION) {
-		printf("%s\n", error.message);
-		return SKIPPED;
-	}
-	return st ? fail("create") : 0;
-}
-
-/* To the next stop, which is expected to be of this kind. */
-static int go_on(struct run *run, enum hs_event_kind expected)
-{
-	const struct hs_resume on = { .kind = HS_RESUME_CONTINUE };
-	struct hs_event event;
-
-	run->length = 0;
-	run->output[0] = '\0';
-	if (hs_vm_run(run->vm, &on, &event, &error)) {
-		return fail("run");
-	}
-	if (event.kind != expected || (event.kind == HS_EVENT_EXITED && event.exit_status != 0)) {
-		fprintf(stderr, "copies: event %d, %s; %s\n", event.kind,
-			event.kind == HS_EVENT_CRASHED ? event.crash.text : "", run->output);
-		return 1;
-	}
-	return 0;
+	return run_create(backend, words[0], &config, &run->vm);
 }
 
 static hs_gva bookkeeping(const struct hs_vm *vm, unsigned int offset)
@@ -232,7 +180,7 @@ static int go_back(struct run *run, const struct stage *stage, bool share, bool 
 		return fail("restore");
 	}
 	if (check_stage(run, stage) || put_word(run, hs_vm_bounds(run->vm).scratch_gva, tables_first) ||
-	    go_on(run, stage->end)) {
+	    run_go_on(run, stage->end)) {
 		return 1;
 	}
 	snprintf(expected, sizeof(expected), "generation %" PRIu64 ", counter %" PRIu64 ": 0 wrong\n", stage->number,
@@ -261,7 +209,7 @@ static int go_back_in_all_ways(struct run *run, const struct stage *stage)
 
 static int try_all(struct run runs[2], const char *format, struct stage stages[2])
 {
-	int status = go_on(&runs[0], HS_EVENT_READY);
+	int status = run_go_on(&runs[0], HS_EVENT_READY);
 
 	status = status ? status : change_format(&runs[0], format);
 	status = status ? status : take(&runs[0], &stages[0]);

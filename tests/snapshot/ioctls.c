@@ -5,6 +5,8 @@
  *
  * Exit status 0, 1 with a line that says what differs, 77 when KVM cannot run the guest here.
  */
+#include "run.h"
+
 #include "session/snapshot.h"
 
 #include <hindsight/hindsight.h>
@@ -27,7 +29,6 @@ static struct {
 	unsigned int count;
 } seen[KINDS_MAX];
 static size_t kinds;
-static struct hs_error error;
 
 int __wrap_ioctl(int fd, unsigned long request, ...) /* NOLINT(bugprone-reserved-identifier) */
 {
@@ -68,29 +69,12 @@ static unsigned int most_of(unsigned long request)
 	return 0;
 }
 
-static int fail(const char *what)
-{
-	fprintf(stderr, "ioctls: %s%s%s\n", what, error.message[0] ? ": " : "", error.message);
-	return 1;
-}
-
-static int run_to_stop(struct hs_vm *vm)
-{
-	const struct hs_resume on = { .kind = HS_RESUME_CONTINUE };
-	struct hs_event event;
-
-	if (hs_vm_run(vm, &on, &event, &error)) {
-		return fail("run");
-	}
-	return event.kind == HS_EVENT_READY ? 0 : fail("the guest has ended");
-}
-
 /* Over both outs: KVM may have to retire the one behind which the guest goes on by a run of its own (outs.c). */
 static int cycle(struct hs_vm *vm, const struct hs_snapshot *snapshot)
 {
-	int status = hs_vm_stand_on(vm, snapshot, true, &error) ? fail("restore") : run_to_stop(vm);
+	int status = hs_vm_stand_on(vm, snapshot, true, &error) ? fail("restore") : run_to_ready(vm);
 
-	return status ? status : run_to_stop(vm);
+	return status ? status : run_to_ready(vm);
 }
 
 static int compare(void)
@@ -113,7 +97,7 @@ static int check(struct hs_vm *vm)
 {
 	const struct hs_snapshot_spec spec = { .generation = 1 };
 	struct hs_snapshot *snapshot = NULL;
-	int status = run_to_stop(vm);
+	int status = run_to_ready(vm);
 
 	if (!status && hs_snapshot_of_vm(vm, &spec, &snapshot, &error)) {
 		status = fail("snapshot");
@@ -135,18 +119,14 @@ static int check(struct hs_vm *vm)
 
 int main(int argc, char **argv)
 {
-	const struct hs_vm_config config = { .backend = HS_BACKEND_KVM, .seed = 1, .calls = true };
+	struct hs_vm_config config = { .seed = 1, .calls = true };
 	struct hs_vm *vm;
-	enum hs_status st;
+	int status;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: ioctls IMAGE\n");
 		return 2;
 	}
-	st = hs_vm_create(argv[1], &config, &vm, &error);
-	if (st == HS_ERR_UNSUPPORTED || st == HS_ERR_NOT_FOUND || st == HS_ERR_PERMISSION) {
-		fprintf(stderr, "%s\n", error.message);
-		return 77;
-	}
-	return st ? fail("create") : check(vm);
+	status = run_create("kvm", argv[1], &config, &vm);
+	return status ? status : check(vm);
 }

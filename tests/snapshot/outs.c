@@ -6,6 +6,8 @@
  *
  * Exit status 0, 1 with a line that says what differs, 77 when the backend cannot run the guest here.
  */
+#include "run.h"
+
 #include "session/snapshot.h"
 #include "vmm/vm_private.h"
 
@@ -17,29 +19,11 @@
 
 #define CYCLES 10
 
-static struct hs_error error;
 static struct hs_cpu_state start; /* between the outs */
-
-static int fail(const char *what)
-{
-	fprintf(stderr, "outs: %s%s%s\n", what, error.message[0] ? ": " : "", error.message);
-	return 1;
-}
-
-static int run_to_stop(struct hs_vm *vm)
-{
-	const struct hs_resume on = { .kind = HS_RESUME_CONTINUE };
-	struct hs_event event;
-
-	if (hs_vm_run(vm, &on, &event, &error)) {
-		return fail("run");
-	}
-	return event.kind == HS_EVENT_READY ? 0 : fail("the guest has ended");
-}
 
 static int restore_and_run(struct hs_vm *vm, const struct hs_snapshot *snapshot)
 {
-	return hs_vm_stand_on(vm, snapshot, true, &error) ? fail("restore") : run_to_stop(vm);
+	return hs_vm_stand_on(vm, snapshot, true, &error) ? fail("restore") : run_to_ready(vm);
 }
 
 /* Nobody looks at the registers before the second restore: that would have had the out retired. */
@@ -74,7 +58,7 @@ static int check(struct hs_vm *vm)
 {
 	const struct hs_snapshot_spec spec = { .generation = 1 };
 	struct hs_snapshot *snapshot = NULL;
-	int status = run_to_stop(vm);
+	int status = run_to_ready(vm);
 
 	if (!status && (hs_vm_cpu_get(vm, &start, &error) || hs_snapshot_of_vm(vm, &spec, &snapshot, &error))) {
 		status = fail("snapshot");
@@ -92,17 +76,12 @@ int main(int argc, char **argv)
 {
 	struct hs_vm_config config = { .seed = 1, .calls = true };
 	struct hs_vm *vm;
-	enum hs_status st;
+	int status;
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: outs kvm|soft IMAGE\n");
 		return 2;
 	}
-	config.backend = strcmp(argv[1], "kvm") == 0 ? HS_BACKEND_KVM : HS_BACKEND_SOFT;
-	st = hs_vm_create(argv[2], &config, &vm, &error);
-	if (st == HS_ERR_UNSUPPORTED || st == HS_ERR_NOT_FOUND || st == HS_ERR_PERMISSION) {
-		fprintf(stderr, "%s\n", error.message);
-		return 77;
-	}
-	return st ? fail("create") : check(vm);
+	status = run_create(argv[1], argv[2], &config, &vm);
+	return status ? status : check(vm);
 }

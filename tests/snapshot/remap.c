@@ -8,6 +8,8 @@
  *
  * Exit status 0, 1 with a line that says what differs, 77 when the backend cannot run the guest here.
  */
+#include "run.h"
+
 #include "session/snapshot.h"
 
 #include <hindsight/hindsight.h>
@@ -22,14 +24,6 @@
 #define USER_CODE_64 0x2Bu
 #define VECTOR_UD 6
 #define CR4_PGE 0x80u
-
-static struct hs_error error;
-
-static int fail(const char *what)
-{
-	fprintf(stderr, "remap: %s%s%s\n", what, error.message[0] ? ": " : "", error.message);
-	return 1;
-}
 
 static int set(struct hs_vm *vm, const struct hs_cpu_state *cpu)
 {
@@ -194,7 +188,7 @@ int main(int argc, char **argv)
 	bool ring_3 = false;
 	bool cancels = false;
 	struct hs_vm *vm;
-	enum hs_status st;
+	int status;
 
 	for (int i = 3; i < argc; i++) {
 		ring_3 = ring_3 || strcmp(argv[i], "3") == 0;
@@ -204,14 +198,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: remap kvm|soft IMAGE [3] [cancel]\n");
 		return 2;
 	}
-	config.backend = strcmp(argv[1], "kvm") == 0 ? HS_BACKEND_KVM : HS_BACKEND_SOFT;
-	st = hs_vm_create(argv[2], &config, &vm, &error);
-	if (st == HS_ERR_UNSUPPORTED || st == HS_ERR_NOT_FOUND || st == HS_ERR_PERMISSION) {
-		fprintf(stderr, "%s\n", error.message);
-		return 77;
-	}
-	if (st) {
-		return fail("create");
-	}
-	return cycle(vm, ring_3, cancels);
+	status = run_create(argv[1], argv[2], &config, &vm);
+	return status ? status : cycle(vm, ring_3, cancels);
 }

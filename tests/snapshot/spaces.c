@@ -10,6 +10,7 @@
  *
  * Exit status 0, 1 with a line that says what is wrong, 77 when the backend cannot run the guest here.
  */
+#include "run.h"
 #include "spaces_count.h"
 
 #include "session/roots.h"
@@ -24,62 +25,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OUTPUT_MAX 4096
 #define SPACES 4
 #define FILE_NAME "spaces.snap"
-
-struct run {
-	struct hs_vm *vm;
-	char output[OUTPUT_MAX];
-	size_t length;
-};
-
-static struct hs_error error;
-
-static int fail(const char *what)
-{
-	fprintf(stderr, "spaces: %s%s%s\n", what, error.message[0] ? ": " : "", error.message);
-	return 1;
-}
 
 /* Stops the guest where it says that it is ready. */
 static void console(void *ctx, const void *bytes, size_t length)
 {
 	struct run *run = ctx;
 
-	if (length > OUTPUT_MAX - 1 - run->length) {
-		length = OUTPUT_MAX - 1 - run->length;
-	}
-	memcpy(run->output + run->length, bytes, length);
-	run->length += length;
-	run->output[run->length] = '\0';
+	run_keep(run, bytes, length);
 	if (length == 6 && memcmp(bytes, "ready\n", 6) == 0) {
 		hs_vm_interrupt(run->vm);
 	}
 }
 
-static int go_on(struct run *run, enum hs_event_kind expected)
-{
-	const struct hs_resume on = { .kind = HS_RESUME_CONTINUE };
-	struct hs_event event;
-
-	run->length = 0;
-	run->output[0] = '\0';
-	if (hs_vm_run(run->vm, &on, &event, &error)) {
-		return fail("run");
-	}
-	if (event.kind != expected || (event.kind == HS_EVENT_EXITED && event.exit_status != 0)) {
-		fprintf(stderr, "spaces: event %d, %s; %s\n", event.kind,
-			event.kind == HS_EVENT_CRASHED ? event.crash.text : "", run->output);
-		return 1;
-	}
-	return 0;
-}
-
 static int create(const char *backend, const char *image, struct run *run)
 {
 	struct hs_vm_config config = {
-		.backend = strcmp(backend, "kvm") == 0 ? HS_BACKEND_KVM : HS_BACKEND_SOFT,
 		.scratch_bytes = 16 << 20,
 		.args = &image,
 		.args_count = 1,
@@ -87,13 +49,8 @@ static int create(const char *backend, const char *image, struct run *run)
 		.console_ctx = run,
 		.seed = 1,
 	};
-	enum hs_status st = hs_vm_create(image, &config, &run->vm, &error);
 
-	if (st == HS_ERR_UNSUPPORTED || st == HS_ERR_NOT_FOUND || st == HS_ERR_PERMISSION) {
-		fprintf(stderr, "%s\n", error.message);
-		return 77;
-	}
-	return st ? fail("create") : 0;
+	return run_create(backend, image, &config, &run->vm);
 }
 
 /* FNV-1a, 64 bits (draft-eastlake-fnv), of all that the snapshot holds. */
@@ -125,7 +82,7 @@ static int go_back(struct run *run, struct hs_snapshot *snapshot, bool share, co
 	if (hs_vm_stand_on(run->vm, snapshot, share, &error)) {
 		return fail("restore");
 	}
-	if (go_on(run, HS_EVENT_EXITED)) {
+	if (run_go_on(run, HS_EVENT_EXITED)) {
 		return 1;
 	}
 	if (strcmp(run->output, end) != 0) {
@@ -336,7 +293,7 @@ static int try_all(const char *backend, struct run *runs, struct hs_snapshot **s
 {
 	static char end[OUTPUT_MAX];
 	uint64_t before = digest_of(*snapshot);
-	int status = go_on(&runs[0], HS_EVENT_EXITED);
+	int status = run_go_on(&runs[0], HS_EVENT_EXITED);
 
 	memcpy(end, runs[0].output, sizeof(end));
 	for (int i = 0; i < 4 && !status; i++) {
@@ -367,7 +324,7 @@ int main(int argc, char **argv)
 	}
 	status = create(argv[1], argv[2], &runs[0]);
 	status = status ? status : create(argv[1], argv[2], &runs[1]);
-	status = status ? status : go_on(&runs[0], HS_EVENT_INTERRUPTED);
+	status = status ? status : run_go_on(&runs[0], HS_EVENT_INTERRUPTED);
 	status = status ? status : note_original(&runs[0]);
 	if (!status && hs_snapshot_of_vm(runs[0].vm, &spec, &snapshot, &error)) {
 		status = fail("snapshot");

@@ -62,7 +62,8 @@ def run_writes(runner, form, *words):
 def test_copies_write_ends_as_on_a_page_of_its_own(runner, form):
     result = run_writes(runner, form, *rings_of(runner))
     if result.rc == 77:
-        pytest.skip(f"{runner.arch}-{runner.backend}: no {form.split()[0]} here: {result.stdout.strip()}")
+        why = (result.stdout + result.stderr).strip()
+        pytest.skip(f"{runner.arch}-{runner.backend}: no {form.split()[0]} here: {why}")
     assert result.rc == 0, result.stdout + result.stderr
 
 
