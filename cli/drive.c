@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/drive.h"
 
+#include "base/clock.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "cli/cli.h"
 #include "cli/save.h"
 
@@ -13,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /** A result has up to the bytes of the guest's output buffer, each of which may become six characters. */
 #define LINE_MAX_BYTES (1u << 30)
@@ -27,18 +28,7 @@ bool hs_drive_wanted(const struct hs_drive_spec *spec)
 
 static const char *guest_name(const struct hs_drive *drive)
 {
-	const char *path = hs_vm_image(hs_session_vm(drive->session))->path;
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return hs_base_name(hs_vm_image(hs_session_vm(drive->session))->path);
 }
 
 void hs_drive_output(void *ctx, const void *bytes, size_t length)
@@ -250,7 +240,7 @@ static void say_cycles(struct hs_drive *drive, uint64_t took_ns)
 static int cycle_all(struct hs_drive *drive, struct hs_snapshot *snapshot)
 {
 	struct hs_sandbox *sandbox = hs_session_sandbox(drive->session);
-	const uint64_t began = now_ns();
+	const uint64_t began = hs_now_ns();
 	struct hs_error err;
 	int status = HS_EXIT_OK;
 
@@ -267,7 +257,7 @@ static int cycle_all(struct hs_drive *drive, struct hs_snapshot *snapshot)
 		}
 	}
 	if (status == HS_EXIT_OK) {
-		say_cycles(drive, now_ns() - began);
+		say_cycles(drive, hs_now_ns() - began);
 	}
 	return status;
 }

@@ -2,6 +2,7 @@
 #include "cli/opts.h"
 
 #include "base/arith.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/hex.h"
 
@@ -13,8 +14,6 @@
 #define ROWS_MAX 64
 #define ROW_VALUE 256
 #define HELP_VALUE (ROW_VALUE + ROWS_MAX)
-
-#define NS_PER_SECOND 1000000000u
 
 /* Digits of the base (10 or 16) at *text; at least one. Moves *text behind them. */
 static bool parse_digits(const char **text, unsigned int base, uint64_t *ret)
@@ -93,10 +92,10 @@ static bool size_above_zero(const char *text, uint64_t *ret)
 
 bool hs_opts_seconds(const char *text, uint64_t *ret_ns)
 {
-	uint64_t unit = NS_PER_SECOND;
+	uint64_t unit = HS_NS_PER_SECOND;
 	uint64_t value;
 
-	if (!parse_digits(&text, 10, &value) || !hs_mul_u64(value, NS_PER_SECOND, &value)) {
+	if (!parse_digits(&text, 10, &value) || !hs_mul_u64(value, HS_NS_PER_SECOND, &value)) {
 		return false;
 	}
 	if (*text == '.') {

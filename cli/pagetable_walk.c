@@ -2,6 +2,7 @@
 /* hindsight pagetable walk: every entry on the way to an address, taken apart, and what comes of it. */
 #include "cli/pagetable.h"
 
+#include "base/phys.h"
 #include "paging/format.h"
 
 #include <hindsight/spaces.h>
@@ -57,15 +58,6 @@ static struct hs_range result_of(const struct hs_path *path, uint64_t address)
 	return range;
 }
 
-/** Whether there is memory behind what the tables say. */
-static bool is_backed(const struct hs_phys *phys, hs_gpa gpa)
-{
-	uint64_t length;
-	hs_gpa start;
-
-	return phys->ops->next_region(phys->ctx, gpa, &start, &length) && start.v <= gpa.v;
-}
-
 static void put_text(const struct hs_phys *phys, const struct hs_root *root, const struct hs_path *path,
 		     uint64_t address, FILE *out)
 {
@@ -83,7 +75,7 @@ static void put_text(const struct hs_phys *phys, const struct hs_root *root, con
 	}
 	fprintf(out, "  0x%0*" PRIx64 ": ", digits, address);
 	hs_pagetable_range_text(root, &result, 0, out);
-	if (range->kind == HS_RANGE_MAPPED && !is_backed(phys, result.gpa)) {
+	if (range->kind == HS_RANGE_MAPPED && !hs_phys_has(phys, result.gpa)) {
 		fprintf(out, "  not in physical memory");
 	}
 	fprintf(out, "\n  the same from 0x%0*" PRIx64 " to 0x%0*" PRIx64 "\n", digits, range->start.v, digits,
@@ -126,7 +118,7 @@ static void put_json(const struct hs_phys *phys, const struct hs_root *root, con
 	if (path->range.kind == HS_RANGE_MAPPED) {
 		hs_gpa gpa = result_of(path, address).gpa;
 
-		fprintf(out, "\"0x%" PRIx64 "\", \"backed\": %s", gpa.v, is_backed(phys, gpa) ? "true" : "false");
+		fprintf(out, "\"0x%" PRIx64 "\", \"backed\": %s", gpa.v, hs_phys_has(phys, gpa) ? "true" : "false");
 	} else {
 		fprintf(out, "null, \"backed\": false");
 	}

@@ -1,31 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/progress.h"
 
+#include "base/clock.h"
 #include "cli/term.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define NS_PER_SECOND 1000000000u
-#define FIRST_NS (NS_PER_SECOND / 2)
-#define AGAIN_NS (NS_PER_SECOND / 10)
+#define FIRST_NS (HS_NS_PER_SECOND / 2)
+#define AGAIN_NS (HS_NS_PER_SECOND / 10)
 #define BAR_WIDTH 30u
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
-}
 
 void hs_progress_init(const char *what, struct hs_progress *ret)
 {
 	*ret = (struct hs_progress){ .what = what, .terminal = isatty(STDERR_FILENO) == 1 };
 	if (ret->terminal) {
-		ret->next_ns = now_ns() + FIRST_NS;
+		ret->next_ns = hs_now_ns() + FIRST_NS;
 	}
 }
 
@@ -35,10 +26,10 @@ void hs_progress_tell(void *ctx, uint64_t done, uint64_t total)
 	struct hs_progress *progress = ctx;
 	char of[32];
 
-	if (!progress->terminal || total == 0 || now_ns() < progress->next_ns) {
+	if (!progress->terminal || total == 0 || hs_now_ns() < progress->next_ns) {
 		return;
 	}
-	progress->next_ns = now_ns() + AGAIN_NS;
+	progress->next_ns = hs_now_ns() + AGAIN_NS;
 	progress->shown = true;
 	double part = done < total ? (double)done / (double)total : 1.0;
 	int bar = (int)(part * BAR_WIDTH);

@@ -4,6 +4,7 @@
 #include "arch/exception.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "cli/cli.h"
 #include "cli/core_words.h"
 #include "cli/progress.h"
@@ -20,13 +21,6 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 4096u
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
 
 /* " FUNCTION+OFFSET (FILE:LINE)" as far as the image tells: the function whose code it is, the innermost line. */
 static void append_symbol(const struct hs_report *report, struct hs_buf *line)
@@ -66,7 +60,7 @@ static void say_crash(const char *image, const struct hs_crash *crash, const str
 		hs_buf_printf(&line, ": %s", report->insns[0].text);
 	}
 	hs_buf_append_byte(&line, 0);
-	fprintf(stderr, "hindsight: %s: %s%s%s%s\n", base_name(image), bold, crash->text, bold[0] ? "\033[0m" : "",
+	fprintf(stderr, "hindsight: %s: %s%s%s%s\n", hs_base_name(image), bold, crash->text, bold[0] ? "\033[0m" : "",
 		line.failed ? "" : (const char *)line.data);
 	fprintf(stderr, "signal: %s (%d)\n", name ? name : "unnamed", crash->signal);
 	hs_buf_deinit(&line);

@@ -5,6 +5,7 @@
  */
 #include "cli/report_html.h"
 
+#include "base/path.h"
 #include "cli/report_print.h"
 #include "cli/report_values.h"
 #include "cli/term.h"
@@ -28,7 +29,7 @@ static void put_frame(const struct hs_report *report, size_t index, struct hs_bu
 		hs_buf_append_string(out, " <span class=\"mono\" title=\"");
 		hs_html_text(frame->file, out);
 		hs_buf_append_string(out, "\">");
-		hs_html_text(hs_report_base_name(frame->file), out);
+		hs_html_text(hs_base_name(frame->file), out);
 		hs_buf_printf(out, ":%" PRIu32 "</span>", frame->line);
 	}
 	hs_buf_printf(out, "%s%s <span class=\"dim\">", frame->inlined ? " <span class=\"tag\">inlined</span>" : "",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A report as text. Whatever comes out of a guest or a file is made printable first: it goes to a terminal. */
+#include "base/path.h"
 #include "base/utf8.h"
 #include "cli/report_print.h"
 #include "cli/report_values.h"
@@ -99,7 +100,7 @@ static void put_frame_place(struct text *text, const struct hs_report_frame *fra
 	}
 	if (frame->line) {
 		hs_buf_append_string(text->out, "  ");
-		put_foreign(text, hs_report_base_name(frame->file));
+		put_foreign(text, hs_base_name(frame->file));
 		hs_buf_printf(text->out, ":%" PRIu32, frame->line);
 	}
 	if (frame->inlined) {

@@ -125,13 +125,6 @@ void hs_report_rights(int prot, char ret[4])
 	ret[3] = '\0';
 }
 
-const char *hs_report_base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 int hs_report_digits(const struct hs_report *report)
 {
 	return report->arch == HS_ARCH_AMD64 ? 16 : 8;

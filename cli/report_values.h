@@ -38,8 +38,6 @@ bool hs_report_step(const struct hs_report *report, size_t index, struct hs_repo
 void hs_report_signal(const struct hs_report *report, char *ret, size_t size);
 /** "r-x", '-' for each that is not there. */
 void hs_report_rights(int prot, char ret[4]);
-/** The name of a file without its directories. */
-const char *hs_report_base_name(const char *path);
 /** Hexadecimal digits of a guest-virtual address. */
 int hs_report_digits(const struct hs_report *report);
 

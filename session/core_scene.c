@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "coredump/physfile.h"
 #include "session/report_parts.h"
 #include "session/snapshot_file.h"
@@ -24,13 +25,6 @@
 #define EFER_NXE (UINT64_C(1) << 11)
 
 #define INCOMPLETE_BYTES_MAX 512u
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
 
 /*
  * The registers that ELF notes have no room for, as far as the root says them: enough to walk its tables and to decode
@@ -114,7 +108,7 @@ static void take_facts(const struct hs_core *core, struct hs_core_scene *from)
 			   hs_report_is_touched(info->signal, info->code, info->fault_address, cpu->rip);
 	if (note && note->info.guest.path[0]) {
 		/* NT_PRPSINFO cuts the name. */
-		scene->name = base_name(note->info.guest.path);
+		scene->name = hs_base_name(note->info.guest.path);
 		scene->image = note->info.guest.path;
 	}
 	if (note && note->info.crashed) {

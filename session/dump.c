@@ -4,6 +4,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "coredump/vmnote.h"
 #include "session/crash.h"
 #include "session/history_note.h"
@@ -20,13 +21,6 @@
 /* More than any trail has. */
 #define LOG_MAX 16384u
 #define HISTORY_MAX (2 * LOG_MAX)
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
 
 /*
  * The file-backed pages of each segment, as Linux lists them: a segment that has no bytes in the file is no mapping
@@ -125,7 +119,7 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec, 
 	const struct hs_crash *crash = spec->crash;
 	const struct hs_vm_image *program = hs_vm_image(vm);
 	HS_FREE struct hs_core_file *files = calloc(program->segment_count + HS_MAPPINGS_MAX, sizeof(*files));
-	HS_FREE struct hs_cpu_state *cpu = NULL;
+	HS_FREE struct hs_cpu_state *cpu = HS_NEW_ALIGNED(struct hs_cpu_state);
 	struct hs_core_extra notes[2];
 	struct hs_snapshot_image image;
 	struct hs_buf history;
@@ -134,7 +128,7 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec, 
 		.arch = program->arch,
 		.cpu_count = 1,
 		.phys = hs_vm_phys(vm),
-		.name = base_name(program->path),
+		.name = hs_base_name(program->path),
 		.command_line = spec->command_line,
 		.auxv = {
 			.entry = program->entry,
@@ -146,8 +140,7 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec, 
 	};
 	enum hs_status st;
 
-	/* XSAVE state is aligned to 64 bytes, more than malloc() promises. */
-	if (!files || posix_memalign((void **)&cpu, __alignof__(*cpu), sizeof(*cpu)) != 0) {
+	if (!files || !cpu) {
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a core");
 	}
 	st = hs_vm_cpu_get(vm, cpu, err);

@@ -27,13 +27,11 @@ static char *copy(const char *text)
 
 static struct hs_cpu_state *copy_cpu(const struct hs_cpu_state *cpu)
 {
-	struct hs_cpu_state *ret = NULL;
+	struct hs_cpu_state *ret = HS_NEW_ALIGNED(struct hs_cpu_state);
 
-	/* XSAVE state is aligned to 64 bytes, more than malloc() promises. */
-	if (posix_memalign((void **)&ret, __alignof__(*ret), sizeof(*ret)) != 0) {
-		return NULL;
+	if (ret) {
+		*ret = *cpu;
 	}
-	*ret = *cpu;
 	return ret;
 }
 

@@ -4,20 +4,13 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "session/core_scene.h"
 #include "session/crash.h"
 #include "session/roots.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
 
 bool hs_report_is_touched(int signal, int code, uint64_t address, uint64_t rip)
 {
@@ -36,26 +29,19 @@ void hs_report_scene_crash(const struct hs_crash *crash, struct hs_report_scene 
 	scene->registers_lost = crash->registers_lost;
 }
 
-/* Its registers are aligned to 64 bytes, more than malloc() promises. */
-static void *aligned(size_t bytes, struct hs_error *err)
+static enum hs_status no_memory(struct hs_error *err)
 {
-	void *ret = NULL;
-
-	if (posix_memalign(&ret, 64, bytes) != 0) {
-		hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a report");
-		return NULL;
-	}
-	return ret;
+	return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a report");
 }
 
 enum hs_status hs_report_of_core(const struct hs_core *core, const char *image, const char *debug_directory,
 				 struct hs_report *ret, struct hs_error *err)
 {
-	HS_FREE struct hs_core_scene *from = aligned(sizeof(*from), err);
+	HS_FREE struct hs_core_scene *from = HS_NEW_ALIGNED(struct hs_core_scene);
 	enum hs_status st;
 
 	if (!from) {
-		return HS_ERR_NOMEM;
+		return no_memory(err);
 	}
 	st = hs_core_scene_init(core, from, err);
 	if (st) {
@@ -77,10 +63,10 @@ enum hs_status hs_report_of_vm(struct hs_vm *vm, const struct hs_dump_spec *spec
 			       struct hs_error *err)
 {
 	const struct hs_vm_image *image = hs_vm_image(vm);
-	HS_FREE struct hs_cpu_state *cpu = aligned(sizeof(*cpu), err);
+	HS_FREE struct hs_cpu_state *cpu = HS_NEW_ALIGNED(struct hs_cpu_state);
 	struct hs_report_scene scene = {
 		.arch = image->arch,
-		.name = base_name(image->path),
+		.name = hs_base_name(image->path),
 		.command_line = spec->command_line,
 		.cpu = cpu,
 		.phys = hs_vm_phys(vm),
@@ -96,7 +82,7 @@ enum hs_status hs_report_of_vm(struct hs_vm *vm, const struct hs_dump_spec *spec
 	enum hs_status st;
 
 	if (!cpu) {
-		return HS_ERR_NOMEM;
+		return no_memory(err);
 	}
 	st = hs_vm_cpu_get(vm, cpu, err);
 	if (st) {

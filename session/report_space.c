@@ -3,6 +3,7 @@
 #include "session/report_parts.h"
 
 #include "base/error.h"
+#include "base/phys.h"
 #include "paging/format.h"
 
 #include <inttypes.h>
@@ -75,14 +76,6 @@ static void name_entry(const struct hs_root *root, const struct hs_path *path, c
 		 (level->place.v - level->table.v) / format->entry_bytes);
 }
 
-static bool is_backed(const struct hs_phys *phys, hs_gpa gpa)
-{
-	uint64_t length;
-	hs_gpa start;
-
-	return phys->ops->next_region(phys->ctx, gpa, &start, &length) && start.v <= gpa.v;
-}
-
 static void describe_mapped(const struct hs_phys *phys, const struct hs_range *range, uint64_t address, char *ret,
 			    size_t size)
 {
@@ -92,7 +85,7 @@ static void describe_mapped(const struct hs_phys *phys, const struct hs_range *r
 		 range->prot & HS_PROT_READ ? "r" : "-", range->prot & HS_PROT_WRITE ? "w" : "-",
 		 range->prot & HS_PROT_EXEC ? "x" : "-", range->user ? "everybody" : "the supervisor",
 		 range->cow ? ", copy-on-write" : "", gpa,
-		 is_backed(phys, hs_gpa_of(gpa)) ? "" : ", where there is no memory");
+		 hs_phys_has(phys, hs_gpa_of(gpa)) ? "" : ", where there is no memory");
 }
 
 void hs_report_why(const struct hs_phys *phys, const struct hs_root *root, const struct hs_path *path, uint64_t address,

@@ -10,6 +10,7 @@
  */
 #include "session/session_private.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "session/crash.h"
 #include "vmm/call.h"
@@ -21,12 +22,10 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define NS_PER_SECOND 1000000000u
-
 static void set_timer(int fd, uint64_t ns)
 {
-	struct itimerspec at = { .it_value = { .tv_sec = (time_t)(ns / NS_PER_SECOND),
-					       .tv_nsec = (long)(ns % NS_PER_SECOND) } };
+	struct itimerspec at = { .it_value = { .tv_sec = (time_t)(ns / HS_NS_PER_SECOND),
+					       .tv_nsec = (long)(ns % HS_NS_PER_SECOND) } };
 
 	/* Fails only for a bad descriptor or bad nanoseconds, and neither can be. */
 	(void)timerfd_settime(fd, 0, &at, NULL);
@@ -42,7 +41,7 @@ static void stop_clock(struct hs_session *session)
 	}
 	(void)timerfd_gettime(session->limit_fd, &left);
 	set_timer(session->limit_fd, 0);
-	session->left_ns = (uint64_t)left.it_value.tv_sec * NS_PER_SECOND + (uint64_t)left.it_value.tv_nsec;
+	session->left_ns = (uint64_t)left.it_value.tv_sec * HS_NS_PER_SECOND + (uint64_t)left.it_value.tv_nsec;
 	if (session->left_ns == 0) {
 		session->left_ns = 1;
 	}

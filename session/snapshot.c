@@ -95,12 +95,11 @@ static enum hs_status take(struct hs_vm *vm, const struct hs_snapshot_spec *spec
 enum hs_status hs_snapshot_of_vm(struct hs_vm *vm, const struct hs_snapshot_spec *spec, struct hs_snapshot **ret,
 				 struct hs_error *err)
 {
-	HS_FREE struct hs_cpu_state *cpu = NULL;
+	HS_FREE struct hs_cpu_state *cpu = HS_NEW_ALIGNED(struct hs_cpu_state);
 	struct hs_roots roots;
 	enum hs_status st;
 
-	/* XSAVE state is aligned to 64 bytes, more than malloc() promises. */
-	if (posix_memalign((void **)&cpu, __alignof__(*cpu), sizeof(*cpu)) != 0) {
+	if (!cpu) {
 		return hs_error_os(err, ENOMEM, "cannot take the snapshot");
 	}
 	st = hs_vm_cpu_get(vm, cpu, err);

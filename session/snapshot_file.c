@@ -4,6 +4,7 @@
 #include "base/arith.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "coredump/vmnote.h"
 #include "session/crash.h"
 #include "session/snapshot.h"
@@ -24,13 +25,6 @@
 
 /* Program headers of an image that are looked at. */
 #define PHDRS_MAX 64
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
 
 /** A program header as the guest has it in its memory: the segment's pages of the file. False when it has none. */
 static bool get_file(const uint8_t *phdr, enum hs_arch arch, const char *path, struct hs_core_file *ret)
@@ -117,7 +111,7 @@ enum hs_status hs_snapshot_file_write(const struct hs_snapshot *snapshot, const 
 		.spaces = info->roots,
 		.space_count = info->root_count,
 		.space_index = info->current,
-		.name = base_name(info->guest.path),
+		.name = hs_base_name(info->guest.path),
 		.command_line = info->guest.path,
 		.auxv = {
 			.entry = info->guest.entry,

@@ -7,6 +7,7 @@
 #include "arch/regs.h"
 #include "base/arith.h"
 #include "base/bytes.h"
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "coredump/vmnote.h"
 #include "vmm/signature.h"
@@ -370,13 +371,11 @@ static void put_record(struct codec *codec, enum record_kind kind, struct hs_sna
 
 static struct hs_snapshot_note *note_create(void)
 {
-	struct hs_snapshot_note *note;
+	struct hs_snapshot_note *note = HS_NEW_ALIGNED(struct hs_snapshot_note);
 
-	if (posix_memalign((void **)&note, __alignof__(*note), sizeof(*note)) != 0) {
-		return NULL;
+	if (note) {
+		hs_cpu_state_init(&note->cpu);
 	}
-	memset(note, 0, sizeof(*note));
-	hs_cpu_state_init(&note->cpu);
 	return note;
 }
 

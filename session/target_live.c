@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/target_live.h"
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "session/live.h"
 
@@ -332,13 +333,11 @@ static void op_kill(void *ctx)
 
 enum hs_status hs_live_create(const struct hs_live_config *config, struct hs_live **ret, struct hs_error *err)
 {
-	struct hs_live *live;
+	struct hs_live *live = HS_NEW_ALIGNED(struct hs_live);
 
-	/* Its registers are aligned to 64 bytes, more than malloc() promises. */
-	if (posix_memalign((void **)&live, __alignof__(*live), sizeof(*live)) != 0) {
+	if (!live) {
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a debugger's target");
 	}
-	memset(live, 0, sizeof(*live));
 	live->config = *config;
 	live->vm = hs_session_vm(config->session);
 	/* Before the first instruction: what a debugger shows as SIGTRAP, as after a step. */

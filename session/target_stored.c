@@ -2,6 +2,7 @@
 #include "session/target_stored.h"
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "session/core_scene.h"
 
@@ -215,14 +216,12 @@ static enum hs_status init(const struct hs_core *core, const char *path, const c
 enum hs_status hs_stored_create(const struct hs_core *core, const char *path, const char *image, struct hs_stored **ret,
 				struct hs_error *err)
 {
-	struct hs_stored *stored;
+	struct hs_stored *stored = HS_NEW_ALIGNED(struct hs_stored);
 	enum hs_status st;
 
-	/* Its registers are aligned to 64 bytes, more than malloc() promises. */
-	if (posix_memalign((void **)&stored, __alignof__(*stored), sizeof(*stored)) != 0) {
+	if (!stored) {
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a debugger's target");
 	}
-	memset(stored, 0, sizeof(*stored));
 	st = init(core, path, image, stored, err);
 	if (st) {
 		hs_stored_destroy(stored);

@@ -1,27 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/watchdog.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <signal.h>
 #include <time.h>
 
-#define NS_PER_SECOND UINT64_C(1000000000)
-
-static uint64_t now_ns(void)
-{
-	struct timespec now = { 0 };
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
-}
-
 /* Until the deadline, or until something changes. The lock is held on entry and on return. */
 static void sleep_a_while(struct hs_watchdog *dog)
 {
 	struct timespec at = {
-		.tv_sec = (time_t)(dog->deadline_ns / NS_PER_SECOND),
-		.tv_nsec = (long)(dog->deadline_ns % NS_PER_SECOND),
+		.tv_sec = (time_t)(dog->deadline_ns / HS_NS_PER_SECOND),
+		.tv_nsec = (long)(dog->deadline_ns % HS_NS_PER_SECOND),
 	};
 
 	if (dog->deadline_ns == 0) {
@@ -37,7 +28,7 @@ static void *watch(void *context)
 
 	pthread_mutex_lock(&dog->lock);
 	while (!dog->quit) {
-		if (dog->deadline_ns != 0 && now_ns() >= dog->deadline_ns) {
+		if (dog->deadline_ns != 0 && hs_now_ns() >= dog->deadline_ns) {
 			/* Under the lock, so that whoever disarms it knows. */
 			dog->deadline_ns = 0;
 			dog->barked = true;
@@ -95,7 +86,7 @@ void hs_watchdog_arm(struct hs_watchdog *dog, uint64_t ns)
 {
 	pthread_mutex_lock(&dog->lock);
 	dog->barked = false;
-	dog->deadline_ns = now_ns() + ns;
+	dog->deadline_ns = hs_now_ns() + ns;
 	pthread_cond_signal(&dog->wake);
 	pthread_mutex_unlock(&dog->lock);
 }

@@ -6,6 +6,7 @@
 #include "snapshot/snapshot.h"
 
 #include "base/arith.h"
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/fd_io.h"
 #include "snapshot/hash.h"
@@ -305,15 +306,13 @@ static enum hs_status fill(struct hs_snapshot *snapshot, const struct hs_snapsho
 enum hs_status hs_snapshot_adopt(const struct hs_snapshot_info *info, const struct hs_cpu_state *cpu,
 				 struct hs_snapshot **ret, struct hs_error *err)
 {
-	struct hs_snapshot *snapshot;
+	struct hs_snapshot *snapshot = HS_NEW_ALIGNED(struct hs_snapshot);
 	enum hs_status st;
 
-	/* Registers are aligned to 64 bytes, more than malloc() promises. */
-	if (posix_memalign((void **)&snapshot, __alignof__(*snapshot), sizeof(*snapshot)) != 0) {
+	if (!snapshot) {
 		close(info->memory.fd);
 		return hs_error_os(err, ENOMEM, "cannot make the snapshot");
 	}
-	memset(snapshot, 0, sizeof(*snapshot));
 	atomic_init(&snapshot->owners, 1);
 	(void)pthread_mutex_init(&snapshot->lock, NULL); /* always 0 without attributes (glibc) */
 	snapshot->info = *info;

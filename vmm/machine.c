@@ -4,12 +4,12 @@
 
 #include "arch/regs.h"
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 /* Tables: one large page that maps the first 2 or 4 MiB on themselves. */
 #define TOP_TABLE 0x1000u
@@ -140,14 +140,6 @@ static bool run_from(struct hs_machine *machine, uint64_t rip, uint64_t rounds, 
 	       !hs_machine_run(machine, ret_exit, ret_cpu, NULL);
 }
 
-static double now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 /* The time of 2 * rounds instructions and of what a run costs besides: the least of three, because what runs beside us
  * can only make it slower. */
 static bool time_loop(struct hs_machine *machine, unsigned int rounds, double *ret_ns)
@@ -155,7 +147,7 @@ static bool time_loop(struct hs_machine *machine, unsigned int rounds, double *r
 	double best = 0;
 
 	for (int i = 0; i < 3; i++) {
-		double start = now_ns();
+		uint64_t start = hs_now_ns();
 		struct hs_cpu_state cpu;
 		struct hs_exit exit;
 		double ns;
@@ -164,7 +156,7 @@ static bool time_loop(struct hs_machine *machine, unsigned int rounds, double *r
 		    (uint32_t)cpu.gpr[HS_RCX] != 0) {
 			return false;
 		}
-		ns = now_ns() - start;
+		ns = (double)(hs_now_ns() - start);
 		best = i == 0 || ns < best ? ns : best;
 	}
 	*ret_ns = best;

@@ -34,7 +34,7 @@ uint32_t hs_core_sum_pages(uint32_t sum, uint64_t gpa, const uint8_t *bytes, uin
 		uint64_t part = hs_min_u64(HS_PAGE_SIZE, length - at);
 		uint8_t number[8];
 
-		if (!hs_core_is_zero(bytes + at, (size_t)part)) {
+		if (!hs_bytes_are_zero(bytes + at, (size_t)part)) {
 			hs_put_le64(number, (gpa + at) / HS_PAGE_SIZE);
 			sum = hs_crc32c(sum, number, sizeof(number));
 			sum = hs_crc32c(sum, bytes + at, (size_t)part);
@@ -42,28 +42,6 @@ uint32_t hs_core_sum_pages(uint32_t sum, uint64_t gpa, const uint8_t *bytes, uin
 		}
 	}
 	return sum;
-}
-
-bool hs_core_is_zero(const uint8_t *bytes, size_t length)
-{
-	/* memcmp() is the C library's vector code; looking at the first word spares the call for most pages with
-	 * data. */
-	uint64_t first = 0;
-
-	memcpy(&first, bytes, length < sizeof(first) ? length : sizeof(first));
-	if (first != 0) {
-		return false;
-	}
-	while (length > 0) {
-		size_t part = length < sizeof(zeros) ? length : sizeof(zeros);
-
-		if (memcmp(bytes, zeros, part) != 0) {
-			return false;
-		}
-		bytes += part;
-		length -= part;
-	}
-	return true;
 }
 
 /** Bytes from at to the end of the run of pages that are all zero, or all not. */
@@ -74,7 +52,7 @@ static uint64_t run_length(const uint8_t *bytes, uint64_t at, uint64_t length, b
 	while (end < length) {
 		uint64_t part = hs_min_u64(HS_PAGE_SIZE, length - end);
 
-		if (hs_core_is_zero(bytes + end, (size_t)part) != zero) {
+		if (hs_bytes_are_zero(bytes + end, (size_t)part) != zero) {
 			break;
 		}
 		end += part;

@@ -40,7 +40,4 @@ HS_MUST_CHECK enum hs_status hs_core_data_write(const struct hs_core_data_job *j
  *  zeros behind it. */
 uint32_t hs_core_sum_pages(uint32_t sum, uint64_t gpa, const uint8_t *bytes, uint64_t length);
 
-/** True when all length bytes are zero. */
-bool hs_core_is_zero(const uint8_t *bytes, size_t length);
-
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/path.h"
 
 #include <hindsight/coredump.h>
 
@@ -210,13 +211,6 @@ static int give_name(const struct hs_core_place *place, const char *name)
 	return 0;
 }
 
-static const char *last_component(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash != NULL ? slash + 1 : path;
-}
-
 /**
  * The name reaches the disk with the directory. One that may not be opened for reading cannot be synced: no failure.
  */
@@ -237,7 +231,7 @@ enum hs_status hs_core_place_publish(struct hs_core_place *place, struct hs_erro
 		return hs_error_os(err, errno, "cannot write %s", place->path);
 	}
 	for (;;) {
-		failure = give_name(place, last_component(place->path));
+		failure = give_name(place, hs_base_name(place->path));
 		if (failure != EEXIST || !place->numbered || place->sequence >= SEQUENCE_MAX) {
 			break;
 		}

@@ -7,6 +7,7 @@
 #include "gdbstub/packet.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define INPUT_BYTES (64u << 10)
@@ -64,10 +64,7 @@ enum slot {
 
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)(hs_now_ns() / 1000000);
 }
 
 static bool has_client(const struct server *server)

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/path.h"
 #include "base/utf8.h"
 #include "symbols/cfi.h"
 #include "symbols/code.h"
@@ -328,8 +329,7 @@ const uint8_t *hs_symbols_build_id(const struct hs_symbols *symbols, size_t *ret
 
 void hs_symbol_print(const struct hs_symbol *symbol, char *ret, size_t size)
 {
-	const char *slash = strrchr(symbol->file, '/');
-	const char *file = slash != NULL ? slash + 1 : symbol->file;
+	const char *file = hs_base_name(symbol->file);
 
 	if (size == 0) {
 		return;
