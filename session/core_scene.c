@@ -84,7 +84,8 @@ static void take_facts(const struct hs_core *core, struct hs_core_scene *from)
 		.command_line = info->command_line,
 		.cpu = cpu,
 		.roots = from->roots,
-		.root_count = from->root_count,
+		.root_count = info->has_root ? info->space_count : 0,
+		.root_current = info->space_index,
 		.build_id = from->build_id,
 		.build_id_length = hs_report_core_build_id(core, from->build_id),
 		.before = from->history.has_before ? &from->history.before : NULL,
@@ -119,23 +120,15 @@ static void take_facts(const struct hs_core *core, struct hs_core_scene *from)
 	}
 }
 
-/* The address spaces, that of the PT_LOADs first. NULL: no memory. */
-static struct hs_root *list_roots(const struct hs_core *core, size_t *ret_count)
+/* The address spaces. NULL: no memory. */
+static struct hs_root *list_roots(const struct hs_core *core)
 {
-	const struct hs_core_info *info = hs_core_info(core);
-	struct hs_root *roots = calloc(info->space_count + 1, sizeof(*roots));
-	size_t count = 1;
+	size_t count = hs_core_info(core)->space_count;
+	struct hs_root *roots = calloc(count + 1, sizeof(*roots));
 
-	if (!roots) {
-		return NULL;
+	for (size_t i = 0; roots && i < count; i++) {
+		roots[i] = hs_core_space(core, i)->root;
 	}
-	roots[0] = info->root;
-	for (size_t i = 0; i < info->space_count; i++) {
-		if (i != info->space_index) {
-			roots[count++] = hs_core_space(core, i)->root;
-		}
-	}
-	*ret_count = info->has_root ? count : 0;
 	return roots;
 }
 
@@ -147,7 +140,7 @@ enum hs_status hs_core_scene_init(const struct hs_core *core, struct hs_core_sce
 	if (hs_core_info(core)->cpu_count == 0) {
 		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "a core without registers");
 	}
-	ret->roots = list_roots(core, &ret->root_count);
+	ret->roots = list_roots(core);
 	if (!ret->roots) {
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for what is in a core");
 	}

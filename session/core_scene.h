@@ -21,7 +21,6 @@ struct hs_core_scene {
 	struct hs_snapshot_note *note; /* NULL without one */
 	struct hs_physfile *memory;
 	struct hs_root *roots;
-	size_t root_count;
 	struct hs_history history;
 	uint8_t build_id[HS_BUILD_ID_MAX];
 	struct hs_buf incomplete; /* text */

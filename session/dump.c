@@ -8,7 +8,6 @@
 #include "coredump/vmnote.h"
 #include "session/crash.h"
 #include "session/history_note.h"
-#include "session/roots.h"
 #include "session/sandbox.h"
 #include "session/snapshot_file.h"
 
@@ -60,21 +59,17 @@ static size_t list_files(const struct hs_vm *vm, struct hs_core_file *files)
 	return count;
 }
 
-/*
- * All address spaces of the guest. One whose list of them cannot be read any more, or whose CPU is on none of them
- * after a reset, is dumped as the one space: a crash is no time to insist. The caller frees *ret.
- */
-static void find_spaces(struct hs_vm *vm, const struct hs_roots_spec *spec, const struct hs_cpu_state *cpu,
-			struct hs_core_input *input, struct hs_roots *ret)
+void hs_dump_roots(struct hs_vm *vm, const struct hs_dump_spec *spec, const struct hs_cpu_state *cpu,
+		   struct hs_root *ret_root, struct hs_roots *ret)
 {
-	if (hs_roots_find(vm, spec, cpu, ret, NULL)) {
-		*ret = (struct hs_roots){ 0 };
-		return;
+	hs_root_of_cpu(cpu, ret_root);
+	if (spec->crash && spec->crash->registers_lost) {
+		*ret_root = hs_vm_last_root(vm);
 	}
-	if (ret->items[ret->current].base.v == input->root.base.v) {
-		input->spaces = ret->items;
-		input->space_count = ret->count;
-		input->space_index = ret->current;
+	if (hs_roots_find(vm, spec->roots, cpu, ret, NULL)) {
+		*ret = (struct hs_roots){ 0 };
+	} else if (ret->items[ret->current].base.v != ret_root->base.v) {
+		ret->count = 0;
 	}
 }
 
@@ -148,15 +143,13 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec, 
 		return st;
 	}
 	input.cpus = cpu;
-	if (crash && crash->registers_lost) {
-		input.root = hs_vm_last_root(vm);
-	} else {
-		hs_root_of_cpu(cpu, &input.root);
-	}
+	hs_dump_roots(vm, spec, cpu, &input.root, &roots);
+	input.spaces = roots.count > 0 ? roots.items : NULL;
+	input.space_count = roots.count;
+	input.space_index = roots.current;
 	if (spec->options) {
 		input.options = *spec->options;
 	}
-	find_spaces(vm, spec->roots, cpu, &input, &roots);
 	input.file_count = list_files(vm, files);
 	if (crash) {
 		hs_crash_describe(crash, &input);

@@ -7,6 +7,7 @@
 #define HS_SESSION_DUMP_H
 
 #include "base/buf.h"
+#include "session/roots.h"
 
 #include <hindsight/coredump.h>
 #include <hindsight/error.h>
@@ -30,6 +31,18 @@ struct hs_dump_spec {
  * @param log  gets the text of spec->log; the caller's to hs_buf_deinit(). A failed one only leaves the log out
  */
 void hs_dump_describe(const struct hs_sandbox *sandbox, struct hs_dump_spec *ret, struct hs_buf *log);
+
+/**
+ * The root that the CPU of a VM that does not run is on, and the address spaces that it is one of: what a core and a
+ * report are of. A list of them that cannot be read any more, or that does not have the root, as after a reset, is left
+ * out (count 0): a crash is no time to insist.
+ *
+ * @param spec  of which roots and crash count
+ * @param cpu   of the VM
+ * @param ret   the caller's to hs_roots_deinit()
+ */
+void hs_dump_roots(struct hs_vm *vm, const struct hs_dump_spec *spec, const struct hs_cpu_state *cpu,
+		   struct hs_root *ret_root, struct hs_roots *ret);
 
 /** Write a core of a VM that does not run. Fails as hs_core_write(). */
 HS_MUST_CHECK enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec,

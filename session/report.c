@@ -99,9 +99,10 @@ static void explain_fault(const struct hs_report_scene *scene, struct hs_report 
 	if (!report->has_fault) {
 		return;
 	}
-	hs_path_find(&scene->phys, &scene->roots[0], hs_gva_of(report->fault_address), &report->fault_path);
-	hs_report_why(&scene->phys, &scene->roots[0], &report->fault_path, report->fault_address, report->fault_why,
-		      sizeof(report->fault_why));
+	hs_path_find(&scene->phys, &scene->roots[scene->root_current], hs_gva_of(report->fault_address),
+		     &report->fault_path);
+	hs_report_why(&scene->phys, &scene->roots[scene->root_current], &report->fault_path, report->fault_address,
+		      report->fault_why, sizeof(report->fault_why));
 }
 
 /* Helpers of the guest SDK are seldom at fault: an abort or a port access is of interest where it was asked for. */
@@ -157,8 +158,9 @@ static enum hs_status find_spaces(const struct hs_report_scene *scene, struct hs
 		return no_memory(err);
 	}
 	for (size_t i = 0; i < count; i++) {
-		enum hs_status st =
-			hs_report_space_init(&scene->phys, &scene->roots[i], &report->spaces[report->space_count], err);
+		/* The CPU's before the others. */
+		size_t root = i == 0 ? scene->root_current : i <= scene->root_current ? i - 1 : i;
+		enum hs_status st = hs_report_space_init(&scene->phys, &scene->roots[root], &report->spaces[i], err);
 
 		if (st) {
 			return st;

@@ -30,8 +30,9 @@ struct hs_report_scene {
 	const struct hs_cpu_state *cpu;
 	const struct hs_cpu_state *before; /**< registers at the last snapshot or restore; NULL without */
 	struct hs_phys phys;
-	const struct hs_root *roots; /**< the address spaces, that of the CPU first; at least one */
+	const struct hs_root *roots; /**< the address spaces, at least one */
 	size_t root_count;
+	size_t root_current;         /**< index of the one that the CPU is on */
 	const char *image;           /**< path of the image */
 	const char *debug_directory; /**< where debug files are by build-id; NULL for where distributions put them */
 	const uint8_t *build_id;     /**< that the image must have */

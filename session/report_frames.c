@@ -16,7 +16,8 @@ static bool read_memory(void *context, hs_gva gva, void *ret, size_t length)
 	const struct hs_report_scene *scene = context;
 	size_t got;
 
-	return hs_vmem_read(&scene->phys, &scene->roots[0], gva, ret, length, &got, NULL) == HS_OK && got == length;
+	return hs_vmem_read(&scene->phys, &scene->roots[scene->root_current], gva, ret, length, &got, NULL) == HS_OK &&
+	       got == length;
 }
 
 static bool take_frame(const struct hs_unwind_frame *frame, bool interrupted, struct hs_report_frame *ret)

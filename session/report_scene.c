@@ -7,7 +7,6 @@
 #include "base/path.h"
 #include "session/core_scene.h"
 #include "session/crash.h"
-#include "session/roots.h"
 
 #include <signal.h>
 #include <string.h>
@@ -49,7 +48,7 @@ enum hs_status hs_report_of_core(const struct hs_core *core, const char *image, 
 	}
 	from->scene.image = image ? image : from->scene.image;
 	from->scene.debug_directory = debug_directory;
-	if (from->root_count == 0) {
+	if (from->scene.root_count == 0) {
 		st = hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
 				  "not a core of hindsight's: it does not say where its page tables are");
 	} else {
@@ -70,7 +69,6 @@ enum hs_status hs_report_of_vm(struct hs_vm *vm, const struct hs_dump_spec *spec
 		.command_line = spec->command_line,
 		.cpu = cpu,
 		.phys = hs_vm_phys(vm),
-		.root_count = 1,
 		.image = image->path,
 		.build_id = image->build_id,
 		.build_id_length = image->build_id_length,
@@ -88,29 +86,13 @@ enum hs_status hs_report_of_vm(struct hs_vm *vm, const struct hs_dump_spec *spec
 	if (st) {
 		return st;
 	}
-	hs_root_of_cpu(cpu, &root);
 	if (spec->crash) {
 		hs_report_scene_crash(spec->crash, &scene);
 	}
-	if (scene.registers_lost) {
-		root = hs_vm_last_root(vm);
-	}
-	scene.roots = &root;
-	/* The others behind it. Without a sound list of them it is the one space, as in a core. */
-	if (hs_roots_find(vm, spec->roots, cpu, &roots, NULL)) {
-		roots = (struct hs_roots){ 0 };
-	}
-	if (roots.count > 0 && roots.items[roots.current].base.v == root.base.v) {
-		struct hs_root first = roots.items[0];
-
-		roots.items[0] = roots.items[roots.current];
-		memmove(&roots.items[2], &roots.items[1], (roots.current > 0 ? roots.current - 1 : 0) * sizeof(first));
-		if (roots.current > 0) {
-			roots.items[1] = first;
-		}
-		scene.roots = roots.items;
-		scene.root_count = roots.count;
-	}
+	hs_dump_roots(vm, spec, cpu, &root, &roots);
+	scene.roots = roots.count > 0 ? roots.items : &root;
+	scene.root_count = roots.count > 0 ? roots.count : 1;
+	scene.root_current = roots.count > 0 ? roots.current : 0;
 	st = hs_report_init(&scene, ret, err);
 	hs_roots_deinit(&roots);
 	return st;

@@ -46,14 +46,22 @@ static enum hs_status op_cpu_read(void *ctx, struct hs_cpu_state *ret, struct hs
 	return HS_OK;
 }
 
+/* The address space that it stands in; NULL where the core does not tell. */
+static const struct hs_root *root_of(const struct hs_stored *stored)
+{
+	const struct hs_report_scene *scene = &stored->from.scene;
+
+	return scene->root_count > 0 ? &scene->roots[scene->root_current] : NULL;
+}
+
 /* Through the page tables, which know of more than the segments of a partial core; without any, by the segments. */
 static enum hs_status op_mem_read(void *ctx, hs_gva gva, void *buffer, size_t length, size_t *ret_length,
 				  struct hs_error *err)
 {
 	struct hs_stored *stored = ctx;
+	const struct hs_root *root = root_of(stored);
 
-	if (stored->from.root_count > 0 && hs_vmem_read(&stored->from.scene.phys, &stored->from.roots[0], gva, buffer,
-							length, ret_length, err) == HS_OK) {
+	if (root && hs_vmem_read(&stored->from.scene.phys, root, gva, buffer, length, ret_length, err) == HS_OK) {
 		return HS_OK;
 	}
 	return hs_core_read(stored->core, gva, buffer, length, ret_length, err);
@@ -132,15 +140,15 @@ static void op_kill(void *ctx)
 static void put_info(const struct hs_stored *stored, struct hs_buf *out)
 {
 	const struct hs_core_info *info = hs_core_info(stored->core);
+	const struct hs_root *root = root_of(stored);
 
 	hs_buf_printf(out, "file      %s\n", stored->path);
 	hs_buf_printf(out, "image     %s (%s)\n", stored->image ? stored->image : "not known",
 		      hs_arch_name(info->arch));
 	hs_buf_printf(out, "state     %s\n", info->reason[0] ? info->reason : "as it was when the file was written");
-	if (stored->from.root_count > 0) {
-		hs_buf_printf(out, "paging    %s, root at gpa 0x%llx\n",
-			      hs_paging_format_name(stored->from.roots[0].format),
-			      (unsigned long long)stored->from.roots[0].base.v);
+	if (root) {
+		hs_buf_printf(out, "paging    %s, root at gpa 0x%llx\n", hs_paging_format_name(root->format),
+			      (unsigned long long)root->base.v);
 	}
 }
 
