@@ -4,9 +4,7 @@
  * parses the rest and fails on anything it does not understand to the last byte. Numbers are hex and bounded
  * to 64 bits; bounds that depend on the target are the handlers' business.
  */
-#include "gdbstub/packet.h"
-#include "gdbstub/request.h"
-#include "gdbstub/text.h"
+#include "gdbstub/decode_parts.h"
 
 static bool parse_nothing(struct hs_text *text, struct hs_request *ret)
 {
@@ -61,234 +59,6 @@ static bool parse_process(struct hs_text *text, struct hs_request *ret)
 	return hs_text_take_char(text, ';') && parse_thread(text, ret);
 }
 
-/* "c", "s": an address may follow. */
-static bool parse_resume_at(struct hs_text *text, struct hs_request *ret)
-{
-	if (hs_text_done(text)) {
-		return true;
-	}
-	ret->resume.at_given = true;
-	return hs_text_take_number(text, &ret->resume.at.v) && hs_text_done(text);
-}
-
-static bool parse_continue(struct hs_text *text, struct hs_request *ret)
-{
-	ret->resume.how.kind = HS_RESUME_CONTINUE;
-	return parse_resume_at(text, ret);
-}
-
-static bool parse_step(struct hs_text *text, struct hs_request *ret)
-{
-	ret->resume.how.kind = HS_RESUME_STEP;
-	return parse_resume_at(text, ret);
-}
-
-/* "C sig" and "S sig": ";address" may follow. */
-static bool parse_resume_signal(struct hs_text *text, struct hs_request *ret)
-{
-	if (!hs_text_take_signal(text, &ret->resume.how.signal)) {
-		return false;
-	}
-	if (hs_text_done(text)) {
-		return true;
-	}
-	return hs_text_take_char(text, ';') && !hs_text_done(text) && parse_resume_at(text, ret);
-}
-
-static bool parse_continue_signal(struct hs_text *text, struct hs_request *ret)
-{
-	ret->resume.how.kind = HS_RESUME_CONTINUE;
-	return parse_resume_signal(text, ret);
-}
-
-static bool parse_step_signal(struct hs_text *text, struct hs_request *ret)
-{
-	ret->resume.how.kind = HS_RESUME_STEP;
-	return parse_resume_signal(text, ret);
-}
-
-/* "start,end" of vCont;r: the range excludes end, and an empty one is a plain step (gdb manual, vCont). */
-static bool take_range(struct hs_text *text, struct hs_request *ret)
-{
-	uint64_t start;
-	uint64_t end;
-
-	if (!hs_text_take_number(text, &start) || !hs_text_take_char(text, ',') || !hs_text_take_number(text, &end) ||
-	    end < start) {
-		return false;
-	}
-	ret->resume.how.kind = end == start ? HS_RESUME_STEP : HS_RESUME_RANGE;
-	ret->resume.how.range_start = hs_gva_of(start);
-	ret->resume.how.range_length = end - start;
-	return true;
-}
-
-static bool take_action(struct hs_text *text, struct hs_request *ret)
-{
-	if (hs_text_take_char(text, 'c')) {
-		ret->resume.how.kind = HS_RESUME_CONTINUE;
-		return true;
-	}
-	if (hs_text_take_char(text, 's')) {
-		ret->resume.how.kind = HS_RESUME_STEP;
-		return true;
-	}
-	if (hs_text_take_char(text, 'C')) {
-		ret->resume.how.kind = HS_RESUME_CONTINUE;
-		return hs_text_take_signal(text, &ret->resume.how.signal);
-	}
-	if (hs_text_take_char(text, 'S')) {
-		ret->resume.how.kind = HS_RESUME_STEP;
-		return hs_text_take_signal(text, &ret->resume.how.signal);
-	}
-	if (hs_text_take_char(text, 't')) {
-		ret->resume.nothing = true;
-		return true;
-	}
-	return hs_text_take_char(text, 'r') && take_range(text, ret);
-}
-
-/* vCont;action[:thread-id]...: the leftmost action that names our thread is it, but all must make sense. */
-static bool parse_vcont(struct hs_text *text, struct hs_request *ret)
-{
-	bool found = false;
-
-	while (hs_text_take_char(text, ';')) {
-		struct hs_request one = { .kind = ret->kind };
-		bool ours = true;
-
-		if (!take_action(text, &one)) {
-			return false;
-		}
-		if (hs_text_take_char(text, ':') && !hs_text_take_thread(text, &ours)) {
-			return false;
-		}
-		if (ours && !found) {
-			*ret = one;
-			found = true;
-		}
-	}
-	return found && hs_text_done(text);
-}
-
-static bool parse_regs_read(struct hs_text *text, struct hs_request *ret)
-{
-	(void)ret;
-	return hs_text_take_thread_suffix(text);
-}
-
-static bool parse_regs_write(struct hs_text *text, struct hs_request *ret)
-{
-	return hs_text_take_hex(text, ';', &ret->reg.value) && hs_text_take_thread_suffix(text);
-}
-
-static bool parse_reg_read(struct hs_text *text, struct hs_request *ret)
-{
-	return hs_text_take_number(text, &ret->reg.number) && hs_text_take_thread_suffix(text);
-}
-
-static bool parse_reg_write(struct hs_text *text, struct hs_request *ret)
-{
-	return hs_text_take_number(text, &ret->reg.number) && hs_text_take_char(text, '=') &&
-	       hs_text_take_hex(text, ';', &ret->reg.value) && hs_text_take_thread_suffix(text);
-}
-
-static bool take_address_length(struct hs_text *text, struct hs_request *ret)
-{
-	return hs_text_take_number(text, &ret->mem.gva.v) && hs_text_take_char(text, ',') &&
-	       hs_text_take_number(text, &ret->mem.length);
-}
-
-static bool parse_mem_read(struct hs_text *text, struct hs_request *ret)
-{
-	return take_address_length(text, ret) && hs_text_done(text);
-}
-
-static bool parse_mem_write(struct hs_text *text, struct hs_request *ret)
-{
-	return take_address_length(text, ret) && hs_text_take_char(text, ':') &&
-	       hs_text_take_hex(text, '\0', &ret->mem.data) && ret->mem.data.length == ret->mem.length &&
-	       hs_text_done(text);
-}
-
-static bool parse_mem_write_binary(struct hs_text *text, struct hs_request *ret)
-{
-	if (!take_address_length(text, ret) || !hs_text_take_char(text, ':')) {
-		return false;
-	}
-	ret->mem.data.data = text->at;
-	return hs_packet_unescape(text->at, hs_text_left(text), &ret->mem.data.length) &&
-	       ret->mem.data.length == ret->mem.length;
-}
-
-/* "type,address,kind". What may follow (conditions, commands) is only sent to stubs that announce it. */
-static bool parse_breakpoint(struct hs_text *text, struct hs_request *ret)
-{
-	uint64_t type;
-
-	if (!hs_text_take_number(text, &type) || type > HS_WATCH_ACCESS || !hs_text_take_char(text, ',') ||
-	    !hs_text_take_number(text, &ret->breakpoint.gva.v) || !hs_text_take_char(text, ',') ||
-	    !hs_text_take_number(text, &ret->breakpoint.length) || !hs_text_done(text)) {
-		return false;
-	}
-	ret->breakpoint.kind = (enum hs_break_kind)type;
-	/* For execution the "kind" tells the breakpoint instruction; x86 has one. */
-	if (type <= HS_BREAK_HARDWARE) {
-		ret->breakpoint.length = 1;
-	}
-	return true;
-}
-
-/* "object:read:annex:offset,length". An object or operation that is not served is an unknown packet. */
-static bool parse_xfer(struct hs_text *text, struct hs_request *ret)
-{
-	static const char *const names[] = {
-		[HS_XFER_FEATURES] = "features", [HS_XFER_EXEC_FILE] = "exec-file",      [HS_XFER_SIGINFO] = "siginfo",
-		[HS_XFER_AUXV] = "auxv",         [HS_XFER_LIBRARIES] = "libraries-svr4",
-	};
-	struct hs_span object = hs_text_take_until(text, ':');
-	size_t i = 0;
-
-	while (i < sizeof(names) / sizeof(names[0]) && !hs_span_is(object, names[i])) {
-		i++;
-	}
-	if (i == sizeof(names) / sizeof(names[0]) || !hs_text_take_word(text, ":read:")) {
-		ret->kind = HS_REQUEST_UNKNOWN;
-		return true;
-	}
-	ret->xfer.object = (enum hs_xfer_object)i;
-	ret->xfer.annex = hs_text_take_until(text, ':');
-	return hs_text_take_char(text, ':') && hs_text_take_number(text, &ret->xfer.offset) &&
-	       hs_text_take_char(text, ',') && hs_text_take_number(text, &ret->xfer.length) && hs_text_done(text);
-}
-
-static bool parse_hex_text(struct hs_text *text, struct hs_request *ret)
-{
-	return hs_text_take_hex(text, '\0', &ret->text) && hs_text_done(text);
-}
-
-/* "path,flags,mode" */
-static bool parse_file_open(struct hs_text *text, struct hs_request *ret)
-{
-	uint64_t mode;
-
-	return hs_text_take_hex(text, ',', &ret->open.path) && hs_text_take_char(text, ',') &&
-	       hs_text_take_number(text, &ret->open.flags) && hs_text_take_char(text, ',') &&
-	       hs_text_take_number(text, &mode) && hs_text_done(text);
-}
-
-static bool parse_file_pread(struct hs_text *text, struct hs_request *ret)
-{
-	return hs_text_take_number(text, &ret->file.handle) && hs_text_take_char(text, ',') &&
-	       hs_text_take_number(text, &ret->file.count) && hs_text_take_char(text, ',') &&
-	       hs_text_take_number(text, &ret->file.offset) && hs_text_done(text);
-}
-
-static bool parse_file_handle(struct hs_text *text, struct hs_request *ret)
-{
-	return hs_text_take_number(text, &ret->file.handle) && hs_text_done(text);
-}
-
 static bool parse_number(struct hs_text *text, struct hs_request *ret)
 {
 	return hs_text_take_number(text, &ret->number) && hs_text_done(text);
@@ -308,22 +78,22 @@ static const struct pattern {
 	bool (*parse)(struct hs_text *text, struct hs_request *ret);
 } patterns[] = {
 	/* The ones that matter for speed first: the first row that fits is taken. */
-	{ "m", FOLLOW_ANY, HS_REQUEST_MEM_READ, parse_mem_read },
-	{ "x", FOLLOW_ANY, HS_REQUEST_MEM_READ_BINARY, parse_mem_read },
-	{ "M", FOLLOW_ANY, HS_REQUEST_MEM_WRITE, parse_mem_write },
-	{ "X", FOLLOW_ANY, HS_REQUEST_MEM_WRITE, parse_mem_write_binary },
-	{ "g", FOLLOW_SEP, HS_REQUEST_REGS_READ, parse_regs_read },
-	{ "G", FOLLOW_ANY, HS_REQUEST_REGS_WRITE, parse_regs_write },
-	{ "p", FOLLOW_ANY, HS_REQUEST_REG_READ, parse_reg_read },
-	{ "P", FOLLOW_ANY, HS_REQUEST_REG_WRITE, parse_reg_write },
+	{ "m", FOLLOW_ANY, HS_REQUEST_MEM_READ, hs_parse_mem_read },
+	{ "x", FOLLOW_ANY, HS_REQUEST_MEM_READ_BINARY, hs_parse_mem_read },
+	{ "M", FOLLOW_ANY, HS_REQUEST_MEM_WRITE, hs_parse_mem_write },
+	{ "X", FOLLOW_ANY, HS_REQUEST_MEM_WRITE, hs_parse_mem_write_binary },
+	{ "g", FOLLOW_SEP, HS_REQUEST_REGS_READ, hs_parse_regs_read },
+	{ "G", FOLLOW_ANY, HS_REQUEST_REGS_WRITE, hs_parse_regs_write },
+	{ "p", FOLLOW_ANY, HS_REQUEST_REG_READ, hs_parse_reg_read },
+	{ "P", FOLLOW_ANY, HS_REQUEST_REG_WRITE, hs_parse_reg_write },
 	{ "vCont?", FOLLOW_END, HS_REQUEST_RESUME_KINDS, parse_nothing },
-	{ "vCont", FOLLOW_SEP, HS_REQUEST_RESUME, parse_vcont },
-	{ "c", FOLLOW_ANY, HS_REQUEST_RESUME, parse_continue },
-	{ "s", FOLLOW_ANY, HS_REQUEST_RESUME, parse_step },
-	{ "C", FOLLOW_ANY, HS_REQUEST_RESUME, parse_continue_signal },
-	{ "S", FOLLOW_ANY, HS_REQUEST_RESUME, parse_step_signal },
-	{ "Z", FOLLOW_ANY, HS_REQUEST_BREAK_INSERT, parse_breakpoint },
-	{ "z", FOLLOW_ANY, HS_REQUEST_BREAK_REMOVE, parse_breakpoint },
+	{ "vCont", FOLLOW_SEP, HS_REQUEST_RESUME, hs_parse_vcont },
+	{ "c", FOLLOW_ANY, HS_REQUEST_RESUME, hs_parse_continue },
+	{ "s", FOLLOW_ANY, HS_REQUEST_RESUME, hs_parse_step },
+	{ "C", FOLLOW_ANY, HS_REQUEST_RESUME, hs_parse_continue_signal },
+	{ "S", FOLLOW_ANY, HS_REQUEST_RESUME, hs_parse_step_signal },
+	{ "Z", FOLLOW_ANY, HS_REQUEST_BREAK_INSERT, hs_parse_breakpoint },
+	{ "z", FOLLOW_ANY, HS_REQUEST_BREAK_REMOVE, hs_parse_breakpoint },
 	{ "?", FOLLOW_END, HS_REQUEST_STOP_REASON, parse_nothing },
 	{ "!", FOLLOW_END, HS_REQUEST_EXTENDED, parse_nothing },
 	{ "D", FOLLOW_SEP, HS_REQUEST_DETACH, parse_detach },
@@ -336,11 +106,11 @@ static const struct pattern {
 	{ "vRun", FOLLOW_SEP, HS_REQUEST_RUN, parse_anything },
 	{ "vCtrlC", FOLLOW_END, HS_REQUEST_INTERRUPT, parse_nothing },
 	{ "vFile:setfs:", FOLLOW_ANY, HS_REQUEST_FILE_SETFS, parse_anything },
-	{ "vFile:open:", FOLLOW_ANY, HS_REQUEST_FILE_OPEN, parse_file_open },
-	{ "vFile:pread:", FOLLOW_ANY, HS_REQUEST_FILE_PREAD, parse_file_pread },
-	{ "vFile:fstat:", FOLLOW_ANY, HS_REQUEST_FILE_FSTAT, parse_file_handle },
-	{ "vFile:close:", FOLLOW_ANY, HS_REQUEST_FILE_CLOSE, parse_file_handle },
-	{ "vFile:readlink:", FOLLOW_ANY, HS_REQUEST_FILE_READLINK, parse_hex_text },
+	{ "vFile:open:", FOLLOW_ANY, HS_REQUEST_FILE_OPEN, hs_parse_file_open },
+	{ "vFile:pread:", FOLLOW_ANY, HS_REQUEST_FILE_PREAD, hs_parse_file_pread },
+	{ "vFile:fstat:", FOLLOW_ANY, HS_REQUEST_FILE_FSTAT, hs_parse_file_handle },
+	{ "vFile:close:", FOLLOW_ANY, HS_REQUEST_FILE_CLOSE, hs_parse_file_handle },
+	{ "vFile:readlink:", FOLLOW_ANY, HS_REQUEST_FILE_READLINK, hs_parse_hex_text },
 	{ "qSupported", FOLLOW_SEP, HS_REQUEST_SUPPORTED, parse_features },
 	{ "QStartNoAckMode", FOLLOW_END, HS_REQUEST_NO_ACK, parse_nothing },
 	{ "qAttached", FOLLOW_SEP, HS_REQUEST_ATTACHED, parse_anything },
@@ -348,10 +118,10 @@ static const struct pattern {
 	{ "qfThreadInfo", FOLLOW_END, HS_REQUEST_THREADS_FIRST, parse_nothing },
 	{ "qsThreadInfo", FOLLOW_END, HS_REQUEST_THREADS_NEXT, parse_nothing },
 	{ "qThreadExtraInfo,", FOLLOW_ANY, HS_REQUEST_THREAD_NAME, parse_thread },
-	{ "qXfer:", FOLLOW_ANY, HS_REQUEST_XFER, parse_xfer },
+	{ "qXfer:", FOLLOW_ANY, HS_REQUEST_XFER, hs_parse_xfer },
 	{ "qSymbol:", FOLLOW_ANY, HS_REQUEST_SYMBOL, parse_anything },
 	{ "qOffsets", FOLLOW_END, HS_REQUEST_OFFSETS, parse_nothing },
-	{ "qRcmd,", FOLLOW_ANY, HS_REQUEST_MONITOR, parse_hex_text },
+	{ "qRcmd,", FOLLOW_ANY, HS_REQUEST_MONITOR, hs_parse_hex_text },
 	{ "QThreadSuffixSupported", FOLLOW_END, HS_REQUEST_THREAD_SUFFIX, parse_nothing },
 	{ "QListThreadsInStopReply", FOLLOW_END, HS_REQUEST_LIST_THREADS, parse_nothing },
 	{ "QEnableErrorStrings", FOLLOW_END, HS_REQUEST_ERROR_STRINGS, parse_nothing },

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Arguments of the packets that resume the target or plant a breakpoint. */
+#include "gdbstub/decode_parts.h"
+
+/* "c", "s": an address may follow. */
+static bool parse_resume_at(struct hs_text *text, struct hs_request *ret)
+{
+	if (hs_text_done(text)) {
+		return true;
+	}
+	ret->resume.at_given = true;
+	return hs_text_take_number(text, &ret->resume.at.v) && hs_text_done(text);
+}
+
+bool hs_parse_continue(struct hs_text *text, struct hs_request *ret)
+{
+	ret->resume.how.kind = HS_RESUME_CONTINUE;
+	return parse_resume_at(text, ret);
+}
+
+bool hs_parse_step(struct hs_text *text, struct hs_request *ret)
+{
+	ret->resume.how.kind = HS_RESUME_STEP;
+	return parse_resume_at(text, ret);
+}
+
+/* "C sig" and "S sig": ";address" may follow. */
+static bool parse_resume_signal(struct hs_text *text, struct hs_request *ret)
+{
+	if (!hs_text_take_signal(text, &ret->resume.how.signal)) {
+		return false;
+	}
+	if (hs_text_done(text)) {
+		return true;
+	}
+	return hs_text_take_char(text, ';') && !hs_text_done(text) && parse_resume_at(text, ret);
+}
+
+bool hs_parse_continue_signal(struct hs_text *text, struct hs_request *ret)
+{
+	ret->resume.how.kind = HS_RESUME_CONTINUE;
+	return parse_resume_signal(text, ret);
+}
+
+bool hs_parse_step_signal(struct hs_text *text, struct hs_request *ret)
+{
+	ret->resume.how.kind = HS_RESUME_STEP;
+	return parse_resume_signal(text, ret);
+}
+
+/* "start,end" of vCont;r: the range excludes end, and an empty one is a plain step (gdb manual, vCont). */
+static bool take_range(struct hs_text *text, struct hs_request *ret)
+{
+	uint64_t start;
+	uint64_t end;
+
+	if (!hs_text_take_number(text, &start) || !hs_text_take_char(text, ',') || !hs_text_take_number(text, &end) ||
+	    end < start) {
+		return false;
+	}
+	ret->resume.how.kind = end == start ? HS_RESUME_STEP : HS_RESUME_RANGE;
+	ret->resume.how.range_start = hs_gva_of(start);
+	ret->resume.how.range_length = end - start;
+	return true;
+}
+
+static bool take_action(struct hs_text *text, struct hs_request *ret)
+{
+	if (hs_text_take_char(text, 'c')) {
+		ret->resume.how.kind = HS_RESUME_CONTINUE;
+		return true;
+	}
+	if (hs_text_take_char(text, 's')) {
+		ret->resume.how.kind = HS_RESUME_STEP;
+		return true;
+	}
+	if (hs_text_take_char(text, 'C')) {
+		ret->resume.how.kind = HS_RESUME_CONTINUE;
+		return hs_text_take_signal(text, &ret->resume.how.signal);
+	}
+	if (hs_text_take_char(text, 'S')) {
+		ret->resume.how.kind = HS_RESUME_STEP;
+		return hs_text_take_signal(text, &ret->resume.how.signal);
+	}
+	if (hs_text_take_char(text, 't')) {
+		ret->resume.nothing = true;
+		return true;
+	}
+	return hs_text_take_char(text, 'r') && take_range(text, ret);
+}
+
+/* vCont;action[:thread-id]...: the leftmost action that names our thread is it, but all must make sense. */
+bool hs_parse_vcont(struct hs_text *text, struct hs_request *ret)
+{
+	bool found = false;
+
+	while (hs_text_take_char(text, ';')) {
+		struct hs_request one = { .kind = ret->kind };
+		bool ours = true;
+
+		if (!take_action(text, &one)) {
+			return false;
+		}
+		if (hs_text_take_char(text, ':') && !hs_text_take_thread(text, &ours)) {
+			return false;
+		}
+		if (ours && !found) {
+			*ret = one;
+			found = true;
+		}
+	}
+	return found && hs_text_done(text);
+}
+
+/* "type,address,kind". What may follow (conditions, commands) is only sent to stubs that announce it. */
+bool hs_parse_breakpoint(struct hs_text *text, struct hs_request *ret)
+{
+	uint64_t type;
+
+	if (!hs_text_take_number(text, &type) || type > HS_WATCH_ACCESS || !hs_text_take_char(text, ',') ||
+	    !hs_text_take_number(text, &ret->breakpoint.gva.v) || !hs_text_take_char(text, ',') ||
+	    !hs_text_take_number(text, &ret->breakpoint.length) || !hs_text_done(text)) {
+		return false;
+	}
+	ret->breakpoint.kind = (enum hs_break_kind)type;
+	/* For execution the "kind" tells the breakpoint instruction; x86 has one. */
+	if (type <= HS_BREAK_HARDWARE) {
+		ret->breakpoint.length = 1;
+	}
+	return true;
+}

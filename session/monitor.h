@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of the monitor commands share. A command appends its answer to `out`; what it fails with becomes the
+ * answer. It is only run while the guest stands still, and gets an argument only where monitor.c's table says so.
+ */
+#ifndef HS_SESSION_MONITOR_H
+#define HS_SESSION_MONITOR_H
+
+#include "base/buf.h"
+#include "session/live.h"
+
+/* monitor_info.c */
+enum hs_status hs_monitor_info(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+enum hs_status hs_monitor_regs(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+
+/* monitor_state.c */
+enum hs_status hs_monitor_core(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+enum hs_status hs_monitor_restore(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+
+#endif
