@@ -164,12 +164,17 @@ static void check_payload(struct hs_gdb *gdb)
 
 void hs_gdb_send_payload(struct hs_gdb *gdb)
 {
+	size_t start = gdb->out.length;
+
 	check_payload(gdb);
-	hs_buf_clear(&gdb->last);
-	if (hs_packet_encode(&gdb->last, gdb->payload.data, gdb->payload.length)) {
-		hs_buf_append(&gdb->out, gdb->last.data, gdb->last.length);
-	} else {
+	if (!hs_packet_encode(&gdb->out, gdb->payload.data, gdb->payload.length)) {
 		gdb->out.failed = true;
+		return;
+	}
+	/* Nobody asks for it again where nothing is acknowledged. */
+	if (!gdb->client.no_ack) {
+		hs_buf_clear(&gdb->last);
+		hs_buf_append(&gdb->last, gdb->out.data + start, gdb->out.length - start);
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gdbstub/packet.h"
 
+#include "base/bytes.h"
 #include "base/hex.h"
 
 #include <string.h>
@@ -16,8 +17,9 @@
 #define RUN_LEAST 3
 #define RUN_MOST 97
 
-/* Bytes that the encoder looks at together. */
-#define BLOCK 64u
+/* Bytes that the encoder looks at together: a vector of GNU C, which each CPU has an instruction or a few for. */
+#define BLOCK 16u
+typedef uint8_t block __attribute__((vector_size(BLOCK)));
 
 void hs_packet_framer_init(struct hs_packet_framer *framer, size_t limit)
 {
@@ -150,91 +152,111 @@ static size_t run_length(size_t repeats)
 	return run;
 }
 
-/* Whether the next BLOCK bytes stand for themselves; RUN_LEAST more are looked at. A loop that compilers vectorize. */
-static bool is_plain_block(const uint8_t *bytes)
+static block load_block(const uint8_t *at)
 {
-	uint8_t special = 0;
+	block bytes;
 
-	for (size_t i = 0; i < BLOCK; i++) {
-		uint8_t byte = bytes[i];
-
-		special |= (byte == '#') | (byte == '$') | (byte == '*') | (byte == ESCAPE);
-		special |= (byte == bytes[i + 1]) & (byte == bytes[i + 2]) & (byte == bytes[i + RUN_LEAST]);
-	}
-	return !special;
+	memcpy(&bytes, at, BLOCK);
+	return bytes;
 }
 
-/* Copy blocks that stand for themselves, which is most of the memory that a debugger reads; returns their length. */
-static size_t copy_plain_blocks(uint8_t *at, const uint8_t *payload, size_t length)
+/* How many of the next BLOCK bytes stand for themselves, up to the first that does not; RUN_LEAST more are looked at. */
+static size_t plain_length(const uint8_t *bytes)
 {
-	size_t done = 0;
+	const block here = load_block(bytes);
+	const block is_run = (block)(here == load_block(bytes + 1)) & (block)(here == load_block(bytes + 2)) &
+			     (block)(here == load_block(bytes + RUN_LEAST));
+	const block special = (block)(here == '#') | (block)(here == '$') | (block)(here == '*') |
+			      (block)(here == ESCAPE) | is_run;
+	uint8_t lanes[BLOCK];
 
-	while (length - done >= BLOCK + RUN_LEAST && is_plain_block(payload + done)) {
-		memcpy(at + done, payload + done, BLOCK);
-		done += BLOCK;
-	}
-	return done;
-}
+	memcpy(lanes, &special, BLOCK);
+	for (size_t half = 0; half < BLOCK; half += 8) {
+		uint64_t word = hs_get_le64(lanes + half);
 
-/* Encode at most to the end of a run that begins within the first BLOCK bytes; returns the bytes used of at. */
-static size_t encode_block(uint8_t *at, const uint8_t *payload, size_t length, size_t *ret_done)
-{
-	size_t used = 0;
-	size_t i = 0;
-
-	while (i < length && i < BLOCK) {
-		uint8_t byte = payload[i];
-		size_t repeats = 0;
-
-		i++;
-		/* Clients expand runs before or after they undo escapes: an escaped byte is never part of a run. */
-		if (needs_escape(byte)) {
-			at[used++] = ESCAPE;
-			at[used++] = byte ^ ESCAPE_XOR;
-			continue;
-		}
-		at[used++] = byte;
-		while (i + repeats < length && repeats < RUN_MOST && payload[i + repeats] == byte) {
-			repeats++;
-		}
-		if (repeats >= RUN_LEAST) {
-			repeats = run_length(repeats);
-			at[used++] = '*';
-			at[used++] = (uint8_t)(repeats + RUN_BIAS);
-			i += repeats;
+		if (word) {
+			return half + (size_t)__builtin_ctzll(word) / 8;
 		}
 	}
-	*ret_done = i;
-	return used;
+	return BLOCK;
 }
 
-/* Encode into at, which has room for 2 * length bytes; returns the bytes used. */
+/* How many more of the first byte follow it, RUN_MOST at most. */
+static size_t count_repeats(const uint8_t *bytes, size_t length)
+{
+	size_t most = length - 1 < RUN_MOST ? length - 1 : RUN_MOST;
+	size_t repeats = 0;
+
+	/* Bytes that equal those one further on are all the same: of zeros there are many. */
+	if (memcmp(bytes, bytes + 1, most) == 0) {
+		return most;
+	}
+	while (bytes[repeats + 1] == bytes[0]) {
+		repeats++;
+	}
+	return repeats;
+}
+
+/* Encode the first byte and those that it is repeated by; returns the bytes used of at. */
+static size_t encode_byte(uint8_t *at, const uint8_t *payload, size_t length, size_t *ret_done)
+{
+	size_t repeats;
+
+	*ret_done = 1;
+	/* Clients expand runs before or after they undo escapes: an escaped byte is never part of a run. */
+	if (needs_escape(*payload)) {
+		at[0] = ESCAPE;
+		at[1] = *payload ^ ESCAPE_XOR;
+		return 2;
+	}
+	at[0] = *payload;
+	repeats = count_repeats(payload, length);
+	if (repeats < RUN_LEAST) {
+		return 1;
+	}
+	repeats = run_length(repeats);
+	at[1] = '*';
+	at[2] = (uint8_t)(repeats + RUN_BIAS);
+	*ret_done = 1 + repeats;
+	return 3;
+}
+
+/* Encode into at, which has room for 2 * length bytes; returns the bytes used. Most of the memory that is read stands for
+ * itself, and is copied by blocks. */
 static size_t encode_payload(uint8_t *at, const uint8_t *payload, size_t length)
 {
 	size_t used = 0;
 	size_t i = 0;
 
 	while (i < length) {
-		size_t plain = copy_plain_blocks(at + used, payload + i, length - i);
+		size_t plain = 0;
 		size_t done;
 
-		used += plain;
-		i += plain;
-		used += encode_block(at + used, payload + i, length - i, &done);
-		i += done;
+		if (length - i >= BLOCK + RUN_LEAST) {
+			plain = plain_length(payload + i);
+			memcpy(at + used, payload + i, BLOCK);
+			used += plain;
+			i += plain;
+		}
+		if (plain < BLOCK) {
+			used += encode_byte(at + used, payload + i, length - i, &done);
+			i += done;
+		}
 	}
 	return used;
 }
 
 static uint8_t checksum(const uint8_t *bytes, size_t length)
 {
+	block sums = { 0 };
 	uint8_t sum = 0;
 	size_t done = 0;
 
 	for (; length - done >= BLOCK; done += BLOCK) {
-		for (size_t i = 0; i < BLOCK; i++) {
-			sum = (uint8_t)(sum + bytes[done + i]);
-		}
+		sums += load_block(bytes + done);
+	}
+	for (size_t i = 0; i < BLOCK; i++) {
+		sum = (uint8_t)(sum + sums[i]);
 	}
 	for (; done < length; done++) {
 		sum = (uint8_t)(sum + bytes[done]);

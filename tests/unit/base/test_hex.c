@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -24,6 +25,29 @@ static void test_hex_encode_then_decode_gives_the_bytes_back(void **state)
 	assert_memory_equal(text + 510, "ff", 2);
 	assert_true(hs_hex_decode(text, sizeof(back), back));
 	assert_memory_equal(bytes, back, sizeof(bytes));
+}
+
+static void test_hex_encode_writes_as_much_as_it_was_told(void **state)
+{
+	uint8_t bytes[100];
+
+	(void)state;
+	for (size_t length = 0; length <= sizeof(bytes); length++) {
+		char text[2 * sizeof(bytes) + 1];
+
+		memset(text, '-', sizeof(text));
+		for (size_t i = 0; i < length; i++) {
+			bytes[i] = (uint8_t)(i * 37 + length);
+		}
+		hs_hex_encode(bytes, length, text);
+		for (size_t i = 0; i < length; i++) {
+			char digits[3];
+
+			snprintf(digits, sizeof(digits), "%02x", bytes[i]);
+			assert_memory_equal(text + 2 * i, digits, 2);
+		}
+		assert_int_equal(text[2 * length], '-');
+	}
 }
 
 static void test_hex_decode_bad_digit_is_refused(void **state)
@@ -60,6 +84,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hex_encode_then_decode_gives_the_bytes_back),
+		cmocka_unit_test(test_hex_encode_writes_as_much_as_it_was_told),
 		cmocka_unit_test(test_hex_decode_bad_digit_is_refused),
 		cmocka_unit_test(test_hex_parse_stops_at_the_end_and_at_17_digits),
 	};
