@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What gdb and the stub say to each other: what the user does, the packets it causes, and their answers."""
+
+import pytest
+from lib.packets import gdb_packets
+
+NUMBER = rb"[0-9a-f]+"
+HEX = rb"(?:[0-9a-f]{2})+"
+STOP = rb"T05thread:1;.*"
+
+# What is done: its commands, and (the packet, its answer) of each row of docs/gdb-remote.md that it is for.
+SESSIONS = {
+    "attach": (["info threads", "info auxv", "maintenance packet qC", "detach"], [
+        (rb"qSupported:.*swbreak\+.*", rb"PacketSize=40000;QStartNoAckMode\+;vContSupported\+;swbreak\+;hwbreak\+;.*"),
+        (rb"QStartNoAckMode", rb"OK"),
+        (rb"vMustReplyEmpty", rb""),
+        (rb"H[gc].*", rb"OK"),
+        (rb"\?", STOP),
+        (rb"qC", rb"QC1"),
+        (rb"qAttached.*", rb"1"),
+        (rb"qOffsets", rb"Text=0;Data=0;Bss=0"),
+        (rb"qSymbol::", rb"OK"),
+        (rb"qXfer:features:read:target.xml:0,.*", rb"[ml]<\?xml.*<target .*"),
+        (rb"qXfer:exec-file:read:.*", rb"l/.*/debugme\.elf"),
+        (rb"qXfer:auxv:read:.*", rb"l.{16,}"),
+        (rb"vFile:setfs:0", rb"F0"),
+        (rb"vFile:open:" + HEX + rb",0,.*", rb"F0"),
+        (rb"vFile:fstat:0", rb"F40;\0{8}\0\0\x81\x24.{52}"),
+        (rb"vFile:pread:[01],.*,0", rb"F[0-9a-f]+;\x7fELF.*"),
+        (rb"vFile:close:[0-9]", rb"F0"),
+        (rb"D.*", rb"OK"),
+    ]),
+    "registers": (["info registers", "maintenance packet p1", "set var $pc = main"], [
+        (rb"g", rb"[0-9a-f]{400,}"),
+        (rb"p1", HEX),
+        (rb"P" + NUMBER + rb"=" + HEX, rb"OK"),
+    ]),
+    "memory": (["x/8xb $pc", "x/xb 0x10", "set var counter = 7", "maintenance packet m10,1"], [
+        (rb"m" + NUMBER + rb"," + NUMBER, HEX),
+        (rb"m10,1", rb"E0e"),
+        (rb"X" + NUMBER + rb",0:", rb"OK"),
+        (rb"X" + NUMBER + rb",4:\x07\0\0\0", rb"OK"),
+    ]),
+    "breakpoints": (["break factorial", "hbreak total_of", "continue", "delete 1", "continue", "monitor info"], [
+        (rb"Z0," + NUMBER + rb",1", rb"OK"),
+        (rb"Z1," + NUMBER + rb",1", rb"OK"),
+        (rb"vCont\?", rb"vCont;c;C;s;S;t;r"),
+        (rb"vCont;c.*", rb"T05thread:1;swbreak:;.*"),
+        (rb"vCont;c.*", rb"T05thread:1;hwbreak:;.*"),
+        (rb"z0," + NUMBER + rb",1", rb"OK"),
+        (rb"z1," + NUMBER + rb",1", rb"OK"),
+        (rb"qRcmd," + b"info".hex().encode(), HEX),
+    ]),
+    "watchpoints": (["watch counter", "continue", "delete", "rwatch counter", "continue", "delete", "awatch counter",
+                     "continue"], [
+        (rb"Z2," + NUMBER + rb",4", rb"OK"),
+        (rb"Z3," + NUMBER + rb",4", rb"OK"),
+        (rb"Z4," + NUMBER + rb",4", rb"OK"),
+        (rb"vCont;c.*", rb"T05thread:1;watch:" + NUMBER + rb";.*"),
+        (rb"vCont;c.*", rb"T05thread:1;[ra]watch:" + NUMBER + rb";.*"),
+        (rb"vCont;c.*", rb"T05thread:1;awatch:" + NUMBER + rb";.*"),
+        (rb"z[234]," + NUMBER + rb",4", rb"OK"),
+    ]),
+    "steps": (["stepi", "tbreak factorial", "continue", "next"], [
+        (rb"vCont;s.*", STOP),
+        (rb"vCont;r" + NUMBER + rb"," + NUMBER + rb".*", STOP),
+    ]),
+    "end": (["continue"], [(rb"vCont;c.*", rb"W00.*")]),
+}
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_packets_of_a_gdb_session_are_answered(runner, session):
+    commands, rows = SESSIONS[session]
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        _, packets = gdb_packets([f"target remote {served.address}", *commands, "kill"])
+    for sent, reply in rows:
+        packets.check(sent, reply)

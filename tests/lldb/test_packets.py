@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What lldb and the stub say to each other: what the user does, the packets it causes, and their answers."""
+
+import pytest
+from lib.packets import lldb_packets
+
+NUMBER = rb"[0-9a-f]+"
+STOP = rb"T05thread:1;.*"
+
+# What is done: its commands, and (the packet, its answer) of each row of docs/gdb-remote.md that it is for.
+SESSIONS = {
+    "attach": (["process plugin packet monitor info", "detach"], [
+        (rb"QThreadSuffixSupported", rb"OK"),
+        (rb"QListThreadsInStopReply", rb"OK"),
+        (rb"QEnableErrorStrings", rb"OK"),
+        (rb"qHostInfo", rb"triple:[0-9a-f]+;endian:little;ptrsize:[48];"),
+        (rb"qProcessInfo", rb"pid:1;triple:.*"),
+        (rb"\?", STOP + rb"reason:trace;.*"),
+        (rb"qXfer:libraries-svr4:read::0,.*", rb"l<library-list-svr4 .*/debugme\.elf.*"),
+        (rb"qOffsets", rb"Text=0;Data=0;Bss=0"),
+        (rb"qRcmd," + b"info".hex().encode(), rb"[0-9a-f]+"),
+        (rb"D.*", rb"OK"),
+    ]),
+    "memory": (["memory read &counter", "memory write --size 4 &counter 7", "register read efer",
+                "register write efer 0"], [
+        (rb"x0,0", rb"OK"),
+        (rb"x" + NUMBER + rb",200", rb".{512}"),
+        (rb"M" + NUMBER + rb",4:07000000", rb"OK"),
+        (rb"p" + NUMBER + rb";thread:0001;", NUMBER),
+        (rb"P" + NUMBER + rb"=" + NUMBER + rb";thread:0001;", rb"OK|E.*"),
+    ]),
+    "breakpoint": (["breakpoint set -n factorial", "continue", "thread step-inst"], [
+        (rb"Z0," + NUMBER + rb",1", rb"OK"),
+        (rb"z0," + NUMBER + rb",1", rb"OK"),
+        (rb"c|vCont;c.*", STOP + rb"reason:breakpoint;.*"),
+        (rb"vCont;s:0001", STOP + rb"reason:trace;.*"),
+    ]),
+}
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_packets_of_an_lldb_session_are_answered(runner, session):
+    commands, rows = SESSIONS[session]
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        _, packets = lldb_packets([f"gdb-remote {served.address}", *commands, "process kill"])
+    for sent, reply in rows:
+        packets.check(sent, reply)
