@@ -33,6 +33,16 @@ run() {
 compile page_tables "$@"
 run page_tables
 compile embed "$@"
+
+# The stub is installed with all the rest as it is alone (tests/gdb/test_gdbstub_library.py).
+hindsight_flags=$flags
+flags=$(pkg-config --define-variable=prefix="$prefix" --cflags --libs hindsight-gdbstub)
+compile toy_target "$@"
+flags=$hindsight_flags
+if "$scratch/toy_target" nowhere 2>"$scratch/error" || ! grep -q '^toy_target: .*nowhere' "$scratch/error"; then
+	echo "toy_target listens on an address that is none" >&2
+	exit 1
+fi
 for arch in amd64 i686; do
 	guests=$build/guest/$arch
 	[ -f "$guests/functions.elf" ] || continue
