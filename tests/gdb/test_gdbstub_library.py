@@ -83,7 +83,8 @@ def test_toy_target_is_debugged_by_gdb(served):
         f"target remote {served.address}", "x/10i $pc", "break *0x100a", "continue", "stepi", "print $eax",
         "hbreak *0x1014", "delete 1", "continue", "print $ecx", "info registers eip", "x/dw 0x2000",
         "x/xw 0xfffc", "x/xw 0x10000", "watch *(int *)0x2000", "continue", "delete", "set var *(int *)0x2004 = 21",
-        "print *(int *)0x2004", "set var $ecx = 1", "print $ecx", "break *0x101d", "continue", "print $eax", "continue"])
+        "print *(int *)0x2004", "set var $ecx = 1", "print $ecx", "break *0x101d", "continue",
+        "print $eax", "continue"])
     assert "=> 0x1000:\tmov    $0xa,%ecx" in seen[1] and seen[1].endswith("0x101d:\thlt")
     assert "Breakpoint 1, 0x0000100a in" in seen[3]
     assert "0x0000100c in" in seen[4] and seen[5] == "$1 = 10"
