@@ -160,7 +160,7 @@ static block load_block(const uint8_t *at)
 	return bytes;
 }
 
-/* How many of the next BLOCK bytes stand for themselves, up to the first that does not; RUN_LEAST more are looked at. */
+/* How many of the next BLOCK bytes stand for themselves, up to one that does not; RUN_LEAST more are looked at. */
 static size_t plain_length(const uint8_t *bytes)
 {
 	const block here = load_block(bytes);
@@ -221,8 +221,8 @@ static size_t encode_byte(uint8_t *at, const uint8_t *payload, size_t length, si
 	return 3;
 }
 
-/* Encode into at, which has room for 2 * length bytes; returns the bytes used. Most of the memory that is read stands for
- * itself, and is copied by blocks. */
+/* Encode into at, which has room for 2 * length bytes; returns the bytes used. Most of the memory that is read stands
+ * for itself, and is copied by blocks. */
 static size_t encode_payload(uint8_t *at, const uint8_t *payload, size_t length)
 {
 	size_t used = 0;
