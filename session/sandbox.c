@@ -174,6 +174,7 @@ static void take_over(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot)
 	hs_snapshot_ref(snapshot);
 	hs_snapshot_unref(sandbox->stands_on);
 	sandbox->stands_on = snapshot;
+	sandbox->restores++;
 	hs_trail_note(&sandbox->trail, HS_TRAIL_RESTORE, 0, "", 0);
 	sandbox->generation = info->guest.generation;
 	sandbox->state = hs_snapshot_takes_calls(snapshot) ? HS_SANDBOX_READY : HS_SANDBOX_POISONED;

@@ -30,6 +30,7 @@ struct hs_sandbox {
 	bool share;                    /* parts of snapshots that can be are shared with other VMs */
 	struct hs_snapshot *stands_on; /* an owner; NULL before the first restore */
 	struct hs_snapshot *taken;     /* the one that was taken last, an owner */
+	uint64_t restores;             /* how often it was put to a snapshot */
 	uint64_t generation;
 
 	struct hs_roots_spec roots;

@@ -90,6 +90,16 @@ static bool step_is_over(struct hs_session *session)
 	       cpu.rip - resume->range_start.v >= resume->range_length;
 }
 
+/* The caller wants to see where the guest begins again, and there it is. Once. */
+static bool restored_enough(struct hs_session *session)
+{
+	if (session->stop_at == 0 || session->sandbox->restores < session->stop_at) {
+		return false;
+	}
+	session->stop_at = 0;
+	return true;
+}
+
 /*
  * Run the VM once for the start that is set up. The lock is held on entry and on return.
  *
@@ -103,7 +113,7 @@ static void run_once(struct hs_session *session, struct hs_session_result *ret)
 	struct hs_resume resume = session->resume;
 
 	memset(ret, 0, sizeof(*ret));
-	if (session->interrupt_asked) {
+	if (restored_enough(session) || session->interrupt_asked) {
 		ret->event.kind = HS_EVENT_INTERRUPTED;
 		return;
 	}
@@ -262,6 +272,15 @@ bool hs_session_again(struct hs_session *session)
 	session->again = false;
 	pthread_mutex_unlock(&session->lock);
 	return again;
+}
+
+void hs_session_stop_at_restore(struct hs_session *session, uint64_t count)
+{
+	const uint64_t so_far = session->sandbox->restores;
+
+	pthread_mutex_lock(&session->lock);
+	session->stop_at = count == 0 || count > UINT64_MAX - so_far ? 0 : so_far + count;
+	pthread_mutex_unlock(&session->lock);
 }
 
 struct hs_sandbox *hs_session_sandbox(struct hs_session *session)

@@ -119,6 +119,14 @@ HS_MUST_CHECK enum hs_status hs_session_restore(struct hs_session *session, stru
 /** For the driver: the guest was put back since this was asked last, and what is done with it begins again. */
 bool hs_session_again(struct hs_session *session);
 
+/**
+ * From now on a run ends with HS_EVENT_INTERRUPTED where the guest begins again behind the count-th restore; once.
+ * For the caller, while the session is stopped.
+ *
+ * @param count  0: nowhere
+ */
+void hs_session_stop_at_restore(struct hs_session *session, uint64_t count);
+
 /** Put event in the place of a run: the session is as after a start that has ended with it. Same errors as a start. */
 HS_MUST_CHECK enum hs_status hs_session_post(struct hs_session *session, const struct hs_event *event,
 					     struct hs_error *err);

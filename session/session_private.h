@@ -41,6 +41,7 @@ struct hs_session {
 	bool served;              /* the run has met something that was the driver's, and goes on behind it */
 	bool again;               /* the caller has put the guest back, and the driver has not asked yet */
 	bool over;                /* the driver has returned */
+	uint64_t stop_at;         /* this many restores of the sandbox's end a run; 0 for none */
 	uint64_t left_ns;         /* of the time limit; 0 when there is none any more */
 	struct hs_resume resume;
 	struct hs_session_result result;

@@ -113,6 +113,28 @@ def test_cycles_steps_go_through_a_restore_and_lose_none(runner, tmp_path):
     assert "exited normally" in said[-1] and ended.rc == 0
 
 
+def test_cycle_stops_where_the_guest_begins_again(runner):
+    said, ended = session(runner, calls("counter()"), [
+        "break hs_guest_call_counter if calls == 5", "monitor cycle", "continue", "print calls", "monitor cycle 3",
+        "continue", "print calls", "break *$pc", "monitor cycle 0", "continue", "delete", "monitor cycle 3", "continue",
+    ])
+    assert said[1] == "the guest stops behind its next restore"
+    assert "received signal SIGINT" in said[2] and said[3].endswith("= 0")
+    assert said[4] == "the guest stops behind its restore number 3 from here"
+    assert "received signal SIGINT" in said[5] and said[6].endswith("= 0")
+    assert said[8] == "no restore stops the guest" and "Breakpoint 2, " in said[9]
+    # The fifth cycle: but one is left.
+    assert "exited normally" in said[12] and ended.rc == 0
+
+
+def test_cycle_of_what_is_no_number_is_refused(runner):
+    said, _ = session(runner, calls("counter()"), [
+        "monitor cycle -1", "monitor cycle two", "monitor cycle 99999999999999999999", "continue"])
+    assert said[:3] == ["cycle: '-1' is not a number", "cycle: 'two' is not a number",
+                        "cycle: '99999999999999999999' is not a number"]
+    assert "exited normally" in said[3]
+
+
 def code_at(address, file):
     """Eight bytes of code, from an image (`file PATH`) or from a core or snapshot alone (`core PATH`)."""
     said = gdb_batch([file, f"x/8xb {address}"])
