@@ -102,7 +102,7 @@ static bool same_places(const struct hs_ram *ram, const struct hs_memory_image *
 	return true;
 }
 
-static enum hs_status take_all_away(struct hs_vm *vm, struct hs_error *err)
+enum hs_status hs_vm_take_memory_away(struct hs_vm *vm, struct hs_error *err)
 {
 	while (vm->ram.count > 0) {
 		enum hs_status st = vm->ops->unmap(vm->backend, vm->ram.regions[vm->ram.count - 1].gpa, err);
@@ -137,7 +137,7 @@ static enum hs_status replace_all(struct hs_vm *vm, const struct hs_memory_image
 	struct piece pieces[PIECES_MAX];
 	size_t count = pieces_of(image, pieces);
 	bool in_place = whole && same_places(&vm->ram, image, pieces, count, share);
-	enum hs_status st = in_place ? HS_OK : take_all_away(vm, err);
+	enum hs_status st = in_place ? HS_OK : hs_vm_take_memory_away(vm, err);
 
 	/* Before there are regions: KVM takes milliseconds for each that it has to be told of again. */
 	st = st ? st : vm->ops->track(vm->backend, note, vm, err);
@@ -162,9 +162,8 @@ static const uint8_t *origin_of(const struct hs_memory_image *image, uint64_t gp
 	return NULL;
 }
 
-/* All of it anew: also what the backend has of it, unless that is whole. */
-static enum hs_status load(struct hs_vm *vm, const struct hs_memory_image *image, bool share, bool whole,
-			   struct hs_error *err)
+enum hs_status hs_vm_load(struct hs_vm *vm, const struct hs_memory_image *image, bool share, bool whole,
+			  struct hs_error *err)
 {
 	enum hs_status st;
 
@@ -197,9 +196,7 @@ static void put_back(struct hs_vm *vm, struct hs_dirty_page first, uint64_t coun
 	} else {
 		memset(region->host + offset, 0, count * HS_PAGE_SIZE);
 	}
-	if (vm->ops->memory_written) {
-		vm->ops->memory_written(vm->backend, hs_gpa_of(region->gpa.v + offset), count * HS_PAGE_SIZE);
-	}
+	hs_vm_tell_written(vm, hs_gpa_of(region->gpa.v + offset), count * HS_PAGE_SIZE);
 }
 
 static void put_all_back(struct hs_vm *vm)
@@ -217,8 +214,7 @@ static void put_all_back(struct hs_vm *vm)
 	}
 }
 
-/* Only what was written to. */
-static enum hs_status rewind_pages(struct hs_vm *vm, struct hs_error *err)
+enum hs_status hs_vm_rewind_pages(struct hs_vm *vm, struct hs_error *err)
 {
 	enum hs_status st = vm->ops->collect(vm->backend, err);
 
@@ -322,7 +318,7 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 	/* First what is under way: it may still write. */
 	st = vm->ops->abandon(vm->backend, err);
 	if (!st) {
-		st = same ? rewind_pages(vm, err) : load(vm, image, share, whole, err);
+		st = same ? hs_vm_rewind_pages(vm, err) : hs_vm_load(vm, image, share, whole, err);
 	}
 	st = st ? st : vm->ops->restore(vm->backend, cpu, again, err);
 	if (st) {

@@ -113,6 +113,12 @@ static inline struct hs_ram_region *hs_ram_find(struct hs_ram *ram, uint64_t gpa
  */
 bool hs_ram_region_data(const struct hs_ram_region *region, uint64_t from, uint64_t *ret_start, uint64_t *ret_end);
 
+/**
+ * The same of what may differ from what is behind the region, a file or zeros: pages that were written to, and of
+ * borrowed memory all. Where the host does not say, everything may.
+ */
+bool hs_ram_region_copies(const struct hs_ram_region *region, uint64_t from, uint64_t *ret_start, uint64_t *ret_end);
+
 /** The memory as operations; borrows ram. */
 struct hs_phys hs_ram_phys(struct hs_ram *ram);
 

@@ -17,8 +17,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* An entry: 64 bits a page. Bit 63: in memory, bit 62: swapped out or on its way. */
+/* An entry: 64 bits a page. Bit 63: in memory, bit 62: swapped out or on its way, bit 61: the file's own page. */
 #define PAGEMAP_THERE (UINT64_C(3) << 62)
+#define PAGEMAP_FILE (UINT64_C(1) << 61)
 /* The entries asked for at once: few first, because the next stretch is mostly near, then as many as 2 MiB have. */
 #define ENTRIES_FIRST 8u
 #define ENTRIES_MOST 512u
@@ -28,19 +29,21 @@ struct stretch {
 	uint64_t start, end;
 };
 
-/* The first of the entries that is (or is not) there; count when none is. */
-static uint64_t find_entry(const uint64_t *entries, uint64_t count, bool there)
+/* The first of the entries that is (or is not) there, and none of `but`; count when none is. */
+static uint64_t find_entry(const uint64_t *entries, uint64_t count, uint64_t but, bool there)
 {
 	uint64_t i = 0;
 
-	while (i < count && ((entries[i] & PAGEMAP_THERE) != 0) != there) {
+	while (i < count && ((entries[i] & PAGEMAP_THERE) != 0 && !(entries[i] & but)) != there) {
 		i++;
 	}
 	return i;
 }
 
-/* The first run of pages in [first, end) that this process has of its own or has seen; false when there is none. */
-static bool next_pages(const struct hs_ram_region *region, uint64_t first, uint64_t end, struct stretch *ret)
+/* The first run of pages in [first, end) that this process has of its own or has seen, and whose entries have no bit of
+ * `but`; false when there is none. */
+static bool next_pages(const struct hs_ram_region *region, uint64_t first, uint64_t end, uint64_t but,
+		       struct stretch *ret)
 {
 	HS_CLOSE int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	uint64_t base = (uintptr_t)region->host / HS_PAGE_SIZE;
@@ -58,11 +61,11 @@ static bool next_pages(const struct hs_ram_region *region, uint64_t first, uint6
 			return true;
 		}
 		if (!found) {
-			at = find_entry(entries, count, true);
+			at = find_entry(entries, count, but, true);
 			found = at < count;
 			*ret = (struct stretch){ page + at, end };
 		}
-		at += find_entry(entries + at, count - at, false);
+		at += find_entry(entries + at, count - at, but, false);
 		if (found && at < count) {
 			ret->end = page + at;
 			return true;
@@ -109,12 +112,25 @@ bool hs_ram_region_data(const struct hs_ram_region *region, uint64_t from, uint6
 	}
 	/* Pages that were written before the file's next data come first. */
 	if ((region->kind == HS_RAM_ANONYMOUS || region->kind == HS_RAM_PRIVATE) &&
-	    next_pages(region, from / HS_PAGE_SIZE, (file.start + HS_PAGE_SIZE - 1) / HS_PAGE_SIZE, &pages)) {
+	    next_pages(region, from / HS_PAGE_SIZE, (file.start + HS_PAGE_SIZE - 1) / HS_PAGE_SIZE, 0, &pages)) {
 		file.start = hs_max_u64(from, pages.start * HS_PAGE_SIZE);
 		file.end = pages.end * HS_PAGE_SIZE;
 		found = true;
 	}
 	*ret_start = file.start;
 	*ret_end = file.end;
+	return found;
+}
+
+bool hs_ram_region_copies(const struct hs_ram_region *region, uint64_t from, uint64_t *ret_start, uint64_t *ret_end)
+{
+	struct stretch pages = { from / HS_PAGE_SIZE, region->length / HS_PAGE_SIZE };
+	bool found = region->kind != HS_RAM_SHARED;
+
+	if (region->kind == HS_RAM_ANONYMOUS || region->kind == HS_RAM_PRIVATE) {
+		found = next_pages(region, pages.start, pages.end, PAGEMAP_FILE, &pages);
+	}
+	*ret_start = hs_max_u64(from, pages.start * HS_PAGE_SIZE);
+	*ret_end = pages.end * HS_PAGE_SIZE;
 	return found;
 }

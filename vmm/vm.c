@@ -65,12 +65,10 @@ static void on_memory_written(void *ctx, hs_gpa gpa, uint64_t length)
 	for (; hs_vm_is_restored(vm) && page < gpa.v + length; page += HS_PAGE_SIZE) {
 		hs_dirty_note(&vm->written, page);
 	}
-	if (vm->ops->memory_written) {
-		vm->ops->memory_written(vm->backend, gpa, length);
-	}
+	hs_vm_tell_written(vm, gpa, length);
 }
 
-static enum hs_status make_memory(struct hs_vm *vm, struct hs_error *err)
+enum hs_status hs_vm_make_memory(struct hs_vm *vm, struct hs_error *err)
 {
 	static const struct hs_ram_source snapshot = { .name = "snapshot region" };
 	static const struct hs_ram_source scratch = { .name = "scratch region" };
@@ -135,7 +133,7 @@ static enum hs_status make(struct hs_vm *vm, const char *image_path, const struc
 		st = vm->ops->create(&vm->backend, err);
 	}
 	if (!st) {
-		st = make_memory(vm, err);
+		st = hs_vm_make_memory(vm, err);
 	}
 	if (st) {
 		return st;

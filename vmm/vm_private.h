@@ -73,4 +73,22 @@ HS_MUST_CHECK enum hs_status hs_vm_fetch(struct hs_vm *vm, unsigned int parts, s
 /** Give dirty parts to the CPU. */
 HS_MUST_CHECK enum hs_status hs_vm_flush(struct hs_vm *vm, struct hs_error *err);
 
+/** The regions that a boot has, empty (vm.c). */
+HS_MUST_CHECK enum hs_status hs_vm_make_memory(struct hs_vm *vm, struct hs_error *err);
+/** Tell the backend that the host has written to memory, where it wants to know. */
+static inline void hs_vm_tell_written(struct hs_vm *vm, hs_gpa gpa, uint64_t length)
+{
+	if (vm->ops->memory_written) {
+		vm->ops->memory_written(vm->backend, gpa, length);
+	}
+}
+/* memory.c */
+/** Memory of an image anew: also what the backend has of it, unless that is whole. On failure it is in pieces. */
+HS_MUST_CHECK enum hs_status hs_vm_load(struct hs_vm *vm, const struct hs_memory_image *image, bool share, bool whole,
+					struct hs_error *err);
+/** Memory as its image has it, where it was written to since. */
+HS_MUST_CHECK enum hs_status hs_vm_rewind_pages(struct hs_vm *vm, struct hs_error *err);
+/** Not one region is left. */
+HS_MUST_CHECK enum hs_status hs_vm_take_memory_away(struct hs_vm *vm, struct hs_error *err);
+
 #endif
