@@ -35,28 +35,26 @@ static bool parse_features(struct hs_text *text, struct hs_request *ret)
 
 static bool parse_thread(struct hs_text *text, struct hs_request *ret)
 {
-	return hs_text_take_thread(text, &ret->here) && hs_text_done(text);
+	return hs_text_take_thread(text, &ret->id) && hs_text_done(text);
 }
 
-/* H op thread-id: op is 'g' for everything but running, 'c' for that; with one thread it makes no difference. */
+/* H op thread-id: op is 'g' for everything but running, 'c' for that. */
 static bool parse_select(struct hs_text *text, struct hs_request *ret)
 {
-	return (hs_text_take_char(text, 'g') || hs_text_take_char(text, 'c')) && parse_thread(text, ret);
+	ret->select.general = hs_text_take_char(text, 'g');
+	return (ret->select.general || hs_text_take_char(text, 'c')) && hs_text_take_thread(text, &ret->select.id) &&
+	       hs_text_done(text);
+}
+
+static bool parse_process(struct hs_text *text, struct hs_request *ret)
+{
+	return hs_text_take_char(text, ';') && hs_text_take_process(text, &ret->id) && hs_text_done(text);
 }
 
 /* "D" or "D;PID" */
 static bool parse_detach(struct hs_text *text, struct hs_request *ret)
 {
-	ret->here = true;
-	if (hs_text_done(text)) {
-		return true;
-	}
-	return hs_text_take_char(text, ';') && parse_thread(text, ret);
-}
-
-static bool parse_process(struct hs_text *text, struct hs_request *ret)
-{
-	return hs_text_take_char(text, ';') && parse_thread(text, ret);
+	return hs_text_done(text) || parse_process(text, ret);
 }
 
 static bool parse_number(struct hs_text *text, struct hs_request *ret)

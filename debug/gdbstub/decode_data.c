@@ -59,7 +59,7 @@ bool hs_parse_xfer(struct hs_text *text, struct hs_request *ret)
 {
 	static const char *const names[] = {
 		[HS_XFER_FEATURES] = "features", [HS_XFER_EXEC_FILE] = "exec-file",      [HS_XFER_SIGINFO] = "siginfo",
-		[HS_XFER_AUXV] = "auxv",         [HS_XFER_LIBRARIES] = "libraries-svr4",
+		[HS_XFER_AUXV] = "auxv",         [HS_XFER_LIBRARIES] = "libraries-svr4", [HS_XFER_OSDATA] = "osdata",
 	};
 	struct hs_span object = hs_text_take_until(text, ':');
 	size_t i = 0;

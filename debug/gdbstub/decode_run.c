@@ -12,22 +12,30 @@ static bool parse_resume_at(struct hs_text *text, struct hs_request *ret)
 	return hs_text_take_number(text, &ret->resume.at.v) && hs_text_done(text);
 }
 
+/* The one action of whatever runs. */
+static struct hs_action *only_action(struct hs_request *ret, enum hs_resume_kind kind)
+{
+	ret->resume.count = 1;
+	ret->resume.actions[0].how.kind = kind;
+	return &ret->resume.actions[0];
+}
+
 bool hs_parse_continue(struct hs_text *text, struct hs_request *ret)
 {
-	ret->resume.how.kind = HS_RESUME_CONTINUE;
+	(void)only_action(ret, HS_RESUME_CONTINUE);
 	return parse_resume_at(text, ret);
 }
 
 bool hs_parse_step(struct hs_text *text, struct hs_request *ret)
 {
-	ret->resume.how.kind = HS_RESUME_STEP;
+	(void)only_action(ret, HS_RESUME_STEP);
 	return parse_resume_at(text, ret);
 }
 
 /* "C sig" and "S sig": ";address" may follow. */
-static bool parse_resume_signal(struct hs_text *text, struct hs_request *ret)
+static bool parse_resume_signal(struct hs_text *text, struct hs_request *ret, enum hs_resume_kind kind)
 {
-	if (!hs_text_take_signal(text, &ret->resume.how.signal)) {
+	if (!hs_text_take_signal(text, &only_action(ret, kind)->how.signal)) {
 		return false;
 	}
 	if (hs_text_done(text)) {
@@ -38,18 +46,16 @@ static bool parse_resume_signal(struct hs_text *text, struct hs_request *ret)
 
 bool hs_parse_continue_signal(struct hs_text *text, struct hs_request *ret)
 {
-	ret->resume.how.kind = HS_RESUME_CONTINUE;
-	return parse_resume_signal(text, ret);
+	return parse_resume_signal(text, ret, HS_RESUME_CONTINUE);
 }
 
 bool hs_parse_step_signal(struct hs_text *text, struct hs_request *ret)
 {
-	ret->resume.how.kind = HS_RESUME_STEP;
-	return parse_resume_signal(text, ret);
+	return parse_resume_signal(text, ret, HS_RESUME_STEP);
 }
 
 /* "start,end" of vCont;r: the range excludes end, and an empty one is a plain step (gdb manual, vCont). */
-static bool take_range(struct hs_text *text, struct hs_request *ret)
+static bool take_range(struct hs_text *text, struct hs_resume *ret)
 {
 	uint64_t start;
 	uint64_t end;
@@ -58,58 +64,54 @@ static bool take_range(struct hs_text *text, struct hs_request *ret)
 	    end < start) {
 		return false;
 	}
-	ret->resume.how.kind = end == start ? HS_RESUME_STEP : HS_RESUME_RANGE;
-	ret->resume.how.range_start = hs_gva_of(start);
-	ret->resume.how.range_length = end - start;
+	ret->kind = end == start ? HS_RESUME_STEP : HS_RESUME_RANGE;
+	ret->range_start = hs_gva_of(start);
+	ret->range_length = end - start;
 	return true;
 }
 
-static bool take_action(struct hs_text *text, struct hs_request *ret)
+static bool take_action(struct hs_text *text, struct hs_action *ret)
 {
 	if (hs_text_take_char(text, 'c')) {
-		ret->resume.how.kind = HS_RESUME_CONTINUE;
+		ret->how.kind = HS_RESUME_CONTINUE;
 		return true;
 	}
 	if (hs_text_take_char(text, 's')) {
-		ret->resume.how.kind = HS_RESUME_STEP;
+		ret->how.kind = HS_RESUME_STEP;
 		return true;
 	}
 	if (hs_text_take_char(text, 'C')) {
-		ret->resume.how.kind = HS_RESUME_CONTINUE;
-		return hs_text_take_signal(text, &ret->resume.how.signal);
+		ret->how.kind = HS_RESUME_CONTINUE;
+		return hs_text_take_signal(text, &ret->how.signal);
 	}
 	if (hs_text_take_char(text, 'S')) {
-		ret->resume.how.kind = HS_RESUME_STEP;
-		return hs_text_take_signal(text, &ret->resume.how.signal);
+		ret->how.kind = HS_RESUME_STEP;
+		return hs_text_take_signal(text, &ret->how.signal);
 	}
 	if (hs_text_take_char(text, 't')) {
-		ret->resume.nothing = true;
+		ret->nothing = true;
 		return true;
 	}
-	return hs_text_take_char(text, 'r') && take_range(text, ret);
+	return hs_text_take_char(text, 'r') && take_range(text, &ret->how);
 }
 
-/* vCont;action[:thread-id]...: the leftmost action that names our thread is it, but all must make sense. */
+/* vCont;action[:thread-id]...: all must make sense, also those that do not count. */
 bool hs_parse_vcont(struct hs_text *text, struct hs_request *ret)
 {
-	bool found = false;
-
 	while (hs_text_take_char(text, ';')) {
-		struct hs_request one = { .kind = ret->kind };
-		bool ours = true;
+		struct hs_action one = { .id = { .thread = HS_ID_ALL } };
 
 		if (!take_action(text, &one)) {
 			return false;
 		}
-		if (hs_text_take_char(text, ':') && !hs_text_take_thread(text, &ours)) {
+		if (hs_text_take_char(text, ':') && !hs_text_take_thread(text, &one.id)) {
 			return false;
 		}
-		if (ours && !found) {
-			*ret = one;
-			found = true;
+		if (ret->resume.count < HS_ACTIONS_MAX) {
+			ret->resume.actions[ret->resume.count++] = one;
 		}
 	}
-	return found && hs_text_done(text);
+	return ret->resume.count > 0 && hs_text_done(text);
 }
 
 /* "type,address,kind". What may follow (conditions, commands) is only sent to stubs that announce it. */

@@ -31,8 +31,8 @@ static const struct row rows[HS_REQUEST_KIND_COUNT] = {
 	[HS_REQUEST_RUN] = { .handle = hs_handle_run },
 	[HS_REQUEST_RESTART] = { .handle = hs_handle_restart, .may_be_silent = true },
 	[HS_REQUEST_SYMBOL] = { .handle = hs_handle_symbol },
-	[HS_REQUEST_THREAD_SELECT] = { .handle = hs_handle_thread_named },
-	[HS_REQUEST_THREAD_ALIVE] = { .handle = hs_handle_thread_named },
+	[HS_REQUEST_THREAD_SELECT] = { .handle = hs_handle_thread_select },
+	[HS_REQUEST_THREAD_ALIVE] = { .handle = hs_handle_thread_alive },
 	[HS_REQUEST_THREAD_CURRENT] = { .handle = hs_handle_thread_current },
 	[HS_REQUEST_THREADS_FIRST] = { .handle = hs_handle_threads_first },
 	[HS_REQUEST_THREADS_NEXT] = { .handle = hs_handle_threads_next },
@@ -219,6 +219,9 @@ static enum hs_reply handle(struct hs_gdb *gdb, const struct hs_request *request
 	}
 	if (row->needs_stopped && gdb->ended && request->kind != HS_REQUEST_STOP_REASON) {
 		return hs_reply_error(gdb, HS_ERR_STATE, "the guest has ended");
+	}
+	if (row->needs_stopped && gdb->target.ops->space_use) {
+		gdb->target.ops->space_use(gdb->target.ctx, hs_gdb_general_space(gdb));
 	}
 	reply = row->handle(gdb, request);
 	/* A handler that wants what its row does not allow has a bug; the client still gets its one reply. */

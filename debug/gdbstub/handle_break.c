@@ -20,18 +20,22 @@ static bool in_range(const struct hs_gdb *gdb, const struct hs_breakpoint *break
 
 enum hs_reply hs_handle_break_insert(struct hs_gdb *gdb, const struct hs_request *request)
 {
-	const struct hs_breakpoint *breakpoint = &request->breakpoint;
+	struct hs_breakpoint breakpoint = request->breakpoint;
 
-	if (!in_range(gdb, breakpoint)) {
+	breakpoint.space = hs_gdb_general_space(gdb);
+	if (!in_range(gdb, &breakpoint)) {
 		return hs_reply_error(gdb, HS_ERR_RANGE, "no such address range");
 	}
-	return hs_reply_status(gdb, gdb->target.ops->break_insert(gdb->target.ctx, breakpoint, &gdb->err));
+	return hs_reply_status(gdb, gdb->target.ops->break_insert(gdb->target.ctx, &breakpoint, &gdb->err));
 }
 
 /* Removing what is not there succeeds: the packets are to be idempotent (gdb manual, Packets, z). */
 enum hs_reply hs_handle_break_remove(struct hs_gdb *gdb, const struct hs_request *request)
 {
-	enum hs_status st = gdb->target.ops->break_remove(gdb->target.ctx, &request->breakpoint, &gdb->err);
+	struct hs_breakpoint breakpoint = request->breakpoint;
+	enum hs_status st;
 
+	breakpoint.space = hs_gdb_general_space(gdb);
+	st = gdb->target.ops->break_remove(gdb->target.ctx, &breakpoint, &gdb->err);
 	return hs_reply_status(gdb, st == HS_ERR_NOT_FOUND ? HS_OK : st);
 }

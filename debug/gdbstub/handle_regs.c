@@ -34,11 +34,28 @@ static void set_reg(const struct hs_reg *reg, struct hs_cpu_state *cpu, const ui
 	}
 }
 
+/* Registers of a process that is not on the CPU are nowhere: "x" for each digit says so (gdb manual, Packets, g). */
+static enum hs_reply put_unavailable(struct hs_gdb *gdb, size_t bytes)
+{
+	for (size_t i = 0; i < 2 * bytes; i++) {
+		hs_buf_append_byte(&gdb->payload, 'x');
+	}
+	return HS_REPLY_PAYLOAD;
+}
+
+static enum hs_reply refuse_write(struct hs_gdb *gdb)
+{
+	return hs_reply_error(gdb, HS_ERR_STATE, "the CPU is not in this address space");
+}
+
 enum hs_reply hs_handle_regs_read(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	struct hs_cpu_state cpu;
 
 	(void)request;
+	if (!hs_gdb_has_cpu(gdb)) {
+		return put_unavailable(gdb, all_bytes(gdb));
+	}
 	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
 		return HS_REPLY_ERROR;
 	}
@@ -60,6 +77,9 @@ enum hs_reply hs_handle_regs_write(struct hs_gdb *gdb, const struct hs_request *
 		return hs_reply_error(gdb, HS_ERR_RANGE, "the registers are %zu bytes, not %zu", all_bytes(gdb),
 				      request->reg.value.length);
 	}
+	if (!hs_gdb_has_cpu(gdb)) {
+		return refuse_write(gdb);
+	}
 	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
 		return HS_REPLY_ERROR;
 	}
@@ -78,6 +98,9 @@ enum hs_reply hs_handle_reg_read(struct hs_gdb *gdb, const struct hs_request *re
 
 	if (!reg) {
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such register");
+	}
+	if (!hs_gdb_has_cpu(gdb)) {
+		return put_unavailable(gdb, reg->bytes);
 	}
 	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
 		return HS_REPLY_ERROR;
@@ -98,6 +121,9 @@ enum hs_reply hs_handle_reg_write(struct hs_gdb *gdb, const struct hs_request *r
 	if (request->reg.value.length != reg->bytes) {
 		return hs_reply_error(gdb, HS_ERR_RANGE, "%s has %u bytes, not %zu", reg->name,
 				      (unsigned int)reg->bytes, request->reg.value.length);
+	}
+	if (!hs_gdb_has_cpu(gdb)) {
+		return refuse_write(gdb);
 	}
 	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
 		return HS_REPLY_ERROR;

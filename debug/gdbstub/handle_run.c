@@ -18,7 +18,7 @@ enum hs_reply hs_handle_stop_reason(struct hs_gdb *gdb, const struct hs_request 
 
 enum hs_reply hs_handle_thread_stop(struct hs_gdb *gdb, const struct hs_request *request)
 {
-	if (!request->here) {
+	if (!hs_gdb_names_thread(gdb, request->id)) {
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such thread");
 	}
 	return hs_handle_stop_reason(gdb, request);
@@ -43,12 +43,40 @@ static enum hs_status move_to(struct hs_gdb *gdb, hs_gva gva)
 	return gdb->target.ops->cpu_write(gdb->target.ctx, &cpu, &gdb->err);
 }
 
+/*
+ * The leftmost action that names the CPU's thread. Of a client that lets another process run alone, whose turn it is
+ * not, it is the first that names any: there is one CPU, and it has to go on for that to come.
+ */
+static const struct hs_action *choose_action(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	const struct hs_action *actions = request->resume.actions;
+	uint32_t process = hs_gdb_cpu_process(gdb);
+	const struct hs_action *any = NULL;
+
+	for (size_t i = 0; i < request->resume.count; i++) {
+		struct hs_thread_id id = actions[i].id;
+
+		if (!hs_gdb_names_thread(gdb, id)) {
+			continue;
+		}
+		if (id.process == HS_ID_ANY || id.process == HS_ID_ALL || id.process == process) {
+			return &actions[i];
+		}
+		any = any ? any : &actions[i];
+	}
+	return any;
+}
+
 enum hs_reply hs_handle_resume(struct hs_gdb *gdb, const struct hs_request *request)
 {
+	const struct hs_action *action = choose_action(gdb, request);
 	enum hs_status st;
 
+	if (!action) {
+		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such thread");
+	}
 	/* vCont;t asks a stopped target to stop: the reply is where it stands. */
-	if (request->resume.nothing) {
+	if (action->nothing) {
 		return hs_handle_stop_reason(gdb, request);
 	}
 	if (request->resume.at_given) {
@@ -57,7 +85,7 @@ enum hs_reply hs_handle_resume(struct hs_gdb *gdb, const struct hs_request *requ
 			return HS_REPLY_ERROR;
 		}
 	}
-	st = gdb->target.ops->resume(gdb->target.ctx, &request->resume.how, &gdb->err);
+	st = gdb->target.ops->resume(gdb->target.ctx, &action->how, &gdb->err);
 	if (st) {
 		return HS_REPLY_ERROR;
 	}
@@ -80,17 +108,18 @@ enum hs_reply hs_handle_interrupt(struct hs_gdb *gdb, const struct hs_request *r
 	return HS_REPLY_OK;
 }
 
-/* The one process is attached by the first packet already. After a detach in extended mode this gets it back. */
+/* Another address space; or, after a detach in extended mode, the guest again. */
 enum hs_reply hs_handle_attach(struct hs_gdb *gdb, const struct hs_request *request)
 {
-	if (!request->here) {
-		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such process: the guest is process 1");
-	}
 	if (gdb->ended) {
 		return hs_reply_error(gdb, HS_ERR_STATE, "the guest has ended");
 	}
+	if (!hs_gdb_attach_process(gdb, request->id.process)) {
+		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such process: 'info os processes' lists them");
+	}
 	gdb->client.attached = true;
 	gdb->client.detached = false;
+	gdb->client.attaching = request->id.process;
 	if (!gdb->running) {
 		return hs_handle_stop_reason(gdb, request);
 	}
@@ -102,10 +131,22 @@ enum hs_reply hs_handle_attach(struct hs_gdb *gdb, const struct hs_request *requ
 enum hs_reply hs_handle_detach(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
+	uint32_t process = request->id.process;
 
-	(void)request; /* "D;PID": as for a kill, there is but one */
 	if (gdb->client.detached || gdb->ended) {
 		return HS_REPLY_OK;
+	}
+	/* Without the extension the number says nothing: there is one process. */
+	if (gdb->client.processes.named && process != HS_ID_ANY) {
+		if (!hs_gdb_names_process(gdb, process)) {
+			return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "not attached to this process");
+		}
+		if (gdb->running && gdb->client.processes.count > 1) {
+			return hs_reply_error(gdb, HS_ERR_STATE, "the guest is running");
+		}
+		if (hs_gdb_detach_process(gdb, process)) {
+			return HS_REPLY_OK;
+		}
 	}
 	gdb->client.attached = false;
 	gdb->client.detached = true;
@@ -137,9 +178,11 @@ void hs_gdb_kill(struct hs_gdb *gdb)
 
 enum hs_reply hs_handle_kill(struct hs_gdb *gdb, const struct hs_request *request)
 {
-	/* The number says nothing: gdb without the multiprocess extension has made one up (42000; gdb's remote.c,
-	 * magic_null_ptid), and there is one process. */
-	(void)request;
+	/* gdb without the multiprocess extension has made a number up (42000; gdb's remote.c, magic_null_ptid).
+	 * Whichever is killed, the guest ends: there is no ending a part of it. */
+	if (gdb->client.processes.named && !hs_gdb_names_process(gdb, request->id.process)) {
+		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "not attached to this process");
+	}
 	if (gdb->client.detached) {
 		return hs_reply_error(gdb, HS_ERR_STATE, "detached from the guest");
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What client and stub tell each other about themselves, and the guest's one thread. */
+/* What client and stub tell each other about themselves. */
 #include "gdbstub/stub.h"
 
 #include "gdbstub/text.h"
@@ -19,6 +19,8 @@ static void note_feature(struct hs_gdb *gdb, struct hs_span feature)
 		client->binary_upload = true;
 	} else if (hs_span_is(feature, "error-message+")) {
 		client->error_message = true;
+	} else if (hs_span_is(feature, "multiprocess+")) {
+		client->multiprocess = true;
 	}
 }
 
@@ -43,6 +45,16 @@ enum hs_reply hs_handle_supported(struct hs_gdb *gdb, const struct hs_request *r
 	hs_buf_append_string(payload, ";qXfer:features:read+;qXfer:siginfo:read+;qXfer:auxv:read+");
 	if (gdb->info.image_path && gdb->info.image_fd >= 0) {
 		hs_buf_append_string(payload, ";qXfer:exec-file:read+");
+	}
+	/* lldb offers multiprocess too, and makes nothing of a second process. */
+	if (gdb->client.multiprocess && gdb->client.swbreak) {
+		hs_gdb_name_processes(gdb);
+	}
+	if (gdb->client.processes.named) {
+		hs_buf_append_string(payload, ";multiprocess+");
+	}
+	if (gdb->target.ops->spaces) {
+		hs_buf_append_string(payload, ";qXfer:osdata:read+");
 	}
 	/* Every gdb since 7.9 offers swbreak; lldb does not. See xfer_libraries(). */
 	if (!gdb->client.swbreak && gdb->info.image_path) {
@@ -92,39 +104,4 @@ enum hs_reply hs_handle_offsets(struct hs_gdb *gdb, const struct hs_request *req
 	(void)request;
 	gdb->client.image_placed = true;
 	return hs_reply_text(gdb, "Text=0;Data=0;Bss=0");
-}
-
-/* H and T name a thread: it is there or not. */
-enum hs_reply hs_handle_thread_named(struct hs_gdb *gdb, const struct hs_request *request)
-{
-	return request->here ? HS_REPLY_OK : hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such thread");
-}
-
-enum hs_reply hs_handle_thread_current(struct hs_gdb *gdb, const struct hs_request *request)
-{
-	(void)request;
-	return hs_reply_text(gdb, "QC1");
-}
-
-enum hs_reply hs_handle_threads_first(struct hs_gdb *gdb, const struct hs_request *request)
-{
-	(void)request;
-	return hs_reply_text(gdb, "m1");
-}
-
-enum hs_reply hs_handle_threads_next(struct hs_gdb *gdb, const struct hs_request *request)
-{
-	(void)request;
-	return hs_reply_text(gdb, "l");
-}
-
-enum hs_reply hs_handle_thread_name(struct hs_gdb *gdb, const struct hs_request *request)
-{
-	static const char name[] = "CPU 0";
-
-	if (!request->here) {
-		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such thread");
-	}
-	hs_buf_append_hex(&gdb->payload, name, sizeof(name) - 1);
-	return HS_REPLY_PAYLOAD;
 }

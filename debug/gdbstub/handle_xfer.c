@@ -56,6 +56,9 @@ static enum hs_reply xfer_siginfo(struct hs_gdb *gdb, const struct hs_request *r
 	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
 	uint8_t info[128] = { 0 };
 
+	if (!hs_gdb_has_cpu(gdb)) {
+		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "the CPU is not in this address space");
+	}
 	gdb->target.ops->stop_current(gdb->target.ctx, &stop);
 	switch (stop.kind) {
 	case HS_STOP_SIGNAL:
@@ -94,7 +97,7 @@ static enum hs_reply xfer_auxv(struct hs_gdb *gdb, const struct hs_request *requ
 }
 
 /* Attribute text: the five characters that XML gives a meaning. */
-static void put_xml_text(struct hs_buf *buf, const char *text)
+void hs_gdb_put_xml_text(struct hs_buf *buf, const char *text)
 {
 	for (const char *c = text; *c; c++) {
 		if (strchr("&<>\"'", *c)) {
@@ -124,7 +127,7 @@ static enum hs_reply xfer_libraries(struct hs_gdb *gdb, const struct hs_request 
 	hs_buf_append_string(&xml, "<library-list-svr4 version=\"1.0\">");
 	if (gdb->info.image_path && !gdb->client.image_placed) {
 		hs_buf_append_string(&xml, "<library name=\"");
-		put_xml_text(&xml, gdb->info.image_path);
+		hs_gdb_put_xml_text(&xml, gdb->info.image_path);
 		hs_buf_append_string(&xml, "\" lm=\"0x0\" l_addr=\"0x0\" l_ld=\"0x0\"/>");
 	}
 	hs_buf_append_string(&xml, "</library-list-svr4>");
@@ -150,6 +153,8 @@ enum hs_reply hs_handle_xfer(struct hs_gdb *gdb, const struct hs_request *reques
 		return xfer_auxv(gdb, request);
 	case HS_XFER_LIBRARIES:
 		return xfer_libraries(gdb, request);
+	case HS_XFER_OSDATA:
+		return hs_gdb_xfer_osdata(gdb, request);
 	}
 	return HS_REPLY_UNSUPPORTED;
 }

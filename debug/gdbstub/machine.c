@@ -236,6 +236,10 @@ void hs_gdb_target_stopped(struct hs_gdb *gdb)
 	}
 	gdb->running = false;
 	gdb->goal = HS_GOAL_STAY;
+	/* What is read before the next request is of the CPU that has stopped. */
+	if (gdb->target.ops->space_use) {
+		gdb->target.ops->space_use(gdb->target.ctx, HS_SPACE_CPU);
+	}
 	gdb->ended = stop.kind == HS_STOP_EXITED || stop.kind == HS_STOP_KILLED;
 	if (gdb->clear_breaks && !gdb->ended) {
 		gdb->target.ops->break_clear(gdb->target.ctx);

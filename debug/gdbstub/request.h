@@ -91,6 +91,7 @@ enum hs_xfer_object {
 	HS_XFER_SIGINFO,
 	HS_XFER_AUXV,
 	HS_XFER_LIBRARIES, /* libraries-svr4 */
+	HS_XFER_OSDATA,
 };
 
 /* Bytes of the packet, borrowed until the next one. Not terminated. */
@@ -99,12 +100,36 @@ struct hs_span {
 	size_t length;
 };
 
+/* A thread by the two numbers of "thread-id" (gdb manual, Packets). A process is an address space, and has one thread,
+ * number 1. */
+struct hs_thread_id {
+	uint32_t process; /* HS_ID_ANY where the packet names none */
+	uint32_t thread;
+};
+#define HS_ID_ANY 0u
+#define HS_ID_ALL UINT32_MAX
+#define HS_ID_NONE (UINT32_MAX - 1)
+
+/* Most actions of one vCont that count. */
+#define HS_ACTIONS_MAX 16
+
+struct hs_action {
+	struct hs_resume how; /* signal is a Linux number */
+	bool nothing;         /* it leaves the thread stopped (vCont;t) */
+	struct hs_thread_id id;
+};
+
 struct hs_request {
 	enum hs_request_kind kind;
 	union {
 		struct hs_span text; /* SUPPORTED: the client's features; MONITOR, FILE_READLINK: decoded hex */
-		bool here;           /* THREAD_*, ATTACH: the identifier names our thread or process (or any) */
 		uint64_t number;     /* REGISTER_INFO */
+		struct hs_thread_id
+			id; /* THREAD_ALIVE, _NAME, _STOP; of ATTACH, DETACH, KILL the process alone counts */
+		struct {
+			struct hs_thread_id id;
+			bool general; /* Hg, not Hc */
+		} select;             /* THREAD_SELECT */
 		struct {
 			uint64_t number;
 			struct hs_span value; /* decoded */
@@ -115,10 +140,10 @@ struct hs_request {
 			struct hs_span data; /* MEM_WRITE: decoded, of this length */
 		} mem;
 		struct {
-			struct hs_resume how; /* signal is a Linux number */
+			struct hs_action actions[HS_ACTIONS_MAX]; /* the first that names a thread is the thread's */
+			size_t count;                             /* at least 1 */
 			bool at_given;
-			hs_gva at;    /* resume here instead */
-			bool nothing; /* the actions leave the thread stopped (vCont;t) */
+			hs_gva at; /* resume here instead */
 		} resume;
 		struct hs_breakpoint breakpoint;
 		struct {

@@ -108,20 +108,46 @@ static void put_lldb(struct hs_gdb *gdb, const struct hs_stop *stop, const struc
 	}
 }
 
+/* Of a process that ends, and with it all others. */
+static void put_end(struct hs_gdb *gdb, char letter, unsigned int number)
+{
+	hs_buf_printf(&gdb->payload, "%c%02x", letter, number);
+	if (gdb->client.processes.named) {
+		hs_buf_printf(&gdb->payload, ";process:%x", (unsigned int)hs_gdb_cpu_process(gdb));
+	}
+}
+
+/* The client has attached to a process that is not on the CPU: nothing has happened to it, and it has no registers. */
+static void put_attached(struct hs_gdb *gdb, uint32_t process)
+{
+	hs_buf_append_string(&gdb->payload, "T00thread:");
+	hs_gdb_put_thread(gdb, process);
+	hs_buf_append_byte(&gdb->payload, ';');
+}
+
 void hs_gdb_put_stop(struct hs_gdb *gdb, const struct hs_stop *stop)
 {
 	struct hs_cpu_state cpu;
 	unsigned int signal = (unsigned int)hs_signal_to_gdb(stop_signal(stop));
+	uint32_t attaching = gdb->client.attaching;
 
+	gdb->client.attaching = 0;
 	if (stop->kind == HS_STOP_EXITED) {
-		hs_buf_printf(&gdb->payload, "W%02x", (unsigned int)stop->exit_status & 0xff);
+		put_end(gdb, 'W', (unsigned int)stop->exit_status & 0xff);
 		return;
 	}
 	if (stop->kind == HS_STOP_KILLED) {
-		hs_buf_printf(&gdb->payload, "X%02x", signal);
+		put_end(gdb, 'X', signal);
 		return;
 	}
-	hs_buf_printf(&gdb->payload, "T%02xthread:1;", signal);
+	gdb->client.processes.general = attaching;
+	if (!hs_gdb_has_cpu(gdb)) {
+		put_attached(gdb, attaching);
+		return;
+	}
+	hs_buf_printf(&gdb->payload, "T%02xthread:", signal);
+	hs_gdb_put_thread(gdb, hs_gdb_cpu_process(gdb));
+	hs_buf_append_byte(&gdb->payload, ';');
 	put_reason(gdb, stop);
 	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, NULL) != HS_OK) {
 		return; /* the client will ask, and be told */

@@ -11,6 +11,7 @@
 
 #include "gdbstub/packet.h"
 #include "gdbstub/request.h"
+#include "gdbstub/space.h"
 
 #include "arch/regs.h"
 #include "base/buf.h"
@@ -46,6 +47,7 @@ struct hs_gdb_client {
 	bool binary_upload; /* gdb's form of the x packet */
 	bool error_message; /* takes "E.text" for an error */
 	bool error_strings; /* takes "Enn;hextext" (lldb) */
+	bool multiprocess;
 	bool swbreak;
 	bool hwbreak;
 	bool lists_threads; /* QListThreadsInStopReply: lldb */
@@ -54,6 +56,8 @@ struct hs_gdb_client {
 	unsigned int files; /* open handles on the image, a bit each */
 	bool knows_stop;    /* it has spoken since the last stop reply went out */
 	bool interrupt_due; /* it asked for an interrupt before the resume that it means: see take_interrupt() */
+	uint32_t attaching; /* the next stop is the reply to vAttach of this process; 0: it is not */
+	struct hs_gdb_processes processes;
 };
 
 struct hs_gdb {
@@ -101,8 +105,13 @@ enum hs_reply hs_reply_text(struct hs_gdb *gdb, const char *text);
 /* "m" or "l" and the part of an object that was asked for: [offset, offset + length) of it, as far as it goes. */
 enum hs_reply hs_reply_part(struct hs_gdb *gdb, const void *object, size_t size, uint64_t offset, uint64_t length);
 
-/* Append the stop reply for a stop: T, W or X. (stop.c) */
+/* Append the stop reply for a stop: T, W or X. It is of the process that the CPU is in, or that is being attached to,
+ * and what names none is about that one from then on. (stop.c) */
 void hs_gdb_put_stop(struct hs_gdb *gdb, const struct hs_stop *stop);
+/* Text with the characters that XML gives a meaning written another way. (handle_xfer.c) */
+void hs_gdb_put_xml_text(struct hs_buf *buf, const char *text);
+/* qXfer:osdata. (handle_space_list.c) */
+enum hs_reply hs_gdb_xfer_osdata(struct hs_gdb *gdb, const struct hs_request *request);
 /* Resume without a client that waits, as a detach does: a fault that the guest stands at is delivered. (machine.c) */
 void hs_gdb_run_free(struct hs_gdb *gdb, const struct hs_stop *stop);
 /* Kill the guest, now or as soon as it has stopped. (handle_run.c) */
@@ -115,7 +124,8 @@ enum hs_reply hs_handle_extended(struct hs_gdb *gdb, const struct hs_request *re
 enum hs_reply hs_handle_attached(struct hs_gdb *gdb, const struct hs_request *request);
 enum hs_reply hs_handle_symbol(struct hs_gdb *gdb, const struct hs_request *request);
 enum hs_reply hs_handle_offsets(struct hs_gdb *gdb, const struct hs_request *request);
-enum hs_reply hs_handle_thread_named(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_thread_select(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_thread_alive(struct hs_gdb *gdb, const struct hs_request *request);
 enum hs_reply hs_handle_thread_current(struct hs_gdb *gdb, const struct hs_request *request);
 enum hs_reply hs_handle_threads_first(struct hs_gdb *gdb, const struct hs_request *request);
 enum hs_reply hs_handle_threads_next(struct hs_gdb *gdb, const struct hs_request *request);

@@ -72,52 +72,52 @@ bool hs_text_take_hex(struct hs_text *text, char stop, struct hs_span *ret)
 	return true;
 }
 
-/* A thread or process identifier (gdb manual, Packets, "thread-id"): hex, or -1 for all, or pPID.TID. There is one
- * process and one thread, both numbered 1; 0 means any. */
-static bool take_thread_number(struct hs_text *text, bool *ret_ours)
+static bool take_id(struct hs_text *text, uint32_t *ret)
 {
 	uint64_t number;
 
 	if (hs_text_take_word(text, "-1")) {
-		*ret_ours = true;
+		*ret = HS_ID_ALL;
 		return true;
 	}
 	if (!hs_text_take_number(text, &number)) {
 		return false;
 	}
-	*ret_ours = number <= 1;
+	*ret = number < HS_ID_NONE ? (uint32_t)number : HS_ID_NONE;
 	return true;
 }
 
-bool hs_text_take_thread(struct hs_text *text, bool *ret_ours)
+bool hs_text_take_thread(struct hs_text *text, struct hs_thread_id *ret)
 {
-	bool process_ours = true;
-	bool thread_ours = true;
+	struct hs_thread_id id = { .process = HS_ID_ANY, .thread = HS_ID_ALL };
 
-	if (hs_text_take_char(text, 'p')) {
-		if (!take_thread_number(text, &process_ours)) {
-			return false;
-		}
-		if (hs_text_take_char(text, '.') && !take_thread_number(text, &thread_ours)) {
-			return false;
-		}
-	} else if (!take_thread_number(text, &thread_ours)) {
+	if (!hs_text_take_char(text, 'p')) {
+		*ret = id;
+		return take_id(text, &ret->thread);
+	}
+	if (!take_id(text, &id.process) || (hs_text_take_char(text, '.') && !take_id(text, &id.thread))) {
 		return false;
 	}
-	*ret_ours = process_ours && thread_ours;
+	*ret = id;
 	return true;
+}
+
+bool hs_text_take_process(struct hs_text *text, struct hs_thread_id *ret)
+{
+	*ret = (struct hs_thread_id){ .thread = HS_ID_ALL };
+	return take_id(text, &ret->process);
 }
 
 /* lldb's QThreadSuffixSupported: register packets end in ";thread:TID;". */
 bool hs_text_take_thread_suffix(struct hs_text *text)
 {
-	bool ours;
+	struct hs_thread_id id;
 
 	if (hs_text_done(text)) {
 		return true;
 	}
-	return hs_text_take_word(text, ";thread:") && hs_text_take_thread(text, &ours) && ours &&
-	       hs_text_take_char(text, ';') && hs_text_done(text);
+	return hs_text_take_word(text, ";thread:") && hs_text_take_thread(text, &id) &&
+	       (id.thread <= 1 || id.thread == HS_ID_ALL) && hs_text_take_char(text, ';') && hs_text_done(text);
 }
 
 bool hs_text_take_signal(struct hs_text *text, int *ret)

@@ -30,9 +30,12 @@ bool hs_text_take_number(struct hs_text *text, uint64_t *ret);
 struct hs_span hs_text_take_until(struct hs_text *text, char stop);
 /* Hex digits up to a character (which stays) or the end, decoded in place. */
 bool hs_text_take_hex(struct hs_text *text, char stop, struct hs_span *ret);
-/* A thread or process identifier (gdb manual, Packets, "thread-id"): hex, or -1 for all, or pPID.TID. There is one
- * process and one thread, both numbered 1; 0 means any. *ret_ours tells whether ours is among those named. */
-bool hs_text_take_thread(struct hs_text *text, bool *ret_ours);
+/* A thread identifier (gdb manual, Packets, "thread-id"): TID, or pPID, which is all threads of the process, or
+ * pPID.TID, each number hex, or -1 for all, or 0 for any. Numbers of more than 32 bits name none that there is, and
+ * come out as HS_ID_NONE. */
+bool hs_text_take_thread(struct hs_text *text, struct hs_thread_id *ret);
+/* A process alone, without a 'p'. */
+bool hs_text_take_process(struct hs_text *text, struct hs_thread_id *ret);
 /* Nothing, or lldb's ";thread:TID;" behind register packets (QThreadSuffixSupported), up to the end. */
 bool hs_text_take_thread_suffix(struct hs_text *text);
 /* A signal in gdb's numbering; *ret is Linux's. */

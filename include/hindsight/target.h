@@ -31,11 +31,24 @@ enum hs_break_kind {
 	HS_WATCH_ACCESS = 4,
 };
 
-/** A breakpoint or watchpoint, in the current address space. */
+/** One of a target's address spaces, as spaces() of struct hs_target_ops lists them. */
+struct hs_target_space {
+	uint32_t number;    /**< 1 or more; stays the space's own for as long as the target names it */
+	hs_gpa root;        /**< of its page tables */
+	const char *format; /**< of those, for people; static */
+	bool current;       /**< the CPU is in it */
+};
+
+/** In place of a space's number: the one that the CPU is in, whatever the user has chosen. */
+#define HS_SPACE_CPU UINT32_MAX
+
+/** A breakpoint or watchpoint. */
 struct hs_breakpoint {
 	enum hs_break_kind kind;
 	hs_gva gva;
 	uint64_t length; /**< bytes watched; ignored (1) for execution */
+	uint32_t space;  /**< number of the address space that it belongs to: hits in others are passed over in silence.
+			  *   0: every space */
 };
 
 /** How to resume. */
@@ -100,7 +113,8 @@ struct hs_target_ops {
 	/** Insert; inserting an identical one again succeeds and counts once. HS_ERR_EXHAUSTED when no hardware slot is
 	 *  left, HS_ERR_UNREADABLE when nothing is mapped there, HS_ERR_UNSUPPORTED for a kind this target lacks. */
 	enum hs_status (*break_insert)(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err);
-	/** Remove; HS_ERR_NOT_FOUND when there is none such. */
+	/** Remove; HS_ERR_NOT_FOUND when there is none such. A space that has none of its own there loses its part in
+	 *  the one that is of every space: that one is removed. */
 	enum hs_status (*break_remove)(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err);
 	/** Remove all of them (detach, disconnect). */
 	void (*break_clear)(void *ctx);
@@ -118,6 +132,18 @@ struct hs_target_ops {
 	 *  transferred. HS_ERR_NOT_FOUND for an unknown command. "help" lists the commands but itself, a line each:
 	 *  name and arguments in 15 columns, then what it does. */
 	enum hs_status (*monitor)(void *ctx, const char *line, char **ret_text, struct hs_error *err);
+	/**
+	 * Optional, as are the two below: the target has several address spaces, which a client may open as processes.
+	 * List the first `max` of them, ascending by number from 1 on; *ret_count is how many there are, at least 1.
+	 * Exactly one is the current one: a root that nothing names counts as that of space 1.
+	 */
+	enum hs_status (*spaces)(void *ctx, struct hs_target_space *items, uint32_t max, uint32_t *ret_count,
+				 struct hs_error *err);
+	/** From now on addresses of memory operations are those of this space: one that spaces() has listed, or
+	 *  HS_SPACE_CPU; 0, as at first: of the one that the user has chosen ("monitor root"), else the CPU's. */
+	void (*space_use)(void *ctx, uint32_t number);
+	/** Remove the breakpoints of one space, or (0) those of every space. */
+	void (*break_clear_space)(void *ctx, uint32_t number);
 };
 
 /** A target: operations and context, both borrowed by the stub for as long as it serves them. */

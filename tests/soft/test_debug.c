@@ -184,7 +184,7 @@ static void check_edges(struct machine *machine, uint64_t start, uint64_t length
 
 	for (size_t i = 0; i < sizeof(accesses) / sizeof(accesses[0]); i++) {
 		for (size_t k = 0; k < 3; k++) {
-			struct hs_breakpoint watch = { kinds[k], hs_gva_of(start), length };
+			struct hs_breakpoint watch = { kinds[k], hs_gva_of(start), length, 0 };
 			bool wanted = (kinds[k] != HS_WATCH_READ && accesses[i].writes) ||
 				      (kinds[k] != HS_WATCH_WRITE && accesses[i].reads);
 
@@ -219,7 +219,7 @@ static void test_watch_edges_of_all_kinds_hit_what_overlaps(void **state)
 /* Stores to the same page have made its translation known before it is watched. */
 static void check_late_watch(struct machine *machine)
 {
-	struct hs_breakpoint watch = { HS_WATCH_WRITE, hs_gva_of(MACHINE_DATA + 0x200), 4 };
+	struct hs_breakpoint watch = { HS_WATCH_WRITE, hs_gva_of(MACHINE_DATA + 0x200), 4, 0 };
 	struct hs_debug_request some = { .step = true, .instructions = 100 };
 	struct hs_debug_request watched = { .watches = &watch, .watch_count = 1 };
 	struct hs_cpu_state cpu;
@@ -241,8 +241,8 @@ static void test_watch_set_in_running_loop_is_hit(void **state)
 
 static void check_string_and_stack(struct machine *machine)
 {
-	struct hs_breakpoint data = { HS_WATCH_WRITE, hs_gva_of(MACHINE_DATA + 10), 1 };
-	struct hs_breakpoint stack = { HS_WATCH_WRITE, hs_gva_of(MACHINE_STACK - 4), 4 };
+	struct hs_breakpoint data = { HS_WATCH_WRITE, hs_gva_of(MACHINE_DATA + 10), 1, 0 };
+	struct hs_breakpoint stack = { HS_WATCH_WRITE, hs_gva_of(MACHINE_STACK - 4), 4, 0 };
 	struct hs_debug_request request = { .watches = &data, .watch_count = 1 };
 	struct hs_cpu_state cpu;
 
@@ -278,7 +278,7 @@ static void test_watch_in_string_and_stack_stops_behind_the_access(void **state)
 /* movs reads a watched place, then its store faults: it has not happened. */
 static void check_fault_is_no_touch(struct machine *machine)
 {
-	struct hs_breakpoint watch = { HS_WATCH_ACCESS, hs_gva_of(MACHINE_DATA), 4 };
+	struct hs_breakpoint watch = { HS_WATCH_ACCESS, hs_gva_of(MACHINE_DATA), 4, 0 };
 	struct hs_debug_request request = { .watches = &watch, .watch_count = 1 };
 	struct machine_stop stop;
 
@@ -309,7 +309,7 @@ static void test_watch_touched_by_faulting_instruction_is_not_hit(void **state)
 /* outs reads what is watched; the port's exit comes first. Who takes the watchpoint away meanwhile is not told. */
 static void check_port_and_watch(struct machine *machine)
 {
-	struct hs_breakpoint watch = { HS_WATCH_READ, hs_gva_of(MACHINE_DATA), 4 };
+	struct hs_breakpoint watch = { HS_WATCH_READ, hs_gva_of(MACHINE_DATA), 4, 0 };
 	struct hs_debug_request watched = { .watches = &watch, .watch_count = 1 };
 	struct hs_debug_request nothing = { .step = false };
 

@@ -65,7 +65,8 @@ static void draw_lists(struct trial *trial, uint64_t seed, size_t code_bytes)
 	for (unsigned int i = 0; i < WATCHES; i++) {
 		uint64_t at = places[draw(&seed, 3)] + draw(&seed, 24) - 4;
 
-		trial->watches[i] = (struct hs_breakpoint){ kinds[draw(&seed, 3)], hs_gva_of(at), 1 + draw(&seed, 9) };
+		trial->watches[i] =
+			(struct hs_breakpoint){ kinds[draw(&seed, 3)], hs_gva_of(at), 1 + draw(&seed, 9), 0 };
 	}
 }
 

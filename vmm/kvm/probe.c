@@ -79,8 +79,8 @@ static void probe_step(struct hs_probe *probe)
 
 static void probe_hardware(struct hs_probe *probe)
 {
-	const struct hs_breakpoint execute = { HS_BREAK_HARDWARE, hs_gva_of(HS_MACHINE_CODE + 1), 1 };
-	const struct hs_breakpoint data = { HS_WATCH_WRITE, hs_gva_of(HS_MACHINE_DATA), 4 };
+	const struct hs_breakpoint execute = { HS_BREAK_HARDWARE, hs_gva_of(HS_MACHINE_CODE + 1), 1, 0 };
+	const struct hs_breakpoint data = { HS_WATCH_WRITE, hs_gva_of(HS_MACHINE_DATA), 4, 0 };
 	struct hs_exit exit;
 	struct hs_cpu_state cpu;
 

@@ -117,42 +117,93 @@ static void test_decode_register_requests_take_lldbs_thread_suffix(void **state)
 
 static void test_decode_resume_actions(void **state)
 {
+	const struct hs_action *actions;
 	struct hs_request request;
 
 	(void)state;
-	request = decode("vCont;s:1;c");
+	request = decode("vCont;s:1;C0b:p3.-1;c");
+	actions = request.resume.actions;
 	assert_int_equal(request.kind, HS_REQUEST_RESUME);
-	assert_int_equal(request.resume.how.kind, HS_RESUME_STEP);
-	/* Not ours first: the second one is the leftmost that names our thread. */
-	request = decode("vCont;s:2;C0b");
-	assert_int_equal(request.resume.how.kind, HS_RESUME_CONTINUE);
-	assert_int_equal(request.resume.how.signal, SIGSEGV);
+	assert_int_equal(request.resume.count, 3);
+	assert_int_equal(actions[0].how.kind, HS_RESUME_STEP);
+	assert_int_equal(actions[0].id.process, HS_ID_ANY);
+	assert_int_equal(actions[0].id.thread, 1);
+	assert_int_equal(actions[1].how.kind, HS_RESUME_CONTINUE);
+	assert_int_equal(actions[1].how.signal, SIGSEGV);
+	assert_int_equal(actions[1].id.process, 3);
+	assert_int_equal(actions[1].id.thread, HS_ID_ALL);
+	assert_int_equal(actions[2].how.signal, 0);
+	assert_int_equal(actions[2].id.thread, HS_ID_ALL);
 	request = decode("vCont;r401000,40100a:p1.1;c:-1");
-	assert_int_equal(request.resume.how.kind, HS_RESUME_RANGE);
-	assert_int_equal(request.resume.how.range_start.v, 0x401000);
-	assert_int_equal(request.resume.how.range_length, 10);
-	assert_int_equal(decode("vCont;r401000,401000:1").resume.how.kind, HS_RESUME_STEP);
-	assert_true(decode("vCont;t").resume.nothing);
+	assert_int_equal(request.resume.actions[0].how.kind, HS_RESUME_RANGE);
+	assert_int_equal(request.resume.actions[0].how.range_start.v, 0x401000);
+	assert_int_equal(request.resume.actions[0].how.range_length, 10);
+	assert_int_equal(decode("vCont;r401000,401000:1").resume.actions[0].how.kind, HS_RESUME_STEP);
+	assert_true(decode("vCont;t").resume.actions[0].nothing);
 	request = decode("S0a;1234");
-	assert_int_equal(request.resume.how.kind, HS_RESUME_STEP);
-	assert_int_equal(request.resume.how.signal, SIGBUS);
+	assert_int_equal(request.resume.actions[0].how.kind, HS_RESUME_STEP);
+	assert_int_equal(request.resume.actions[0].how.signal, SIGBUS);
+	assert_int_equal(request.resume.count, 1);
 	assert_true(request.resume.at_given);
 	assert_int_equal(request.resume.at.v, 0x1234);
 	assert_false(decode("c").resume.at_given);
 }
 
+static void test_decode_more_actions_than_count_are_still_read(void **state)
+{
+	(void)state;
+	assert_int_equal(decode("vCont;c;c;c;c;c;c;c;c;c;c;c;c;c;c;c;c;c;c").resume.count, HS_ACTIONS_MAX);
+	assert_int_equal(decode("vCont;c;c;c;c;c;c;c;c;c;c;c;c;c;c;c;c;c;q").kind, HS_REQUEST_MALFORMED);
+}
+
+static void assert_thread(const char *text, uint32_t process, uint32_t thread)
+{
+	struct hs_request request = decode(text);
+
+	assert_int_equal(request.kind, HS_REQUEST_THREAD_ALIVE);
+	assert_int_equal(request.id.process, process);
+	assert_int_equal(request.id.thread, thread);
+}
+
 static void test_decode_thread_names(void **state)
 {
 	(void)state;
-	assert_true(decode("Hg0").here);
-	assert_true(decode("Hc-1").here);
-	assert_true(decode("Hgp1.1").here);
-	assert_true(decode("T1").here);
-	assert_false(decode("T2").here);
-	assert_false(decode("Hgp2.1").here);
-	assert_true(decode("D").here);
-	assert_true(decode("D;1").here);
-	assert_false(decode("D;2").here);
+	assert_thread("T0", HS_ID_ANY, HS_ID_ANY);
+	assert_thread("T-1", HS_ID_ANY, HS_ID_ALL);
+	assert_thread("T1f", HS_ID_ANY, 0x1f);
+	assert_thread("Tp1.1", 1, 1);
+	assert_thread("Tp2a.-1", 0x2a, HS_ID_ALL);
+	assert_thread("Tp-1", HS_ID_ALL, HS_ID_ALL);
+	assert_thread("Tp3", 3, HS_ID_ALL);
+	assert_thread("Tp0.0", HS_ID_ANY, HS_ID_ANY);
+	/* What would be all, or another, if it were cut off. */
+	assert_thread("Tpffffffff.100000001", HS_ID_NONE, HS_ID_NONE);
+	assert_thread("Tpfffffffe.fffffffd", HS_ID_NONE, 0xfffffffd);
+	assert_true(decode("Hgp2.1").select.general);
+	assert_int_equal(decode("Hgp2.1").select.id.process, 2);
+	assert_false(decode("Hc-1").select.general);
+	assert_int_equal(decode("Hc-1").select.id.thread, HS_ID_ALL);
+}
+
+static void test_decode_thread_names_that_are_none_are_malformed(void **state)
+{
+	static const char *const texts[] = { "T",     "Tp",  "Tp.", "Tp1.", "Tp.1",       "Tp1.1.1", "T1.1", "T-2",
+					     "Tp1,1", "T1 ", "Hx1", "Hg",   "vAttach;p1", "vKill;",  "D;p1", "D;1;" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(decode(texts[i]).kind, HS_REQUEST_MALFORMED);
+	}
+}
+
+static void test_decode_process_names(void **state)
+{
+	(void)state;
+	assert_int_equal(decode("D").id.process, HS_ID_ANY);
+	assert_int_equal(decode("D;3").id.process, 3);
+	assert_int_equal(decode("vAttach;2a").id.process, 0x2a);
+	assert_int_equal(decode("vKill;a410").id.process, 42000);
+	assert_int_equal(decode("vAttach;100000001").id.process, HS_ID_NONE);
 }
 
 static void test_decode_breakpoints(void **state)
@@ -236,7 +287,10 @@ int main(void)
 		cmocka_unit_test(test_decode_memory_requests_carry_address_length_data),
 		cmocka_unit_test(test_decode_register_requests_take_lldbs_thread_suffix),
 		cmocka_unit_test(test_decode_resume_actions),
+		cmocka_unit_test(test_decode_more_actions_than_count_are_still_read),
 		cmocka_unit_test(test_decode_thread_names),
+		cmocka_unit_test(test_decode_thread_names_that_are_none_are_malformed),
+		cmocka_unit_test(test_decode_process_names),
 		cmocka_unit_test(test_decode_breakpoints),
 		cmocka_unit_test(test_decode_any_bytes_end_in_some_request),
 		cmocka_unit_test(test_signals_follow_gdbs_numbers),

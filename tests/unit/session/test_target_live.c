@@ -367,7 +367,7 @@ static void test_live_backend_failure_ends_the_guest(void **state)
 static void test_live_breakpoints_and_memory_reach_the_vm(void **state)
 {
 	static const struct fake_step steps[] = { EXIT_EVENT(0) };
-	struct hs_breakpoint at = { HS_BREAK_SOFTWARE, { 0x1004 }, 1 };
+	struct hs_breakpoint at = { HS_BREAK_SOFTWARE, { 0x1004 }, 1, 0 };
 	struct hs_error err;
 	struct fixture f;
 	uint8_t bytes[4];

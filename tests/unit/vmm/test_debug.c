@@ -55,14 +55,14 @@ static const struct hs_backend_abilities own = { .own_breakpoints = true };
 
 static enum hs_status insert(struct scene *scene, enum hs_break_kind kind, uint64_t gva, uint64_t length)
 {
-	const struct hs_breakpoint breakpoint = { kind, hs_gva_of(gva), length };
+	const struct hs_breakpoint breakpoint = { kind, hs_gva_of(gva), length, 0 };
 
 	return hs_debug_insert(&scene->debug, &breakpoint, &scene->phys, &scene->cpu, NULL);
 }
 
 static enum hs_status removal(struct scene *scene, enum hs_break_kind kind, uint64_t gva, uint64_t length)
 {
-	const struct hs_breakpoint breakpoint = { kind, hs_gva_of(gva), length };
+	const struct hs_breakpoint breakpoint = { kind, hs_gva_of(gva), length, 0 };
 
 	return hs_debug_remove(&scene->debug, &breakpoint, NULL);
 }
