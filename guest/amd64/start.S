@@ -107,4 +107,11 @@ fault_stack_top:
 	.long HS_FEATURE_COW + hs_feature_calls /* the latter from the linker script */
 4:	.balign 4
 
+#ifdef HS_GDB_SCRIPT
+/* A file that gdb loads, if it trusts it: 1 is one in Python (gdb manual, dotdebug_gdb_scripts section). */
+	.section .debug_gdb_scripts, "MS", @progbits, 1
+	.byte 1
+	.asciz HS_GDB_SCRIPT
+#endif
+
 	.section .note.GNU-stack, "", @progbits
