@@ -107,8 +107,8 @@ def test_helper_cycle_of_no_number_is_refused(runner, helper):
 def test_helper_restore_shows_registers_frames_and_memory_at_once(runner, helper):
     said = session(runner, helper, "functions", [
         "break hs_guest_call_counter", "hs cycle", "print/x $pc", "print/x $sp", "backtrace", "continue",
-        "display calls", "set var calls = 5", "print calls", "hs restore", "print/x $pc", "print/x $sp", "backtrace", "print calls",
-        "continue", "print calls", "detach"], calls("counter()", cycles=2))
+        "display calls", "set var calls = 5", "print calls", "hs restore", "print/x $pc", "print/x $sp", "backtrace",
+        "print calls", "continue", "print calls", "detach"], calls("counter()", cycles=2))
     begin = [text.split(" = ")[1] for text in said[2:4]]
     assert said[8].endswith("= 5") and "hs_guest_call_counter" in said[5]
     assert re.search(r"^#0 ", said[9], re.M) and said[9].endswith("1: calls = 0")
