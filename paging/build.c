@@ -53,6 +53,12 @@ static bool make_leaf(const struct builder *builder, unsigned int depth, uint64_
 	return true;
 }
 
+/* Whether the mapping may use leaves of so many bytes, of the last level or of one above. */
+static bool may_use(const struct hs_mapping *mapping, uint64_t bytes, bool last)
+{
+	return last || (mapping->large && (mapping->largest == 0 || bytes <= mapping->largest));
+}
+
 /* Whether what is left begins with a leaf of this depth. */
 static bool leaf_fits(const struct builder *builder, unsigned int depth)
 {
@@ -60,7 +66,7 @@ static bool leaf_fits(const struct builder *builder, unsigned int depth)
 	uint64_t bytes = UINT64_C(1) << row->shift;
 	uint64_t entry;
 
-	if (depth + 1 < builder->format->levels && !builder->mapping->large) {
+	if (!may_use(builder->mapping, bytes, depth + 1 == builder->format->levels)) {
 		return false;
 	}
 	return hs_walk_is_leaf(&builder->walk, depth, row->new_leaf) &&
@@ -302,7 +308,8 @@ static uint64_t tables_under(const struct hs_mapping *mappings, size_t which, un
 {
 	const struct hs_mapping *mapping = &mappings[which];
 	uint64_t inside = (UINT64_C(1) << shift) - 1;
-	bool leaves = leaf_fits_slot && mapping->large && ((mapping->gva.v ^ mapping->gpa.v) & inside) == 0;
+	bool leaves = leaf_fits_slot && may_use(mapping, inside + 1, false) &&
+		      ((mapping->gva.v ^ mapping->gpa.v) & inside) == 0;
 	uint64_t first;
 	uint64_t last;
 	bool first_full;

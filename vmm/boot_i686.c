@@ -18,8 +18,8 @@
 #define GATE_TYPE 0x8Eu
 #define TASK_GATE_TYPE 0x85u
 
-/* CR4.OSFXSR, OSXMMEXCPT; no PSE. */
-#define CR4_AT_ENTRY 0x600
+/* CR4.PSE, OSFXSR, OSXMMEXCPT. */
+#define CR4_AT_ENTRY 0x610
 
 /* Null return address, boot information, seed, page size, log level. */
 #define ENTRY_WORDS 5

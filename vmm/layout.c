@@ -82,6 +82,7 @@ static struct hs_root root_at(enum hs_arch arch, hs_gpa base)
 	return (struct hs_root){
 		.format = arch == HS_ARCH_I686 ? HS_PAGING_32BIT : HS_PAGING_4LEVEL,
 		.base = base,
+		.pse = arch == HS_ARCH_I686,
 		.nxe = arch == HS_ARCH_AMD64,
 		.wp = true,
 	};
@@ -96,6 +97,15 @@ void hs_layout_root(const struct hs_layout *layout, struct hs_root *ret)
 static bool is_kept(enum hs_arch arch, enum hs_area_kind kind)
 {
 	return kind == HS_AREA_DESCRIPTORS || (kind == HS_AREA_STACK && arch == HS_ARCH_I686);
+}
+
+/*
+ * Whether large pages may be in it: tables of small ones take 8 MiB for 4 GiB, in the guest and in each core of it.
+ * The image has small ones, as guests set the rights of its parts; so has scratch, whose size depends on the tables'.
+ */
+static bool is_large(enum hs_area_kind kind)
+{
+	return kind == HS_AREA_HEAP || kind == HS_AREA_STACK || kind == HS_AREA_MAPPING;
 }
 
 size_t hs_layout_mappings(const struct hs_layout *layout, struct hs_mapping *ret)
@@ -114,6 +124,9 @@ size_t hs_layout_mappings(const struct hs_layout *layout, struct hs_mapping *ret
 			.length = area->length,
 			.prot = area->prot,
 			.leaf = is_kept(layout->arch, area->kind) ? HS_ENTRY_KEPT : 0,
+			.large = is_large(area->kind),
+			/* Those of 1 GiB are an option of CPUs (SDM vol. 3A 4.1.4). */
+			.largest = HS_LAYOUT_LARGE_PAGE,
 		};
 		count++;
 	}

@@ -96,8 +96,7 @@ enum hs_status hs_layout_place_mappings(const struct hs_vm_config *config, uint6
 		if (st) {
 			return st;
 		}
-		area.gva = hs_gva_of(mapping->gpa.v);
-		if (!hs_layout_find_gap(layout, area.length, low_end, &area.gva.v)) {
+		if (!hs_layout_find_gap(layout, area.gpa, area.length, low_end, &area.gva.v)) {
 			return hs_error_set(err, HS_ERR_RANGE, 0, mapping->gpa.v,
 					    "mapping '%s': the image leaves no gap of %llu bytes in the address space",
 					    mapping->label, (unsigned long long)area.length);

@@ -35,15 +35,19 @@ HS_MUST_CHECK enum hs_status hs_layout_place_image(const struct hs_image *image,
  *  that they must not reach. */
 HS_MUST_CHECK enum hs_status hs_layout_place_block(const struct hs_image *image, const struct hs_layout_sizes *sizes,
 						   uint64_t low_end, struct hs_layout *layout, struct hs_error *err);
-/** Make *gva the start of a gap of length bytes that ends at or below low_end: *gva itself if it is one, else the
- *  lowest of page 1 and the ends of areas. False, and *gva is untouched, when there is none. */
-bool hs_layout_find_gap(const struct hs_layout *layout, uint64_t length, uint64_t low_end, uint64_t *gva);
+/** Find the gva of a gap of length bytes that ends at or below low_end, for memory from gpa on: gpa itself if it is
+ *  one, else the lowest of page 1 and the ends of areas, or what is next to one and lets large pages fit, for 4 MiB
+ *  and more. False, and *ret is untouched, when there is none. */
+bool hs_layout_find_gap(const struct hs_layout *layout, hs_gpa gpa, uint64_t length, uint64_t low_end, uint64_t *ret);
 /** Add an area for each mapping of config (may be NULL), with gva = gpa where that is a gap. The rest of the snapshot
  *  region and the ends of the scratch region are known. HS_ERR_RANGE. */
 HS_MUST_CHECK enum hs_status hs_layout_place_mappings(const struct hs_vm_config *config, uint64_t low_end,
 						      struct hs_layout *layout, struct hs_error *err);
 /** Cut the scratch region of sizes->scratch bytes into its areas; what the tables do not use is free. */
 void hs_layout_place_scratch(const struct hs_layout_sizes *sizes, uint64_t tables, struct hs_layout *layout);
+
+/** The largest page that the tables may have, on i686; on amd64 that is half of it. */
+#define HS_LAYOUT_LARGE_PAGE (UINT64_C(4) << 20)
 
 /** First byte after an area; no area reaches the end of the address space. */
 static inline uint64_t hs_area_end(const struct hs_area *area)

@@ -114,22 +114,36 @@ static bool is_gap(const struct hs_layout *layout, uint64_t start, uint64_t leng
 	return true;
 }
 
-bool hs_layout_find_gap(const struct hs_layout *layout, uint64_t length, uint64_t low_end, uint64_t *gva)
+/* The first address from start on that is as far behind a multiple of alignment as gpa is, if a gap begins there. */
+static bool try_gap(const struct hs_layout *layout, uint64_t start, uint64_t alignment, uint64_t length,
+		    uint64_t low_end, hs_gpa gpa, uint64_t *ret)
 {
-	if (is_gap(layout, *gva, length, low_end)) {
-		return true;
+	uint64_t at = start + ((gpa.v - start) & (alignment - 1));
+
+	if (!is_gap(layout, at, length, low_end)) {
+		return false;
 	}
-	if (is_gap(layout, HS_PAGE_SIZE, length, low_end)) {
-		*gva = HS_PAGE_SIZE;
-		return true;
+	*ret = at;
+	return true;
+}
+
+static bool find_aligned(const struct hs_layout *layout, uint64_t alignment, uint64_t length, uint64_t low_end,
+			 hs_gpa gpa, uint64_t *ret)
+{
+	bool found = try_gap(layout, gpa.v, alignment, length, low_end, gpa, ret) ||
+		     try_gap(layout, HS_PAGE_SIZE, alignment, length, low_end, gpa, ret);
+
+	for (size_t i = 0; !found && i < layout->area_count; i++) {
+		found = try_gap(layout, hs_area_end(&layout->areas[i]), alignment, length, low_end, gpa, ret);
 	}
-	for (size_t i = 0; i < layout->area_count; i++) {
-		if (is_gap(layout, hs_area_end(&layout->areas[i]), length, low_end)) {
-			*gva = hs_area_end(&layout->areas[i]);
-			return true;
-		}
-	}
-	return false;
+	return found;
+}
+
+bool hs_layout_find_gap(const struct hs_layout *layout, hs_gpa gpa, uint64_t length, uint64_t low_end, uint64_t *ret)
+{
+	return (length >= HS_LAYOUT_LARGE_PAGE &&
+		find_aligned(layout, HS_LAYOUT_LARGE_PAGE, length, low_end, gpa, ret)) ||
+	       find_aligned(layout, HS_PAGE_SIZE, length, low_end, gpa, ret);
 }
 
 enum hs_status hs_layout_place_block(const struct hs_image *image, const struct hs_layout_sizes *sizes,
@@ -146,12 +160,12 @@ enum hs_status hs_layout_place_block(const struct hs_image *image, const struct 
 	};
 	uint64_t gpa = layout->snapshot_gpa.v + layout->snapshot_bytes;
 	uint64_t length = 0;
-	uint64_t gva = gpa;
+	uint64_t gva;
 
 	for (size_t i = 0; i < sizeof(block) / sizeof(block[0]); i++) {
 		length += block[i].length;
 	}
-	if (!hs_layout_find_gap(layout, length, low_end, &gva)) {
+	if (!hs_layout_find_gap(layout, hs_gpa_of(gpa), length, low_end, &gva)) {
 		return hs_image_fail(image->path, HS_ERR_RANGE, 0, err,
 				     "leaves no gap in the address space for %llu bytes of heap, stack and tables",
 				     (unsigned long long)length);

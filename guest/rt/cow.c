@@ -101,7 +101,7 @@ unsigned int hs_paging_levels(void)
 #endif
 }
 
-uintptr_t *hs_leaf_of(uintptr_t address, uintptr_t needed)
+uintptr_t *hs_leaf_of(uintptr_t address, uintptr_t needed, uintptr_t *ret_bytes)
 {
 	unsigned int level = hs_paging_levels();
 	bool wide = level > 2;
@@ -111,19 +111,21 @@ uintptr_t *hs_leaf_of(uintptr_t address, uintptr_t needed)
 	unsigned int bits = wide ? 9 : 10;
 
 	for (;; level--) {
-		uintptr_t index = address >> (12 + (level - 1) * bits) & (((uintptr_t)1 << bits) - 1);
+		unsigned int shift = 12 + (level - 1) * bits;
+		uintptr_t index = address >> shift & (((uintptr_t)1 << bits) - 1);
 		uint8_t *entries = hs_scratch_at(table);
 		if (entries == NULL) {
 			return NULL;
 		}
 		/* Of an entry of 8 bytes in PAE this is the half with all but XD: addresses are below 4 GiB. */
 		uintptr_t *entry = (uintptr_t *)(entries + index * (wide ? 8 : 4));
-		if (level == 1) {
+		if (level == 1 || (*entry & (large | HS_ENTRY_PRESENT)) == (ENTRY_SIZE | HS_ENTRY_PRESENT)) {
+			*ret_bytes = (uintptr_t)1 << shift;
 			return entry;
 		}
 		/* The four entries of PAE's first table have no rights. */
 		uintptr_t rights = sizeof(uintptr_t) == 4 && level == 3 ? HS_ENTRY_PRESENT : needed;
-		if ((*entry & rights) != rights || (*entry & large)) {
+		if ((*entry & rights) != rights) {
 			return NULL;
 		}
 		table = *entry & HS_ENTRY_ADDRESS;
@@ -137,8 +139,9 @@ bool hs_cow_fault(uintptr_t address, uintptr_t error_code)
 		return false;
 	}
 	/* Where a table above forbids the write it would fault again, for ever. */
-	uintptr_t *entry = hs_leaf_of(address, HS_ENTRY_PRESENT | HS_ENTRY_WRITABLE | user);
-	if (entry == NULL ||
+	uintptr_t bytes;
+	uintptr_t *entry = hs_leaf_of(address, HS_ENTRY_PRESENT | HS_ENTRY_WRITABLE | user, &bytes);
+	if (entry == NULL || bytes != HS_PAGE_BYTES ||
 	    (*entry & (HS_ENTRY_COW_MASK | HS_ENTRY_PRESENT | user)) != (HS_ENTRY_COW | HS_ENTRY_PRESENT | user)) {
 		return false;
 	}

@@ -45,9 +45,9 @@ void *hs_scratch_at(uintptr_t gpa);
 #endif
 /* 4 or 5 on amd64; 2 or, with PAE, 3 on i686. */
 unsigned int hs_paging_levels(void);
-/* The entry for the page of an address in the current space, if all entries above it have the bits `needed`, and are in
- * scratch; else, and for a large page, NULL. Of an entry of 8 bytes on i686: its first 4. */
-uintptr_t *hs_leaf_of(uintptr_t address, uintptr_t needed);
+/* The entry for the page of an address in the current space, if all entries above it have the bits `needed`, and all
+ * are in scratch; else NULL. Of an entry of 8 bytes on i686: its first 4. *ret_bytes is how large the page is. */
+uintptr_t *hs_leaf_of(uintptr_t address, uintptr_t needed, uintptr_t *ret_bytes);
 
 /* Where formatted text goes: append until full, then flush. With flush NULL the rest is counted only. */
 struct hs_format_out {

@@ -15,7 +15,6 @@
 #else
 #define INDEX_BITS 10
 #define NO_EXEC 0
-#define CR4_PSE 0x10
 extern uint32_t hs_tss[], hs_double_fault_tss[];
 #define TSS_CR3 7 /* as an index of words */
 #endif
@@ -95,25 +94,27 @@ uintptr_t hs_page_alloc(size_t length, size_t alignment)
 uintptr_t hs_page_gpa(const void *page)
 {
 	uintptr_t address = (uintptr_t)page;
-	uintptr_t *entry = hs_leaf_of(address, HS_ENTRY_PRESENT);
+	uintptr_t bytes;
+	uintptr_t *entry = hs_leaf_of(address, HS_ENTRY_PRESENT, &bytes);
 	if (entry == NULL || !(*entry & HS_ENTRY_PRESENT)) {
 		return 0;
 	}
-	if ((*entry & HS_ENTRY_COW_MASK) == HS_ENTRY_COW) {
+	if (bytes == HS_PAGE_BYTES && (*entry & HS_ENTRY_COW_MASK) == HS_ENTRY_COW) {
 		/* Its handler gives the page a frame of its own: the one of the snapshot is everybody's. */
 		*(volatile uint8_t *)address = *(volatile uint8_t *)address;
 	}
-	return (*entry & HS_ENTRY_ADDRESS) + (address & (HS_PAGE_BYTES - 1));
+	return (*entry & HS_ENTRY_ADDRESS & ~(bytes - 1)) + (address & (bytes - 1));
 }
 
 void hs_pages_keep(const void *start, size_t length)
 {
 	uintptr_t first = (uintptr_t)start & ~(HS_PAGE_BYTES - 1);
+	uintptr_t bytes;
 	for (uintptr_t at = first; at - first < length + ((uintptr_t)start - first); at += HS_PAGE_BYTES) {
 		if (hs_page_gpa((const void *)at) == 0) {
-			hs_abort("hs_pages_keep: there is no small page");
+			hs_abort("hs_pages_keep: there is no page");
 		}
-		*hs_leaf_of(at, HS_ENTRY_PRESENT) |= HS_ENTRY_KEPT;
+		*hs_leaf_of(at, HS_ENTRY_PRESENT, &bytes) |= HS_ENTRY_KEPT;
 	}
 }
 
@@ -144,14 +145,6 @@ static uintptr_t *entry_of(uintptr_t root, uintptr_t address, unsigned int wante
 	}
 }
 
-static void allow_large_pages(void)
-{
-#ifndef __x86_64__
-	uintptr_t cr4;
-	__asm__ volatile("mov %%cr4, %0\n\tor %1, %0\n\tmov %0, %%cr4" : "=&r"(cr4) : "i"(CR4_PSE) : "memory");
-#endif
-}
-
 bool hs_space_map(unsigned int space, void *start, uintptr_t gpa, size_t length, unsigned int flags)
 {
 	uintptr_t root = registered.count == 0 ? read_root() : (uintptr_t)list[space];
@@ -167,9 +160,6 @@ bool hs_space_map(unsigned int space, void *start, uintptr_t gpa, size_t length,
 	}
 	if (((uintptr_t)start | gpa | length) & (bytes - 1)) {
 		hs_abort("hs_space_map: not aligned to the page size");
-	}
-	if (large) {
-		allow_large_pages();
 	}
 	for (size_t at = 0; at < length; at += bytes) {
 		uintptr_t *entry = entry_of(root, (uintptr_t)start + at, large ? 2 : 1);

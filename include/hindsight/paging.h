@@ -315,7 +315,8 @@ struct hs_mapping {
 	bool cow;      /**< the leaf is read-only and has the copy-on-write tag, whatever software's bits of `leaf` */
 	uint64_t leaf; /**< further attributes: HS_LEAF_* of the format, as in hs_range.leaf */
 	bool large;    /**< use larger leaves where alignment allows */
-	bool exact;    /**< write the rights of the leaves as they are asked for, although a table above allows less */
+	uint64_t largest; /**< with large: none of more bytes than this; 0: any that the format has */
+	bool exact; /**< write the rights of the leaves as they are asked for, although a table above allows less */
 };
 
 /**

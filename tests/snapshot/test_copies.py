@@ -12,8 +12,8 @@ SECONDS = 120
 @pytest.fixture
 def run_and_restore(runner):
     """A function that runs a program to where it is ready and to its end, and again from the snapshot of the former."""
-    def run(program, scratch, *words):
-        options = ["--scratch", scratch, "--snapshot", "ready.core", "--core", "none"]
+    def run(program, scratch, *words, options=()):
+        options = ["--scratch", scratch, "--snapshot", "ready.core", "--core", "none", *options]
         first = runner.run(program, *words, options=options, timeout=SECONDS)
         (file,) = (path for name, path in first.files.items() if name.endswith("ready.core"))
         return runner.restore(file, ["--core", "none"], timeout=SECONDS)
@@ -23,6 +23,11 @@ def run_and_restore(runner):
 
 def test_copies_on_a_snapshot_are_seen_by_nobody(run_and_restore):
     result = run_and_restore("copies", "288K")
+    assert (result.rc, result.stdout) == (0, "0 wrong\n"), result.stderr
+
+
+def test_copies_beside_a_large_page_leave_its_aliases_together(run_and_restore):
+    result = run_and_restore("copies", "320K", "large", options=["--heap", "16M"])
     assert (result.rc, result.stdout) == (0, "0 wrong\n"), result.stderr
 
 

@@ -189,7 +189,7 @@ void hs_trap_set_handler(unsigned int vector, hs_trap_fn *handler);
 #define HS_MAP_WRITABLE 1
 #define HS_MAP_USER 2
 #define HS_MAP_NO_EXEC 4 /**< ignored on i686, whose entries have no such bit */
-#define HS_MAP_LARGE 8   /**< in pages of HS_LARGE_PAGE_BYTES; on i686 this sets CR4.PSE */
+#define HS_MAP_LARGE 8   /**< in pages of HS_LARGE_PAGE_BYTES */
 #define HS_MAP_KEPT 16   /**< never copy-on-write: as hs_pages_keep() */
 #ifdef __x86_64__
 #define HS_LARGE_PAGE_BYTES ((uintptr_t)2 << 20)
@@ -212,11 +212,12 @@ bool hs_space_map(unsigned int space, void *start, uintptr_t gpa, size_t length,
 /** Take memory of zeros from scratch memory, for hs_space_map(); alignment is a power of two, a page at least.
  * @return its physical address, 0 when there is not so much */
 uintptr_t hs_page_alloc(size_t length, size_t alignment);
-/** The physical address of a small page of the current space, to map it elsewhere too; a page that is copy-on-write is
- * copied first, so that its mappings stay together. @return 0 when there is none */
+/** The physical address of a page of the current space, to map it elsewhere too; a page that is copy-on-write is copied
+ * first, so that its mappings stay together. What is part of a large page, as most of a large heap is, is so after that
+ * too. @return 0 when there is none */
 uintptr_t hs_page_gpa(const void *page);
 /**
- * Let a snapshot never make these small pages of the current space copy-on-write. For stacks on which the CPU itself
+ * Let a snapshot never make these pages of the current space copy-on-write. For stacks on which the CPU itself
  * delivers exceptions, beyond those that the runtime has: on i686 every stack in ring 0, on amd64 those of its TSS.
  */
 void hs_pages_keep(const void *start, size_t length);

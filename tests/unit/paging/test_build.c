@@ -121,6 +121,25 @@ static void test_build_large_uses_the_largest_leaf_that_fits(void **state)
 	assert_int_equal(at(ram, root, 3 * GIB + 2 * MIB + 0x1000).kind, HS_RANGE_HOLE);
 }
 
+static void test_build_leaves_are_not_larger_than_asked_for(void **state)
+{
+	struct hs_mapping mapping = {
+		.gva = { GIB }, .gpa = { 2 * GIB }, .length = GIB, .large = true, .largest = 4 * MIB
+	};
+	const struct hs_root *root = &every_root[3];
+	struct ram *ram = *state;
+
+	assert_int_equal(ram_map(ram, root, &mapping), HS_OK);
+	assert_int_equal(ram->tables_taken, 2);
+	assert_int_equal(ram->tables_taken + 1, hs_build_tables_needed(root, &mapping, 1));
+	assert_int_equal(at(ram, root, GIB).page_bytes, 2 * MIB);
+	assert_int_equal(at(ram, root, 2 * GIB - 0x1000).page_bytes, 2 * MIB);
+	/* Without `large`, any but the smallest. */
+	mapping = (struct hs_mapping){ .gva = { 4 * MIB }, .gpa = { 4 * MIB }, .length = 4 * MIB, .largest = 4 * MIB };
+	assert_int_equal(ram_map(ram, root, &mapping), HS_OK);
+	assert_int_equal(at(ram, root, 4 * MIB).page_bytes, 0x1000);
+}
+
 static void test_build_large_32bit_reaches_40_bits_with_pse_only(void **state)
 {
 	struct hs_mapping mapping = { .gva = { 0xc0000000 }, .gpa = { UINT64_C(0xab00400000) }, .length = 4 * MIB };
@@ -294,6 +313,7 @@ int main(void)
 		TEST(test_build_then_translate_gives_the_mapping),
 		TEST(test_build_cow_replaces_w_and_the_software_bits),
 		TEST(test_build_large_uses_the_largest_leaf_that_fits),
+		TEST(test_build_leaves_are_not_larger_than_asked_for),
 		TEST(test_build_large_32bit_reaches_40_bits_with_pse_only),
 		TEST(test_build_mapped_already_is_busy_after_the_pages_before),
 		TEST(test_build_large_leaf_in_the_way_is_busy),

@@ -93,7 +93,7 @@ static void test_boot_i686_entry_state(void **state)
 	assert_int_equal(booted_word(&booted, sp + 12, 4), 4096);
 	assert_int_equal(booted_word(&booted, sp + 16, 4), 5);
 	assert_int_equal(cpu->cr0, 0x80050033);
-	assert_int_equal(cpu->cr4, 0x600);
+	assert_int_equal(cpu->cr4, 0x610);
 	assert_int_equal(cpu->msr.efer, 0);
 	assert_int_equal(cpu->seg[HS_CS].l, 0);
 	assert_int_equal(cpu->seg[HS_CS].db, 1);

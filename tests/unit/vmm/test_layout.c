@@ -196,17 +196,57 @@ static void test_layout_sizes_are_rounded_up_to_pages(void **state)
 
 static void test_layout_default_scratch_grows_with_the_tables(void **state)
 {
-	struct hs_vm_config config = { .heap_bytes = 900 * MIB };
 	struct hs_image image;
 	struct hs_layout layout;
 
 	(void)state;
 	for (int arch = HS_ARCH_AMD64; arch <= HS_ARCH_I686; arch++) {
 		layout_image_usual(&image, (enum hs_arch)arch);
-		layout_plan_good(&image, &config, &layout);
+		layout_image_add(&image, 0x10000000, 900 * MIB, RW);
+		layout_plan_good(&image, NULL, &layout);
 		assert_true(layout.scratch_bytes > 288 * KIB);
 		assert_true(hs_layout_area(&layout, HS_AREA_FREE)->length >= 128 * KIB);
 	}
+}
+
+static void test_layout_large_heap_takes_few_tables_wherever_the_image_is(void **state)
+{
+	static const uint64_t images[] = { 0x1000, 0x400000, 0x100000, 0x10003000, 0x40000000 };
+	const struct hs_vm_config config = { .heap_bytes = 2 * GIB, .memory_bytes = 3 * GIB };
+	struct hs_image image;
+	struct hs_layout layout;
+
+	(void)state;
+	for (int arch = HS_ARCH_AMD64; arch <= HS_ARCH_I686; arch++) {
+		for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
+			const struct hs_area *heap;
+
+			layout_image_init(&image, (enum hs_arch)arch);
+			layout_image_add(&image, images[i], 0x5000, RX);
+			layout_plan_good(&image, &config, &layout);
+			heap = hs_layout_area(&layout, HS_AREA_HEAP);
+			assert_int_equal((heap->gva.v - heap->gpa.v) % (4 * MIB), 0);
+			/* Of image and heap's ends at most 4, of scratch one, and on amd64 8 directories at most. */
+			assert_true(layout.tables_used < 20);
+			assert_int_equal(layout.scratch_bytes, 288 * KIB);
+		}
+	}
+}
+
+static void test_layout_heap_that_fits_in_a_gap_only_unaligned_is_put_there(void **state)
+{
+	const struct hs_vm_config config = { .heap_bytes = 2036 * MIB, .memory_bytes = 3 * GIB };
+	struct hs_image image;
+	struct hs_layout layout;
+
+	(void)state;
+	layout_image_init(&image, HS_ARCH_I686);
+	layout_image_add(&image, 0x3000, 0x1000, RX);
+	layout_image_add(&image, 0x70004000, 0x1000, RW);
+	layout_image_add(&image, 0xEF506000, 0x1000, RW);
+	layout_plan_good(&image, &config, &layout);
+	assert_int_equal(hs_layout_area(&layout, HS_AREA_BOOT)->gva.v, 0x70005000);
+	assert_int_equal(hs_layout_area(&layout, HS_AREA_BOOT)->gpa.v, 0x4000);
 }
 
 static void test_layout_arguments_count_in_the_boot_area(void **state)
@@ -286,7 +326,7 @@ static void test_layout_random_images_and_sizes_keep_all_rules(void **state)
 		struct hs_vm_config config = { 0 };
 
 		image_random(&image, &seed);
-		config.heap_bytes = random_next(&seed) % (4 * MIB);
+		config.heap_bytes = random_next(&seed) % (12 * MIB);
 		config.stack_bytes = random_next(&seed) % MIB;
 		config.scratch_bytes = random_next(&seed) & 1 ? 0 : random_next(&seed) % MIB;
 		if (hs_layout_plan(&image, &config, &layout, &err) == HS_OK) {
@@ -316,6 +356,8 @@ int main(void)
 		cmocka_unit_test(test_layout_block_moves_out_of_the_way_of_the_image),
 		cmocka_unit_test(test_layout_sizes_are_rounded_up_to_pages),
 		cmocka_unit_test(test_layout_default_scratch_grows_with_the_tables),
+		cmocka_unit_test(test_layout_large_heap_takes_few_tables_wherever_the_image_is),
+		cmocka_unit_test(test_layout_heap_that_fits_in_a_gap_only_unaligned_is_put_there),
 		cmocka_unit_test(test_layout_arguments_count_in_the_boot_area),
 		cmocka_unit_test(test_layout_segment_is_told_as_whole_pages),
 		cmocka_unit_test(test_layout_random_images_and_sizes_keep_all_rules),
