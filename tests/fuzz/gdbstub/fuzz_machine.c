@@ -8,6 +8,9 @@
  * An input is a string of operations: the low bits of the first byte choose, what follows is its data.
  */
 #include "fake_target.h"
+#include "packets.h"
+
+#include "lib/random.h"
 
 #include <hindsight/gdb.h>
 
@@ -135,92 +138,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef HS_FUZZ_LIBFUZZER
-static uint64_t next_random(uint64_t *state)
+static size_t make_operation(uint64_t *random, uint8_t *to)
 {
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state >> 16;
-}
-
-/* The packets of a real session, to be cut, joined and changed. */
-static const char *const seeds[] = {
-	"qSupported:swbreak+;hwbreak+;binary-upload+;error-message+",
-	"QStartNoAckMode",
-	"?",
-	"g",
-	"G00",
-	"p10",
-	"p80000000",
-	"P1=1122334455667788",
-	"m1000,100",
-	"x1000,ffff",
-	"M1000,4:00112233",
-	"X1000,3:abc",
-	"Z0,1000,1",
-	"Z1,1000,1",
-	"Z2,1000,4",
-	"z0,1000,1",
-	"vCont;c",
-	"vCont;s:1;c",
-	"vCont;r1000,1010:1",
-	"vCont?",
-	"c",
-	"s1000",
-	"C0b;1000",
-	"D",
-	"k",
-	"vKill;1",
-	"vAttach;1",
-	"!",
-	"R00",
-	"vCtrlC",
-	"Hg0",
-	"T1",
-	"qC",
-	"qfThreadInfo",
-	"qXfer:features:read:target.xml:0,fff",
-	"qXfer:siginfo:read::0,80",
-	"qXfer:auxv:read::8,fff",
-	"qXfer:exec-file:read::0,fff",
-	"qXfer:libraries-svr4:read::0,fff",
-	"vFile:open:2f6775657374,0,0",
-	"vFile:pread:0,1000,0",
-	"vFile:fstat:0",
-	"vFile:close:0",
-	"vFile:readlink:2f6775657374",
-	"qRcmd,68656c70",
-	"qRcmd,6563686f2061",
-	"qRegisterInfo3",
-	"QThreadSuffixSupported",
-	"QListThreadsInStopReply",
-	"QEnableErrorStrings",
-	"qHostInfo",
-	"qProcessInfo",
-	"_M10,rw",
-	"qThreadStopInfo1",
-	"qOffsets",
-	"p1;thread:1;",
-};
-
-static size_t make_operation(uint64_t *state, uint8_t *to)
-{
-	const char *seed = seeds[next_random(state) % (sizeof(seeds) / sizeof(seeds[0]))];
-	size_t length = strlen(seed);
-	uint64_t dice = next_random(state);
+	uint64_t dice = random_next(random);
+	uint8_t payload[PACKET_ROOM];
+	size_t length = packet_any(random, 0x1000, 0x1000, payload);
 
 	to[0] = (uint8_t)(dice % 4 ? 1 : dice >> 8);
-	memcpy(to + 2, seed, length);
-	/* One in three is damaged: a byte changed, the end cut off, or a few random bytes more. */
-	if (dice % 3 == 0 && length > 0) {
-		to[2 + next_random(state) % length] = (uint8_t)next_random(state);
-	} else if (dice % 9 == 1) {
-		length = next_random(state) % (length + 1);
-	} else if (dice % 9 == 2) {
-		for (unsigned int i = 0; i < 8; i++) {
-			to[2 + length++] = (uint8_t)next_random(state);
-		}
+	if (dice % 3 == 0) {
+		length = packet_spoil(random, payload, length);
 	}
+	length = length < 255 ? length : 255;
+	memcpy(to + 2, payload, length);
 	to[1] = (uint8_t)length;
 	return 2 + length;
 }
@@ -231,10 +160,10 @@ int main(int argc, char **argv)
 	uint64_t state = argc > 2 ? strtoull(argv[2], NULL, 10) : 20240229;
 
 	for (unsigned long long round = 0; round < rounds; round++) {
-		static uint8_t input[64 * 256];
+		static uint8_t input[64 * 257];
 		size_t length = 1;
 
-		input[0] = (uint8_t)next_random(&state);
+		input[0] = (uint8_t)random_next(&state);
 		for (unsigned int i = 0; i < 48; i++) {
 			length += make_operation(&state, input + length);
 		}
