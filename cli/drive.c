@@ -18,8 +18,16 @@
 
 /** A result has up to the bytes of the guest's output buffer, each of which may become six characters. */
 #define LINE_MAX_BYTES (1u << 30)
-/** Instead of an exit status: the session is over, and whoever ended it knows why; or it begins again. */
+/** Instead of an exit status: the session is over, and whoever ended it knows why; or the guest was put back, and
+ *  hs_drive_run() is called again. */
 #define GIVEN_UP (-1)
+
+/* What the guest is let run for: hs_place.step. */
+enum step {
+	STEP_START, /* until it is ready */
+	STEP_CALL,
+	STEP_END, /* until it ends */
+};
 
 bool hs_drive_wanted(const struct hs_drive_spec *spec)
 {
@@ -108,14 +116,21 @@ static int settle_end(struct hs_drive *drive, const char *what, enum hs_status s
 	return HS_EXIT_NOT_ALL;
 }
 
-/* Until the guest is ready. HS_EXIT_OK, or how the command ends. */
-static int start(struct hs_drive *drive)
+/* Until the guest is ready. `inside`: it is on its way. HS_EXIT_OK, or how the command ends. */
+static int start(struct hs_drive *drive, bool inside)
 {
+	static const struct hs_place place = { .step = STEP_START };
 	struct hs_sandbox *sandbox = hs_session_sandbox(drive->session);
 	uint64_t features = hs_vm_image(hs_session_vm(drive->session))->features;
 	struct hs_error err;
-	enum hs_status st = hs_sandbox_start(sandbox, &err);
+	enum hs_status st;
 
+	if (inside) {
+		st = hs_session_finish_start(drive->session, &err);
+	} else {
+		hs_session_set_place(drive->session, &place);
+		st = hs_sandbox_start(sandbox, &err);
+	}
 	if (!st) {
 		return HS_EXIT_OK;
 	}
@@ -132,19 +147,21 @@ static int start(struct hs_drive *drive)
 	return HS_EXIT_NOT_ALL;
 }
 
-/* What a call has come to, as text. */
-static enum hs_status call(struct hs_drive *drive, const struct hs_call_text *what, struct hs_buf *ret,
+/* What a call has come to, as text. `inside`: the guest is in the middle of it. */
+static enum hs_status call(struct hs_drive *drive, const struct hs_place *place, bool inside, struct hs_buf *ret,
 			   struct hs_error *err)
 {
+	const struct hs_call_text *what = &drive->spec->calls.calls[place->call];
 	struct hs_value result;
 	enum hs_status st;
 
-	hs_session_limit_again(drive->session);
-	st = hs_sandbox_call(hs_session_sandbox(drive->session), what->name, what->arguments, what->count, &result,
-			     err);
-	if (st && hs_session_again(drive->session)) {
-		drive->again = true;
-		return HS_ERR_INTERRUPTED;
+	if (inside) {
+		st = hs_session_finish_call(drive->session, what->name, &result, err);
+	} else {
+		hs_session_limit_again(drive->session);
+		hs_session_set_place(drive->session, place);
+		st = hs_sandbox_call(hs_session_sandbox(drive->session), what->name, what->arguments, what->count,
+				     &result, err);
 	}
 	hs_call_list_print(what, st ? NULL : &result, st ? err->message : NULL, drive->spec->json, ret);
 	hs_buf_append_byte(ret, 0);
@@ -155,10 +172,13 @@ static enum hs_status call(struct hs_drive *drive, const struct hs_call_text *wh
 	return st;
 }
 
-/* In the first cycle: a result is printed, an error too. */
-static void show(struct hs_drive *drive, enum hs_status st, const struct hs_buf *text)
+/* In the first cycle: a result is printed, an error too. Both are kept to compare others with. */
+static void show(struct hs_drive *drive, size_t number, enum hs_status st, const struct hs_buf *text)
 {
-	drive->failed |= st != HS_OK;
+	struct hs_drive_result *first = &drive->first[number];
+
+	hs_buf_deinit(&first->text);
+	*first = (struct hs_drive_result){ .text = *text, .failed = st != HS_OK };
 	if (!st || drive->spec->json) {
 		put_result(drive, text);
 		return;
@@ -170,47 +190,42 @@ static void show(struct hs_drive *drive, enum hs_status st, const struct hs_buf 
 	hs_cli_say("%s", (const char *)text->data);
 }
 
-/* All calls once. HS_EXIT_OK, or how the command ends. */
-static int call_each(struct hs_drive *drive, uint64_t cycle)
+/* HS_EXIT_OK, or how the command ends because of this call. */
+static int call_one(struct hs_drive *drive, const struct hs_place *place, bool inside)
 {
-	const struct hs_call_list *list = &drive->spec->calls;
+	const struct hs_buf *first = &drive->first[place->call].text;
 	int status = HS_EXIT_OK;
+	struct hs_error err;
+	struct hs_buf text;
+	enum hs_status st;
 
-	for (size_t i = 0; i < list->count && status == HS_EXIT_OK; i++) {
-		struct hs_error err;
-		struct hs_buf text;
-		enum hs_status st;
-
-		hs_buf_init(&text, LINE_MAX_BYTES);
-		st = call(drive, &list->calls[i], &text, &err);
-		if (st == HS_ERR_INTERRUPTED || st == HS_ERR_NOMEM ||
-		    hs_sandbox_state(hs_session_sandbox(drive->session)) != HS_SANDBOX_READY) {
-			status = settle_end(drive, list->calls[i].name, st, &err);
-		} else if (cycle == 1) {
-			show(drive, st, &text);
-			hs_buf_deinit(&drive->first[i]);
-			drive->first[i] = text;
-			continue;
-		} else if (strcmp((const char *)text.data, (const char *)drive->first[i].data) != 0) {
-			before_line(drive);
-			hs_cli_say("cycle %" PRIu64 ": %s, and in cycle 1: %s", cycle, (const char *)text.data,
-				   (const char *)drive->first[i].data);
-			status = HS_EXIT_NOT_ALL;
-		}
-		hs_buf_deinit(&text);
+	hs_buf_init(&text, LINE_MAX_BYTES);
+	st = call(drive, place, inside, &text, &err);
+	if (st == HS_ERR_INTERRUPTED || st == HS_ERR_NOMEM ||
+	    hs_sandbox_state(hs_session_sandbox(drive->session)) != HS_SANDBOX_READY) {
+		status = settle_end(drive, drive->spec->calls.calls[place->call].name, st, &err);
+	} else if (place->cycle <= 1) {
+		show(drive, place->call, st, &text);
+		return HS_EXIT_OK;
+	} else if (strcmp((const char *)text.data, (const char *)first->data) != 0) {
+		before_line(drive);
+		hs_cli_say("cycle %" PRIu64 ": %s, and in cycle 1: %s", place->cycle, (const char *)text.data,
+			   (const char *)first->data);
+		status = HS_EXIT_NOT_ALL;
 	}
+	hs_buf_deinit(&text);
 	return status;
 }
 
-/* The same, anew when a debugger has put the guest back meanwhile. */
-static int call_all(struct hs_drive *drive, uint64_t cycle)
+/* The calls of a cycle from the one at place on. HS_EXIT_OK, or how the command ends. */
+static int call_each(struct hs_drive *drive, struct hs_place place, bool inside)
 {
-	int status;
+	int status = HS_EXIT_OK;
 
-	do {
-		drive->again = false;
-		status = call_each(drive, cycle);
-	} while (status == GIVEN_UP && drive->again);
+	for (; place.call < drive->spec->calls.count && status == HS_EXIT_OK; place.call++) {
+		status = call_one(drive, &place, inside);
+		inside = false;
+	}
 	return status;
 }
 
@@ -236,77 +251,95 @@ static void say_cycles(struct hs_drive *drive, uint64_t took_ns)
 	}
 }
 
-/* Cycles of restore and call, all from the same snapshot. */
-static int cycle_all(struct hs_drive *drive, struct hs_snapshot *snapshot)
+/*
+ * Cycles of restore and call, all from the same snapshot, from place on. `restored`: the first restore is done already;
+ * `inside`: so is the beginning of the call.
+ */
+static int cycle_all(struct hs_drive *drive, struct hs_place place, bool restored, bool inside)
 {
 	struct hs_sandbox *sandbox = hs_session_sandbox(drive->session);
-	const uint64_t began = hs_now_ns();
 	struct hs_error err;
 	int status = HS_EXIT_OK;
 
 	hs_progress_init("cycles", &drive->progress);
 	drive->progress.counts = true;
-	for (uint64_t cycle = 1; cycle <= drive->spec->cycles && status == HS_EXIT_OK; cycle++) {
-		if (hs_sandbox_restore(sandbox, snapshot, &err)) {
+	for (; place.cycle <= drive->spec->cycles && status == HS_EXIT_OK; place.cycle++, place.call = 0) {
+		if (!restored && hs_sandbox_restore(sandbox, place.snapshot, &err)) {
 			before_line(drive);
 			return hs_cli_failed(&err);
 		}
-		status = call_all(drive, cycle);
+		status = call_each(drive, place, inside);
+		restored = false;
+		inside = false;
 		if (drive->timed && !drive->mid_line) {
-			hs_progress_tell(&drive->progress, cycle, drive->spec->cycles);
+			hs_progress_tell(&drive->progress, place.cycle, drive->spec->cycles);
 		}
 	}
 	if (status == HS_EXIT_OK) {
-		say_cycles(drive, hs_now_ns() - began);
+		say_cycles(drive, hs_now_ns() - drive->began_ns);
 	}
 	return status;
+}
+
+static bool has_failed(const struct hs_drive *drive)
+{
+	for (size_t i = 0; i < drive->spec->calls.count; i++) {
+		if (drive->first[i].failed) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* All calls of all cycles, from place on. */
+static int call_all(struct hs_drive *drive, const struct hs_place *place, bool restored, bool inside)
+{
+	int status = drive->spec->cycles > 1 ? cycle_all(drive, *place, restored, inside)
+					     : call_each(drive, *place, inside);
+
+	flush(drive);
+	return status == HS_EXIT_OK && has_failed(drive) ? HS_EXIT_NOT_ALL : status;
+}
+
+static int run_to_end(struct hs_drive *drive)
+{
+	static const struct hs_place place = { .step = STEP_END };
+
+	hs_session_set_place(drive->session, &place);
+	return hs_session_run_to_end(drive->session);
 }
 
 /* The guest is ready: everything that was to be done then. */
 static int go_on(struct hs_drive *drive, struct hs_snapshot *snapshot)
 {
+	const struct hs_place place = { .step = STEP_CALL, .cycle = 1, .snapshot = snapshot };
 	const struct hs_drive_spec *spec = drive->spec;
 	struct hs_error err;
-	int status;
 
-	if (spec->save && hs_cli_save_snapshot(snapshot, spec->save, &err)) {
+	/* A guest that a debugger has put back to before comes here again. */
+	if (spec->save && !drive->ready && hs_cli_save_snapshot(snapshot, spec->save, &err)) {
 		before_line(drive);
 		return hs_cli_failed(&err);
 	}
 	drive->ready = true;
 	if (spec->calls.count == 0) {
 		hs_session_limit_again(drive->session);
-		return hs_session_run_to_end(drive->session);
+		return run_to_end(drive);
 	}
-	drive->first = calloc(spec->calls.count, sizeof(*drive->first));
-	if (!drive->first) {
-		hs_error_os(&err, ENOMEM, "cannot keep the results");
-		return hs_cli_failed(&err);
-	}
-	status = spec->cycles > 1 ? cycle_all(drive, snapshot) : call_all(drive, 1);
-	flush(drive);
-	for (size_t i = 0; i < spec->calls.count; i++) {
-		hs_buf_deinit(&drive->first[i]);
-	}
-	free(drive->first);
-	drive->first = NULL;
-	return status == HS_EXIT_OK && drive->failed ? HS_EXIT_NOT_ALL : status;
+	drive->began_ns = hs_now_ns();
+	return call_all(drive, &place, false, false);
 }
 
-int hs_drive_run(void *ctx, struct hs_session *session)
+/* From its start, which it may be on its way through, or from the snapshot that it stands on. */
+static int begin(struct hs_drive *drive, bool inside)
 {
-	struct hs_drive *drive = ctx;
 	const struct hs_drive_spec *spec = drive->spec;
 	struct hs_snapshot *snapshot = spec->snapshot ? hs_snapshot_ref(spec->snapshot) : NULL;
+	int status = snapshot ? HS_EXIT_OK : start(drive, inside);
 	struct hs_error err;
-	int status = HS_EXIT_OK;
 
-	drive->session = session;
-	if (!snapshot) {
-		status = start(drive);
-	}
 	if (status == HS_EXIT_OK && !snapshot && (spec->save || spec->cycles > 1) &&
-	    hs_sandbox_snapshot(hs_session_sandbox(session), &snapshot, &err)) {
+	    hs_sandbox_snapshot(hs_session_sandbox(drive->session), &snapshot, &err)) {
 		before_line(drive);
 		hs_error_prefix(&err, "no snapshot");
 		status = hs_cli_failed(&err);
@@ -314,7 +347,61 @@ int hs_drive_run(void *ctx, struct hs_session *session)
 	if (status == HS_EXIT_OK) {
 		status = go_on(drive, snapshot);
 	}
-	hs_progress_end(&drive->progress);
 	hs_snapshot_unref(snapshot);
 	return status;
+}
+
+/* Where a debugger has put the guest back to; the snapshot of that place is one owner's longer than the place. */
+static int resume(struct hs_drive *drive, struct hs_place place, bool inside)
+{
+	int status;
+
+	if (place.step == STEP_START) {
+		return begin(drive, inside);
+	}
+	if (place.step == STEP_END) {
+		return run_to_end(drive);
+	}
+	if (place.snapshot) {
+		hs_snapshot_ref(place.snapshot);
+	}
+	place.call = inside ? place.call : 0;
+	status = call_all(drive, &place, true, inside);
+	hs_snapshot_unref(place.snapshot);
+	return status;
+}
+
+int hs_drive_run(void *ctx, struct hs_session *session)
+{
+	struct hs_drive *drive = ctx;
+	struct hs_place place;
+	enum hs_entry entry = hs_session_entry(session, &place);
+	int status;
+
+	drive->session = session;
+	if (!drive->first) {
+		drive->first = calloc(drive->spec->calls.count + 1, sizeof(*drive->first));
+	}
+	if (!drive->first) {
+		struct hs_error err;
+
+		hs_error_os(&err, ENOMEM, "cannot keep the results");
+		return hs_cli_failed(&err);
+	}
+	if (entry == HS_ENTRY_BEGIN) {
+		status = begin(drive, false);
+	} else {
+		status = resume(drive, place, entry == HS_ENTRY_INSIDE);
+	}
+	hs_progress_end(&drive->progress);
+	return status;
+}
+
+void hs_drive_deinit(struct hs_drive *drive)
+{
+	for (size_t i = 0; drive->first && i < drive->spec->calls.count; i++) {
+		hs_buf_deinit(&drive->first[i].text);
+	}
+	free(drive->first);
+	drive->first = NULL;
 }

@@ -26,19 +26,24 @@ struct hs_drive_spec {
 	bool json;
 };
 
+/** What a call has come to in the first cycle. */
+struct hs_drive_result {
+	struct hs_buf text;
+	bool failed; /**< it had no result */
+};
+
 /** One guest being driven. Caller's storage. */
 struct hs_drive {
 	const struct hs_drive_spec *spec;
-	struct hs_session *session;  /**< set by hs_drive_run() */
-	struct hs_console *output;   /**< the guest's, borrowed */
-	struct hs_console *results;  /**< may be the same */
-	bool timed;                  /**< nobody stops the guest: what its cycles take is worth saying */
-	bool ready;                  /**< the guest was, and what that was waited for is done */
-	bool mid_line;               /**< the guest has written the beginning of a line */
-	bool failed;                 /**< a call had no result */
-	bool again;                  /**< a debugger has put the guest back in the middle of a call */
-	struct hs_buf *first;        /**< what each call has come to in the first cycle, a text each */
-	struct hs_progress progress; /**< of the cycles */
+	struct hs_session *session;    /**< set by hs_drive_run() */
+	struct hs_console *output;     /**< the guest's, borrowed */
+	struct hs_console *results;    /**< may be the same */
+	bool timed;                    /**< nobody stops the guest: what its cycles take is worth saying */
+	bool ready;                    /**< the guest was, and what that was waited for is done */
+	bool mid_line;                 /**< the guest has written the beginning of a line */
+	struct hs_drive_result *first; /**< of each call; owned */
+	uint64_t began_ns;             /**< when the first cycle did */
+	struct hs_progress progress;   /**< of the cycles */
 };
 
 /** True if there is anything to do for it. */
@@ -47,6 +52,8 @@ bool hs_drive_wanted(const struct hs_drive_spec *spec);
 /** hs_session_drive_fn of a session; ctx is the struct hs_drive. 0 when all calls had a result, and the same in each
  *  cycle, or what the guest has ended with. */
 int hs_drive_run(void *ctx, struct hs_session *session);
+/** Free what it has kept; zeroed storage is fine. */
+void hs_drive_deinit(struct hs_drive *drive);
 /** hs_log_fn: a line on stderr. */
 void hs_drive_log(void *ctx, uint32_t level, const char *text, size_t length);
 /** hs_console_fn: to the console for output. */

@@ -353,6 +353,7 @@ static int execute(struct run *run)
 	hs_gdb_listener_close(run->listener);
 	hs_signals_deinit(&run->signals);
 	hs_progress_end(&run->drive.progress);
+	hs_drive_deinit(&run->drive);
 	say_lost_output("the guest's output", &run->console);
 	say_lost_output("the results", &run->results);
 	return status;

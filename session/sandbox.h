@@ -78,6 +78,10 @@ void hs_sandbox_note_crash(struct hs_sandbox *sandbox, enum hs_status st, const 
 void hs_sandbox_prepare(struct hs_sandbox *sandbox);
 /** hs_sandbox_restore(), also in the middle of a call: for who decides how that goes on (session/session.h). */
 enum hs_status hs_sandbox_put_back(struct hs_sandbox *sandbox, struct hs_snapshot *snapshot, struct hs_error *err);
+/** hs_sandbox_start() and hs_sandbox_call() of a guest that is in the middle of it. */
+HS_MUST_CHECK enum hs_status hs_sandbox_finish_start(struct hs_sandbox *sandbox, struct hs_error *err);
+HS_MUST_CHECK enum hs_status hs_sandbox_finish_call(struct hs_sandbox *sandbox, const char *name, struct hs_value *ret,
+						    struct hs_error *err);
 /** HS_ERR_STATE: what cannot be done, and why. */
 enum hs_status hs_sandbox_wrong_state(const struct hs_sandbox *sandbox, const char *what, struct hs_error *err);
 

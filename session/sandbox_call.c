@@ -255,6 +255,11 @@ static enum hs_status run(struct hs_sandbox *sandbox, struct hs_error *err)
 	return st;
 }
 
+enum hs_status hs_sandbox_finish_start(struct hs_sandbox *sandbox, struct hs_error *err)
+{
+	return run(sandbox, err);
+}
+
 enum hs_status hs_sandbox_start(struct hs_sandbox *sandbox, struct hs_error *err)
 {
 	if (sandbox->state != HS_SANDBOX_FRESH) {
@@ -283,6 +288,28 @@ static enum hs_status judge_answer(const struct hs_record *answer, const char *n
 			    (const char *)answer->values[0].bytes.data);
 }
 
+enum hs_status hs_sandbox_finish_call(struct hs_sandbox *sandbox, const char *name, struct hs_value *ret,
+				      struct hs_error *err)
+{
+	struct hs_record record;
+	enum hs_status st = run(sandbox, err);
+
+	if (st) {
+		return st;
+	}
+	st = take_record(sandbox, &record, err);
+	if (!st && record.kind != HS_RECORD_RESULT && record.kind != HS_RECORD_ERROR) {
+		st = hs_error_set(err, HS_ERR_FORMAT, 0, 0, "'%s' answered with a record of kind %u", name,
+				  (unsigned int)record.kind);
+	}
+	if (st) {
+		sandbox->state = HS_SANDBOX_POISONED;
+		hs_sandbox_note_crash(sandbox, st, err);
+		return st;
+	}
+	return judge_answer(&record, name, ret, err);
+}
+
 enum hs_status hs_sandbox_call(struct hs_sandbox *sandbox, const char *name, const struct hs_value *arguments,
 			       size_t count, struct hs_value *ret, struct hs_error *err)
 {
@@ -303,19 +330,5 @@ enum hs_status hs_sandbox_call(struct hs_sandbox *sandbox, const char *name, con
 	}
 	hs_trail_note(&sandbox->trail, HS_TRAIL_CALL, 0, name, strlen(name));
 	st = hs_vm_record_put(sandbox->vm, &record, err);
-	st = st ? st : run(sandbox, err);
-	if (st) {
-		return st;
-	}
-	st = take_record(sandbox, &record, err);
-	if (!st && record.kind != HS_RECORD_RESULT && record.kind != HS_RECORD_ERROR) {
-		st = hs_error_set(err, HS_ERR_FORMAT, 0, 0, "'%s' answered with a record of kind %u", name,
-				  (unsigned int)record.kind);
-	}
-	if (st) {
-		sandbox->state = HS_SANDBOX_POISONED;
-		hs_sandbox_note_crash(sandbox, st, err);
-		return st;
-	}
-	return judge_answer(&record, name, ret, err);
+	return st ? st : hs_sandbox_finish_call(sandbox, name, ret, err);
 }

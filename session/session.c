@@ -152,7 +152,12 @@ enum hs_status hs_session_run_vm(void *ctx, struct hs_event *ret, struct hs_erro
 	bool go_on;
 
 	pthread_mutex_lock(&session->lock);
-	go_on = !session->quit;
+	if (session->judged && !session->again) {
+		session->judged = false;
+		pthread_mutex_unlock(&session->lock);
+		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "%s", session->sandbox->crash.text);
+	}
+	go_on = !session->quit && !session->again;
 	while (go_on) {
 		run_once(session, &result);
 		session->served = is_drivers(&result);
@@ -176,7 +181,9 @@ void hs_session_crashed(void *ctx, const struct hs_crash *crash)
 
 	pthread_mutex_lock(&session->lock);
 	/* Whoever lets it run nevertheless gets what the driver makes of the failure. */
+	session->judged = true;
 	(void)hand_over(session, &result);
+	session->judged = session->judged && session->again;
 	pthread_mutex_unlock(&session->lock);
 }
 
@@ -186,43 +193,54 @@ int hs_session_run_to_end(struct hs_session *session)
 
 	hs_vm_serve_calls(session->vm, false);
 	while (event.kind != HS_EVENT_EXITED) {
-		if (hs_session_run_vm(session, &event, NULL) && !hs_session_again(session)) {
-			return 0; /* which nobody asks for any more */
+		if (hs_session_run_vm(session, &event, NULL)) {
+			return 0; /* which nobody asks for */
 		}
 	}
 	return event.exit_status;
 }
 
-/* All is done; whoever lets it run nevertheless is told so. The lock is held. */
-static void end(struct hs_session *session, int exit_status)
+/* All is done; whoever lets it run nevertheless is told so. True: the guest was put back before. The lock is held. */
+static bool end(struct hs_session *session, int exit_status)
 {
 	struct hs_session_result result = { .event = { .kind = HS_EVENT_INTERRUPTED } };
 
 	session->over = true;
 	/* What the driver has done last was cut short. */
 	if (session->drive && session->interrupt_asked && !session->quit && !hand_over(session, &result)) {
-		return;
+		return false;
 	}
 	result.event = (struct hs_event){ .kind = HS_EVENT_EXITED, .exit_status = exit_status };
-	while (!session->quit && hand_over(session, &result)) {
+	while (!session->quit && !session->again && hand_over(session, &result)) {
 		result.status = hs_error_set(&result.error, HS_ERR_STATE, 0, 0, "the guest has ended");
 	}
+	return session->again && !session->quit;
+}
+
+/* The driver, from where the guest is. The lock is held on entry and on return. */
+static int drive(struct hs_session *session)
+{
+	int exit_status;
+
+	session->again = false;
+	session->begun = true;
+	pthread_mutex_unlock(&session->lock);
+	exit_status = session->drive ? session->drive(session->drive_ctx, session) : hs_session_run_to_end(session);
+	pthread_mutex_lock(&session->lock);
+	return exit_status;
 }
 
 void *hs_session_main(void *ctx)
 {
 	struct hs_session *session = ctx;
+	bool go_on;
 
 	pthread_mutex_lock(&session->lock);
-	if (wait_for_start(session)) {
-		int exit_status;
+	go_on = wait_for_start(session);
+	while (go_on) {
+		int exit_status = drive(session);
 
-		session->again = false; /* nothing was begun */
-		pthread_mutex_unlock(&session->lock);
-		exit_status = session->drive ? session->drive(session->drive_ctx, session)
-					     : hs_session_run_to_end(session);
-		pthread_mutex_lock(&session->lock);
-		end(session, exit_status);
+		go_on = !session->quit && (session->again || end(session, exit_status));
 	}
 	pthread_mutex_unlock(&session->lock);
 	return NULL;
@@ -244,34 +262,6 @@ void hs_session_limit_again(struct hs_session *session)
 		set_timer(session->limit_fd, session->left_ns);
 	}
 	pthread_mutex_unlock(&session->lock);
-}
-
-enum hs_status hs_session_restore(struct hs_session *session, struct hs_error *err)
-{
-	enum hs_status st;
-
-	pthread_mutex_lock(&session->lock);
-	if (session->phase != PHASE_STOPPED || session->over) {
-		st = hs_error_set(err, HS_ERR_STATE, 0, 0, "the guest %s", session->over ? "has ended" : "is running");
-	} else if (!session->sandbox->stands_on) {
-		st = hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "the guest stands on no snapshot");
-	} else {
-		st = hs_sandbox_put_back(session->sandbox, session->sandbox->stands_on, err);
-		session->again = st == HS_OK;
-	}
-	pthread_mutex_unlock(&session->lock);
-	return st;
-}
-
-bool hs_session_again(struct hs_session *session)
-{
-	bool again;
-
-	pthread_mutex_lock(&session->lock);
-	again = session->again;
-	session->again = false;
-	pthread_mutex_unlock(&session->lock);
-	return again;
 }
 
 void hs_session_stop_at_restore(struct hs_session *session, uint64_t count)

@@ -27,11 +27,27 @@ struct hs_session;
  * What is done with a guest, in order: called by the runner thread at the first start. It uses the sandbox's functions
  * (hs_session_sandbox()) or hs_session_run_to_end(). Whatever stops the guest in them (a breakpoint, a crash, an
  * interrupt) is a result for the session's caller, and they return when the guest has been started again and has done
- * what they are for; HS_ERR_INTERRUPTED when the session is destroyed instead.
+ * what they are for; HS_ERR_INTERRUPTED when the session is destroyed instead, or the guest was put back. Then the
+ * driver returns, whatever the status, and is called again where the guest goes on: hs_session_entry() says where.
  *
  * @return  the status with which the session's guest has ended, which is its last result
  */
 typedef int hs_session_drive_fn(void *ctx, struct hs_session *session);
+
+/** Where a driver is in what it does, in numbers of its own; all zero before it has said so. */
+struct hs_place {
+	unsigned int step;
+	uint64_t cycle;
+	size_t call;
+	struct hs_snapshot *snapshot; /**< that it puts the guest back to; NULL for none */
+};
+
+/** Where a driver goes on when it is called. */
+enum hs_entry {
+	HS_ENTRY_BEGIN,    /**< nothing was done with the guest yet */
+	HS_ENTRY_SNAPSHOT, /**< the guest is where its snapshot was taken, which the driver had put it to at its place */
+	HS_ENTRY_INSIDE,   /**< the guest is in the middle of what it was let run for at that place */
+};
 
 /** What a session is made of. */
 struct hs_session_config {
@@ -43,6 +59,7 @@ struct hs_session_config {
 	hs_log_fn *log;                /**< what the guest logs, called by the runner thread; NULL discards it */
 	void *ctx;                     /**< of drive and log */
 	const struct hs_roots_spec *roots; /**< of snapshots; NULL for what the guest has registered */
+	uint64_t checkpoint_bytes;         /**< most that checkpoints may take together; 0 for 1 GiB */
 };
 
 /** How a run ended. */
@@ -82,6 +99,15 @@ uint64_t hs_session_limit_ns(const struct hs_session *session);
 
 /** For the driver: the time limit counts from now, unless it has passed already. */
 void hs_session_limit_again(struct hs_session *session);
+/** For the driver, before it lets the guest run: what for. It is HS_ENTRY_INSIDE's place from now on. The snapshot gets
+ *  one more owner. */
+void hs_session_set_place(struct hs_session *session, const struct hs_place *place);
+/** For the driver, when it is called: where it goes on. ret->snapshot is borrowed until it sets another place. */
+enum hs_entry hs_session_entry(struct hs_session *session, struct hs_place *ret);
+/** For the driver: hs_sandbox_start() and hs_sandbox_call() of a guest that is in the middle of it. */
+HS_MUST_CHECK enum hs_status hs_session_finish_start(struct hs_session *session, struct hs_error *err);
+HS_MUST_CHECK enum hs_status hs_session_finish_call(struct hs_session *session, const char *name, struct hs_value *ret,
+						    struct hs_error *err);
 /** For the driver: let the guest run until it ends by itself, with nobody to serve calls. The status it ended with. */
 int hs_session_run_to_end(struct hs_session *session);
 
@@ -110,14 +136,18 @@ int hs_session_event_fd(const struct hs_session *session);
 bool hs_session_take(struct hs_session *session, struct hs_session_result *ret);
 
 /**
- * Put the guest back to the snapshot that it stands on. Its driver is told when the guest is started again: what it
- * calls fails with HS_ERR_INTERRUPTED, and hs_session_again() is true.
+ * Put the guest back to the snapshot that it stands on. Its driver is called again when the guest is started
+ * (HS_ENTRY_SNAPSHOT).
  *
  * HS_ERR_NOT_FOUND: it stands on none. HS_ERR_STATE: it runs, or has ended. Others as hs_sandbox_restore().
  */
 HS_MUST_CHECK enum hs_status hs_session_restore(struct hs_session *session, struct hs_error *err);
-/** For the driver: the guest was put back since this was asked last, and what is done with it begins again. */
-bool hs_session_again(struct hs_session *session);
+/**
+ * Put the guest back to where the session began, also when it has ended. Fails as hs_checkpoint_restore();
+ * HS_ERR_NOT_FOUND: nobody has kept that, because nobody debugs it (config->vm->debugger, config->writable), or it was
+ * too large.
+ */
+HS_MUST_CHECK enum hs_status hs_session_restart(struct hs_session *session, struct hs_error *err);
 
 /**
  * From now on a run ends with HS_EVENT_INTERRUPTED where the guest begins again behind the count-th restore; once.

@@ -14,6 +14,9 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+/* Of checkpoints: more than a debugger's user gathers of guests of some MiB, and less than a host has. */
+#define POOL_BYTES (UINT64_C(1) << 30)
+
 static enum hs_status make_descriptors(struct hs_session *session, struct hs_error *err)
 {
 	struct epoll_event readable = { .events = EPOLLIN };
@@ -86,6 +89,7 @@ static enum hs_status allocate(const struct hs_session_config *config, struct hs
 	session->drive_ctx = config->ctx;
 	session->limit_ns = config->limit_ns;
 	session->left_ns = config->limit_ns;
+	session->pool.limit = config->checkpoint_bytes ? config->checkpoint_bytes : POOL_BYTES;
 	session->result_fd = session->limit_fd = session->interrupt_fd = session->event_fd = -1;
 	hs_buf_init(&session->command_line, HS_COMMAND_LINE_MAX);
 	pthread_mutex_init(&session->lock, NULL);
@@ -117,6 +121,18 @@ static enum hs_status take_over(struct hs_session *session, const struct hs_sess
 	return HS_OK;
 }
 
+/* Where it begins, for who may want to begin again: a debugger. */
+static enum hs_status keep_first(struct hs_session *session, const struct hs_session_config *config,
+				 struct hs_error *err)
+{
+	enum hs_status st = HS_OK;
+
+	if (config->writable || (config->vm && config->vm->debugger)) {
+		st = hs_checkpoint_take(session, NULL, &session->first, err);
+	}
+	return st == HS_ERR_EXHAUSTED ? HS_OK : st;
+}
+
 /* Of an image or, where there is a snapshot, on that. */
 static enum hs_status create(const char *image_path, struct hs_snapshot *snapshot,
 			     const struct hs_session_config *config, struct hs_session **ret, struct hs_error *err)
@@ -138,6 +154,7 @@ static enum hs_status create(const char *image_path, struct hs_snapshot *snapsho
 		      : hs_sandbox_create(image_path, &sandbox, &session->sandbox, err);
 	st = st ? st : take_over(session, config, snapshot, err);
 	st = st ? st : join_command_line(session, config->vm, err);
+	st = st ? st : keep_first(session, config, err);
 	st = st ? st : start_runner(session, err);
 	if (st) {
 		hs_session_destroy(session);
@@ -181,6 +198,8 @@ void hs_session_destroy(struct hs_session *session)
 		pthread_mutex_unlock(&session->lock);
 		pthread_join(session->runner, NULL);
 	}
+	hs_checkpoint_destroy(session->first);
+	hs_snapshot_unref(session->place.snapshot);
 	hs_sandbox_destroy(session->sandbox);
 	hs_buf_deinit(&session->command_line);
 	close_descriptor(session->event_fd);

@@ -6,7 +6,9 @@
 #include "session/session.h"
 
 #include "base/buf.h"
+#include "session/checkpoint.h"
 #include "session/sandbox.h"
+#include "vmm/checkpoint.h"
 
 #include <pthread.h>
 
@@ -39,12 +41,19 @@ struct hs_session {
 	bool interrupt_by_caller; /* and it was not only the time limit */
 	bool limit_passed;        /* the time limit wants it */
 	bool served;              /* the run has met something that was the driver's, and goes on behind it */
-	bool again;               /* the caller has put the guest back, and the driver has not asked yet */
+	bool again;               /* the caller has put the guest back, and the driver has not been called yet */
+	bool begun;               /* the driver has been called */
+	bool judged;              /* the guest stands at a crash that the sandbox has found */
 	bool over;                /* the driver has returned */
 	uint64_t stop_at;         /* this many restores of the sandbox's end a run; 0 for none */
 	uint64_t left_ns;         /* of the time limit; 0 when there is none any more */
 	struct hs_resume resume;
 	struct hs_session_result result;
+
+	enum hs_entry entry;   /* when the driver is called next */
+	struct hs_place place; /* an owner of its snapshot */
+	struct hs_checkpoint_pool pool;
+	struct hs_checkpoint *first; /* where the session began; NULL if nobody has kept that */
 };
 
 /* The thread's work: the driver, as far as the caller lets the guest run. */
