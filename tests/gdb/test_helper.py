@@ -50,6 +50,12 @@ def test_helper_has_help_for_itself_and_each_command(helper):
     assert said[-1].splitlines() == [f"hs {name}" for name in COMMANDS]
 
 
+def test_helper_commands_are_those_of_the_document():
+    document = (ROOT / "docs" / "debugging.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`hs .*?`) \| ", document, re.M)
+    assert {name for row in rows for name in re.findall(r"`hs (\w+)", row)} == set(COMMANDS)
+
+
 def test_helper_leaves_no_names_in_the_users_python_but_its_own(helper):
     said = gdb_batch(["python before = set(globals())", helper,
                       "python print(sorted(set(globals()) - before - {'before'}))"])

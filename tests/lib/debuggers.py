@@ -42,18 +42,17 @@ def gdb_batch(commands, program=None, core=None, timeout=120):
 
 
 class Gdb:
-    """A gdb that is told one thing at a time, for what a batch cannot do: Ctrl-C, a guest that goes on meanwhile."""
+    """A gdb that is told one thing at a time, for what a batch cannot do: Ctrl-C, a guest that goes on meanwhile.
+    `banner` is what its own arguments have made it write."""
 
-    def __init__(self, program=None, timeout=60):
+    def __init__(self, program=None, timeout=60, arguments=(), directory=None):
         self._timeout = timeout
         self._numbers = itertools.count()
-        words = GDB
-        self._process = LocalProcess(["sh", "-c", 'exec "$@" 2>&1', "sh", *words, *([str(program)] if program else [])],
-                                     env=ENVIRONMENT)
+        words = [*GDB, *(word for setting in GDB_SETTINGS for word in ("-iex", setting)), "-iex", "set prompt",
+                 *arguments, *([str(program)] if program else [])]
+        self._process = LocalProcess(["sh", "-c", 'exec "$@" 2>&1', "sh", *words], directory, ENVIRONMENT)
         self._seen = 0
-        for setting in ("set prompt", *GDB_SETTINGS):
-            self.send(setting)
-        self.settle()
+        self.banner = self.settle()
 
     def send(self, command):
         """Give it a command without waiting for anything."""
