@@ -7,8 +7,9 @@ import signal
 
 import pytest
 
+from lib.crashes import BUS_ADRERR
 from lib.debuggers import gdb_batch, lldb_batch
-from lib.elf import Image
+from lib.elf import Image, symbol
 from lib.process import run
 
 STATUS = 128 + signal.SIGSEGV
@@ -155,3 +156,24 @@ def test_record_that_breaks_the_format_is_a_crash_with_a_core(runner, tmp_path):
     assert info["reason"]["name"] == "call" and info["signal"]["name"] == "SIGSYS"
     backtrace, number = read(path, runner.guest("hostile_calls"), "backtrace", "print $_siginfo.si_signo")
     assert re.search(r"^#\d .*main \(", backtrace, re.M) and number.endswith(f" = {signal.SIGSYS.value}")
+
+
+def test_write_to_shared_memory_of_a_snapshot_is_a_crash_with_a_core(runner, tmp_path):
+    """Nothing in the guest forbids it, and without a snapshot nobody does."""
+    image = runner.guest("page_write")
+    first = runner.run("page_write", "constant", "ready", options=["--snapshot", "ready.snap", "--core", "none"],
+                       cwd=tmp_path).check()
+    (snapshot,) = first.files.values()
+    result = runner.restore(snapshot, cwd=tmp_path)
+    (path,) = (path for name, path in result.files.items() if name.endswith(".core"))
+    where = symbol(image, "constant")
+    assert result.rc == 128 + signal.SIGBUS
+    assert re.match(rf"hindsight: page_write\.elf: bus error: write to {where:#x}, which is guest-physical 0x\w+: "
+                    r"read-only memory, at ", result.stderr), result.stderr
+    info = json.loads(core(runner, "info", "--json", path).check().stdout)
+    assert (info["reason"]["name"], info["signal"]["name"]) == ("read-only", "SIGBUS")
+    backtrace, code, value, address = read(path, image, "backtrace", "print $_siginfo.si_code", "print constant",
+                                           "print/x (long)$_siginfo._sifields._sigfault.si_addr")
+    assert re.search(r"^#0 .*write_to \(.*\n#1 .*main \(", backtrace)
+    assert code.endswith(f" = {BUS_ADRERR}") and value.endswith(" = 7") and address.endswith(f" = {where:#x}")
+    readers_have_no_complaint(path)

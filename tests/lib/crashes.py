@@ -13,7 +13,7 @@ from lib.elf import symbol
 PROGRAMS = pathlib.Path(__file__).resolve().parent.parent.parent / "guest" / "programs"
 
 SI_USER, SI_KERNEL = 0, 0x80
-SEGV_MAPERR, SEGV_ACCERR, FPE_INTDIV, ILL_ILLOPN = 1, 2, 1, 2
+SEGV_MAPERR, SEGV_ACCERR, FPE_INTDIV, ILL_ILLOPC, ILL_ILLOPN, BUS_ADRERR = 1, 2, 1, 1, 2, 2
 TIMEOUT_STATUS = 124
 
 
@@ -121,6 +121,13 @@ CRASHES = {crash.name: crash for crash in (
     _crash("debugme", signal.SIGSEGV, SEGV_MAPERR, 0, r"mov +%e\w+,\(%\w+\)",
            ("store_price", "raise_price", "process", "run", "main"), "*where = price;",
            r"page fault \(#PF\): write to 0x0, not mapped", words=("crash",)),
+    _crash("nowhere", signal.SIGBUS, BUS_ADRERR, None, r"mov[sz]bl +\(%\w+\),%e\w+", ("main",),
+           "*(const volatile char *)",
+           r"bus error: read of 0x[0-9a-f]+, which is guest-physical 0x70000000: no memory is there", kind="unmapped",
+           words=("page", "touch")),
+    # What a KVM cannot do that executes ring 0 by an emulator.
+    _crash("fp_sse", signal.SIGILL, ILL_ILLOPC, "pc", r"xorpd +%xmm7,%xmm7", ("main",), "fldz",
+           r"this host's KVM cannot execute the instruction", kind="backend", words=("start",), only="amd64-kvm"),
     # Where the CPU keeps its registers.
     _crash("triple_fault", signal.SIGSEGV, SI_KERNEL, "pc", r"ud2", ("trap_without_idt", "main"), "lidt",
            "triple fault", kind="triple-fault"),
