@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Arguments of the packets that resume the target or plant a breakpoint. */
+#include "gdbstub/agent_points.h"
 #include "gdbstub/decode_parts.h"
 
 /* "c", "s": an address may follow. */
@@ -114,17 +115,66 @@ bool hs_parse_vcont(struct hs_text *text, struct hs_request *ret)
 	return ret->resume.count > 0 && hs_text_done(text);
 }
 
-/* "type,address,kind". What may follow (conditions, commands) is only sent to stubs that announce it. */
+/* "Xlen,bytes": a program, moved to *to in the form of agent_points.h. The text is longer than that. */
+static bool take_program(struct hs_text *text, enum hs_agent_use use, uint8_t **to)
+{
+	uint64_t length;
+	struct hs_span bytes;
+
+	if (!hs_text_take_char(text, 'X') || !hs_text_take_number(text, &length) || !hs_text_take_char(text, ',') ||
+	    length > hs_text_left(text) / 2 || length > HS_AGENT_PROGRAM_MAX) {
+		return false;
+	}
+	/* Nothing tells where the digits end but the length: what comes next may be one. */
+	if (!hs_text_take_hex_bytes(text, (size_t)length, &bytes)) {
+		return false;
+	}
+	*to = hs_agent_program_put(*to, use, bytes);
+	return true;
+}
+
+/* ";Xlen,bytes..." and ";cmds:persist,Xlen,bytes...": gdb puts nothing between the programs of one list. */
+static bool take_programs(struct hs_text *text, struct hs_span *ret)
+{
+	enum hs_agent_use use = HS_AGENT_CONDITION;
+	uint8_t *start = text->at;
+	uint8_t *to = start;
+
+	while (!hs_text_done(text)) {
+		if (hs_text_take_char(text, ';') && hs_text_take_word(text, "cmds:")) {
+			uint64_t persist; /* whether they are to outlive the client: none does */
+
+			use = HS_AGENT_COMMAND;
+			if (!hs_text_take_number(text, &persist) || !hs_text_take_char(text, ',')) {
+				return false;
+			}
+		}
+		if (!take_program(text, use, &to)) {
+			return false;
+		}
+	}
+	*ret = (struct hs_span){ .data = start, .length = (size_t)(to - start) };
+	return true;
+}
+
+/* "type,address,kind", and for execution conditions and commands (gdb manual, Packets, "Z0"). */
 bool hs_parse_breakpoint(struct hs_text *text, struct hs_request *ret)
 {
 	uint64_t type;
 
 	if (!hs_text_take_number(text, &type) || type > HS_WATCH_ACCESS || !hs_text_take_char(text, ',') ||
 	    !hs_text_take_number(text, &ret->breakpoint.gva.v) || !hs_text_take_char(text, ',') ||
-	    !hs_text_take_number(text, &ret->breakpoint.length) || !hs_text_done(text)) {
+	    !hs_text_take_number(text, &ret->breakpoint.length)) {
 		return false;
 	}
 	ret->breakpoint.kind = (enum hs_break_kind)type;
+	if (type > HS_BREAK_HARDWARE || ret->kind != HS_REQUEST_BREAK_INSERT) {
+		if (!hs_text_done(text)) {
+			return false;
+		}
+	} else if (!hs_text_done(text) && (*text->at != ';' || !take_programs(text, &ret->programs))) {
+		return false;
+	}
 	/* For execution the "kind" tells the breakpoint instruction; x86 has one. */
 	if (type <= HS_BREAK_HARDWARE) {
 		ret->breakpoint.length = 1;

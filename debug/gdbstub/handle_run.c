@@ -91,9 +91,12 @@ enum hs_reply hs_handle_resume(struct hs_gdb *gdb, const struct hs_request *requ
 	}
 	gdb->running = true;
 	gdb->goal = HS_GOAL_REPORT;
-	if (gdb->client.interrupt_due) {
-		gdb->client.interrupt_due = false;
-		gdb->target.ops->interrupt(gdb->target.ctx);
+	gdb->resume = action->how;
+	gdb->resume.signal = 0; /* is delivered once */
+	gdb->interrupt_asked = gdb->client.interrupt_due;
+	gdb->client.interrupt_due = false;
+	if (gdb->interrupt_asked) {
+		hs_gdb_interrupt(gdb);
 	}
 	return HS_REPLY_STOP;
 }
@@ -103,7 +106,8 @@ enum hs_reply hs_handle_interrupt(struct hs_gdb *gdb, const struct hs_request *r
 {
 	(void)request;
 	if (gdb->running && gdb->client.attached) {
-		gdb->target.ops->interrupt(gdb->target.ctx);
+		gdb->interrupt_asked = true;
+		hs_gdb_interrupt(gdb);
 	}
 	return HS_REPLY_OK;
 }
@@ -124,7 +128,7 @@ enum hs_reply hs_handle_attach(struct hs_gdb *gdb, const struct hs_request *requ
 		return hs_handle_stop_reason(gdb, request);
 	}
 	gdb->goal = HS_GOAL_REPORT;
-	gdb->target.ops->interrupt(gdb->target.ctx);
+	hs_gdb_interrupt(gdb);
 	return HS_REPLY_STOP;
 }
 
@@ -153,11 +157,11 @@ enum hs_reply hs_handle_detach(struct hs_gdb *gdb, const struct hs_request *requ
 	if (gdb->running) {
 		gdb->clear_breaks = true;
 		gdb->goal = HS_GOAL_DETACH;
-		gdb->target.ops->interrupt(gdb->target.ctx);
+		hs_gdb_interrupt(gdb);
 		return HS_REPLY_OK;
 	}
 	gdb->target.ops->stop_current(gdb->target.ctx, &stop);
-	gdb->target.ops->break_clear(gdb->target.ctx);
+	hs_gdb_clear_breaks(gdb);
 	hs_gdb_run_free(gdb, &stop);
 	return HS_REPLY_OK;
 }
@@ -169,7 +173,7 @@ void hs_gdb_kill(struct hs_gdb *gdb)
 	}
 	if (gdb->running) {
 		gdb->goal = HS_GOAL_KILL;
-		gdb->target.ops->interrupt(gdb->target.ctx);
+		hs_gdb_interrupt(gdb);
 		return;
 	}
 	gdb->target.ops->kill(gdb->target.ctx);

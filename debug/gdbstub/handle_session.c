@@ -42,6 +42,7 @@ enum hs_reply hs_handle_supported(struct hs_gdb *gdb, const struct hs_request *r
 
 	note_features(gdb, request->text);
 	hs_buf_printf(payload, "PacketSize=%x;QStartNoAckMode+;vContSupported+;swbreak+;hwbreak+", HS_GDB_PACKET_SIZE);
+	hs_buf_append_string(payload, ";ConditionalBreakpoints+;BreakpointCommands+");
 	hs_buf_append_string(payload, ";qXfer:features:read+;qXfer:siginfo:read+;qXfer:auxv:read+");
 	if (gdb->info.image_path && gdb->info.image_fd >= 0) {
 		hs_buf_append_string(payload, ";qXfer:exec-file:read+");

@@ -5,6 +5,7 @@
  */
 #include "gdbstub/stub.h"
 
+#include "base/arith.h"
 #include "base/error.h"
 
 #include <stdlib.h>
@@ -44,6 +45,7 @@ void hs_gdb_destroy(struct hs_gdb *gdb)
 	hs_buf_deinit(&gdb->last);
 	hs_buf_deinit(&gdb->payload);
 	hs_buf_deinit(&gdb->scratch);
+	hs_agent_points_clear(&gdb->points);
 	free(gdb);
 }
 
@@ -72,15 +74,21 @@ void hs_gdb_disconnect(struct hs_gdb *gdb)
 		return;
 	}
 	if (!gdb->running) {
-		gdb->target.ops->break_clear(gdb->target.ctx);
+		hs_gdb_clear_breaks(gdb);
 		return;
 	}
 	/* A detach or kill on its way still takes place. Else the target stops for the next client. */
 	gdb->clear_breaks = true;
 	if (gdb->goal == HS_GOAL_REPORT || gdb->goal == HS_GOAL_ATTACH) {
 		gdb->goal = HS_GOAL_STAY;
-		gdb->target.ops->interrupt(gdb->target.ctx);
+		hs_gdb_interrupt(gdb);
 	}
+}
+
+void hs_gdb_clear_breaks(struct hs_gdb *gdb)
+{
+	gdb->target.ops->break_clear(gdb->target.ctx);
+	hs_agent_points_clear(&gdb->points);
 }
 
 void hs_gdb_run_free(struct hs_gdb *gdb, const struct hs_stop *stop)
@@ -104,7 +112,7 @@ static void take_packet(struct hs_gdb *gdb)
 		if (gdb->running) {
 			gdb->goal = gdb->goal == HS_GOAL_KILL ? HS_GOAL_KILL : HS_GOAL_ATTACH;
 			gdb->held = true;
-			gdb->target.ops->interrupt(gdb->target.ctx);
+			hs_gdb_interrupt(gdb);
 			return;
 		}
 	}
@@ -141,7 +149,8 @@ static void take_interrupt(struct hs_gdb *gdb)
 		return;
 	}
 	if (gdb->running) {
-		gdb->target.ops->interrupt(gdb->target.ctx);
+		gdb->interrupt_asked = true;
+		hs_gdb_interrupt(gdb);
 	} else {
 		gdb->client.interrupt_due = gdb->client.knows_stop;
 	}
@@ -200,11 +209,6 @@ const uint8_t *hs_gdb_output(const struct hs_gdb *gdb, size_t *ret_length)
 	return gdb->out.data;
 }
 
-void hs_gdb_output_consume(struct hs_gdb *gdb, size_t length)
-{
-	hs_buf_consume(&gdb->out, length);
-}
-
 bool hs_gdb_target_running(const struct hs_gdb *gdb)
 {
 	return gdb->running;
@@ -226,34 +230,27 @@ static void release_held(struct hs_gdb *gdb)
 	}
 }
 
-void hs_gdb_target_stopped(struct hs_gdb *gdb)
+/* The target stands still: do what it was awaited for. */
+static void settle(struct hs_gdb *gdb, const struct hs_stop *stop)
 {
 	enum hs_goal goal = gdb->goal;
-	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
 
-	if (!gdb->running || !gdb->target.ops->stop_take(gdb->target.ctx, &stop)) {
-		return;
-	}
 	gdb->running = false;
 	gdb->goal = HS_GOAL_STAY;
-	/* What is read before the next request is of the CPU that has stopped. */
-	if (gdb->target.ops->space_use) {
-		gdb->target.ops->space_use(gdb->target.ctx, HS_SPACE_CPU);
-	}
-	gdb->ended = stop.kind == HS_STOP_EXITED || stop.kind == HS_STOP_KILLED;
+	gdb->ended = stop->kind == HS_STOP_EXITED || stop->kind == HS_STOP_KILLED;
 	if (gdb->clear_breaks && !gdb->ended) {
-		gdb->target.ops->break_clear(gdb->target.ctx);
+		hs_gdb_clear_breaks(gdb);
 	}
 	gdb->clear_breaks = false;
 	switch (goal) {
 	case HS_GOAL_FREE:
 	case HS_GOAL_DETACH:
 		if (!gdb->ended) {
-			hs_gdb_run_free(gdb, &stop);
+			hs_gdb_run_free(gdb, stop);
 		}
 		break;
 	case HS_GOAL_REPORT:
-		report(gdb, &stop);
+		report(gdb, stop);
 		break;
 	case HS_GOAL_ATTACH:
 	case HS_GOAL_STAY:
@@ -263,6 +260,110 @@ void hs_gdb_target_stopped(struct hs_gdb *gdb)
 		break;
 	}
 	release_held(gdb);
+}
+
+/* The stop as the target has it, for one that was not reported when it came. */
+static void settle_now(struct hs_gdb *gdb)
+{
+	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
+
+	gdb->target.ops->stop_current(gdb->target.ctx, &stop);
+	settle(gdb, &stop);
+}
+
+/*
+ * Go on from a hit that the client does not want to know of. What was asked for while the target stood there has not
+ * reached it, so it is asked again: an interrupt is never lost to hits that follow each other.
+ */
+static void go_on(struct hs_gdb *gdb)
+{
+	if (gdb->target.ops->resume(gdb->target.ctx, &gdb->resume, NULL) != HS_OK) {
+		settle_now(gdb);
+		return;
+	}
+	gdb->running = true;
+	if (gdb->interrupt_asked) {
+		gdb->target.ops->interrupt(gdb->target.ctx);
+	}
+}
+
+/* Text for the client's user, while the target runs (gdb manual, Stop Reply Packets, "O"). */
+static void send_text(struct hs_gdb *gdb)
+{
+	size_t length = hs_min_u64(gdb->scratch.length, (HS_GDB_REPLY_MAX - 1) / 2);
+
+	if (length > 0) {
+		hs_buf_clear(&gdb->payload);
+		hs_buf_append_byte(&gdb->payload, 'O');
+		hs_buf_append_hex(&gdb->payload, gdb->scratch.data, length);
+		hs_gdb_send_payload(gdb);
+	}
+	hs_buf_clear(&gdb->scratch);
+}
+
+/* Whether a stop that the client waits for is a breakpoint whose condition is false, or that was all done by its
+ * commands. Their text is sent. */
+static bool is_passed_over(struct hs_gdb *gdb, const struct hs_stop *stop)
+{
+	struct hs_cpu_state cpu;
+	struct hs_agent_scene scene = {
+		.target = &gdb->target, .arch = gdb->info.arch, .cpu = &cpu, .text = &gdb->scratch
+	};
+	uint32_t space;
+	bool wanted;
+
+	if (gdb->goal != HS_GOAL_REPORT || gdb->points.programmed == 0 ||
+	    (stop->kind != HS_STOP_SWBREAK && stop->kind != HS_STOP_HWBREAK) ||
+	    gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, NULL) != HS_OK) {
+		return false;
+	}
+	hs_buf_clear(&gdb->scratch);
+	space = gdb->points.of_spaces > 0 ? hs_gdb_cpu_space(gdb) : 0;
+	wanted = hs_agent_points_wanted(&gdb->points, &scene, space);
+	send_text(gdb);
+	return !wanted;
+}
+
+void hs_gdb_target_stopped(struct hs_gdb *gdb)
+{
+	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
+
+	if (!gdb->running || gdb->parked || !gdb->target.ops->stop_take(gdb->target.ctx, &stop)) {
+		return;
+	}
+	gdb->running = false;
+	/* What is read before the next request is of the CPU that has stopped. */
+	if (gdb->target.ops->space_use) {
+		gdb->target.ops->space_use(gdb->target.ctx, HS_SPACE_CPU);
+	}
+	if (!is_passed_over(gdb, &stop)) {
+		settle(gdb, &stop);
+	} else if (gdb->out.length >= HS_GDB_OUTPUT_HIGH) {
+		/* A guest that prints faster than its client reads waits for it. */
+		gdb->parked = true;
+		gdb->running = true;
+	} else {
+		go_on(gdb);
+	}
+}
+
+void hs_gdb_interrupt(struct hs_gdb *gdb)
+{
+	if (gdb->parked) {
+		gdb->parked = false;
+		settle_now(gdb);
+		return;
+	}
+	gdb->target.ops->interrupt(gdb->target.ctx);
+}
+
+void hs_gdb_output_consume(struct hs_gdb *gdb, size_t length)
+{
+	hs_buf_consume(&gdb->out, length);
+	if (gdb->parked && gdb->out.length < HS_GDB_OUTPUT_HIGH) {
+		gdb->parked = false;
+		go_on(gdb);
+	}
 }
 
 enum hs_gdb_phase hs_gdb_phase(const struct hs_gdb *gdb)

@@ -145,7 +145,10 @@ struct hs_request {
 			bool at_given;
 			hs_gva at; /* resume here instead */
 		} resume;
-		struct hs_breakpoint breakpoint;
+		struct {
+			struct hs_breakpoint breakpoint;
+			struct hs_span programs; /* BREAK_INSERT: conditions and commands: hs_agent_programs_next() */
+		};
 		struct {
 			enum hs_xfer_object object;
 			struct hs_span annex;

@@ -24,8 +24,7 @@ uint32_t hs_gdb_list_spaces(const struct hs_gdb *gdb, struct hs_target_space **r
 	return count < HS_GDB_SPACES_MAX ? count : HS_GDB_SPACES_MAX;
 }
 
-/* The number of the space that the CPU is in; 1 where nobody knows. */
-static uint32_t cpu_space(const struct hs_gdb *gdb)
+uint32_t hs_gdb_cpu_space(const struct hs_gdb *gdb)
 {
 	struct hs_target_space *items;
 	uint32_t count = hs_gdb_list_spaces(gdb, &items);
@@ -79,7 +78,7 @@ void hs_gdb_name_processes(struct hs_gdb *gdb)
 		return;
 	}
 	processes->named = true;
-	processes->home = cpu_space(gdb);
+	processes->home = hs_gdb_cpu_space(gdb);
 	attach(processes, processes->home);
 }
 
@@ -91,7 +90,7 @@ uint32_t hs_gdb_cpu_process(struct hs_gdb *gdb)
 	if (!processes->apart) {
 		return home_of(processes);
 	}
-	number = cpu_space(gdb);
+	number = hs_gdb_cpu_space(gdb);
 	attach(processes, number);
 	return number;
 }
@@ -103,7 +102,7 @@ uint32_t hs_gdb_general_process(const struct hs_gdb *gdb)
 	if (!processes->apart) {
 		return home_of(processes);
 	}
-	return processes->general ? processes->general : cpu_space(gdb);
+	return processes->general ? processes->general : hs_gdb_cpu_space(gdb);
 }
 
 uint32_t hs_gdb_general_space(const struct hs_gdb *gdb)
@@ -115,7 +114,7 @@ bool hs_gdb_has_cpu(const struct hs_gdb *gdb)
 {
 	const struct hs_gdb_processes *processes = &gdb->client.processes;
 
-	return !processes->apart || !processes->general || processes->general == cpu_space(gdb);
+	return !processes->apart || !processes->general || processes->general == hs_gdb_cpu_space(gdb);
 }
 
 bool hs_gdb_names_process(const struct hs_gdb *gdb, uint32_t process)
@@ -159,6 +158,12 @@ bool hs_gdb_attach_process(struct hs_gdb *gdb, uint32_t process)
 	return true;
 }
 
+static void clear_space(struct hs_gdb *gdb, uint32_t number)
+{
+	gdb->target.ops->break_clear_space(gdb->target.ctx, number);
+	hs_agent_points_clear_space(&gdb->points, number);
+}
+
 bool hs_gdb_detach_process(struct hs_gdb *gdb, uint32_t process)
 {
 	struct hs_gdb_processes *processes = &gdb->client.processes;
@@ -174,10 +179,10 @@ bool hs_gdb_detach_process(struct hs_gdb *gdb, uint32_t process)
 		return false;
 	}
 	if (ops->break_clear_space) {
-		ops->break_clear_space(gdb->target.ctx, process);
+		clear_space(gdb, process);
 		/* Those from before the client told processes apart were all of the one that it came to. */
 		if (process == home_of(processes)) {
-			ops->break_clear_space(gdb->target.ctx, 0);
+			clear_space(gdb, 0);
 		}
 	}
 	return true;

@@ -34,6 +34,8 @@ struct hs_gdb_processes {
 
 /* The client understands multiprocess: attach it to the process that the CPU is in. */
 void hs_gdb_name_processes(struct hs_gdb *gdb);
+/* The number of the space that the CPU is in; 1 where nobody knows. */
+uint32_t hs_gdb_cpu_space(const struct hs_gdb *gdb);
 /* The process that the CPU is in, as the client sees it. One that it has not seen before it is attached to now. */
 uint32_t hs_gdb_cpu_process(struct hs_gdb *gdb);
 /* The process that general requests are about. */

@@ -9,6 +9,7 @@
 #ifndef HS_GDBSTUB_STUB_H
 #define HS_GDBSTUB_STUB_H
 
+#include "gdbstub/agent_points.h"
 #include "gdbstub/packet.h"
 #include "gdbstub/request.h"
 #include "gdbstub/space.h"
@@ -70,7 +71,13 @@ struct hs_gdb {
 	struct hs_packet_framer framer;
 	bool held; /* framer.payload is a packet that waits until the target has stopped (HS_GOAL_ATTACH) */
 
+	struct hs_agent_points points; /* what the client has set, with conditions and commands */
+
 	bool running;
+	bool parked;             /* running for the client, standing still at a hit that it does not want to know of,
+				  *   until it has taken some output: hs_gdb_target_stopped() */
+	bool interrupt_asked;    /* since the client's resume, by the client */
+	struct hs_resume resume; /* what a hit that the client does not want to know of is gone on with */
 	enum hs_goal goal;
 	bool clear_breaks; /* at the next stop */
 	bool ended;        /* the guest is over: exited or crashed */
@@ -114,6 +121,10 @@ void hs_gdb_put_xml_text(struct hs_buf *buf, const char *text);
 enum hs_reply hs_gdb_xfer_osdata(struct hs_gdb *gdb, const struct hs_request *request);
 /* Resume without a client that waits, as a detach does: a fault that the guest stands at is delivered. (machine.c) */
 void hs_gdb_run_free(struct hs_gdb *gdb, const struct hs_stop *stop);
+/* Make a running target stop, by the client's wish or the stub's own. (machine.c) */
+void hs_gdb_interrupt(struct hs_gdb *gdb);
+/* Remove all breakpoints of a target that stands still. (machine.c) */
+void hs_gdb_clear_breaks(struct hs_gdb *gdb);
 /* Kill the guest, now or as soon as it has stopped. (handle_run.c) */
 void hs_gdb_kill(struct hs_gdb *gdb);
 

@@ -72,6 +72,18 @@ bool hs_text_take_hex(struct hs_text *text, char stop, struct hs_span *ret)
 	return true;
 }
 
+bool hs_text_take_hex_bytes(struct hs_text *text, size_t length, struct hs_span *ret)
+{
+	uint8_t *start = text->at;
+
+	if (hs_text_left(text) / 2 < length || !hs_hex_decode((const char *)start, length, start)) {
+		return false;
+	}
+	text->at += 2 * length;
+	*ret = (struct hs_span){ .data = start, .length = length };
+	return true;
+}
+
 static bool take_id(struct hs_text *text, uint32_t *ret)
 {
 	uint64_t number;

@@ -30,6 +30,8 @@ bool hs_text_take_number(struct hs_text *text, uint64_t *ret);
 struct hs_span hs_text_take_until(struct hs_text *text, char stop);
 /* Hex digits up to a character (which stays) or the end, decoded in place. */
 bool hs_text_take_hex(struct hs_text *text, char stop, struct hs_span *ret);
+/* So many bytes of hex digits, decoded in place. */
+bool hs_text_take_hex_bytes(struct hs_text *text, size_t length, struct hs_span *ret);
 /* A thread identifier (gdb manual, Packets, "thread-id"): TID, or pPID, which is all threads of the process, or
  * pPID.TID, each number hex, or -1 for all, or 0 for any. Numbers of more than 32 bits name none that there is, and
  * come out as HS_ID_NONE. */
