@@ -152,3 +152,10 @@ def test_byte_machine_serves_gdb_in_one_thread_without_sockets(prefix):
     assert executed > 4096 + 64
     # gdb has waited for the command behind its pipe.
     assert (prefix / "error").read_text(encoding="utf-8") == f"{executed} instructions, phase 5\n"
+
+
+def test_toy_target_has_conditions_from_the_library(served):
+    seen = gdb_batch([f"target remote {served.address}", "break *0x1011 if $eax == 40", "continue", "print $ecx",
+                      "info breakpoints"])
+    assert "Breakpoint 1, 0x00001011 in" in seen[2] and seen[3] == "$1 = 6"
+    assert "(target evals)" in seen[4] and "hit 1 time" in seen[4]
