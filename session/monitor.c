@@ -58,6 +58,7 @@ static const struct command commands[] = {
 	{ "core", "[FILE]", "write a core of the guest as it stands", hs_monitor_core },
 	{ "restore", NULL, "put the guest back to the snapshot that it stands on", hs_monitor_restore },
 	{ "cycle", "[N]", "stop where the guest begins again: next, or the Nth time; 0: never", hs_monitor_cycle },
+	{ "phys", "ADDR [N]", "N bytes (64) of guest-physical memory", hs_monitor_phys },
 	{ "doctor", NULL, "what this host can do, and what the debugger makes of it", run_doctor },
 	{ NULL, NULL, NULL, NULL },
 };

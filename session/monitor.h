@@ -13,6 +13,11 @@
 enum hs_status hs_monitor_info(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
 enum hs_status hs_monitor_regs(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
 
+/* monitor_phys.c; the first of any memory, for whoever has no live guest */
+enum hs_status hs_monitor_phys_text(const struct hs_phys *phys, const char *argument, struct hs_buf *out,
+				    struct hs_error *err);
+enum hs_status hs_monitor_phys(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+
 /* monitor_state.c */
 enum hs_status hs_monitor_core(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
 enum hs_status hs_monitor_restore(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);

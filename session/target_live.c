@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "session/live.h"
+#include "session/region.h"
 
 #include <hindsight/paging.h>
 
@@ -108,6 +109,43 @@ static enum hs_status op_mem_write(void *ctx, hs_gva gva, const void *buffer, si
 	if (!st && changes) {
 		live->memory_changed = true;
 	}
+	return st;
+}
+
+static enum hs_status op_mem_region(void *ctx, hs_gva gva, struct hs_target_region *ret, struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	struct hs_phys phys = hs_vm_phys(live->vm);
+	struct hs_cpu_state cpu;
+	enum hs_status st = op_cpu_read(live, &cpu, err);
+	struct hs_root root;
+
+	if (st) {
+		return st;
+	}
+	hs_root_of_cpu(&cpu, &root);
+	hs_region_find(&phys, &root, gva, ret);
+	return HS_OK;
+}
+
+static enum hs_status op_phys_read(void *ctx, hs_gpa gpa, void *buffer, size_t length, size_t *ret_length,
+				   struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	struct hs_phys phys = hs_vm_phys(live->vm);
+	enum hs_status st = check_stopped(live, err);
+
+	return st ? st : hs_region_read_physical(&phys, gpa, buffer, length, ret_length, err);
+}
+
+static enum hs_status op_phys_write(void *ctx, hs_gpa gpa, const void *buffer, size_t length, struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	struct hs_phys phys = hs_vm_phys(live->vm);
+	enum hs_status st = check_alive(live, err);
+
+	st = st ? st : hs_region_write_physical(&phys, gpa, buffer, length, err);
+	live->memory_changed = live->memory_changed || !st;
 	return st;
 }
 
@@ -368,6 +406,9 @@ struct hs_target hs_live_target(struct hs_live *live)
 		.stop_current = op_stop_current,
 		.kill = op_kill,
 		.monitor = hs_live_monitor,
+		.mem_region = op_mem_region,
+		.phys_read = op_phys_read,
+		.phys_write = op_phys_write,
 	};
 
 	return (struct hs_target){ .ops = &ops, .ctx = live };

@@ -5,6 +5,8 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "session/core_scene.h"
+#include "session/monitor.h"
+#include "session/region.h"
 
 #include <hindsight/paging.h>
 
@@ -87,6 +89,26 @@ static enum hs_status op_mem_write(void *ctx, hs_gva gva, const void *buffer, si
 	return refuse(ctx, "memory in a file is not changed", err);
 }
 
+static enum hs_status op_mem_region(void *ctx, hs_gva gva, struct hs_target_region *ret, struct hs_error *err)
+{
+	struct hs_stored *stored = ctx;
+	const struct hs_root *root = root_of(stored);
+
+	if (!root) {
+		return refuse(stored, "it has no page tables", err);
+	}
+	hs_region_find(&stored->from.scene.phys, root, gva, ret);
+	return HS_OK;
+}
+
+static enum hs_status op_phys_read(void *ctx, hs_gpa gpa, void *buffer, size_t length, size_t *ret_length,
+				   struct hs_error *err)
+{
+	struct hs_stored *stored = ctx;
+
+	return hs_region_read_physical(&stored->from.scene.phys, gpa, buffer, length, ret_length, err);
+}
+
 static enum hs_status op_break_insert(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err)
 {
 	(void)breakpoint;
@@ -160,8 +182,13 @@ static enum hs_status op_monitor(void *ctx, const char *line, char **ret_text, s
 	hs_buf_init(&out, TEXT_MAX);
 	if (strcmp(line, "info") == 0) {
 		put_info(stored, &out);
+	} else if (strncmp(line, "phys ", 5) == 0) {
+		if (hs_monitor_phys_text(&stored->from.scene.phys, line + 5, &out, err)) {
+			hs_buf_printf(&out, "%s\n", err->message);
+		}
 	} else if (line[0] == '\0' || strcmp(line, "help") == 0) {
 		hs_buf_printf(&out, "%-14s %s\n", "info", "the file: image, state, paging");
+		hs_buf_printf(&out, "%-14s %s\n", "phys ADDR [N]", "N bytes (64) of guest-physical memory");
 	} else {
 		return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "no command '%s' (try 'monitor help')", line);
 	}
@@ -270,6 +297,8 @@ struct hs_target hs_stored_target(struct hs_stored *stored)
 		.stop_current = op_stop_current,
 		.kill = op_kill,
 		.monitor = op_monitor,
+		.mem_region = op_mem_region,
+		.phys_read = op_phys_read,
 	};
 
 	return (struct hs_target){ .ops = &ops, .ctx = stored };

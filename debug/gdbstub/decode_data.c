@@ -54,12 +54,30 @@ bool hs_parse_mem_write_binary(struct hs_text *text, struct hs_request *ret)
 	       ret->mem.data.length == ret->mem.length;
 }
 
+/* "address;length;pattern" */
+bool hs_parse_search(struct hs_text *text, struct hs_request *ret)
+{
+	if (!hs_text_take_number(text, &ret->mem.gva.v) || !hs_text_take_char(text, ';') ||
+	    !hs_text_take_number(text, &ret->mem.length) || !hs_text_take_char(text, ';')) {
+		return false;
+	}
+	ret->mem.data.data = text->at;
+	return hs_packet_unescape(text->at, hs_text_left(text), &ret->mem.data.length) && ret->mem.data.length > 0;
+}
+
 /* "object:read:annex:offset,length". An object or operation that is not served is an unknown packet. */
 bool hs_parse_xfer(struct hs_text *text, struct hs_request *ret)
 {
 	static const char *const names[] = {
-		[HS_XFER_FEATURES] = "features", [HS_XFER_EXEC_FILE] = "exec-file",      [HS_XFER_SIGINFO] = "siginfo",
-		[HS_XFER_AUXV] = "auxv",         [HS_XFER_LIBRARIES] = "libraries-svr4", [HS_XFER_OSDATA] = "osdata",
+		[HS_XFER_FEATURES] = "features",
+		[HS_XFER_EXEC_FILE] = "exec-file",
+		[HS_XFER_SIGINFO] = "siginfo",
+		[HS_XFER_AUXV] = "auxv",
+		[HS_XFER_LIBRARIES_SVR4] = "libraries-svr4",
+		[HS_XFER_LIBRARIES] = "libraries",
+		[HS_XFER_MEMORY_MAP] = "memory-map",
+		[HS_XFER_THREADS] = "threads",
+		[HS_XFER_OSDATA] = "osdata",
 	};
 	struct hs_span object = hs_text_take_until(text, ':');
 	size_t i = 0;

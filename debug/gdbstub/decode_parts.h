@@ -25,6 +25,7 @@ bool hs_parse_reg_write(struct hs_text *text, struct hs_request *ret);
 bool hs_parse_mem_read(struct hs_text *text, struct hs_request *ret);
 bool hs_parse_mem_write(struct hs_text *text, struct hs_request *ret);
 bool hs_parse_mem_write_binary(struct hs_text *text, struct hs_request *ret);
+bool hs_parse_search(struct hs_text *text, struct hs_request *ret);
 bool hs_parse_xfer(struct hs_text *text, struct hs_request *ret);
 bool hs_parse_hex_text(struct hs_text *text, struct hs_request *ret);
 bool hs_parse_file_open(struct hs_text *text, struct hs_request *ret);

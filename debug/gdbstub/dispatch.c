@@ -31,6 +31,9 @@ static const struct row rows[HS_REQUEST_KIND_COUNT] = {
 	[HS_REQUEST_RUN] = { .handle = hs_handle_run },
 	[HS_REQUEST_RESTART] = { .handle = hs_handle_restart, .may_be_silent = true },
 	[HS_REQUEST_SYMBOL] = { .handle = hs_handle_symbol },
+	[HS_REQUEST_NON_STOP] = { .handle = hs_handle_non_stop },
+	[HS_REQUEST_TRACE_STATUS] = { .handle = hs_handle_trace_status },
+	[HS_REQUEST_TRACE_LIST] = { .handle = hs_handle_trace_list },
 	[HS_REQUEST_THREAD_SELECT] = { .handle = hs_handle_thread_select },
 	[HS_REQUEST_THREAD_ALIVE] = { .handle = hs_handle_thread_alive },
 	[HS_REQUEST_THREAD_CURRENT] = { .handle = hs_handle_thread_current },
@@ -49,6 +52,11 @@ static const struct row rows[HS_REQUEST_KIND_COUNT] = {
 	[HS_REQUEST_MEM_READ] = { .handle = hs_handle_mem_read, .needs_stopped = true },
 	[HS_REQUEST_MEM_READ_BINARY] = { .handle = hs_handle_mem_read_binary, .needs_stopped = true },
 	[HS_REQUEST_MEM_WRITE] = { .handle = hs_handle_mem_write, .needs_stopped = true },
+	[HS_REQUEST_SEARCH] = { .handle = hs_handle_search, .needs_stopped = true },
+	[HS_REQUEST_CRC] = { .handle = hs_handle_crc, .needs_stopped = true },
+	[HS_REQUEST_QEMU_FEATURES] = { .handle = hs_handle_qemu_features },
+	[HS_REQUEST_PHYS_MODE] = { .handle = hs_handle_phys_mode },
+	[HS_REQUEST_PHYS_MODE_SET] = { .handle = hs_handle_phys_mode_set },
 	[HS_REQUEST_BREAK_INSERT] = { .handle = hs_handle_break_insert, .needs_stopped = true },
 	[HS_REQUEST_BREAK_REMOVE] = { .handle = hs_handle_break_remove, .needs_stopped = true },
 	[HS_REQUEST_XFER] = { .handle = hs_handle_xfer, .needs_stopped = true },
@@ -68,6 +76,8 @@ static const struct row rows[HS_REQUEST_KIND_COUNT] = {
 	[HS_REQUEST_SERVER_VERSION] = { .handle = hs_handle_server_version },
 	[HS_REQUEST_REGISTER_INFO] = { .handle = hs_handle_register_info },
 	[HS_REQUEST_ALLOCATE] = { .handle = hs_handle_allocate },
+	[HS_REQUEST_MEM_REGION] = { .handle = hs_handle_mem_region, .needs_stopped = true },
+	[HS_REQUEST_THREADS_JSON] = { .handle = hs_handle_threads_json, .needs_stopped = true },
 };
 
 enum hs_reply hs_reply_error(struct hs_gdb *gdb, enum hs_status status, const char *format, ...)

@@ -69,6 +69,50 @@ enum hs_reply hs_handle_allocate(struct hs_gdb *gdb, const struct hs_request *re
 	return hs_reply_error(gdb, HS_ERR_UNSUPPORTED, "the stub allocates no guest memory");
 }
 
+/* "" for a page that the guest may only know of: it has no rights, and is there nevertheless. */
+static void put_permissions(struct hs_gdb *gdb, int prot)
+{
+	hs_buf_printf(&gdb->payload, "permissions:%s%s%s;", prot & HS_PROT_READ ? "r" : "",
+		      prot & HS_PROT_WRITE ? "w" : "", prot & HS_PROT_EXEC ? "x" : "");
+}
+
+/*
+ * What is at an address, and how far that goes: a hole has no permissions. The last piece ends a byte early, because
+ * its end is where lldb asks next, until that is the highest address.
+ */
+enum hs_reply hs_handle_mem_region(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	struct hs_target_region region;
+	uint64_t length;
+
+	if (!gdb->target.ops->mem_region) {
+		return HS_REPLY_UNSUPPORTED;
+	}
+	if (gdb->target.ops->mem_region(gdb->target.ctx, hs_gva_of(request->number), &region, &gdb->err)) {
+		return HS_REPLY_ERROR;
+	}
+	length = region.length;
+	if (length > UINT64_MAX - region.start.v) {
+		length = UINT64_MAX - region.start.v;
+	}
+	hs_buf_printf(&gdb->payload, "start:%llx;size:%llx;", (unsigned long long)region.start.v,
+		      (unsigned long long)length);
+	if (region.mapped) {
+		put_permissions(gdb, region.prot);
+	}
+	return HS_REPLY_PAYLOAD;
+}
+
+enum hs_reply hs_handle_threads_json(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
+
+	(void)request;
+	gdb->target.ops->stop_current(gdb->target.ctx, &stop);
+	hs_gdb_put_threads(gdb, &stop);
+	return HS_REPLY_PAYLOAD;
+}
+
 /* lldb's names for what a register is for. */
 static const char *generic_of(const struct hs_reg *reg)
 {

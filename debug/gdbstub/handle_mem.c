@@ -1,11 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Memory by guest-virtual address. A read goes as far as it can: to the first hole, or to what a packet holds. */
+/*
+ * Memory by guest-virtual address, or by guest-physical one where the client chose that. A read goes as far as it can:
+ * to the first hole, or to what a packet holds.
+ */
 #include "gdbstub/stub.h"
 
 #include "base/hex.h"
 
 #include <ctype.h>
 #include <string.h>
+
+enum hs_status hs_gdb_mem_read(struct hs_gdb *gdb, uint64_t address, void *buffer, size_t length, size_t *ret_length)
+{
+	const struct hs_target_ops *ops = gdb->target.ops;
+
+	if (gdb->client.physical) {
+		return ops->phys_read(gdb->target.ctx, hs_gpa_of(address), buffer, length, ret_length, &gdb->err);
+	}
+	return ops->mem_read(gdb->target.ctx, hs_gva_of(address), buffer, length, ret_length, &gdb->err);
+}
+
+uint64_t hs_gdb_mem_after_hole(struct hs_gdb *gdb, uint64_t address)
+{
+	struct hs_target_region region;
+
+	if (!gdb->client.physical && gdb->target.ops->mem_region &&
+	    gdb->target.ops->mem_region(gdb->target.ctx, hs_gva_of(address), &region, NULL) == HS_OK &&
+	    !region.mapped && region.start.v + region.length > address) {
+		return region.start.v + region.length;
+	}
+	return (address | (HS_PAGE_SIZE - 1)) + 1;
+}
 
 /* Read up to length bytes into gdb->scratch; what came is its length. */
 static enum hs_reply read_scratch(struct hs_gdb *gdb, hs_gva gva, uint64_t length, size_t most)
@@ -22,7 +47,7 @@ static enum hs_reply read_scratch(struct hs_gdb *gdb, hs_gva gva, uint64_t lengt
 	if (!bytes) {
 		return hs_reply_error(gdb, HS_ERR_NOMEM, "no memory for the reply");
 	}
-	if (gdb->target.ops->mem_read(gdb->target.ctx, gva, bytes, wanted, &got, &gdb->err)) {
+	if (hs_gdb_mem_read(gdb, gva.v, bytes, wanted, &got)) {
 		return HS_REPLY_ERROR;
 	}
 	if (got == 0) {
@@ -78,11 +103,20 @@ enum hs_reply hs_handle_mem_read_binary(struct hs_gdb *gdb, const struct hs_requ
 
 enum hs_reply hs_handle_mem_write(struct hs_gdb *gdb, const struct hs_request *request)
 {
+	const struct hs_target_ops *ops = gdb->target.ops;
+	struct hs_span data = request->mem.data;
+
 	/* A write of nothing is the client's question whether there are binary writes (X addr,0:). */
 	if (request->mem.length == 0) {
 		return HS_REPLY_OK;
 	}
+	if (gdb->client.physical && !ops->phys_write) {
+		return hs_reply_error(gdb, HS_ERR_UNSUPPORTED, "the target's physical memory is not written to");
+	}
+	if (gdb->client.physical) {
+		return hs_reply_status(gdb, ops->phys_write(gdb->target.ctx, hs_gpa_of(request->mem.gva.v), data.data,
+							    data.length, &gdb->err));
+	}
 	return hs_reply_status(gdb,
-			       gdb->target.ops->mem_write(gdb->target.ctx, request->mem.gva, request->mem.data.data,
-							  request->mem.data.length, &gdb->err));
+			       ops->mem_write(gdb->target.ctx, request->mem.gva, data.data, data.length, &gdb->err));
 }

@@ -44,6 +44,7 @@ enum hs_reply hs_handle_supported(struct hs_gdb *gdb, const struct hs_request *r
 	hs_buf_printf(payload, "PacketSize=%x;QStartNoAckMode+;vContSupported+;swbreak+;hwbreak+", HS_GDB_PACKET_SIZE);
 	hs_buf_append_string(payload, ";ConditionalBreakpoints+;BreakpointCommands+");
 	hs_buf_append_string(payload, ";qXfer:features:read+;qXfer:siginfo:read+;qXfer:auxv:read+");
+	hs_buf_append_string(payload, ";qXfer:threads:read+;qXfer:memory-map:read+");
 	if (gdb->info.image_path && gdb->info.image_fd >= 0) {
 		hs_buf_append_string(payload, ";qXfer:exec-file:read+");
 	}
@@ -57,9 +58,9 @@ enum hs_reply hs_handle_supported(struct hs_gdb *gdb, const struct hs_request *r
 	if (gdb->target.ops->spaces) {
 		hs_buf_append_string(payload, ";qXfer:osdata:read+");
 	}
-	/* Every gdb since 7.9 offers swbreak; lldb does not. See xfer_libraries(). */
+	/* Every gdb since 7.9 offers swbreak; lldb does not. See handle_image.c. */
 	if (!gdb->client.swbreak && gdb->info.image_path) {
-		hs_buf_append_string(payload, ";qXfer:libraries-svr4:read+");
+		hs_buf_append_string(payload, ";qXfer:libraries-svr4:read+;qXfer:libraries:read+");
 	}
 	if (gdb->client.binary_upload) {
 		hs_buf_append_string(payload, ";binary-upload+");
@@ -97,6 +98,28 @@ enum hs_reply hs_handle_symbol(struct hs_gdb *gdb, const struct hs_request *requ
 	(void)gdb;
 	(void)request;
 	return HS_REPLY_OK;
+}
+
+/* There is one CPU, so stopping it stops all: "0" is how it is, and "1" is not to be had (it is not announced). */
+enum hs_reply hs_handle_non_stop(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	return request->number == 0
+		       ? HS_REPLY_OK
+		       : hs_reply_error(gdb, HS_ERR_UNSUPPORTED, "the guest has one CPU: no non-stop mode");
+}
+
+/* No trace experiment runs, because there are none (gdb manual, Tracepoint Packets). */
+enum hs_reply hs_handle_trace_status(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	(void)request;
+	return hs_reply_text(gdb, "T0;tnotrun:0");
+}
+
+/* The end of the list of tracepoints, or of their variables. */
+enum hs_reply hs_handle_trace_list(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	(void)request;
+	return hs_reply_text(gdb, "l");
 }
 
 /* Images run at the addresses they were linked for. */

@@ -52,6 +52,32 @@ enum hs_reply hs_handle_threads_next(struct hs_gdb *gdb, const struct hs_request
 	return hs_reply_text(gdb, "l");
 }
 
+static const char *name_of(struct hs_gdb *gdb, uint32_t process)
+{
+	return process == hs_gdb_cpu_process(gdb) ? "CPU 0" : "not on a CPU";
+}
+
+/* The same as an object, in one go. Identifiers are written to the payload, so it is made there. */
+enum hs_reply hs_gdb_xfer_threads(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	hs_buf_append_string(&gdb->payload, "<threads>");
+	for (uint32_t i = 1; i < HS_GDB_SPACES_MAX; i++) {
+		if (hs_gdb_names_process(gdb, i)) {
+			hs_buf_append_string(&gdb->payload, "<thread id=\"");
+			hs_gdb_put_thread(gdb, i);
+			hs_buf_printf(&gdb->payload, "\" name=\"%s\"/>", name_of(gdb, i));
+		}
+	}
+	hs_buf_append_string(&gdb->payload, "</threads>");
+	hs_buf_clear(&gdb->scratch);
+	hs_buf_append(&gdb->scratch, gdb->payload.data, gdb->payload.length);
+	hs_buf_clear(&gdb->payload);
+	if (gdb->scratch.failed) {
+		return hs_reply_error(gdb, HS_ERR_NOMEM, "no memory for the reply");
+	}
+	return hs_reply_part(gdb, gdb->scratch.data, gdb->scratch.length, request->xfer.offset, request->xfer.length);
+}
+
 enum hs_reply hs_handle_thread_name(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	uint32_t process = request->id.process;
@@ -60,8 +86,8 @@ enum hs_reply hs_handle_thread_name(struct hs_gdb *gdb, const struct hs_request 
 	if (!hs_gdb_names_thread(gdb, request->id)) {
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such thread");
 	}
-	if (process != HS_ID_ANY && process != HS_ID_ALL && process != hs_gdb_cpu_process(gdb)) {
-		name = "not on a CPU";
+	if (process != HS_ID_ANY && process != HS_ID_ALL) {
+		name = name_of(gdb, process);
 	}
 	hs_buf_append_hex(&gdb->payload, name, strlen(name));
 	return HS_REPLY_PAYLOAD;

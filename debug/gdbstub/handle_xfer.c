@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Objects that clients read in parts (gdb manual, General Query Packets, qXfer): the target description, the
- * path of the guest image, the signal information of the present stop, the auxiliary vector. Each is made
+ * Objects that clients read in parts (gdb manual, General Query Packets, qXfer): the target description, the path of
+ * the guest image, the signal information of the present stop, the auxiliary vector, the map of memory. Lists of
+ * images, threads and processes are in handle_image.c, handle_space.c and handle_space_list.c. Each object is made
  * whole for every part: they are small, and one that is kept could be out of date.
  */
 #include "gdbstub/stub.h"
@@ -96,48 +97,22 @@ static enum hs_reply xfer_auxv(struct hs_gdb *gdb, const struct hs_request *requ
 	return hs_reply_part(gdb, vector, count * width, request->xfer.offset, request->xfer.length);
 }
 
-/* Attribute text: the five characters that XML gives a meaning. */
-void hs_gdb_put_xml_text(struct hs_buf *buf, const char *text)
-{
-	for (const char *c = text; *c; c++) {
-		if (strchr("&<>\"'", *c)) {
-			hs_buf_printf(buf, "&#%d;", *c);
-		} else {
-			hs_buf_append_byte(buf, (uint8_t)*c);
-		}
-	}
-}
-
 /*
- * The loaded images, for lldb alone: its way to learn of an executable that nobody named to it is this list, which it
- * fetches when a stop reply has a "library" field (ProcessGDBRemote::LoadModules). An image is loaded where it
- * was linked for, so its offset l_addr is 0. gdb has the exec-file object for that, and would take the list
- * for shared libraries.
- *
- * Fetching the list makes lldb 14 forget where the executable is loaded, and qOffsets, which it asks next,
- * makes it know again (MaybeLoadExecutableModule). It then fetches the list once more, so from there on the
- * list says nothing new.
+ * All addresses, as memory that can be written: a guest's page tables say what is there now, and a client keeps the map
+ * for the whole session and refuses what lies outside of it (gdb: "set mem inaccessible-by-default"). So nothing does,
+ * and nothing is ROM or flash. Two halves, because the length of all has no 64 bits.
  */
-static enum hs_reply xfer_libraries(struct hs_gdb *gdb, const struct hs_request *request)
+static enum hs_reply xfer_memory_map(struct hs_gdb *gdb, const struct hs_request *request)
 {
-	enum hs_reply reply;
-	struct hs_buf xml;
+	static const char wide[] = "<memory-map>"
+				   "<memory type=\"ram\" start=\"0x0\" length=\"0x8000000000000000\"/>"
+				   "<memory type=\"ram\" start=\"0x8000000000000000\" length=\"0x8000000000000000\"/>"
+				   "</memory-map>";
+	static const char narrow[] =
+		"<memory-map><memory type=\"ram\" start=\"0x0\" length=\"0x100000000\"/></memory-map>";
+	const char *text = gdb->info.arch == HS_ARCH_I686 ? narrow : wide;
 
-	hs_buf_init(&xml, OBJECT_MAX);
-	hs_buf_append_string(&xml, "<library-list-svr4 version=\"1.0\">");
-	if (gdb->info.image_path && !gdb->client.image_placed) {
-		hs_buf_append_string(&xml, "<library name=\"");
-		hs_gdb_put_xml_text(&xml, gdb->info.image_path);
-		hs_buf_append_string(&xml, "\" lm=\"0x0\" l_addr=\"0x0\" l_ld=\"0x0\"/>");
-	}
-	hs_buf_append_string(&xml, "</library-list-svr4>");
-	if (xml.failed) {
-		reply = hs_reply_error(gdb, HS_ERR_NOMEM, "no memory for the reply");
-	} else {
-		reply = hs_reply_part(gdb, xml.data, xml.length, request->xfer.offset, request->xfer.length);
-	}
-	hs_buf_deinit(&xml);
-	return reply;
+	return hs_reply_part(gdb, text, strlen(text), request->xfer.offset, request->xfer.length);
 }
 
 enum hs_reply hs_handle_xfer(struct hs_gdb *gdb, const struct hs_request *request)
@@ -151,8 +126,14 @@ enum hs_reply hs_handle_xfer(struct hs_gdb *gdb, const struct hs_request *reques
 		return xfer_siginfo(gdb, request);
 	case HS_XFER_AUXV:
 		return xfer_auxv(gdb, request);
+	case HS_XFER_LIBRARIES_SVR4:
+		return hs_xfer_libraries_svr4(gdb, request);
 	case HS_XFER_LIBRARIES:
-		return xfer_libraries(gdb, request);
+		return hs_xfer_libraries(gdb, request);
+	case HS_XFER_MEMORY_MAP:
+		return xfer_memory_map(gdb, request);
+	case HS_XFER_THREADS:
+		return hs_gdb_xfer_threads(gdb, request);
 	case HS_XFER_OSDATA:
 		return hs_gdb_xfer_osdata(gdb, request);
 	}

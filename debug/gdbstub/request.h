@@ -28,6 +28,9 @@ enum hs_request_kind {
 	HS_REQUEST_RUN,
 	HS_REQUEST_RESTART,
 	HS_REQUEST_SYMBOL,
+	HS_REQUEST_NON_STOP,
+	HS_REQUEST_TRACE_STATUS,
+	HS_REQUEST_TRACE_LIST, /* qTfP, qTsP, qTfV, qTsV */
 
 	/* threads: there is one */
 	HS_REQUEST_THREAD_SELECT,
@@ -54,6 +57,11 @@ enum hs_request_kind {
 	HS_REQUEST_MEM_READ,
 	HS_REQUEST_MEM_READ_BINARY,
 	HS_REQUEST_MEM_WRITE,
+	HS_REQUEST_SEARCH,
+	HS_REQUEST_CRC,
+	HS_REQUEST_QEMU_FEATURES,
+	HS_REQUEST_PHYS_MODE,
+	HS_REQUEST_PHYS_MODE_SET,
 
 	/* breakpoints */
 	HS_REQUEST_BREAK_INSERT,
@@ -80,6 +88,8 @@ enum hs_request_kind {
 	HS_REQUEST_SERVER_VERSION,
 	HS_REQUEST_REGISTER_INFO,
 	HS_REQUEST_ALLOCATE,
+	HS_REQUEST_MEM_REGION,
+	HS_REQUEST_THREADS_JSON,
 
 	HS_REQUEST_KIND_COUNT,
 };
@@ -90,7 +100,10 @@ enum hs_xfer_object {
 	HS_XFER_EXEC_FILE,
 	HS_XFER_SIGINFO,
 	HS_XFER_AUXV,
-	HS_XFER_LIBRARIES, /* libraries-svr4 */
+	HS_XFER_LIBRARIES_SVR4,
+	HS_XFER_LIBRARIES,
+	HS_XFER_MEMORY_MAP,
+	HS_XFER_THREADS,
 	HS_XFER_OSDATA,
 };
 
@@ -123,7 +136,7 @@ struct hs_request {
 	enum hs_request_kind kind;
 	union {
 		struct hs_span text; /* SUPPORTED: the client's features; MONITOR, FILE_READLINK: decoded hex */
-		uint64_t number;     /* REGISTER_INFO */
+		uint64_t number;     /* REGISTER_INFO, MEM_REGION, NON_STOP, PHYS_MODE_SET */
 		struct hs_thread_id
 			id; /* THREAD_ALIVE, _NAME, _STOP; of ATTACH, DETACH, KILL the process alone counts */
 		struct {
@@ -137,7 +150,7 @@ struct hs_request {
 		struct {
 			hs_gva gva;
 			uint64_t length;
-			struct hs_span data; /* MEM_WRITE: decoded, of this length */
+			struct hs_span data; /* MEM_WRITE: decoded, of this length; SEARCH: what is looked for */
 		} mem;
 		struct {
 			struct hs_action actions[HS_ACTIONS_MAX]; /* the first that names a thread is the thread's */

@@ -125,6 +125,49 @@ static void put_attached(struct hs_gdb *gdb, uint32_t process)
 	hs_buf_append_byte(&gdb->payload, ';');
 }
 
+/* General registers, so that lldb need not ask for them: a member for each, the number as the name. */
+static void put_general(struct hs_gdb *gdb, const struct hs_cpu_state *cpu)
+{
+	const char *before = ",\"registers\":{";
+
+	for (size_t i = 0; i < gdb->reg_count; i++) {
+		uint8_t value[HS_REG_BYTES_MAX];
+
+		if (gdb->regs[i].feature != HS_REG_CORE || gdb->regs[i].bytes > 8) {
+			continue;
+		}
+		hs_reg_get(&gdb->regs[i], cpu, value);
+		hs_buf_printf(&gdb->payload, "%s\"%zu\":\"", before, i);
+		hs_buf_append_hex(&gdb->payload, value, gdb->regs[i].bytes);
+		hs_buf_append_byte(&gdb->payload, '"');
+		before = ",";
+	}
+	hs_buf_append_byte(&gdb->payload, '}');
+}
+
+/*
+ * The one thread with why it stands, for jThreadsInfo (lldb-gdb-remote.txt). A watchpoint's description is its
+ * address and its number, as lldb makes it of the "watch" field of a stop reply (ProcessGDBRemote::SetThreadStopInfo).
+ */
+void hs_gdb_put_threads(struct hs_gdb *gdb, const struct hs_stop *stop)
+{
+	const char *reason = stop->kind == HS_STOP_WATCH ? "watchpoint" : lldb_reason(stop);
+	struct hs_cpu_state cpu;
+
+	hs_buf_printf(&gdb->payload, "[{\"tid\":1,\"name\":\"CPU 0\",\"signal\":%d",
+		      hs_signal_to_gdb(stop_signal(stop)));
+	if (reason) {
+		hs_buf_printf(&gdb->payload, ",\"reason\":\"%s\"", reason);
+	}
+	if (stop->kind == HS_STOP_WATCH) {
+		hs_buf_printf(&gdb->payload, ",\"description\":\"%llu 0\"", (unsigned long long)stop->watch_address.v);
+	}
+	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, NULL) == HS_OK) {
+		put_general(gdb, &cpu);
+	}
+	hs_buf_append_string(&gdb->payload, "}]");
+}
+
 void hs_gdb_put_stop(struct hs_gdb *gdb, const struct hs_stop *stop)
 {
 	struct hs_cpu_state cpu;

@@ -55,6 +55,7 @@ struct hs_gdb_client {
 	bool libraries_due; /* the first stop reply tells lldb to fetch the list of images */
 	bool image_placed;  /* it has asked where the image is: see xfer_libraries() */
 	unsigned int files; /* open handles on the image, a bit each */
+	bool physical;      /* addresses of memory are guest-physical: see handle_phys.c */
 	bool knows_stop;    /* it has spoken since the last stop reply went out */
 	bool interrupt_due; /* it asked for an interrupt before the resume that it means: see take_interrupt() */
 	uint32_t attaching; /* the next stop is the reply to vAttach of this process; 0: it is not */
@@ -112,11 +113,24 @@ enum hs_reply hs_reply_text(struct hs_gdb *gdb, const char *text);
 /* "m" or "l" and the part of an object that was asked for: [offset, offset + length) of it, as far as it goes. */
 enum hs_reply hs_reply_part(struct hs_gdb *gdb, const void *object, size_t size, uint64_t offset, uint64_t length);
 
+/* As hs_target_ops.mem_read, by the kind of address that the client wants. (handle_mem.c) */
+enum hs_status hs_gdb_mem_read(struct hs_gdb *gdb, uint64_t address, void *buffer, size_t length, size_t *ret_length);
+/* The first address behind `address` at which something else may be: where a hole ends, or the next page. 0 for the end
+ * of the address space. (handle_mem.c) */
+uint64_t hs_gdb_mem_after_hole(struct hs_gdb *gdb, uint64_t address);
+
+/* The objects of handle_image.c. */
+enum hs_reply hs_xfer_libraries_svr4(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_xfer_libraries(struct hs_gdb *gdb, const struct hs_request *request);
+/* Append the list of threads as lldb wants it, with the stop that the target is in. (stop.c) */
+void hs_gdb_put_threads(struct hs_gdb *gdb, const struct hs_stop *stop);
 /* Append the stop reply for a stop: T, W or X. It is of the process that the CPU is in, or that is being attached to,
  * and what names none is about that one from then on. (stop.c) */
 void hs_gdb_put_stop(struct hs_gdb *gdb, const struct hs_stop *stop);
-/* Text with the characters that XML gives a meaning written another way. (handle_xfer.c) */
+/* Text with the characters that XML gives a meaning written another way. (handle_image.c) */
 void hs_gdb_put_xml_text(struct hs_buf *buf, const char *text);
+/* qXfer:threads. (handle_space.c) */
+enum hs_reply hs_gdb_xfer_threads(struct hs_gdb *gdb, const struct hs_request *request);
 /* qXfer:osdata. (handle_space_list.c) */
 enum hs_reply hs_gdb_xfer_osdata(struct hs_gdb *gdb, const struct hs_request *request);
 /* Resume without a client that waits, as a detach does: a fault that the guest stands at is delivered. (machine.c) */
@@ -177,5 +191,15 @@ enum hs_reply hs_handle_process_info(struct hs_gdb *gdb, const struct hs_request
 enum hs_reply hs_handle_server_version(struct hs_gdb *gdb, const struct hs_request *request);
 enum hs_reply hs_handle_register_info(struct hs_gdb *gdb, const struct hs_request *request);
 enum hs_reply hs_handle_allocate(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_non_stop(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_trace_status(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_trace_list(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_search(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_crc(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_qemu_features(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_phys_mode(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_phys_mode_set(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_mem_region(struct hs_gdb *gdb, const struct hs_request *request);
+enum hs_reply hs_handle_threads_json(struct hs_gdb *gdb, const struct hs_request *request);
 
 #endif

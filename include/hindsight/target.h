@@ -98,6 +98,14 @@ struct hs_target_info {
 	uint64_t xcr0;          /**< vector state the guest has (bit 1 SSE, bit 2 AVX) */
 };
 
+/** A piece of the current address space in which everything is alike. */
+struct hs_target_region {
+	hs_gva start;
+	uint64_t length; /**< bytes, never 0; one that ends with the address space may end a byte before it */
+	bool mapped;     /**< there is memory; a hole otherwise */
+	int prot;        /**< of memory, bits of enum hs_prot: what the guest may do; mem_read and mem_write may more */
+};
+
 struct hs_target_ops {
 	void (*info)(void *ctx, struct hs_target_info *ret);
 	/** All registers of the one CPU. */
@@ -144,6 +152,14 @@ struct hs_target_ops {
 	void (*space_use)(void *ctx, uint32_t number);
 	/** Remove the breakpoints of one space, or (0) those of every space. */
 	void (*break_clear_space)(void *ctx, uint32_t number);
+	/** Optional: the piece of the address space that holds gva. Bounded in time: a piece may be cut, and then its
+	 *  neighbour is alike. */
+	enum hs_status (*mem_region)(void *ctx, hs_gva gva, struct hs_target_region *ret, struct hs_error *err);
+	/** Optional: as mem_read, by guest-physical address. */
+	enum hs_status (*phys_read)(void *ctx, hs_gpa gpa, void *buffer, size_t length, size_t *ret_length,
+				    struct hs_error *err);
+	/** Optional: as mem_write, by guest-physical address. */
+	enum hs_status (*phys_write)(void *ctx, hs_gpa gpa, const void *buffer, size_t length, struct hs_error *err);
 };
 
 /** A target: operations and context, both borrowed by the stub for as long as it serves them. */

@@ -23,9 +23,9 @@ HEADER = {
 }
 SEGMENT = {
     1: {"type": (0, "I"), "offset": (4, "I"), "vaddr": (8, "I"), "paddr": (12, "I"), "filesz": (16, "I"),
-        "memsz": (20, "I")},
+        "memsz": (20, "I"), "flags": (24, "I")},
     2: {"type": (0, "I"), "offset": (8, "Q"), "vaddr": (16, "Q"), "paddr": (24, "Q"), "filesz": (32, "Q"),
-        "memsz": (40, "Q")},
+        "memsz": (40, "Q"), "flags": (4, "I")},
 }
 
 

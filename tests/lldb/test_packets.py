@@ -29,6 +29,20 @@ SESSIONS = {
         (rb"p" + NUMBER + rb";thread:0001;", NUMBER),
         (rb"P" + NUMBER + rb"=" + NUMBER + rb";thread:0001;", rb"OK|E.*"),
     ]),
+    "regions": (["memory region 0", "memory region $pc"], [
+        (rb"qMemoryRegionInfo:0", rb"start:0;size:" + NUMBER + rb";"),
+        (rb"qMemoryRegionInfo:" + NUMBER, rb"start:" + NUMBER + rb";size:" + NUMBER + rb";permissions:r?w?x;"),
+    ]),
+    "threads": (["thread list", "breakpoint set -n count_up", "continue", "watchpoint set variable counter", "continue",
+                 "thread list"], [
+        (rb"jThreadsInfo", rb'\[\{"tid":1,"name":"CPU 0","signal":5,"reason":"trace","registers":\{"0":"[0-9a-f]+".*'),
+        (rb"jThreadsInfo", rb'.*"reason":"breakpoint".*'),
+        (rb"jThreadsInfo", rb'.*"reason":"watchpoint","description":"\d+ 0".*'),
+    ]),
+    "refused": (["process plugin packet send _M1000,rwx", "process plugin packet send _m1000"], [
+        (rb"_M1000,rwx", rb"E5f;.*"),
+        (rb"_m1000", rb"E5f;.*"),
+    ]),
     "breakpoint": (["breakpoint set -n factorial", "continue", "thread step-inst"], [
         (rb"Z0," + NUMBER + rb",1", rb"OK"),
         (rb"z0," + NUMBER + rb",1", rb"OK"),

@@ -106,6 +106,43 @@ static enum hs_status fake_mem_write(void *ctx, hs_gva gva, const void *buffer, 
 	return HS_OK;
 }
 
+/* Physical addresses are the others and FAKE_PHYSICAL. */
+static enum hs_status fake_phys_read(void *ctx, hs_gpa gpa, void *buffer, size_t length, size_t *ret_length,
+				     struct hs_error *err)
+{
+	return fake_mem_read(ctx, hs_gva_of(gpa.v - FAKE_PHYSICAL), buffer, length, ret_length, err);
+}
+
+static enum hs_status fake_phys_write(void *ctx, hs_gpa gpa, const void *buffer, size_t length, struct hs_error *err)
+{
+	return fake_mem_write(ctx, hs_gva_of(gpa.v - FAKE_PHYSICAL), buffer, length, err);
+}
+
+static enum hs_status fake_mem_region(void *ctx, hs_gva gva, struct hs_target_region *ret, struct hs_error *err)
+{
+	struct fake_target *fake = ctx;
+	const struct fake_segment *here = segment_of(fake, gva.v);
+	uint64_t end = UINT64_MAX;
+
+	(void)err;
+	if (here) {
+		*ret = (struct hs_target_region){
+			.start = hs_gva_of(here->start),
+			.length = here->length,
+			.mapped = true,
+			.prot = HS_PROT_READ | HS_PROT_WRITE,
+		};
+		return HS_OK;
+	}
+	for (size_t i = 0; i < fake->segment_count; i++) {
+		if (fake->segments[i].start > gva.v && fake->segments[i].start < end) {
+			end = fake->segments[i].start;
+		}
+	}
+	*ret = (struct hs_target_region){ .start = gva, .length = end - gva.v };
+	return HS_OK;
+}
+
 static bool same(const struct hs_breakpoint *a, const struct hs_breakpoint *b)
 {
 	return a->kind == b->kind && a->gva.v == b->gva.v && a->length == b->length;
@@ -346,6 +383,9 @@ static const struct hs_target_ops fake_ops = {
 	.stop_current = fake_stop_current,
 	.kill = fake_kill,
 	.monitor = fake_monitor,
+	.mem_region = fake_mem_region,
+	.phys_read = fake_phys_read,
+	.phys_write = fake_phys_write,
 };
 
 void fake_init(struct fake_target *fake, enum hs_arch arch)

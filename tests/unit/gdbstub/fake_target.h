@@ -12,6 +12,7 @@
 #define FAKE_BREAKS 32
 #define FAKE_STOPS 32
 #define FAKE_HARDWARE_SLOTS 4
+#define FAKE_PHYSICAL 0x100000u
 
 struct fake_segment {
 	uint64_t start;

@@ -43,8 +43,8 @@ static void expect_kind(const char *text, enum hs_request_kind kind)
 /* A word each is no reason for a line each. */
 /* clang-format off */
 static const char *const unknown_packets[] = {
-	"", "vMustReplyEmpty", "qTStatus", "Qfoo", "i", "qXfer:nonsense:read::0,1", "gfoo", "qCRC:0,4",
-	"vContinue", "qXfer:features:write:a:0:b", "\x80\xff", "qSupportedx", "bs", "bc", "jThreadsInfo",
+	"", "vMustReplyEmpty", "QTinit", "Qfoo", "i", "qXfer:nonsense:read::0,1", "gfoo",
+	"vContinue", "qXfer:features:write:a:0:b", "\x80\xff", "qSupportedx", "bs", "bc", "jThreadsInfo:",
 	"vFile:unlink:2f", "kx", "?x",
 };
 /* clang-format on */
@@ -68,7 +68,8 @@ static const char *const malformed_packets[] = {
 	"vKill;x", "vAttach;", "qXfer:features:read:target.xml", "qXfer:features:read:target.xml:0",
 	"qXfer:features:read:target.xml:0,zz", "qRcmd,1", "qRcmd,zz", "vFile:open:2f,0", "vFile:open:2,0,0",
 	"vFile:pread:1,2", "vFile:close:", "vFile:fstat:x", "qThreadExtraInfo,", "qRegisterInfo",
-	"qRegisterInfozz", "p-1", "m-1,4",
+	"qRegisterInfozz", "p-1", "m-1,4", "qCRC:0", "qCRC:0,zz", "qSearch:memory:0;1", "qSearch:memory:0;1;",
+	"qSearch:memory:0,1;a", "qSearch:memory:0;1;}", "qMemoryRegionInfo:", "Qqemu.PhyMemMode:", "QNonStop:x",
 };
 /* clang-format on */
 
