@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Cores of guests that have filled their heap: what memory writing one takes, and what is to be seen of it meanwhile."""
+"""Cores of guests that have filled their heap: the memory that writing one takes, and what is seen of it meanwhile."""
 
 import os
 import pty
