@@ -10,6 +10,8 @@
 /* Component bits of XSTATE_BV and XCR0 (SDM vol. 1 13.1). */
 #define XSTATE_X87 1u
 #define XSTATE_SSE 2u
+/* The components of AVX-512 are switched on together (SDM vol. 1 13.3). */
+#define XSTATE_AVX512 (7u << HS_XSTATE_OPMASK)
 
 /* Tags of the full tag word (SDM vol. 1 8.1.7). */
 enum x87_tag { TAG_VALID, TAG_ZERO, TAG_SPECIAL, TAG_EMPTY };
@@ -25,6 +27,27 @@ const struct hs_reg *hs_regs(enum hs_arch arch, size_t *ret_count)
 
 	*ret_count = table->count;
 	return table->rows;
+}
+
+bool hs_reg_exists(const struct hs_reg *reg, uint64_t xcr0)
+{
+	if (reg->feature == HS_REG_AVX512) {
+		return (xcr0 & XSTATE_AVX512) == XSTATE_AVX512;
+	}
+	return reg->component <= HS_XSTATE_SSE || (xcr0 >> reg->component & 1);
+}
+
+size_t hs_regs_of(enum hs_arch arch, uint64_t xcr0, const struct hs_reg **ret)
+{
+	const struct hs_reg_table *table = table_of(arch);
+	size_t count = 0;
+
+	for (size_t i = 0; i < table->count && count < HS_REGS_MAX; i++) {
+		if (hs_reg_exists(&table->rows[i], xcr0)) {
+			ret[count++] = &table->rows[i];
+		}
+	}
+	return count;
 }
 
 const struct hs_reg *hs_reg_by_name(enum hs_arch arch, const char *name)
@@ -102,20 +125,73 @@ static void ftag_set(uint8_t *xsave, uint16_t word)
 
 static bool in_xsave(const struct hs_reg *reg)
 {
-	return reg->offset >= offsetof(struct hs_cpu_state, xsave);
+	return reg->component >= 0;
+}
+
+static bool in_use(const struct hs_reg *reg, const struct hs_cpu_state *state)
+{
+	return hs_get_le64(state->xsave + HS_XSAVE_XSTATE_BV) >> reg->component & 1;
+}
+
+/* What lies in the area of a component that is in its initial configuration means nothing. */
+static void clear_component(enum hs_xstate_component component, uint8_t *xsave)
+{
+	static const struct {
+		uint16_t offset, bytes;
+	} areas[] = {
+		[HS_XSTATE_AVX] = { HS_XSAVE_YMMH0, 16 * 16 },
+		[HS_XSTATE_OPMASK] = { HS_XSAVE_OPMASK, 8 * 8 },
+		[HS_XSTATE_ZMM_HI256] = { HS_XSAVE_ZMM_HI256, 16 * 32 },
+		[HS_XSTATE_HI16_ZMM] = { HS_XSAVE_HI16_ZMM, 16 * 64 },
+		[HS_XSTATE_PKRU] = { HS_XSAVE_PKRU, 8 },
+	};
+
+	memset(xsave + areas[component].offset, 0, areas[component].bytes);
 }
 
 static void mark_in_use(const struct hs_reg *reg, struct hs_cpu_state *state)
 {
 	uint8_t *xstate_bv = state->xsave + HS_XSAVE_XSTATE_BV;
 
-	*xstate_bv |= reg->feature == HS_REG_SSE ? XSTATE_SSE : XSTATE_X87;
+	if (reg->component > HS_XSTATE_SSE && !in_use(reg, state)) {
+		clear_component((enum hs_xstate_component)reg->component, state->xsave);
+	}
+	hs_put_le64(xstate_bv, hs_get_le64(xstate_bv) | UINT64_C(1) << reg->component);
+}
+
+bool hs_reg_enabled(const struct hs_reg *reg, const struct hs_cpu_state *state)
+{
+	return hs_reg_exists(reg, state->xcr0);
+}
+
+void hs_reg_enable(const struct hs_reg *reg, struct hs_cpu_state *state)
+{
+	const uint64_t avx = XSTATE_X87 | XSTATE_SSE | 1u << HS_XSTATE_AVX;
+
+	if (hs_reg_enabled(reg, state)) {
+		return;
+	}
+	switch (reg->feature) {
+	case HS_REG_AVX:
+		state->xcr0 |= avx;
+		break;
+	case HS_REG_AVX512:
+		state->xcr0 |= avx | XSTATE_AVX512;
+		break;
+	default:
+		state->xcr0 |= XSTATE_X87 | UINT64_C(1) << reg->component;
+		break;
+	}
 }
 
 void hs_reg_get(const struct hs_reg *reg, const struct hs_cpu_state *state, uint8_t *ret)
 {
 	const uint8_t *from = (const uint8_t *)state + reg->offset;
 
+	if (reg->component > HS_XSTATE_SSE && (!hs_reg_enabled(reg, state) || !in_use(reg, state))) {
+		memset(ret, 0, reg->bytes);
+		return;
+	}
 	switch (reg->codec) {
 	case HS_REG_PLAIN:
 		memcpy(ret, from, reg->bytes);

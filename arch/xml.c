@@ -83,6 +83,9 @@ static const struct feature features[HS_REG_FEATURE_COUNT] = {
 	[HS_REG_SSE] = { "org.gnu.gdb.i386.sse", sse_flags, COUNT(sse_flags) },
 	[HS_REG_SEGMENTS] = { "org.gnu.gdb.i386.segments", NULL, 0 },
 	[HS_REG_LINUX] = { "org.gnu.gdb.i386.linux", NULL, 0 },
+	[HS_REG_AVX] = { "org.gnu.gdb.i386.avx", NULL, 0 },
+	[HS_REG_AVX512] = { "org.gnu.gdb.i386.avx512", NULL, 0 },
+	[HS_REG_PKEYS] = { "org.gnu.gdb.i386.pkeys", NULL, 0 },
 	[HS_REG_CONTROL] = { "org.hindsight.i386.control", control_flags, COUNT(control_flags) },
 };
 
@@ -141,49 +144,58 @@ static const char *extra_attributes(const struct hs_reg *reg)
 	}
 }
 
-static bool has_feature(enum hs_arch arch, enum hs_reg_feature which)
+static bool has_feature(const struct hs_reg *const *regs, size_t count, enum hs_reg_feature which)
 {
-	size_t count;
-	const struct hs_reg *regs = hs_regs(arch, &count);
-
 	for (size_t i = 0; i < count; i++) {
-		if (regs[i].feature == which) {
+		if (regs[i]->feature == which) {
 			return true;
 		}
 	}
 	return false;
 }
 
-static void put_feature(struct hs_buf *buf, enum hs_arch arch, enum hs_reg_feature which)
+/* The types that are not flags. */
+static void put_types(struct hs_buf *buf, enum hs_reg_feature which, bool high_registers)
 {
-	const struct feature *feature = &features[which];
-	size_t count;
-	const struct hs_reg *regs = hs_regs(arch, &count);
-
-	hs_buf_printf(buf, "  <feature name=\"%s\">\n", feature->name);
-	if (which == HS_REG_SSE) {
+	if (which == HS_REG_SSE || (which == HS_REG_AVX512 && high_registers)) {
 		put_vec128(buf);
 	}
+	if (which == HS_REG_AVX512) {
+		hs_buf_append_string(buf, "    <vector id=\"v2ui128\" type=\"uint128\" count=\"2\"/>\n");
+	}
+}
+
+static void put_feature(struct hs_buf *buf, enum hs_arch arch, const struct hs_reg *const *regs, size_t count,
+			enum hs_reg_feature which)
+{
+	const struct feature *feature = &features[which];
+
+	hs_buf_printf(buf, "  <feature name=\"%s\">\n", feature->name);
+	put_types(buf, which, arch == HS_ARCH_AMD64);
 	for (size_t i = 0; i < feature->flags_count; i++) {
 		put_flags(buf, arch, &feature->flags[i]);
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (regs[i].feature == which) {
+		if (regs[i]->feature == which) {
 			hs_buf_printf(buf, "    <reg name=\"%s\" bitsize=\"%d\" type=\"%s\" regnum=\"%zu\"%s/>\n",
-				      regs[i].name, 8 * regs[i].bytes, regs[i].gdb_type, i, extra_attributes(&regs[i]));
+				      regs[i]->name, 8 * regs[i]->bytes, regs[i]->gdb_type, i,
+				      extra_attributes(regs[i]));
 		}
 	}
 	hs_buf_append_string(buf, "  </feature>\n");
 }
 
-enum hs_status hs_arch_target_xml(enum hs_arch arch, struct hs_buf *ret, struct hs_error *err)
+enum hs_status hs_arch_target_xml(enum hs_arch arch, uint64_t xcr0, struct hs_buf *ret, struct hs_error *err)
 {
+	const struct hs_reg *regs[HS_REGS_MAX];
+	size_t count = hs_regs_of(arch, xcr0, regs);
+
 	hs_buf_append_string(ret, "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n");
 	hs_buf_printf(ret, "<target version=\"1.0\">\n  <architecture>%s</architecture>\n",
 		      arch == HS_ARCH_I686 ? "i386" : "i386:x86-64");
 	for (int i = 0; i < HS_REG_FEATURE_COUNT; i++) {
-		if (has_feature(arch, (enum hs_reg_feature)i)) {
-			put_feature(ret, arch, (enum hs_reg_feature)i);
+		if (has_feature(regs, count, (enum hs_reg_feature)i)) {
+			put_feature(ret, arch, regs, count, (enum hs_reg_feature)i);
 		}
 	}
 	hs_buf_append_string(ret, "</target>\n");

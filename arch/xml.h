@@ -12,12 +12,13 @@
 #include <hindsight/types.h>
 
 /**
- * Append the whole document (8 to 16 KiB) to a buffer.
+ * Append the whole document (8 to 20 KiB) to a buffer: the registers of hs_regs_of(), by its numbers.
  *
  * @param ret  initialised, owned by the caller; not cleared first
  *
  * HS_OK, or HS_ERR_NOMEM when the buffer could not grow; ret is then failed, as struct hs_buf says.
  */
-HS_MUST_CHECK enum hs_status hs_arch_target_xml(enum hs_arch arch, struct hs_buf *ret, struct hs_error *err);
+HS_MUST_CHECK enum hs_status hs_arch_target_xml(enum hs_arch arch, uint64_t xcr0, struct hs_buf *ret,
+						struct hs_error *err);
 
 #endif

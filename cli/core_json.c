@@ -160,8 +160,9 @@ static void put_cpus(struct json *json, const struct hs_core *core)
 		hs_core_cpu(core, cpu, &state);
 		hs_buf_append_string(&json->buf, cpu == 0 ? "{" : ", {");
 		for (size_t i = 0; i < count; i++) {
-			/* No note that is read holds control registers. */
-			if (rows[i].feature == HS_REG_CONTROL || rows[i].feature == HS_REG_LINUX ||
+			/* No note that is read holds control registers; what is switched off says nothing. */
+			if (!hs_reg_enabled(&rows[i], &state) || rows[i].feature == HS_REG_CONTROL ||
+			    rows[i].feature == HS_REG_LINUX ||
 			    (rows[i].feature == HS_REG_SEGMENTS && rows[i].prstatus < 0)) {
 				continue;
 			}

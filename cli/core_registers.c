@@ -82,6 +82,7 @@ static enum hs_status parse_one(const char *text, const char *where, enum hs_arc
 	if (!parse_value(value, value_length, bytes, reg->bytes)) {
 		return wrong(err, where, "not a value of that register", value, value_length);
 	}
+	hs_reg_enable(reg, ret); /* what has a value was in use */
 	hs_reg_set(reg, ret, bytes);
 	return HS_OK;
 }

@@ -144,6 +144,9 @@ enum hs_status hs_monitor_regs(struct hs_live *live, const char *argument, struc
 	for (size_t i = 0; i < count; i++) {
 		char text[REG_TEXT_MAX];
 
+		if (!hs_reg_enabled(&regs[i], &cpu)) {
+			continue;
+		}
 		reg_text(&regs[i], &cpu, text);
 		hs_buf_printf(out, "%-10s %s\n", regs[i].name, text);
 	}

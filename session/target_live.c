@@ -38,10 +38,11 @@ static void op_info(void *ctx, struct hs_target_info *ret)
 	struct hs_live *live = ctx;
 	const struct hs_vm_image *image = hs_vm_image(live->vm);
 	struct hs_cpu_state cpu;
-	uint64_t xcr0 = 1;
+	uint64_t xcr0 = hs_vm_xcr0_offered(live->vm);
 
+	/* A snapshot may come from a CPU that offered more. */
 	if (!live->running && hs_vm_cpu_get(live->vm, &cpu, NULL) == HS_OK) {
-		xcr0 = cpu.xcr0;
+		xcr0 |= cpu.xcr0;
 	}
 	*ret = (struct hs_target_info){
 		.arch = image->arch,

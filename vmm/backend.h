@@ -126,6 +126,9 @@ struct hs_backend_ops {
 	enum hs_status (*set_state)(struct hs_backend *backend, unsigned int parts, const struct hs_cpu_state *state,
 				    struct hs_error *err);
 
+	/** The bits of XCR0 that the guest may set; x87 and SSE where the CPU has no XSAVE. */
+	uint64_t (*xcr0_offered)(const struct hs_backend *backend);
+
 	/**
 	 * All registers, behind abandon() and when memory is in place. `again`: they are those of the last restore(),
 	 * so that what nobody has changed since need not be written.

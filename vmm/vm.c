@@ -366,6 +366,11 @@ const struct hs_vm_mapped *hs_vm_mappings(const struct hs_vm *vm, size_t *ret_co
 	return vm->mappings.mapped;
 }
 
+uint64_t hs_vm_xcr0_offered(const struct hs_vm *vm)
+{
+	return vm->ops->xcr0_offered(vm->backend);
+}
+
 const char *hs_vm_backend_name(const struct hs_vm *vm)
 {
 	return vm->ops->name;

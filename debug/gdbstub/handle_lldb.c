@@ -137,10 +137,13 @@ static const char *set_of(const struct hs_reg *reg)
 {
 	switch (reg->feature) {
 	case HS_REG_SSE:
+	case HS_REG_AVX:
+	case HS_REG_AVX512:
 		return "Vector Registers";
 	case HS_REG_SEGMENTS:
 	case HS_REG_LINUX:
 	case HS_REG_CONTROL:
+	case HS_REG_PKEYS:
 		return "System Registers";
 	default:
 		return reg->bytes == 10 ? "Floating Point Registers" : "General Purpose Registers";
@@ -158,12 +161,12 @@ enum hs_reply hs_handle_register_info(struct hs_gdb *gdb, const struct hs_reques
 		return hs_reply_text(gdb, "E45");
 	}
 	for (size_t i = 0; i < request->number; i++) {
-		offset += gdb->regs[i].bytes;
+		offset += gdb->regs[i]->bytes;
 	}
-	reg = &gdb->regs[request->number];
+	reg = gdb->regs[request->number];
 	generic = generic_of(reg);
 	hs_buf_printf(&gdb->payload, "name:%s;bitsize:%u;offset:%zu;", reg->name, 8u * reg->bytes, offset);
-	if (reg->bytes > 8) { /* x87 and SSE */
+	if (reg->bytes > 8) { /* x87 and vectors */
 		hs_buf_append_string(&gdb->payload, "encoding:vector;format:vector-uint8;");
 	} else {
 		hs_buf_append_string(&gdb->payload, "encoding:uint;format:hex;");

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Registers: the g packet is the rows of the register table, one after the other, each of its own size; the number of a
- * register is the index of its row. The target description is written from the same rows.
+ * Registers: the g packet is the rows of the register table that the target's CPU has, one after the other, each of its
+ * own size; the number of a register is its place among them. The target description is written from the same rows.
  */
 #include "gdbstub/stub.h"
+
+#include "base/error.h"
 
 #include <string.h>
 
 static const struct hs_reg *reg_of(const struct hs_gdb *gdb, uint64_t number)
 {
-	return number < gdb->reg_count ? &gdb->regs[number] : NULL;
+	return number < gdb->reg_count ? gdb->regs[number] : NULL;
 }
 
 static size_t all_bytes(const struct hs_gdb *gdb)
@@ -17,21 +19,30 @@ static size_t all_bytes(const struct hs_gdb *gdb)
 	size_t bytes = 0;
 
 	for (size_t i = 0; i < gdb->reg_count; i++) {
-		bytes += gdb->regs[i].bytes;
+		bytes += gdb->regs[i]->bytes;
 	}
 	return bytes;
 }
 
-/* Set a register unless it has that value already: what a client writes back unchanged must not disturb the rest,
- * such as the exact state of an x87 stack that the full tag word only describes. */
-static void set_reg(const struct hs_reg *reg, struct hs_cpu_state *cpu, const uint8_t *value)
+/*
+ * Set a register unless it has that value already: what a client writes back unchanged must not disturb the rest, such
+ * as the exact state of an x87 stack that the full tag word only describes, nor be refused.
+ */
+static enum hs_status set_reg(const struct hs_reg *reg, struct hs_cpu_state *cpu, const uint8_t *value,
+			      struct hs_error *err)
 {
 	uint8_t present[HS_REG_BYTES_MAX];
 
 	hs_reg_get(reg, cpu, present);
-	if (memcmp(present, value, reg->bytes) != 0) {
-		hs_reg_set(reg, cpu, value);
+	if (memcmp(present, value, reg->bytes) == 0) {
+		return HS_OK;
 	}
+	if (!hs_reg_enabled(reg, cpu)) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0, "%s: the guest has it switched off (XCR0 is 0x%llx)",
+				    reg->name, (unsigned long long)cpu->xcr0);
+	}
+	hs_reg_set(reg, cpu, value);
+	return HS_OK;
 }
 
 /* Registers of a process that is not on the CPU are nowhere: "x" for each digit says so (gdb manual, Packets, g). */
@@ -62,8 +73,8 @@ enum hs_reply hs_handle_regs_read(struct hs_gdb *gdb, const struct hs_request *r
 	for (size_t i = 0; i < gdb->reg_count; i++) {
 		uint8_t value[HS_REG_BYTES_MAX];
 
-		hs_reg_get(&gdb->regs[i], &cpu, value);
-		hs_buf_append_hex(&gdb->payload, value, gdb->regs[i].bytes);
+		hs_reg_get(gdb->regs[i], &cpu, value);
+		hs_buf_append_hex(&gdb->payload, value, gdb->regs[i]->bytes);
 	}
 	return HS_REPLY_PAYLOAD;
 }
@@ -84,8 +95,10 @@ enum hs_reply hs_handle_regs_write(struct hs_gdb *gdb, const struct hs_request *
 		return HS_REPLY_ERROR;
 	}
 	for (size_t i = 0; i < gdb->reg_count; i++) {
-		set_reg(&gdb->regs[i], &cpu, at);
-		at += gdb->regs[i].bytes;
+		if (set_reg(gdb->regs[i], &cpu, at, &gdb->err)) {
+			return HS_REPLY_ERROR;
+		}
+		at += gdb->regs[i]->bytes;
 	}
 	return hs_reply_status(gdb, gdb->target.ops->cpu_write(gdb->target.ctx, &cpu, &gdb->err));
 }
@@ -128,6 +141,8 @@ enum hs_reply hs_handle_reg_write(struct hs_gdb *gdb, const struct hs_request *r
 	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
 		return HS_REPLY_ERROR;
 	}
-	set_reg(reg, &cpu, request->reg.value.data);
+	if (set_reg(reg, &cpu, request->reg.value.data, &gdb->err)) {
+		return HS_REPLY_ERROR;
+	}
 	return hs_reply_status(gdb, gdb->target.ops->cpu_write(gdb->target.ctx, &cpu, &gdb->err));
 }

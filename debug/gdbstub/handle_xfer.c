@@ -27,7 +27,7 @@ static enum hs_reply xfer_features(struct hs_gdb *gdb, const struct hs_request *
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such description");
 	}
 	hs_buf_init(&xml, OBJECT_MAX);
-	if (hs_arch_target_xml(gdb->info.arch, &xml, &gdb->err)) {
+	if (hs_arch_target_xml(gdb->info.arch, gdb->info.xcr0, &xml, &gdb->err)) {
 		reply = HS_REPLY_ERROR;
 	} else {
 		reply = hs_reply_part(gdb, xml.data, xml.length, request->xfer.offset, request->xfer.length);

@@ -14,6 +14,12 @@
  * which may double by its escapes. */
 #define OUTPUT_LIMIT (HS_GDB_OUTPUT_HIGH + 3 * (2 * (size_t)HS_GDB_REPLY_MAX + 16))
 
+static void describe_target(struct hs_gdb *gdb)
+{
+	gdb->target.ops->info(gdb->target.ctx, &gdb->info);
+	gdb->reg_count = hs_regs_of(gdb->info.arch, gdb->info.xcr0, gdb->regs);
+}
+
 enum hs_status hs_gdb_create(const struct hs_target *target, bool running, struct hs_gdb **ret, struct hs_error *err)
 {
 	struct hs_gdb *gdb = calloc(1, sizeof(*gdb));
@@ -22,8 +28,7 @@ enum hs_status hs_gdb_create(const struct hs_target *target, bool running, struc
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "debugger stub: no memory");
 	}
 	gdb->target = *target;
-	gdb->target.ops->info(gdb->target.ctx, &gdb->info);
-	gdb->regs = hs_regs(gdb->info.arch, &gdb->reg_count);
+	describe_target(gdb);
 	gdb->running = running;
 	gdb->goal = HS_GOAL_FREE;
 	hs_packet_framer_init(&gdb->framer, HS_GDB_PACKET_SIZE);
@@ -115,6 +120,7 @@ static void take_packet(struct hs_gdb *gdb)
 			hs_gdb_interrupt(gdb);
 			return;
 		}
+		describe_target(gdb);
 	}
 	gdb->client.knows_stop = true;
 	hs_gdb_dispatch(gdb, gdb->framer.payload.data, gdb->framer.payload.length);
@@ -226,6 +232,7 @@ static void release_held(struct hs_gdb *gdb)
 {
 	if (gdb->held) {
 		gdb->held = false;
+		describe_target(gdb);
 		hs_gdb_dispatch(gdb, gdb->framer.payload.data, gdb->framer.payload.length);
 	}
 }

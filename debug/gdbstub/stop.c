@@ -75,6 +75,16 @@ static const char *lldb_reason(const struct hs_stop *stop)
 	}
 }
 
+static size_t number_of(const struct hs_gdb *gdb, const struct hs_reg *reg)
+{
+	size_t number = 0;
+
+	while (gdb->regs[number] != reg) {
+		number++;
+	}
+	return number;
+}
+
 /* The registers that clients want after every stop, so that they need not ask: frame, stack and instruction pointer. */
 static void put_expedited(struct hs_gdb *gdb, const struct hs_cpu_state *cpu)
 {
@@ -88,7 +98,7 @@ static void put_expedited(struct hs_gdb *gdb, const struct hs_cpu_state *cpu)
 			continue; /* the other architecture's */
 		}
 		hs_reg_get(reg, cpu, value);
-		hs_buf_printf(&gdb->payload, "%02zx:", (size_t)(reg - gdb->regs));
+		hs_buf_printf(&gdb->payload, "%02zx:", number_of(gdb, reg));
 		hs_buf_append_hex(&gdb->payload, value, reg->bytes);
 		hs_buf_append_byte(&gdb->payload, ';');
 	}

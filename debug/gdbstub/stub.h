@@ -65,7 +65,7 @@ struct hs_gdb_client {
 struct hs_gdb {
 	struct hs_target target;
 	struct hs_target_info info;
-	const struct hs_reg *regs;
+	const struct hs_reg *regs[HS_REGS_MAX]; /* by number */
 	size_t reg_count;
 
 	struct hs_gdb_client client;

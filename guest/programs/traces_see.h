@@ -161,10 +161,11 @@ static bool turn_on_xsave(void)
 		return false;
 	}
 	write_cr4(read_cr4() | CR4_OSXSAVE);
-	set_xcr0(7);
+	set_xcr0(3);
 	hs_out32(HS_PORT_TRACE, 0);
 	__asm__ volatile(TRY "xgetbv" TRIED : "=a"(eax), "=d"(edx) : "c"(0) : "memory");
-	if (!has_trapped() && eax == 7) {
+	if (!has_trapped() && eax == 3) {
+		set_xcr0(7);
 		return true;
 	}
 	set_xcr0(1);

@@ -71,7 +71,24 @@ struct hs_msrs {
 /** Bytes of the XSAVE area: the standard format (SDM vol. 1 13.4), as large as KVM_GET_XSAVE's. */
 #define HS_XSAVE_SIZE 4096u
 
-/** Offsets in the XSAVE area that never vary (SDM vol. 1, table 10-2 and 13.4). */
+/** State components: bits of XCR0 and XSTATE_BV (SDM vol. 1 13.1). What is beyond has no place in the area: AMX. */
+enum hs_xstate_component {
+	HS_XSTATE_X87 = 0,
+	HS_XSTATE_SSE = 1,
+	HS_XSTATE_AVX = 2,       /**< upper halves of ymm0..15 */
+	HS_XSTATE_BNDREGS = 3,   /**< bnd0..3 */
+	HS_XSTATE_BNDCSR = 4,    /**< bndcfgu, bndstatus */
+	HS_XSTATE_OPMASK = 5,    /**< k0..7 */
+	HS_XSTATE_ZMM_HI256 = 6, /**< upper halves of zmm0..15 */
+	HS_XSTATE_HI16_ZMM = 7,  /**< zmm16..31 */
+	HS_XSTATE_PKRU = 9,
+};
+
+/**
+ * Offsets in the XSAVE area. Up to AVX they never vary (SDM vol. 1, table 10-2 and 13.4). The others are a CPU's own
+ * choice (CPUID leaf 0xD): here they are those of Intel's CPUs, which gdb 13 takes for granted in a core, whatever CPU
+ * the state comes from.
+ */
 enum hs_xsave_offset {
 	HS_XSAVE_FCW = 0,
 	HS_XSAVE_FSW = 2,
@@ -86,6 +103,12 @@ enum hs_xsave_offset {
 	HS_XSAVE_XSTATE_BV = 512,
 	HS_XSAVE_XCOMP_BV = 520,
 	HS_XSAVE_YMMH0 = 576, /**< upper halves of ymm0..15, 16 bytes each */
+	HS_XSAVE_BNDREGS = 960,
+	HS_XSAVE_BNDCSR = 1024,
+	HS_XSAVE_OPMASK = 1088,    /**< k0..7, 8 bytes each */
+	HS_XSAVE_ZMM_HI256 = 1152, /**< upper halves of zmm0..15, 32 bytes each */
+	HS_XSAVE_HI16_ZMM = 1664,  /**< zmm16..31, 64 bytes each */
+	HS_XSAVE_PKRU = 2688,      /**< 8 bytes, 4 used */
 };
 
 /** All of one CPU. Plain data: copied by assignment, compared after hs_cpu_state_init() by memcmp. */

@@ -88,14 +88,14 @@ struct hs_stop {
 	int exit_status;
 };
 
-/** Facts that do not change while a client is attached. All pointers are borrowed from the target. */
+/** Facts that are asked for when a client comes, and stay for it as they were. Pointers are the target's, borrowed. */
 struct hs_target_info {
 	enum hs_arch arch;
 	const char *image_path; /**< absolute path of the guest image, NULL when unknown */
 	int image_fd;           /**< open for reading, for vFile; -1 when there is none */
 	int event_fd;           /**< readable when stop_take() has something */
 	uint64_t entry;         /**< gva of the image's entry point */
-	uint64_t xcr0;          /**< vector state the guest has (bit 1 SSE, bit 2 AVX) */
+	uint64_t xcr0;          /**< what XCR0 may be set to (bit 2 AVX): registers that the client is told of */
 };
 
 /** A piece of the current address space in which everything is alike. */

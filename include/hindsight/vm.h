@@ -186,6 +186,8 @@ struct hs_phys hs_vm_phys(struct hs_vm *vm);
 const struct hs_vm_image *hs_vm_image(const struct hs_vm *vm);
 /** The mappings, in the order of the configuration; *ret_count is how many. Valid as long as the VM. */
 const struct hs_vm_mapped *hs_vm_mappings(const struct hs_vm *vm, size_t *ret_count);
+/** The bits of XCR0 that the guest may set (SDM vol. 1 13.3); x87 and SSE (3) where its CPU has no XSAVE. */
+uint64_t hs_vm_xcr0_offered(const struct hs_vm *vm);
 /** "kvm" or "soft"; static. */
 const char *hs_vm_backend_name(const struct hs_vm *vm);
 

@@ -101,7 +101,9 @@ def test_registers_and_memory_are_those_that_live_gdb_showed(crashed, tmp_path):
     dumps = [f"dump binary memory {directory}/{at:x} {at} {at + length}" for at, length in areas]
     # gdb keeps SIGTRAP from the guest unless told otherwise, as it is its own.
     end = "signal SIGTRAP" if crash.signal == signal.SIGTRAP else "continue"
-    ask = ["info registers", "info all-registers", "print $fs_base", "print $gs_base"]
+    # Where there is ymm, xmm is not among "all".
+    ask = ["info registers", "info all-registers", "print $fs_base", "print $gs_base",
+           f"info registers {' '.join(xmm_of(runner.arch))}"]
     cwd = tmp_path / "run"
     cwd.mkdir()
     with runner.serve(crash.guest, *crash.words, options=crash.options, cwd=cwd) as served:
@@ -110,8 +112,8 @@ def test_registers_and_memory_are_those_that_live_gdb_showed(crashed, tmp_path):
     second, = runner.place.collect(cwd).values()
     assert result.rc == crash.exit_status, live.text
     dead = read(second, crashed.image, ask)
-    check_registers(crashed, live[2:6], dead)
-    check_registers(crashed, live[2:6], crashed.gdb(*ask))
+    check_registers(crashed, live[2:7], dead)
+    check_registers(crashed, live[2:7], crashed.gdb(*ask))
     core = Image(second)
     assert areas == [] or areas == [
         (core.get_segment(index, "vaddr"), core.get_segment(index, "filesz")) for index in core.segments(PT_LOAD)]
@@ -120,17 +122,33 @@ def test_registers_and_memory_are_those_that_live_gdb_showed(crashed, tmp_path):
         assert (directory / f"{at:x}").read_bytes() == core.bytes[offset:offset + length], f"the bytes at {at:#x}"
 
 
+def xmm_of(arch):
+    return [f"xmm{i}" for i in range(16 if arch == "amd64" else 8)]
+
+
 def check_registers(crashed, live, dead):
-    general, every = numbers(live[0]), whole_registers(live[1])
-    core_general, core_every = numbers(dead[0]), whole_registers(dead[1])
-    vectors = [f"xmm{i}" for i in range(16 if crashed.runner.arch == "amd64" else 8)]
-    # Where the CPU has them, and the guest has switched them on.
-    vectors += [name.replace("xmm", "ymm") for name in vectors if name.replace("xmm", "ymm") in every]
+    general, every = numbers(live[0]), whole_registers(f"{live[1]}\n{live[4]}")
+    core_general, core_every = numbers(dead[0]), whole_registers(f"{dead[1]}\n{dead[4]}")
+    vectors = xmm_of(crashed.runner.arch)
+    wide = [name.replace("xmm", "ymm") for name in vectors]
+    switched_on = " AVX" in crashed.result.stdout
+    # The live session has them wherever the CPU can, the core where the guest has switched them on.
+    assert not switched_on or set(wide) <= set(every)
+    assert set(wide) & set(core_every) == (set(wide) if switched_on else set())
+    vectors += wide if switched_on else []
+    if switched_on:
+        check_loaded(core_every["ymm1"])
     names = REGISTERS[crashed.runner.arch]
     assert {name: core_general.get(name) for name in names} == {name: general[name] for name in names}
     assert {name: core_every.get(name) for name in X87 + vectors} == {name: every[name] for name in X87 + vectors}
     if crashed.runner.arch == "amd64":
         assert dead[2:] == live[2:]
+
+
+def check_loaded(text):
+    """guest/programs/vectors.c has loaded 7 * 1 + j + 1 into byte j of ymm1."""
+    values = re.search(r"v32_int8 = \{(.*?)\}", text)[1]
+    assert [int(value, 0) for value in values.split(", ")] == [8 + j for j in range(32)], text
 
 
 def test_binutils_and_elfutils_have_no_complaint_and_find_the_image(crashed):

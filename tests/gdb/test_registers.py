@@ -42,19 +42,33 @@ def restore(name, old):
         gdb.execute("set var $%s = (%s)%r" % (name, "long long" if SIZE[name] == 8 else "double"
                                              if isinstance(old, float) else "int", old))
 PSEUDO = re.compile(
-    r"^(al|bl|cl|dl|ah|bh|ch|dh|[abcd]x|[sd]il?|[bs]pl?|r\d+[lwd]|ymm\d+|mm\d+|e[abcd]x|e[sd]i|e[bs]p)$"
+    r"^(al|bl|cl|dl|ah|bh|ch|dh|[abcd]x|[sd]il?|[bs]pl?|r\d+[lwd]|[yz]mm\d+|mm\d+|e[abcd]x|e[sd]i|e[bs]p)$"
 )
+# Some CPUs have them, and this guest has not switched them on.
+OFF = re.compile(r"^(pkru|k\d|xmm(1[6-9]|[23]\d))$")
 names = [r.name for r in gdb.selected_frame().architecture().registers()]
 is_long = "rip" in names
 names = [n for n in names if n and not (is_long and PSEUDO.match(n)) and n != "orig_rax" and n != "orig_eax"]
 if not is_long:
     names = [n for n in names if not PSEUDO.match(n) or re.match(r"^e[abcdsb][xip]$", n)]
-# gdb leaves these out of its list; they are registers all the same.
-names += [n for n in ("fs_base", "gs_base") if n not in names]
+# gdb leaves these out of its list, xmm where there is ymm; they are registers all the same.
+MORE = ["fs_base", "gs_base"] + ["xmm%d" % i for i in range(16 if is_long else 8)]
+names += [n for n in MORE if n not in names]
 SIZE = {n: gdb.parse_and_eval("$" + n).type.sizeof for n in names}
 before = {n: bits(n) for n in names}
 print("REGISTERS", " ".join(names))
 for name in names:
+    if OFF.match(name):
+        try:
+            write(name, before[name])
+            print("WRITE", name, "is not refused", [])
+        except gdb.error as error:
+            refused = str(error).startswith("Could not write register")
+            gdb.execute("maint flush register-cache", to_string=True)
+            after = {n: bits(n) for n in names}
+            zero = not any(before[name]) if isinstance(before[name], tuple) else before[name] == 0
+            print("WRITE", name, "ok" if refused and zero else error, [n for n in names if after[n] != before[n]])
+        continue
     wanted = write(name, before[name])
     gdb.execute("maint flush register-cache", to_string=True)
     after = {n: bits(n) for n in names}

@@ -89,6 +89,9 @@ CRASHES = {crash.name: crash for crash in (
            "return *where;", r"page fault \(#PF\): read of 0xdead0008, not mapped"),
     _crash("page_write", signal.SIGSEGV, SEGV_MAPERR, 0xDEAD0000, r"movl +\$0x2a,\(%\w+\)", ("write_to", "main"),
            "*where = 42;", r"page fault \(#PF\): write to 0xdead0000, not mapped"),
+    # Ring 0 of kvm_pvm has wide registers and cannot load them: tests/gdb/test_vectors.py.
+    _crash("vectors", signal.SIGSEGV, SEGV_MAPERR, 0xDEAD0000, r"movl +\$0x2a,\(%\w+\)", ("write_to", "main"),
+           "*where = 42;", r"page fault \(#PF\): write to 0xdead0000, not mapped", only="rig"),
     _crash("page_write-constant", signal.SIGSEGV, SEGV_ACCERR, "constant", r"movl +\$0x2a,\(%\w+\)",
            ("write_to", "main"), "*where = 42;",
            r"page fault \(#PF\): write to 0x[0-9a-f]+, mapped read-only", guest="page_write",

@@ -73,10 +73,7 @@ def test_copies_write_ends_as_on_a_page_of_its_own(runner, form):
 
 
 def test_copies_leave_vectors_and_x87_alone(runner):
-    words = [*rings_of(runner), "vectors"]
-    if runner.place.name == "local":
-        # Under KVM in QEMU XCR0 is not what the guest has set.
-        words.append("avx")
+    words = [*rings_of(runner), "vectors", "avx"]
     if runner.backend == "kvm" and runner.facts["instructions"] == "emulated":
         words.remove("kernel")
     result = run_writes(runner, "booted", *words)

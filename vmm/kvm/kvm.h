@@ -55,6 +55,13 @@ struct hs_backend {
 	struct kvm_sregs accepted; /* KVM has not refused these */
 	struct kvm_vcpu_events events;
 
+	/* The XSAVE area as KVM has it: */
+	uint64_t xcr0_offered;
+	uint64_t xcr0_set;        /* by the host */
+	bool xcr0_unseen;         /* KVM does not learn of what the guest sets */
+	bool area_moved;          /* some components lie elsewhere than in struct hs_cpu_state */
+	uint16_t component_at[6]; /* offsets of those in xsave.c's table; 0: not there */
+
 	/* Of registers that not each CPU has, once they were asked for: */
 	bool xcrs_known, has_xcrs;
 	bool msrs_known;
@@ -86,6 +93,13 @@ enum hs_status hs_kvm_set_state(struct hs_backend *backend, unsigned int parts, 
 enum hs_status hs_kvm_pull_registers(struct hs_backend *backend, struct hs_error *err);
 /** Give what is newer to the CPU now. */
 enum hs_status hs_kvm_push_registers(struct hs_backend *backend, struct hs_error *err);
+
+/* xsave.c */
+/** What the CPU's table says of XSAVE. */
+void hs_kvm_learn_xsave(struct hs_backend *backend, const struct kvm_cpuid2 *cpuid);
+uint64_t hs_kvm_xcr0_offered(const struct hs_backend *backend);
+enum hs_status hs_kvm_get_fpu(struct hs_backend *backend, struct hs_cpu_state *state, struct hs_error *err);
+enum hs_status hs_kvm_set_fpu(struct hs_backend *backend, const struct hs_cpu_state *state, struct hs_error *err);
 
 /* exit.c */
 /** Translate the exit that kvm_run describes. */
@@ -133,6 +147,8 @@ enum hs_status hs_kvm_translate(struct hs_backend *backend, hs_gva gva, bool *re
 				struct hs_error *err);
 
 /* probe.c */
+/** Whether the processor is QEMU's translator, which does not intercept xsetbv for SVM (7.2; seen). */
+bool hs_kvm_is_translated(void);
 /** Whether the processor runs guests itself, without KVM's emulator: it has VMX or SVM. */
 bool hs_kvm_has_hardware(void);
 enum hs_status hs_kvm_check(enum hs_arch arch, struct hs_error *err);

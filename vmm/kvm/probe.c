@@ -156,6 +156,21 @@ bool hs_kvm_has_hardware(void)
 	return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 2);
 }
 
+bool hs_kvm_is_translated(void)
+{
+	char signature[12];
+	unsigned int eax, ebx, ecx, edx;
+
+	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & 1u << 31)) {
+		return false;
+	}
+	__cpuid(0x40000000, eax, ebx, ecx, edx);
+	memcpy(signature, &ebx, 4);
+	memcpy(signature + 4, &ecx, 4);
+	memcpy(signature + 8, &edx, 4);
+	return memcmp(signature, "TCGTCGTCGTCG", sizeof(signature)) == 0;
+}
+
 void hs_kvm_probe_quick(struct hs_probe *ret)
 {
 	int fd;

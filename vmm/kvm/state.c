@@ -2,7 +2,6 @@
 /* struct hs_cpu_state to and from KVM's structures. */
 #include "vmm/kvm/kvm.h"
 
-#include "base/bytes.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -180,47 +179,6 @@ static enum hs_status core_to_kvm(struct hs_backend *backend, const struct hs_cp
 	return HS_OK;
 }
 
-/* 1 where there is no XSAVE. */
-static uint64_t xcr0_of(struct hs_backend *backend)
-{
-	struct kvm_xcrs xcrs = { 0 };
-
-	backend->has_xcrs = ioctl(backend->vcpu_fd, KVM_GET_XCRS, &xcrs) == 0 && xcrs.nr_xcrs > 0;
-	backend->xcrs_known = true;
-	return backend->has_xcrs ? xcrs.xcrs[0].value : 1;
-}
-
-static enum hs_status get_fpu(struct hs_backend *backend, struct hs_cpu_state *state, struct hs_error *err)
-{
-	_Static_assert(sizeof(struct kvm_xsave) == HS_XSAVE_SIZE, "KVM_GET_XSAVE fills the area");
-	if (ioctl(backend->vcpu_fd, KVM_GET_XSAVE, state->xsave)) {
-		return hs_error_os(err, errno, "KVM cannot read the FPU state");
-	}
-	state->xcr0 = xcr0_of(backend);
-	return HS_OK;
-}
-
-static enum hs_status set_fpu(struct hs_backend *backend, const struct hs_cpu_state *state, struct hs_error *err)
-{
-	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = state->xcr0 } } };
-	struct kvm_xsave xsave;
-
-	/* What an earlier run has enabled is not to stay either. To see whether it has would be an ioctl as well. */
-	if (!backend->xcrs_known) {
-		(void)xcr0_of(backend);
-	}
-	if ((backend->has_xcrs || state->xcr0 != 1) && ioctl(backend->vcpu_fd, KVM_SET_XCRS, &xcrs)) {
-		return hs_error_os(err, errno, "KVM refused XCR0 = 0x%llx", (unsigned long long)state->xcr0);
-	}
-	memcpy(&xsave, state->xsave, sizeof(xsave));
-	/* Components that XSTATE_BV leaves out would be loaded with their initial values: x87 and SSE never are. */
-	hs_put_le64((uint8_t *)&xsave + HS_XSAVE_XSTATE_BV, hs_get_le64(state->xsave + HS_XSAVE_XSTATE_BV) | 3);
-	if (ioctl(backend->vcpu_fd, KVM_SET_XSAVE, &xsave)) {
-		return hs_error_os(err, errno, "KVM refused the FPU state");
-	}
-	return HS_OK;
-}
-
 /* KVM reads up to the first MSR that the CPU lacks (tsc_aux may be one), which must not hide the others. */
 static void get_msrs(struct hs_backend *backend, struct hs_cpu_state *state)
 {
@@ -318,7 +276,7 @@ enum hs_status hs_kvm_get_state(struct hs_backend *backend, unsigned int parts, 
 		core_from_kvm(backend, state);
 	}
 	if (parts & HS_STATE_FPU) {
-		st = get_fpu(backend, state, err);
+		st = hs_kvm_get_fpu(backend, state, err);
 	}
 	if (!st && (parts & HS_STATE_DEBUG)) {
 		st = get_debug(backend, state, err);
@@ -344,7 +302,7 @@ enum hs_status hs_kvm_set_state(struct hs_backend *backend, unsigned int parts, 
 		st = set_msrs(backend, state, err);
 	}
 	if (!st && (parts & HS_STATE_FPU)) {
-		st = set_fpu(backend, state, err);
+		st = hs_kvm_set_fpu(backend, state, err);
 	}
 	if (!st && (parts & HS_STATE_DEBUG)) {
 		st = set_debug_registers(backend, state, err);

@@ -58,6 +58,12 @@ static enum hs_status give_cpuid(struct hs_backend *backend, struct hs_error *er
 	if (ioctl(backend->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) || ioctl(backend->vcpu_fd, KVM_SET_CPUID2, cpuid)) {
 		return hs_error_os(err, errno, "KVM refused the CPUID table");
 	}
+	/* What the CPU has of it: kvm_pvm gives it more than it says to support. */
+	cpuid->nent = CPUID_ENTRIES;
+	if (ioctl(backend->vcpu_fd, KVM_GET_CPUID2, cpuid)) {
+		return hs_error_os(err, errno, "KVM does not tell its CPU's CPUID table");
+	}
+	hs_kvm_learn_xsave(backend, cpuid);
 	return HS_OK;
 }
 
@@ -230,6 +236,7 @@ const struct hs_backend_ops hs_kvm_backend_ops = {
 	.track = hs_kvm_track,
 	.collect = hs_kvm_collect,
 	.abandon = hs_kvm_abandon,
+	.xcr0_offered = hs_kvm_xcr0_offered,
 	.get_state = hs_kvm_get_state,
 	.set_state = hs_kvm_set_state,
 	.restore = restore,

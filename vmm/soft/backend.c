@@ -119,6 +119,12 @@ static enum hs_status abilities(struct hs_backend *backend, struct hs_backend_ab
 	return HS_OK;
 }
 
+static uint64_t xcr0_offered(const struct hs_backend *backend)
+{
+	(void)backend;
+	return hs_soft_xcr0_offered();
+}
+
 static void port_in(struct hs_backend *backend, uint32_t value)
 {
 	backend->cpu.pending_in.value = value;
@@ -158,6 +164,7 @@ const struct hs_backend_ops hs_soft_backend_ops = {
 	.memory_written = memory_written,
 	.get_state = hs_soft_get_state,
 	.set_state = hs_soft_set_state,
+	.xcr0_offered = xcr0_offered,
 	.restore = hs_soft_restore,
 	.abilities = abilities,
 	.set_debug = hs_soft_set_debug,

@@ -356,6 +356,8 @@ static inline void hs_soft_attend(struct hs_soft_cpu *cpu, unsigned int bits)
 /* ---- port.c ---- */
 /** Finish a port access whose exit was given out, with pending_in.value; it counts as executed now. */
 void hs_soft_finish_in(struct hs_soft_cpu *cpu);
+/** The bits of XCR0 that cpuid offers; x87 and SSE without XSAVE. (cpuid.c) */
+uint64_t hs_soft_xcr0_offered(void);
 
 /* ---- code.c ---- */
 /** The operation at rip, decoded if need be. NULL when the fetch faults: cpu->fault or cpu->exit is set. */

@@ -23,6 +23,9 @@
 #define LEAF1_EBX (8u << 8 | 1u << 16)
 /* cx16, movbe, popcnt, hypervisor */
 #define LEAF1_ECX (BIT(13) | BIT(22) | BIT(23) | BIT(31))
+#define CPUID_XSAVE BIT(26)
+/* Without XSAVE there are the x87 and SSE registers all the same. */
+#define XCR0_LEGACY UINT64_C(3)
 /* de, pse, tsc, msr, pae, cx8, sep, pge, cmov, pat, pse36, clflush, fxsr */
 #define LEAF1_EDX                                                                                                      \
 	(BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) | BIT(16) | BIT(17) |       \
@@ -99,6 +102,14 @@ static struct leaf leaf_of(const struct hs_soft_cpu *cpu, uint32_t number, uint3
 		return (struct leaf){ LEAF_HYPERVISOR, four_bytes(name), four_bytes(name + 4), four_bytes(name + 8) };
 	}
 	return number >= LEAF_EXTENDED ? extended(cpu, number) : basic(number, subleaf);
+}
+
+uint64_t hs_soft_xcr0_offered(void)
+{
+	struct leaf leaf = basic(LEAF_MAX, 0);
+
+	_Static_assert(LEAF_MAX == 0xd, "the leaf of XSAVE");
+	return LEAF1_ECX & CPUID_XSAVE ? leaf.eax | (uint64_t)leaf.edx << 32 : XCR0_LEGACY;
 }
 
 static enum hs_soft_flow execute_cpuid(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)

@@ -201,6 +201,12 @@ void hs_vm_interrupt(struct hs_vm *vm)
 	pthread_mutex_unlock(&vm->lock);
 }
 
+uint64_t hs_vm_xcr0_offered(const struct hs_vm *vm)
+{
+	(void)vm;
+	return 7;
+}
+
 enum hs_status hs_vm_cpu_get(struct hs_vm *vm, struct hs_cpu_state *ret, struct hs_error *err)
 {
 	(void)err;
