@@ -11,6 +11,7 @@ from lib.process import LocalProcess, run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECONDS = 60
+EACH_ARCH = pytest.mark.parametrize("runner", ["amd64-soft", "i686-soft"], indirect=True)
 COMMANDS = ("cycle", "restore", "root", "roots", "snapshot", "walk")
 
 
@@ -79,6 +80,7 @@ def test_helper_commands_on_a_target_that_is_not_hindsight_say_so(helper, build)
     assert said[9] == "" and "0x1000" in said[10]
 
 
+@EACH_ARCH
 def test_helper_commands_on_a_core_in_gdb_say_what_serves_it(helper, runner):
     core = next(path for name, path in runner.run("divide").files.items() if name.endswith(".core"))
     said = gdb_batch([helper, "hs roots"], runner.guest("divide"), core)
@@ -103,6 +105,7 @@ def test_helper_cycle_of_a_guest_that_ends_shows_its_end(runner, helper):
                     "hs: nothing is debugged: 'target remote ADDRESS' attaches to a guest"]
 
 
+@EACH_ARCH
 def test_helper_cycle_of_no_number_is_refused(runner, helper):
     said = session(runner, helper, "functions", ["hs cycle 0", "hs cycle nonsense", "print $pc"],
                    calls("counter()", cycles=2))
@@ -140,6 +143,7 @@ def linked_with_section(runner, directory, script):
     return guest
 
 
+@EACH_ARCH
 def test_helper_is_loaded_by_a_guest_that_names_it(runner, scripts, tmp_path):
     script = scripts / "hindsight-gdb.py"
     # What gdb is configured for when the prefix is its own.
@@ -157,6 +161,7 @@ def test_helper_is_loaded_by_a_line_of_the_users_gdbinit(scripts, helper, tmp_pa
     assert "Usage: hs roots" in said.stdout
 
 
+@EACH_ARCH
 def test_helper_guests_of_another_prefix_name_nothing_that_gdb_misses(runner):
     sections = run(["readelf", "-S", "-W", runner.guest("hello")]).check().stdout
     prefix = run(["meson", "introspect", "--buildoptions", runner.build]).check().stdout
