@@ -11,6 +11,7 @@ import pytest
 
 from lib.debuggers import Gdb, gdb_batch, lldb_batch
 from lib.process import LocalProcess, run
+from lib.transcripts import Scene, scenes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DECLARED = re.compile(r"\b(hs_\w+)\((?!\*)")
@@ -76,6 +77,15 @@ def test_gdbstub_library_comes_with_headers_licence_and_documents(prefix):
     documents = prefix / "share" / "doc" / "hindsight-gdbstub"
     assert {path.name for path in documents.iterdir()} == {"LICENSE", "gdbstub.md", "gdb-remote.md", "toy_target.c"}
     assert (documents / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+def test_toy_target_transcript_comes_out_as_documented(toy, build, tmp_path):
+    commands = scenes((ROOT / "docs" / "gdbstub.md").read_text(encoding="utf-8"))["Getting it"]
+    # The fixture has done the first.
+    assert commands.pop(0).text.startswith("cc toy_target.c $(pkg-config --cflags --libs hindsight-gdbstub)")
+    (tmp_path / "toy_target").symlink_to(toy)
+    Scene(commands, build, tmp_path).run()
+    assert len(commands) > 4 and not [command.problem() for command in commands if command.problem()]
 
 
 def test_toy_target_is_debugged_by_gdb(served):

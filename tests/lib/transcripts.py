@@ -120,7 +120,7 @@ class Scene:
             self._gdb(command, words)
         elif command.text.startswith("lldb "):
             self._lldb(command, words)
-        elif "--gdb" in command.text or command.text.startswith("hindsight debug"):
+        elif any("waiting for a debugger" in line for line in command.expected):
             self._serve(command)
         else:
             self._shell(command)
@@ -135,7 +135,7 @@ class Scene:
         text = re.sub(r":12\d\d", ":0", self._here(command.text))
         process = LocalProcess(["sh", "-c", f"exec 2>&1; exec {text}"], self._directory, self._environment)
         self._servers.append((command, process))
-        port = process.stdout.wait_for(r"waiting for a debugger on \S+:(\d+) ", SECONDS)[1]
+        port = process.stdout.wait_for(r"waiting for a debugger on \S+:(\d+)\s", SECONDS)[1]
         self._ports[re.search(r":(12\d\d)", command.text)[1]] = port
 
     def _finish(self, command, process):
