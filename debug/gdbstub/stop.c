@@ -143,12 +143,12 @@ static void put_general(struct hs_gdb *gdb, const struct hs_cpu_state *cpu)
 	for (size_t i = 0; i < gdb->reg_count; i++) {
 		uint8_t value[HS_REG_BYTES_MAX];
 
-		if (gdb->regs[i].feature != HS_REG_CORE || gdb->regs[i].bytes > 8) {
+		if (gdb->regs[i]->feature != HS_REG_CORE || gdb->regs[i]->bytes > 8) {
 			continue;
 		}
-		hs_reg_get(&gdb->regs[i], cpu, value);
+		hs_reg_get(gdb->regs[i], cpu, value);
 		hs_buf_printf(&gdb->payload, "%s\"%zu\":\"", before, i);
-		hs_buf_append_hex(&gdb->payload, value, gdb->regs[i].bytes);
+		hs_buf_append_hex(&gdb->payload, value, gdb->regs[i]->bytes);
 		hs_buf_append_byte(&gdb->payload, '"');
 		before = ",";
 	}
