@@ -45,7 +45,7 @@ struct hs_place {
 /** Where a driver goes on when it is called. */
 enum hs_entry {
 	HS_ENTRY_BEGIN,    /**< nothing was done with the guest yet */
-	HS_ENTRY_SNAPSHOT, /**< the guest is where its snapshot was taken, which the driver had put it to at its place */
+	HS_ENTRY_SNAPSHOT, /**< the guest is where the snapshot was taken that the driver had put it to before */
 	HS_ENTRY_INSIDE,   /**< the guest is in the middle of what it was let run for at that place */
 };
 

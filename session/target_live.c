@@ -370,6 +370,18 @@ static void op_kill(void *ctx)
 	}
 }
 
+static enum hs_status op_restart(void *ctx, struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	enum hs_status st = hs_session_restart(live->config.session, err);
+
+	if (!st) {
+		live->end = HS_LIVE_NOT_ENDED;
+		hs_live_begin_again(live);
+	}
+	return st;
+}
+
 enum hs_status hs_live_create(const struct hs_live_config *config, struct hs_live **ret, struct hs_error *err)
 {
 	struct hs_live *live = HS_NEW_ALIGNED(struct hs_live);
@@ -410,6 +422,7 @@ struct hs_target hs_live_target(struct hs_live *live)
 		.mem_region = op_mem_region,
 		.phys_read = op_phys_read,
 		.phys_write = op_phys_write,
+		.restart = op_restart,
 	};
 
 	return (struct hs_target){ .ops = &ops, .ctx = live };

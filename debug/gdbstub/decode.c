@@ -101,7 +101,7 @@ static const struct pattern {
 	{ "k", FOLLOW_END, HS_REQUEST_KILL_SILENTLY, parse_nothing },
 	{ "vKill", FOLLOW_SEP, HS_REQUEST_KILL, parse_process },
 	{ "vAttach", FOLLOW_SEP, HS_REQUEST_ATTACH, parse_process },
-	{ "vRun", FOLLOW_SEP, HS_REQUEST_RUN, parse_anything },
+	{ "vRun", FOLLOW_SEP, HS_REQUEST_RUN, hs_parse_run },
 	{ "vCtrlC", FOLLOW_END, HS_REQUEST_INTERRUPT, parse_nothing },
 	{ "qSearch:memory:", FOLLOW_ANY, HS_REQUEST_SEARCH, hs_parse_search },
 	{ "qCRC:", FOLLOW_ANY, HS_REQUEST_CRC, hs_parse_mem_read },

@@ -15,6 +15,7 @@ bool hs_parse_step(struct hs_text *text, struct hs_request *ret);
 bool hs_parse_continue_signal(struct hs_text *text, struct hs_request *ret);
 bool hs_parse_step_signal(struct hs_text *text, struct hs_request *ret);
 bool hs_parse_vcont(struct hs_text *text, struct hs_request *ret);
+bool hs_parse_run(struct hs_text *text, struct hs_request *ret);
 bool hs_parse_breakpoint(struct hs_text *text, struct hs_request *ret);
 
 /* decode_data.c */

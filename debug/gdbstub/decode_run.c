@@ -157,6 +157,16 @@ static bool take_programs(struct hs_text *text, struct hs_span *ret)
 	return true;
 }
 
+/* vRun;FILE[;ARGUMENT]...: the file is that of the guest in any case, and arguments it has already. */
+bool hs_parse_run(struct hs_text *text, struct hs_request *ret)
+{
+	if (hs_text_take_char(text, ';')) {
+		(void)hs_text_take_until(text, ';');
+	}
+	ret->run.has_arguments = !hs_text_done(text);
+	return true;
+}
+
 /* "type,address,kind", and for execution conditions and commands (gdb manual, Packets, "Z0"). */
 bool hs_parse_breakpoint(struct hs_text *text, struct hs_request *ret)
 {

@@ -28,7 +28,7 @@ static const struct row rows[HS_REQUEST_KIND_COUNT] = {
 	[HS_REQUEST_DETACH] = { .handle = hs_handle_detach },
 	[HS_REQUEST_KILL] = { .handle = hs_handle_kill },
 	[HS_REQUEST_KILL_SILENTLY] = { .handle = hs_handle_kill_silently, .may_be_silent = true },
-	[HS_REQUEST_RUN] = { .handle = hs_handle_run },
+	[HS_REQUEST_RUN] = { .handle = hs_handle_run, .may_be_silent = true },
 	[HS_REQUEST_RESTART] = { .handle = hs_handle_restart, .may_be_silent = true },
 	[HS_REQUEST_SYMBOL] = { .handle = hs_handle_symbol },
 	[HS_REQUEST_NON_STOP] = { .handle = hs_handle_non_stop },
@@ -227,7 +227,7 @@ static enum hs_reply handle(struct hs_gdb *gdb, const struct hs_request *request
 	if (row->needs_stopped && gdb->running) {
 		return hs_reply_error(gdb, HS_ERR_STATE, "the guest is running");
 	}
-	if (row->needs_stopped && gdb->ended && request->kind != HS_REQUEST_STOP_REASON) {
+	if (row->needs_stopped && (gdb->ended || gdb->killed) && request->kind != HS_REQUEST_STOP_REASON) {
 		return hs_reply_error(gdb, HS_ERR_STATE, "the guest has ended");
 	}
 	if (row->needs_stopped && gdb->target.ops->space_use) {

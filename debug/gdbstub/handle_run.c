@@ -204,16 +204,66 @@ enum hs_reply hs_handle_kill_silently(struct hs_gdb *gdb, const struct hs_reques
 	return HS_REPLY_SILENCE;
 }
 
-enum hs_reply hs_handle_run(struct hs_gdb *gdb, const struct hs_request *request)
+/* To where the guest began, as a new process: with no breakpoint of the old one (gdb forgets that it has set any). */
+static enum hs_status restart(struct hs_gdb *gdb)
 {
-	(void)request;
-	return hs_reply_error(gdb, HS_ERR_UNSUPPORTED, "the guest cannot be started again");
+	enum hs_status st = gdb->target.ops->restart(gdb->target.ctx, &gdb->err);
+
+	if (st) {
+		return st;
+	}
+	gdb->target.ops->break_clear(gdb->target.ctx);
+	gdb->ended = false;
+	gdb->killed = false;
+	gdb->client.attached = true;
+	gdb->client.detached = false;
+	gdb->client.interrupt_due = false;
+	if (gdb->client.processes.named) {
+		/* One process again, whatever the client had opened of the old one. */
+		gdb->client.processes = (struct hs_gdb_processes){ .named = false };
+		hs_gdb_name_processes(gdb);
+	}
+	return HS_OK;
 }
 
-/* 'R' has no reply either: gdb sends '?' behind it at once and would take one for that one's. */
+/* A guest that runs, because the client has detached from it, is stopped first; the packet waits until then. */
+static bool wait_for_stop(struct hs_gdb *gdb)
+{
+	if (gdb->running) {
+		gdb->client.attached = true;
+		gdb->client.detached = false;
+		gdb->held = true;
+		gdb->goal = HS_GOAL_ATTACH;
+		gdb->target.ops->interrupt(gdb->target.ctx);
+	}
+	return gdb->running;
+}
+
+enum hs_reply hs_handle_run(struct hs_gdb *gdb, const struct hs_request *request)
+{
+	if (!gdb->target.ops->restart) {
+		return hs_reply_error(gdb, HS_ERR_UNSUPPORTED, "the guest cannot be started again");
+	}
+	if (!gdb->client.extended) {
+		return hs_reply_error(gdb, HS_ERR_STATE, "only in extended mode ('target extended-remote')");
+	}
+	if (request->run.has_arguments) {
+		return hs_reply_error(
+			gdb, HS_ERR_UNSUPPORTED,
+			"the guest's arguments are those that it was started with ('set args' has others)");
+	}
+	if (wait_for_stop(gdb)) {
+		return HS_REPLY_SILENCE;
+	}
+	return restart(gdb) ? HS_REPLY_ERROR : hs_handle_stop_reason(gdb, request);
+}
+
+/* 'R' has no reply: gdb sends '?' behind it at once and would take one for that one's. */
 enum hs_reply hs_handle_restart(struct hs_gdb *gdb, const struct hs_request *request)
 {
-	(void)gdb;
 	(void)request;
+	if (gdb->client.extended && gdb->target.ops->restart && !wait_for_stop(gdb)) {
+		(void)restart(gdb);
+	}
 	return HS_REPLY_SILENCE;
 }

@@ -33,10 +33,12 @@ enum hs_reply hs_handle_thread_current(struct hs_gdb *gdb, const struct hs_reque
 
 enum hs_reply hs_handle_threads_first(struct hs_gdb *gdb, const struct hs_request *request)
 {
+	/* Of a guest that has ended gdb would add a thread that it finds here, and fail to read its registers. */
+	bool over = gdb->ended || gdb->killed;
 	char letter = 'm';
 
 	(void)request;
-	for (uint32_t i = 1; i < HS_GDB_SPACES_MAX; i++) {
+	for (uint32_t i = 1; i < HS_GDB_SPACES_MAX && !over; i++) {
 		if (hs_gdb_names_process(gdb, i)) {
 			hs_buf_append_byte(&gdb->payload, (uint8_t)letter);
 			hs_gdb_put_thread(gdb, i);

@@ -375,11 +375,11 @@ void hs_gdb_output_consume(struct hs_gdb *gdb, size_t length)
 
 enum hs_gdb_phase hs_gdb_phase(const struct hs_gdb *gdb)
 {
-	if (gdb->killed) {
-		return HS_GDB_KILLED;
-	}
-	if (gdb->ended) {
-		return HS_GDB_EXITED;
+	/* In extended mode a client may run the guest again, and stays until it leaves. */
+	bool may_run = gdb->client.extended && gdb->target.ops->restart;
+
+	if ((gdb->killed || gdb->ended) && !may_run) {
+		return gdb->killed ? HS_GDB_KILLED : HS_GDB_EXITED;
 	}
 	if (!gdb->client.connected) {
 		return HS_GDB_ABSENT;

@@ -159,6 +159,9 @@ struct hs_request {
 			hs_gva at; /* resume here instead */
 		} resume;
 		struct {
+			bool has_arguments; /* for the program, behind its name, which says nothing here */
+		} run;                      /* RUN */
+		struct {
 			struct hs_breakpoint breakpoint;
 			struct hs_span programs; /* BREAK_INSERT: conditions and commands: hs_agent_programs_next() */
 		};

@@ -9,7 +9,8 @@
  * The life of a target under the stub. While no client has spoken, it runs or is stopped as the caller left
  * it. The first well-formed packet of a client stops it. A client that detaches sets it running without
  * breakpoints; a client that vanishes (closes, crashes, is cut off) leaves it stopped, without breakpoints,
- * for the next client. Nothing a client sends ends it but k, vKill, or what it makes the guest do.
+ * for the next client. Nothing a client sends ends it but k, vKill, or what it makes the guest do. A client in extended
+ * mode may run it again then, if the target can be put back to where it began.
  *
  * Protocol: gdb manual, "Remote Protocol"; lldb's docs/lldb-gdb-remote.txt. docs/gdb-remote.md lists what is served.
  */
@@ -39,8 +40,9 @@ enum hs_gdb_phase {
 	HS_GDB_PRESENT, /**< a client is connected: go on feeding it */
 	HS_GDB_LEAVING, /**< the client has detached: send it what is left of the output, then close */
 	HS_GDB_BROKEN,  /**< the connection cannot go on (no memory for a reply): close */
-	HS_GDB_EXITED,  /**< the guest has ended, and the client, if any, has its W or X in the output */
-	HS_GDB_KILLED,  /**< a client has killed the guest */
+	/* These two only once no client is there that may run the guest again (in extended mode). */
+	HS_GDB_EXITED, /**< the guest has ended, and the client, if any, has its W or X in the output */
+	HS_GDB_KILLED, /**< a client has killed the guest */
 };
 
 /**

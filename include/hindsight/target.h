@@ -160,6 +160,9 @@ struct hs_target_ops {
 				    struct hs_error *err);
 	/** Optional: as mem_write, by guest-physical address. */
 	enum hs_status (*phys_write)(void *ctx, hs_gpa gpa, const void *buffer, size_t length, struct hs_error *err);
+	/** Optional: put the target back to where it began; it stands there, also when it had ended or was killed.
+	 *  Breakpoints stay as they are. For a stopped target; on failure nothing changed, or it has ended. */
+	enum hs_status (*restart)(void *ctx, struct hs_error *err);
 };
 
 /** A target: operations and context, both borrowed by the stub for as long as it serves them. */

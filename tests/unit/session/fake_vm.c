@@ -1,41 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "fake_vm.h"
+#include "fake_vm_private.h"
 
 #include "arch/regs.h"
 #include "base/arith.h"
-#include "base/cleanup.h"
 #include "base/error.h"
-#include "vmm/call.h"
-#include "vmm/checkpoint.h"
 #include "vmm/memory.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define BREAKPOINTS_MAX 8
-
-struct hs_vm {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	const struct fake_step *steps;
-	size_t count, next;
-	bool interrupted;
-	bool at_gate, released;
-	bool has_crashed; /* and nothing has been changed since */
-	bool has_exited;
-	bool serves_calls;
-	struct hs_record record; /* the last one for the guest */
-	unsigned int runs;
-	struct hs_resume last_resume;
-	struct hs_cpu_state cpu;
-	struct hs_breakpoint breakpoints[BREAKPOINTS_MAX];
-	unsigned int breakpoint_count;
-	struct hs_vm_segment segment;
-	struct hs_vm_image image;
-	uint8_t memory[FAKE_MEMORY_BYTES];
-};
 
 void fake_vm_script(struct hs_vm *vm, const struct fake_step *steps, size_t count)
 {
@@ -379,72 +352,6 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 	vm->interrupted = false;
 	pthread_mutex_unlock(&vm->lock);
 	return HS_OK;
-}
-
-/* All that is to be put back, and the place in the script. */
-struct hs_vm_checkpoint {
-	struct hs_checkpoint_pool *pool;
-	size_t next;
-	bool has_crashed;
-	struct hs_cpu_state *cpu;
-	uint8_t memory[FAKE_MEMORY_BYTES];
-};
-
-enum hs_status hs_vm_checkpoint_take(struct hs_vm *vm, const struct hs_vm_checkpoint *like,
-				     struct hs_checkpoint_pool *pool, struct hs_vm_checkpoint **ret,
-				     struct hs_error *err)
-{
-	struct hs_vm_checkpoint *checkpoint;
-
-	(void)like;
-	if (vm->has_exited) {
-		return hs_error_set(err, HS_ERR_STATE, 0, 0, "the guest has ended");
-	}
-	if (pool->bytes + FAKE_MEMORY_BYTES > pool->limit) {
-		return hs_error_set(err, HS_ERR_EXHAUSTED, 0, 0, "the pool is full");
-	}
-	checkpoint = calloc(1, sizeof(*checkpoint));
-	checkpoint->cpu = HS_NEW_ALIGNED(struct hs_cpu_state);
-	checkpoint->pool = pool;
-	checkpoint->next = vm->next;
-	checkpoint->has_crashed = vm->has_crashed;
-	*checkpoint->cpu = vm->cpu;
-	memcpy(checkpoint->memory, vm->memory, sizeof(vm->memory));
-	pool->bytes += FAKE_MEMORY_BYTES;
-	*ret = checkpoint;
-	return HS_OK;
-}
-
-void hs_vm_checkpoint_destroy(struct hs_vm_checkpoint *checkpoint)
-{
-	checkpoint->pool->bytes -= FAKE_MEMORY_BYTES;
-	free(checkpoint->cpu);
-	free(checkpoint);
-}
-
-enum hs_status hs_vm_checkpoint_restore(struct hs_vm *vm, const struct hs_vm_checkpoint *checkpoint,
-					struct hs_error *err)
-{
-	(void)err;
-	pthread_mutex_lock(&vm->lock);
-	vm->interrupted = false;
-	pthread_mutex_unlock(&vm->lock);
-	vm->next = checkpoint->next;
-	vm->has_crashed = checkpoint->has_crashed;
-	vm->has_exited = false;
-	vm->cpu = *checkpoint->cpu;
-	memcpy(vm->memory, checkpoint->memory, sizeof(vm->memory));
-	return HS_OK;
-}
-
-uint64_t hs_vm_checkpoint_pages(const struct hs_vm_checkpoint *checkpoint)
-{
-	return sizeof(checkpoint->memory) / HS_PAGE_SIZE;
-}
-
-const struct hs_cpu_state *hs_vm_checkpoint_cpu(const struct hs_vm_checkpoint *checkpoint)
-{
-	return checkpoint->cpu;
 }
 
 bool hs_vm_is_on(const struct hs_vm *vm, const struct hs_memory_image *image)
