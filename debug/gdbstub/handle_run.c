@@ -212,7 +212,7 @@ static enum hs_status restart(struct hs_gdb *gdb)
 	if (st) {
 		return st;
 	}
-	gdb->target.ops->break_clear(gdb->target.ctx);
+	hs_gdb_clear_breaks(gdb);
 	gdb->ended = false;
 	gdb->killed = false;
 	gdb->client.attached = true;
@@ -234,7 +234,7 @@ static bool wait_for_stop(struct hs_gdb *gdb)
 		gdb->client.detached = false;
 		gdb->held = true;
 		gdb->goal = HS_GOAL_ATTACH;
-		gdb->target.ops->interrupt(gdb->target.ctx);
+		hs_gdb_interrupt(gdb);
 	}
 	return gdb->running;
 }
