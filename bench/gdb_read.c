@@ -1,212 +1,159 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Memory reads through the remote protocol, as a client sees them: the same client reads the same bytes from two
- * servers, in the largest m packets that each takes.
- * Usage: OURS_PORT OURS_ADDRESS PEER_PORT PEER_ADDRESS BYTES [ROUNDS] (ports on 127.0.0.1, addresses in hex, BYTES
- * writable at each address)
+ * servers, in the largest packets that each takes. Usage: OURS_PORT OURS_ADDRESS x|m PEER PEER_PORT PEER_ADDRESS
+ * [ROUNDS] (ports on 127.0.0.1, addresses in hex, READ_MIB writable at each; we are read by x packets or m packets,
+ * the peer, of that name, by m packets)
  */
+#include "gdb_client.h"
 #include "harness.h"
 
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#define READ_MIB 16
-#define REPLY_MAX (1u << 20)
+#define READ_MIB 64
 #define HEADER_MAX 64u /* of an m or M packet: the letter, address, length, frame */
+/* The bytes are these over and over, less than a packet and more than a cache line: a client compares them quickly. */
+#define PERIOD 262139u
 
 struct server {
-	const char *name;
-	int fd;
-	uint64_t address, length;
+	struct hs_bench_client client;
+	uint64_t address;
 	uint64_t chunk; /* bytes of memory in one packet */
-	char *reply, *packet;
-	char *digits; /* what is in its memory, in hex */
+	bool binary;
+	char *digits;    /* the bytes of the period, twice, in hex */
+	char *wire;      /* what they look like in a reply: the digits, or binary */
+	size_t *wire_at; /* where byte i begins there */
 };
 
-static bool send_packet(struct server *server, const char *body)
-{
-	size_t length;
-	uint8_t sum = 0;
-
-	for (const char *p = body; *p; p++) {
-		sum = (uint8_t)(sum + (uint8_t)*p);
-	}
-	length = (size_t)snprintf(server->packet, REPLY_MAX, "$%s#%02x", body, sum);
-	for (size_t sent = 0; sent < length;) {
-		ssize_t put = write(server->fd, server->packet + sent, length - sent);
-
-		if (put <= 0) {
-			return false;
-		}
-		sent += (size_t)put;
-	}
-	return true;
-}
-
-/* Read up to the end of one reply; returns the length of its body, before run-length expansion, or -1. */
-static long receive(struct server *server)
-{
-	size_t used = 0;
-
-	while (used < REPLY_MAX) {
-		ssize_t got = read(server->fd, server->reply + used, REPLY_MAX - used);
-		char *start;
-		char *end;
-
-		if (got <= 0) {
-			return -1;
-		}
-		used += (size_t)got;
-		start = memchr(server->reply, '$', used);
-		end = start && used >= 3 && server->reply[used - 3] == '#' ? server->reply + used - 3 : NULL;
-		if (end && end > start) {
-			*end = '\0';
-			memmove(server->reply, start + 1, (size_t)(end - start));
-			return end - start - 1;
-		}
-	}
-	return -1;
-}
-
-static bool ask(struct server *server, const char *body)
-{
-	return send_packet(server, body) && receive(server) >= 0;
-}
-
-/* Run-length encoding undone: '*' and a character n are n - 29 more of the one before (gdb manual, Overview). */
-static void expand_runs(const char *from, char *to, size_t size)
-{
-	size_t length = 0;
-
-	for (; *from && length + 1 < size; from++) {
-		int more = *from == '*' && length > 0 ? from[1] - 29 : 0;
-
-		if (more <= 0) {
-			to[length++] = *from;
-			continue;
-		}
-		for (; more > 0 && length + 1 < size; more--, length++) {
-			to[length] = to[length - 1];
-		}
-		from++;
-	}
-	to[length] = '\0';
-}
-
-static bool greet(struct server *server)
-{
-	static const char key[] = "PacketSize=";
-	char features[4096];
-	const char *size;
-
-	if (!ask(server, "qSupported:multiprocess-;swbreak+;hwbreak+") || write(server->fd, "+", 1) != 1) {
-		return false;
-	}
-	expand_runs(server->reply, features, sizeof(features));
-	size = strstr(features, key);
-	if (!size) {
-		return false;
-	}
-	/* Two digits a byte. */
-	server->chunk = (strtoull(size + strlen(key), NULL, 16) - HEADER_MAX) / 2;
-	if (server->chunk > server->length) {
-		server->chunk = server->length;
-	}
-	if (server->chunk == 0 || !ask(server, "QStartNoAckMode") || write(server->fd, "+", 1) != 1) {
-		return false;
-	}
-	/* gdbserver reads no memory before a client has asked how the program stands and has chosen a thread. */
-	return ask(server, "?") && ask(server, "Hg0");
-}
-
 /*
- * Random bytes without two equal digits in a row: neither server can make them shorter by run-length encoding, which
- * gdbserver does and which real memory gives less occasion for than zeros.
+ * Random bytes, not two equal ones in a row, and no byte of two equal digits: no server can make them shorter by
+ * run-length encoding, which real memory gives less occasion for than zeros.
  */
-static bool make_digits(struct server *server)
+static void make_bytes(uint8_t *ret)
 {
 	uint64_t seed = 88172645463325252ull;
 
-	server->digits = malloc(server->length * 2 + 1);
-	if (!server->digits) {
-		return false;
-	}
-	for (uint64_t i = 0; i < server->length; i++) {
+	for (size_t i = 0; i < PERIOD; i++) {
 		seed ^= seed << 13;
 		seed ^= seed >> 7;
 		seed ^= seed << 17;
-		snprintf(server->digits + 2 * i, 3, "%02x", (unsigned int)((seed & 0x77) | 0x08));
+		ret[i] = (uint8_t)((seed & 0x77) | 0x08);
+		/* One byte in 64 is one that has to be escaped in an x packet, as of random bytes. */
+		if ((seed >> 40) % 64 == 0) {
+			ret[i] = '}';
+		} else if (i > 0 && ret[i] == ret[i - 1]) {
+			ret[i] ^= 0x10;
+		}
 	}
+}
+
+static size_t put_on_wire(bool binary, uint8_t byte, char *ret)
+{
+	if (!binary) {
+		snprintf(ret, 3, "%02x", byte);
+		return 2;
+	}
+	if (strchr("#$*}", byte)) {
+		ret[0] = '}';
+		ret[1] = (char)(byte ^ 0x20);
+		return 2;
+	}
+	ret[0] = (char)byte;
+	return 1;
+}
+
+static bool make_wire(struct server *server)
+{
+	uint8_t bytes[PERIOD];
+	size_t length = 0;
+
+	server->digits = malloc(4 * (size_t)PERIOD + 1);
+	server->wire = malloc(4 * (size_t)PERIOD + 1);
+	server->wire_at = calloc(2 * (size_t)PERIOD + 1, sizeof(*server->wire_at));
+	if (!server->digits || !server->wire || !server->wire_at) {
+		return false;
+	}
+	make_bytes(bytes);
+	for (size_t i = 0; i < 2 * (size_t)PERIOD; i++) {
+		put_on_wire(false, bytes[i % PERIOD], server->digits + 2 * i);
+		server->wire_at[i] = length;
+		length += put_on_wire(server->binary, bytes[i % PERIOD], server->wire + length);
+	}
+	server->wire_at[2 * (size_t)PERIOD] = length;
 	return true;
 }
 
 /* The next piece that goes into one packet. */
 static uint64_t piece_at(const struct server *server, uint64_t at)
 {
-	return server->chunk < server->length - at ? server->chunk : server->length - at;
+	uint64_t left = ((uint64_t)READ_MIB << 20) - at;
+
+	return server->chunk < left ? server->chunk : left;
 }
 
+/* Fill the server's memory, by M packets. */
 static bool write_memory(struct server *server)
 {
-	char *body = malloc(REPLY_MAX);
-	bool done = body != NULL && make_digits(server);
-	uint64_t length;
+	char *body = malloc(HS_BENCH_PACKET_MAX);
+	uint64_t most = (server->client.packet_size - HEADER_MAX) / 2;
+	bool done = body != NULL;
 
-	for (uint64_t at = 0; done && at < server->length; at += length) {
-		length = piece_at(server, at);
-		snprintf(body, REPLY_MAX, "M%llx,%llx:%.*s", (unsigned long long)(server->address + at),
-			 (unsigned long long)length, (int)length * 2, server->digits + 2 * at);
-		done = ask(server, body) && strcmp(server->reply, "OK") == 0;
+	for (uint64_t at = 0; done && at < (uint64_t)READ_MIB << 20;) {
+		uint64_t left = ((uint64_t)READ_MIB << 20) - at;
+		uint64_t length = most < left ? most : left;
+
+		snprintf(body, HS_BENCH_PACKET_MAX, "M%llx,%llx:%.*s", (unsigned long long)(server->address + at),
+			 (unsigned long long)length, (int)length * 2, server->digits + 2 * (at % PERIOD));
+		done = hs_bench_client_ask(&server->client, body) && strcmp(server->client.reply, "OK") == 0;
+		at += length;
 	}
 	free(body);
 	if (!done) {
-		fprintf(stderr, "gdb_read: %s did not take what it shall be asked for\n", server->name);
+		fprintf(stderr, "gdb_read: %s did not take what it shall be asked for\n", server->client.name);
 	}
 	return done;
 }
 
-static bool connect_to(struct server *server, const char *port)
+static bool prepare(struct server *server, const char *name, const char *port, const char *address)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(port, NULL, 10)) };
-	int one = 1;
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	server->reply = malloc(REPLY_MAX + 1);
-	server->packet = malloc(REPLY_MAX);
-	server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (!server->reply || !server->packet || server->fd < 0 ||
-	    connect(server->fd, (struct sockaddr *)&address, sizeof(address))) {
-		perror(server->name);
+	if (!hs_bench_client_open(&server->client, name, port)) {
 		return false;
 	}
-	setsockopt(server->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	return greet(server) && write_memory(server);
+	server->address = strtoull(address, NULL, 16);
+	if (server->binary && !server->client.binary) {
+		fprintf(stderr, "gdb_read: %s has no x packet\n", name);
+		return false;
+	}
+	/* Two digits a byte, or at most two bytes. */
+	server->chunk = (server->client.packet_size - HEADER_MAX) / 2;
+	return make_wire(server) && write_memory(server);
 }
 
-static void disconnect(struct server *server)
+static void finish(struct server *server)
 {
-	close(server->fd);
+	hs_bench_client_close(&server->client);
 	free(server->digits);
-	free(server->packet);
-	free(server->reply);
+	free(server->wire);
+	free(server->wire_at);
 }
 
 /* Read one piece; false when it is not what was written. */
 static bool read_piece(struct server *server, uint64_t at, uint64_t length)
 {
+	size_t from = server->wire_at[at % PERIOD];
+	size_t wanted = server->wire_at[at % PERIOD + length] - from;
+	/* gdb's form of the reply to x begins with a letter. */
+	size_t skip = server->binary ? 1 : 0;
 	char body[HEADER_MAX];
 
-	snprintf(body, sizeof(body), "m%llx,%llx", (unsigned long long)(server->address + at),
-		 (unsigned long long)length);
-	if (!ask(server, body) || strlen(server->reply) != 2 * length ||
-	    memcmp(server->reply, server->digits + 2 * at, 2 * length) != 0) {
-		fprintf(stderr, "gdb_read: %s answered %s with %.20s...\n", server->name, body, server->reply);
+	snprintf(body, sizeof(body), "%c%llx,%llx", server->binary ? 'x' : 'm',
+		 (unsigned long long)(server->address + at), (unsigned long long)length);
+	if (!hs_bench_client_ask(&server->client, body) || server->client.reply_length != wanted + skip ||
+	    memcmp(server->client.reply + skip, server->wire + from, wanted) != 0) {
+		fprintf(stderr, "gdb_read: %s answered %s with %.20s...\n", server->client.name, body,
+			server->client.reply);
 		return false;
 	}
 	return true;
@@ -219,9 +166,7 @@ static bool read_memory(void *ctx, double *ret_ns)
 	uint64_t total = (uint64_t)READ_MIB << 20;
 	uint64_t length;
 
-	for (uint64_t done = 0; done < total; done += length) {
-		uint64_t at = done % server->length;
-
+	for (uint64_t at = 0; at < total; at += length) {
 		length = piece_at(server, at);
 		if (!read_piece(server, at, length)) {
 			return false;
@@ -233,27 +178,29 @@ static bool read_memory(void *ctx, double *ret_ns)
 
 int main(int argc, char **argv)
 {
-	struct server ours = { .name = "hindsight", .fd = -1 };
-	struct server peer = { .name = "gdbserver", .fd = -1 };
+	static struct server ours;
+	static struct server peer;
+	char title[128];
 	struct hs_bench bench = {
-		.title = "gdb remote protocol: reading 16 MiB in m packets of each server's own PacketSize",
+		.title = title,
 		.unit = "MiB/s",
 		.work = READ_MIB,
-		.rounds = hs_bench_rounds(argc == 7 ? argv[6] : NULL, 31),
-		.ours = { ours.name, read_memory, &ours },
-		.peer = { peer.name, read_memory, &peer },
+		.rounds = hs_bench_rounds(argc == 8 ? argv[7] : NULL, 11),
+		.ours = { "hindsight", read_memory, &ours },
+		.peer = { argc > 4 ? argv[4] : "", read_memory, &peer },
 	};
 	bool done;
 
-	if (argc < 6 || argc > 7) {
-		fprintf(stderr, "usage: gdb_read OURS_PORT OURS_ADDRESS PEER_PORT PEER_ADDRESS BYTES [ROUNDS]\n");
+	if (argc < 7 || argc > 8) {
+		fprintf(stderr, "usage: gdb_read PORT ADDRESS x|m PEER PEER_PORT PEER_ADDRESS [ROUNDS]\n");
 		return 2;
 	}
-	ours.address = strtoull(argv[2], NULL, 16);
-	peer.address = strtoull(argv[4], NULL, 16);
-	ours.length = peer.length = strtoull(argv[5], NULL, 10);
-	done = connect_to(&ours, argv[1]) && connect_to(&peer, argv[3]) && hs_bench_run(&bench);
-	disconnect(&ours);
-	disconnect(&peer);
+	ours.binary = argv[3][0] == 'x';
+	snprintf(title, sizeof(title), "gdb remote protocol: reading %d MiB in %c packets, of the peer in m packets",
+		 READ_MIB, ours.binary ? 'x' : 'm');
+	done = prepare(&ours, "hindsight", argv[1], argv[2]) && prepare(&peer, argv[4], argv[5], argv[6]) &&
+	       hs_bench_run(&bench);
+	finish(&ours);
+	finish(&peer);
 	return done ? 0 : 1;
 }

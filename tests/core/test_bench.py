@@ -46,7 +46,12 @@ def test_every_benchmark_prints_its_ratio_and_leaves_nothing(runner):
             ("VM: ", "hs_vm_create", "raw ioctls", "us", "less"),
             ("Core ", "core, with checksums", "cp", "MiB/s", "more"),
             ("Idle ", "core of an idle guest", "qemu, dump-guest-memory", "ms", "less"),
-            ("gdb ", "hindsight", "gdbserver", "MiB/s", "more"),
+            ("gdb remote protocol: reading 64 MiB in m ", "hindsight", "gdbserver", "MiB/s", "more"),
+            ("gdb remote protocol: reading 64 MiB in x ", "hindsight", "gdbserver", "MiB/s", "more"),
+            ("gdb remote protocol: reading 64 MiB in m ", "hindsight", "qemu-system", "MiB/s", "more"),
+            ("gdb remote protocol: a step", "hindsight", "gdbserver", "us", "less"),
+            ("gdb remote protocol: a round trip of g", "hindsight", "gdbserver", "us", "less"),
+            ("gdb -ex 'target remote ", "hindsight", "gdbserver", "ms", "less"),
             ("registers", "software CPU", "qemu-system, TCG", "M/s", "more"),
             ("page fault ", "software CPU", "qemu-system, TCG", "ns", "less")):
         figures = row.format(f"{ours}.*?", unit) + row.format(f"{peer}.*?", unit)

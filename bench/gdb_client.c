@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gdb_client.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static bool send_packet(struct hs_bench_client *client, const char *payload)
+{
+	size_t length;
+	uint8_t sum = 0;
+
+	for (const char *p = payload; *p; p++) {
+		sum = (uint8_t)(sum + (uint8_t)*p);
+	}
+	length = (size_t)snprintf(client->packet, HS_BENCH_PACKET_MAX, "$%s#%02x", payload, sum);
+	for (size_t sent = 0; sent < length;) {
+		ssize_t put = write(client->fd, client->packet + sent, length - sent);
+
+		if (put <= 0) {
+			return false;
+		}
+		sent += (size_t)put;
+	}
+	return true;
+}
+
+/* Read up to the end of one reply. */
+static bool receive(struct hs_bench_client *client)
+{
+	size_t used = 0;
+
+	while (used < HS_BENCH_PACKET_MAX) {
+		ssize_t got = read(client->fd, client->input + used, HS_BENCH_PACKET_MAX - used);
+		char *start;
+
+		if (got <= 0) {
+			return false;
+		}
+		used += (size_t)got;
+		/* Within the first bytes: before it there are acknowledgements at most. */
+		start = memchr(client->input, '$', used);
+		if (start && client->input + used - start >= 4 && client->input[used - 3] == '#') {
+			client->input[used - 3] = '\0';
+			client->reply = start + 1;
+			client->reply_length = (size_t)(client->input + used - 3 - client->reply);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool hs_bench_client_ask(struct hs_bench_client *client, const char *payload)
+{
+	return send_packet(client, payload) && receive(client);
+}
+
+/* Run-length encoding undone: '*' and a character n are n - 29 more of the one before (gdb manual, Overview). */
+static void expand_runs(const char *from, char *to, size_t size)
+{
+	size_t length = 0;
+
+	for (; *from && length + 1 < size; from++) {
+		int more = *from == '*' && length > 0 ? from[1] - 29 : 0;
+
+		if (more <= 0) {
+			to[length++] = *from;
+			continue;
+		}
+		for (; more > 0 && length + 1 < size; more--, length++) {
+			to[length] = to[length - 1];
+		}
+		from++;
+	}
+	to[length] = '\0';
+}
+
+static bool greet(struct hs_bench_client *client)
+{
+	static const char key[] = "PacketSize=";
+	char features[4096];
+	const char *size;
+
+	if (!hs_bench_client_ask(client, "qSupported:multiprocess-;swbreak+;hwbreak+;binary-upload+") ||
+	    write(client->fd, "+", 1) != 1) {
+		return false;
+	}
+	expand_runs(client->reply, features, sizeof(features));
+	size = strstr(features, key);
+	client->binary = strstr(features, "binary-upload+") != NULL;
+	if (!size) {
+		return false;
+	}
+	client->packet_size = strtoull(size + strlen(key), NULL, 16);
+	if (!hs_bench_client_ask(client, "QStartNoAckMode") || write(client->fd, "+", 1) != 1) {
+		return false;
+	}
+	/* gdbserver reads no memory before a client has asked how the program stands and has chosen a thread. */
+	return hs_bench_client_ask(client, "?") && hs_bench_client_ask(client, "Hg0");
+}
+
+bool hs_bench_client_open(struct hs_bench_client *client, const char *name, const char *port)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(port, NULL, 10)) };
+	int one = 1;
+
+	*client = (struct hs_bench_client){ .name = name };
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	client->input = malloc(HS_BENCH_PACKET_MAX);
+	client->packet = malloc(HS_BENCH_PACKET_MAX);
+	client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (!client->input || !client->packet || client->fd < 0 ||
+	    connect(client->fd, (struct sockaddr *)&address, sizeof(address))) {
+		perror(name);
+		return false;
+	}
+	setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (!greet(client)) {
+		fprintf(stderr, "%s does not take the greeting\n", name);
+		return false;
+	}
+	return true;
+}
+
+void hs_bench_client_close(struct hs_bench_client *client)
+{
+	close(client->fd);
+	free(client->packet);
+	free(client->input);
+}
