@@ -79,6 +79,13 @@ def test_gdbstub_library_comes_with_headers_licence_and_documents(prefix):
     assert (documents / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
+def test_gdbstub_document_has_every_operation_of_a_target():
+    header = (ROOT / "include" / "hindsight" / "target.h").read_text(encoding="utf-8")
+    operations = re.findall(r"\(\*(\w+)\)\(", header[header.index("struct hs_target_ops {"):])
+    rows = re.findall(r"^\| (`.*?) \| ", (ROOT / "docs" / "gdbstub.md").read_text(encoding="utf-8"), re.M)
+    assert len(operations) > 12 and set(operations) == set(re.findall(r"`(\w+)`", "".join(rows)))
+
+
 def test_toy_target_transcript_comes_out_as_documented(toy, build, tmp_path):
     commands = scenes((ROOT / "docs" / "gdbstub.md").read_text(encoding="utf-8"))["Getting it"]
     # The fixture has done the first.
