@@ -7,6 +7,7 @@
 #define HS_CLI_PAGETABLE_H
 
 #include "cli/opts.h"
+#include "session/pagetable_text.h"
 
 #include <hindsight/coredump.h>
 #include <hindsight/paging.h>
@@ -55,25 +56,6 @@ HS_MUST_CHECK enum hs_status hs_pagetable_check(const struct hs_pagetable_option
 HS_MUST_CHECK enum hs_status hs_pagetable_open(const struct hs_pagetable_options *options, const char *core,
 					       struct hs_pagetable_source *ret, struct hs_error *err);
 void hs_pagetable_close(struct hs_pagetable_source *source);
-
-/** Hexadecimal digits of an address of the format. */
-int hs_pagetable_digits(const struct hs_root *root);
-
-/** "root 0x1000, amd64-4" as a line. */
-void hs_pagetable_root_text(const struct hs_root *root, FILE *out);
-/** The fields that are not zero, each between quotes, parted by between. */
-void hs_pagetable_put_fields(const struct hs_entry_fields *fields, const char *quote, const char *between, FILE *out);
-/** What stands above the lines of ranges. */
-void hs_pagetable_columns_text(const struct hs_root *root, FILE *out);
-/** The part of a line with first and last address and length. */
-void hs_pagetable_extent_text(const struct hs_root *root, hs_gva first, uint64_t length, FILE *out);
-/** A range as a line. */
-void hs_pagetable_line_text(const struct hs_root *root, const struct hs_range *range, FILE *out);
-/** "rwxu", '-' for each that is not there. */
-void hs_pagetable_rights_text(int prot, bool user, FILE *out);
-/** What a range is, without its addresses: "0x5000  rw-u  4K  A D", or what is wrong. No newline.
- *  width: columns for the digits of the gpa. */
-void hs_pagetable_range_text(const struct hs_root *root, const struct hs_range *range, int width, FILE *out);
 
 /** The members of an object for a root, rights or a range, without braces. */
 void hs_pagetable_root_json(const struct hs_root *root, FILE *out);

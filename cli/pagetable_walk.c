@@ -9,79 +9,6 @@
 
 #include <inttypes.h>
 
-static uint64_t index_in_table(const struct hs_format *format, const struct hs_path_level *level)
-{
-	return (level->place.v - level->table.v) / format->entry_bytes;
-}
-
-/** True when the entry at depth goes on to a table or to memory. */
-static bool leads_on(const struct hs_path *path, unsigned int depth, const struct hs_entry_fields *fields)
-{
-	return fields->present && (depth + 1u < path->count || path->range.kind == HS_RANGE_MAPPED);
-}
-
-static void put_level(const struct hs_root *root, const struct hs_path *path, unsigned int depth, FILE *out)
-{
-	const struct hs_format *format = hs_format_of(root->format);
-	const struct hs_path_level *level = &path->levels[depth];
-	struct hs_entry_fields fields;
-
-	fprintf(out, "  %-5s  0x%-12" PRIx64 "  %5" PRIu64 "  ", format->level[depth].name, level->table.v,
-		index_in_table(format, level));
-	if (!level->readable) {
-		fprintf(out, "not in physical memory\n");
-		return;
-	}
-	hs_entry_describe(root, depth, level->entry, &fields);
-	fprintf(out, "0x%0*" PRIx64 "  ", 2 * format->entry_bytes, level->entry);
-	if (leads_on(path, depth, &fields)) {
-		fprintf(out, "0x%-12" PRIx64 "  ", fields.gpa.v);
-	} else {
-		fprintf(out, "%-14s  ", "");
-	}
-	if (fields.present) {
-		hs_pagetable_put_fields(&fields, "", " ", out);
-	} else {
-		fprintf(out, "%s is 0", fields.fields[0].name);
-	}
-	putc('\n', out);
-}
-
-/** What comes of the address: the range, for memory from the address itself on. */
-static struct hs_range result_of(const struct hs_path *path, uint64_t address)
-{
-	struct hs_range range = path->range;
-
-	if (range.kind == HS_RANGE_MAPPED) {
-		range.gpa.v += address - range.start.v;
-	}
-	return range;
-}
-
-static void put_text(const struct hs_phys *phys, const struct hs_root *root, const struct hs_path *path,
-		     uint64_t address, FILE *out)
-{
-	int digits = hs_pagetable_digits(root);
-	const struct hs_range *range = &path->range;
-	struct hs_range result = result_of(path, address);
-
-	hs_pagetable_root_text(root, out);
-	if (path->count > 0) {
-		fprintf(out, "  %-5s  %-14s  %5s  %-*s  %s\n", "entry", "table", "index",
-			2 * hs_format_of(root->format)->entry_bytes + 2, "value", "leads to");
-	}
-	for (unsigned int depth = 0; depth < path->count; depth++) {
-		put_level(root, path, depth, out);
-	}
-	fprintf(out, "  0x%0*" PRIx64 ": ", digits, address);
-	hs_pagetable_range_text(root, &result, 0, out);
-	if (range->kind == HS_RANGE_MAPPED && !hs_phys_has(phys, result.gpa)) {
-		fprintf(out, "  not in physical memory");
-	}
-	fprintf(out, "\n  the same from 0x%0*" PRIx64 " to 0x%0*" PRIx64 "\n", digits, range->start.v, digits,
-		range->start.v + (range->length - 1));
-}
-
 static void put_level_json(const struct hs_root *root, const struct hs_path *path, unsigned int depth, FILE *out)
 {
 	const struct hs_format *format = hs_format_of(root->format);
@@ -89,7 +16,7 @@ static void put_level_json(const struct hs_root *root, const struct hs_path *pat
 	struct hs_entry_fields fields;
 
 	fprintf(out, "{\"name\": \"%s\", \"table\": \"0x%" PRIx64 "\", \"index\": %" PRIu64, format->level[depth].name,
-		level->table.v, index_in_table(format, level));
+		level->table.v, hs_pagetable_index(format, level));
 	if (!level->readable) {
 		fprintf(out, ", \"entry\": null, \"bits\": [], \"leads_to\": null}");
 		return;
@@ -97,7 +24,7 @@ static void put_level_json(const struct hs_root *root, const struct hs_path *pat
 	hs_entry_describe(root, depth, level->entry, &fields);
 	fprintf(out, ", \"entry\": \"0x%" PRIx64 "\", \"bits\": [", level->entry);
 	hs_pagetable_put_fields(&fields, "\"", ", ", out);
-	if (leads_on(path, depth, &fields)) {
+	if (hs_pagetable_leads_on(path, depth, &fields)) {
 		fprintf(out, "], \"leads_to\": \"0x%" PRIx64 "\"}", fields.gpa.v);
 	} else {
 		fprintf(out, "], \"leads_to\": null}");
@@ -116,7 +43,7 @@ static void put_json(const struct hs_phys *phys, const struct hs_root *root, con
 	}
 	fprintf(out, "], \"physical\": ");
 	if (path->range.kind == HS_RANGE_MAPPED) {
-		hs_gpa gpa = result_of(path, address).gpa;
+		hs_gpa gpa = hs_pagetable_result(path, address).gpa;
 
 		fprintf(out, "\"0x%" PRIx64 "\", \"backed\": %s", gpa.v, hs_phys_has(phys, gpa) ? "true" : "false");
 	} else {
@@ -159,7 +86,7 @@ bool hs_pagetable_walk(const struct hs_pagetable_source *source, const struct hs
 			put_json(&source->phys, root, &path, options->address, out);
 		} else {
 			fprintf(out, "%s", i == 0 ? "" : "\n");
-			put_text(&source->phys, root, &path, options->address, out);
+			hs_pagetable_walk_text(&source->phys, root, &path, options->address, out);
 		}
 	}
 	if (options->json) {

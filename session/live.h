@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What target_live.c and monitor.c share. */
+/* What target_live.c, live_space.c and the monitor commands share. */
 #ifndef HS_SESSION_LIVE_H
 #define HS_SESSION_LIVE_H
 
+#include "session/roots.h"
+#include "session/space_view.h"
 #include "session/target_live.h"
 
 struct hs_live {
@@ -16,10 +18,32 @@ struct hs_live {
 	bool crash_pending;              /* it stands at a crash: result.event.crash */
 	bool memory_changed;             /* since that crash, by the debugger */
 	struct hs_cpu_state crash_cpu;   /* registers at that crash */
+	uint32_t space_chosen;           /* "monitor root"; 0: the one that the CPU is in */
+	uint32_t space_used;             /* hs_target_ops.space_use */
 };
 
 /* The guest was put back to where its session began: stand there. */
 void hs_live_begin_again(struct hs_live *live);
+
+/* The guest's address spaces as it stands; live_space.c. */
+struct hs_live_spaces {
+	struct hs_roots roots;
+	struct hs_space_view view; /* borrows from roots and from the VM */
+};
+
+/* HS_ERR_NOMEM, HS_ERR_BACKEND. */
+HS_MUST_CHECK enum hs_status hs_live_spaces_init(struct hs_live *live, struct hs_live_spaces *ret,
+						 struct hs_error *err);
+void hs_live_spaces_deinit(struct hs_live_spaces *spaces);
+HS_MUST_CHECK enum hs_status hs_live_list_spaces(struct hs_live *live, struct hs_target_space *items, uint32_t max,
+						 uint32_t *ret_count, struct hs_error *err);
+/* Memory, and breakpoints that say none, of the space that is used or chosen. HS_ERR_NOT_FOUND: it is gone. */
+HS_MUST_CHECK enum hs_status hs_live_mem_read(struct hs_live *live, hs_gva gva, void *buffer, size_t length,
+					      size_t *ret_length, struct hs_error *err);
+HS_MUST_CHECK enum hs_status hs_live_mem_write(struct hs_live *live, hs_gva gva, const void *buffer, size_t length,
+					       struct hs_error *err);
+HS_MUST_CHECK enum hs_status hs_live_break_insert(struct hs_live *live, const struct hs_breakpoint *breakpoint,
+						  struct hs_error *err);
 
 /** hs_target_ops.monitor. */
 HS_MUST_CHECK enum hs_status hs_live_monitor(void *ctx, const char *line, char **ret_text, struct hs_error *err);

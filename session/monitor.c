@@ -59,6 +59,10 @@ static const struct command commands[] = {
 	{ "restore", NULL, "put the guest back to the snapshot that it stands on", hs_monitor_restore },
 	{ "cycle", "[N]", "stop where the guest begins again: next, or the Nth time; 0: never", hs_monitor_cycle },
 	{ "phys", "ADDR [N]", "N bytes (64) of guest-physical memory", hs_monitor_phys },
+	{ "roots", NULL, "the address spaces, and which one is current", hs_monitor_roots },
+	{ "root", "N|current", "addresses are from now on those of space N, or of the CPU's", hs_monitor_root },
+	{ "walk", "ADDR", "the page-table entries on the way to an address", hs_monitor_walk },
+	{ "maps", "[N]", "what the space, or space N, maps, and with which rights", hs_monitor_maps },
 	{ "doctor", NULL, "what this host can do, and what the debugger makes of it", run_doctor },
 	{ NULL, NULL, NULL, NULL },
 };

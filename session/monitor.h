@@ -22,6 +22,12 @@ enum hs_status hs_monitor_phys(struct hs_live *live, const char *argument, struc
 enum hs_status hs_monitor_core(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
 enum hs_status hs_monitor_restore(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
 
+/* monitor_space.c */
+enum hs_status hs_monitor_roots(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+enum hs_status hs_monitor_root(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+enum hs_status hs_monitor_walk(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+enum hs_status hs_monitor_maps(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+
 /* monitor_cycle.c */
 enum hs_status hs_monitor_cycle(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
 

@@ -197,6 +197,7 @@ static void place_current(struct finding *finding)
 {
 	struct hs_roots *found = &finding->found;
 
+	found->named = found->count;
 	for (found->current = 0; found->current < found->count; found->current++) {
 		if (found->items[found->current].base.v == finding->current.base.v) {
 			return;
@@ -232,4 +233,14 @@ void hs_roots_deinit(struct hs_roots *roots)
 	free(roots->items);
 	free(roots->pointers);
 	*roots = (struct hs_roots){ 0 };
+}
+
+uint32_t hs_roots_spaces(const struct hs_roots *roots)
+{
+	return roots->named > 0 ? roots->named : 1;
+}
+
+uint32_t hs_roots_current_space(const struct hs_roots *roots)
+{
+	return roots->current < roots->named ? roots->current + 1 : 1;
 }

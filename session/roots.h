@@ -14,6 +14,7 @@
 struct hs_roots {
 	struct hs_root *items;
 	uint32_t count;
+	uint32_t named; /* how many something names: the first ones; one more is the CPU's, where nothing names that */
 	uint32_t current;                 /* index of the CPU's: the last one, if nothing names it */
 	struct hs_root_pointer *pointers; /* where the guest keeps them, for those that it keeps */
 	size_t pointer_count;
@@ -34,5 +35,13 @@ struct hs_roots {
 HS_MUST_CHECK enum hs_status hs_roots_find(struct hs_vm *vm, const struct hs_roots_spec *spec,
 					   const struct hs_cpu_state *cpu, struct hs_roots *ret, struct hs_error *err);
 void hs_roots_deinit(struct hs_roots *roots);
+
+/** How many address spaces they are to a debugger, at least 1: a root that nothing names is of the first. */
+uint32_t hs_roots_spaces(const struct hs_roots *roots);
+/** The number of the one that the CPU is in, from 1 on (struct hs_target_space). */
+uint32_t hs_roots_current_space(const struct hs_roots *roots);
+
+/** Tell the VM which spaces its breakpoints belong to, as they are now; if they cannot be found, as they were. */
+void hs_roots_tell_breaks(struct hs_vm *vm, const struct hs_roots_spec *spec);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "session/crash.h"
+#include "session/roots.h"
 #include "vmm/call.h"
 
 #include <errno.h>
@@ -123,6 +124,8 @@ static void run_once(struct hs_session *session, struct hs_session_result *ret)
 	}
 	do {
 		pthread_mutex_unlock(&session->lock);
+		/* Whatever the driver has restored since has other roots. */
+		hs_roots_tell_breaks(session->vm, &session->sandbox->roots);
 		ret->status = hs_vm_run(session->vm, &resume, &ret->event, &ret->error);
 		pthread_mutex_lock(&session->lock);
 	} while (!ret->status && ret->event.kind == HS_EVENT_INTERRUPTED && !session->interrupt_asked);

@@ -76,7 +76,7 @@ static enum hs_status op_mem_read(void *ctx, hs_gva gva, void *buffer, size_t le
 	struct hs_live *live = ctx;
 	enum hs_status st = check_stopped(live, err);
 
-	return st ? st : hs_vm_mem_read(live->vm, gva, buffer, length, ret_length, err);
+	return st ? st : hs_live_mem_read(live, gva, buffer, length, ret_length, err);
 }
 
 static bool memory_equals(struct hs_live *live, hs_gva gva, const uint8_t *bytes, size_t length)
@@ -87,7 +87,7 @@ static bool memory_equals(struct hs_live *live, hs_gva gva, const uint8_t *bytes
 		size_t part = length - done < sizeof(now) ? length - done : sizeof(now);
 		size_t got;
 
-		if (hs_vm_mem_read(live->vm, hs_gva_of(gva.v + done), now, part, &got, NULL) != HS_OK || got != part ||
+		if (hs_live_mem_read(live, hs_gva_of(gva.v + done), now, part, &got, NULL) != HS_OK || got != part ||
 		    memcmp(now, bytes + done, part) != 0) {
 			return false;
 		}
@@ -106,7 +106,7 @@ static enum hs_status op_mem_write(void *ctx, hs_gva gva, const void *buffer, si
 		return st;
 	}
 	changes = live->crash_pending && !live->memory_changed && !memory_equals(live, gva, buffer, length);
-	st = hs_vm_mem_write(live->vm, gva, buffer, length, err);
+	st = hs_live_mem_write(live, gva, buffer, length, err);
 	if (!st && changes) {
 		live->memory_changed = true;
 	}
@@ -155,7 +155,7 @@ static enum hs_status op_break_insert(void *ctx, const struct hs_breakpoint *bre
 	struct hs_live *live = ctx;
 	enum hs_status st = check_alive(live, err);
 
-	return st ? st : hs_vm_break_insert(live->vm, breakpoint, err);
+	return st ? st : hs_live_break_insert(live, breakpoint, err);
 }
 
 static enum hs_status op_break_remove(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err)
@@ -174,6 +174,29 @@ static void op_break_clear(void *ctx)
 	if (!live->running) {
 		hs_vm_break_clear(live->vm);
 	}
+}
+
+static void op_break_clear_space(void *ctx, uint32_t number)
+{
+	struct hs_live *live = ctx;
+
+	if (!live->running) {
+		hs_vm_break_clear_space(live->vm, number);
+	}
+}
+
+static enum hs_status op_spaces(void *ctx, struct hs_target_space *items, uint32_t max, uint32_t *ret_count,
+				struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	enum hs_status st = check_stopped(live, err);
+
+	return st ? st : hs_live_list_spaces(live, items, max, ret_count, err);
+}
+
+static void op_space_use(void *ctx, uint32_t number)
+{
+	((struct hs_live *)ctx)->space_used = number;
 }
 
 static void note_crash(struct hs_live *live)
@@ -423,6 +446,9 @@ struct hs_target hs_live_target(struct hs_live *live)
 		.phys_read = op_phys_read,
 		.phys_write = op_phys_write,
 		.restart = op_restart,
+		.spaces = op_spaces,
+		.space_use = op_space_use,
+		.break_clear_space = op_break_clear_space,
 	};
 
 	return (struct hs_target){ .ops = &ops, .ctx = live };

@@ -7,15 +7,17 @@
 #include "session/core_scene.h"
 #include "session/monitor.h"
 #include "session/region.h"
+#include "session/space_view.h"
 
 #include <hindsight/paging.h>
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define TEXT_MAX (1u << 16)
+#define TEXT_MAX (1u << 17)
 
 struct hs_stored {
 	const struct hs_core *core;
@@ -23,6 +25,8 @@ struct hs_stored {
 	int image_fd;
 	struct hs_stop stop;
 	struct hs_core_scene from;
+	uint32_t space_chosen; /* "monitor root"; 0: the one that the CPU is in */
+	uint32_t space_used;   /* hs_target_ops.space_use */
 };
 
 static void op_info(void *ctx, struct hs_target_info *ret)
@@ -56,15 +60,55 @@ static const struct hs_root *root_of(const struct hs_stored *stored)
 	return scene->root_count > 0 ? &scene->roots[scene->root_current] : NULL;
 }
 
+/* Numbers of spaces are places in the core. False where it does not tell of any. */
+static bool view_of(const struct hs_stored *stored, struct hs_space_view *ret)
+{
+	const struct hs_report_scene *scene = &stored->from.scene;
+
+	if (scene->root_count == 0) {
+		return false;
+	}
+	*ret = (struct hs_space_view){
+		.phys = scene->phys,
+		.roots = scene->roots,
+		.count = (uint32_t)scene->root_count,
+		.cpu = scene->roots[scene->root_current],
+		.current = (uint32_t)scene->root_current + 1,
+		.chosen = stored->space_chosen,
+		.used = stored->space_used,
+	};
+	return true;
+}
+
+/* The space that addresses are in; NULL where the core does not tell, or there is none such. */
+static const struct hs_root *used_root(const struct hs_stored *stored, bool *ret_cpus)
+{
+	struct hs_space_view view;
+	const struct hs_root *root;
+
+	*ret_cpus = true;
+	if (!view_of(stored, &view)) {
+		return NULL;
+	}
+	root = hs_space_view_root(&view, hs_space_view_number(&view));
+	*ret_cpus = hs_space_view_number(&view) == view.current;
+	return *ret_cpus ? root_of(stored) : root;
+}
+
 /* Through the page tables, which know of more than the segments of a partial core; without any, by the segments. */
 static enum hs_status op_mem_read(void *ctx, hs_gva gva, void *buffer, size_t length, size_t *ret_length,
 				  struct hs_error *err)
 {
 	struct hs_stored *stored = ctx;
-	const struct hs_root *root = root_of(stored);
+	bool cpus;
+	const struct hs_root *root = used_root(stored, &cpus);
 
 	if (root && hs_vmem_read(&stored->from.scene.phys, root, gva, buffer, length, ret_length, err) == HS_OK) {
 		return HS_OK;
+	}
+	if (!cpus) {
+		return root ? HS_ERR_UNREADABLE
+			    : hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "the core has no such address space");
 	}
 	return hs_core_read(stored->core, gva, buffer, length, ret_length, err);
 }
@@ -174,31 +218,165 @@ static void put_info(const struct hs_stored *stored, struct hs_buf *out)
 	}
 }
 
+/* A monitor command. The view is there for those that need one. */
+struct command {
+	const char *name;
+	const char *argument; /* as help shows it; NULL: takes none */
+	const char *help;
+	bool needs_view;
+	enum hs_status (*run)(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
+			      struct hs_buf *out, struct hs_error *err);
+};
+
+static enum hs_status run_info(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
+			       struct hs_buf *out, struct hs_error *err)
+{
+	(void)view;
+	(void)argument;
+	(void)err;
+	put_info(stored, out);
+	return HS_OK;
+}
+
+static enum hs_status run_phys(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
+			       struct hs_buf *out, struct hs_error *err)
+{
+	(void)view;
+	return hs_monitor_phys_text(&stored->from.scene.phys, argument, out, err);
+}
+
+static enum hs_status run_roots(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
+				struct hs_buf *out, struct hs_error *err)
+{
+	(void)stored;
+	(void)argument;
+	(void)err;
+	hs_space_put_roots(view, out);
+	return HS_OK;
+}
+
+static enum hs_status run_root(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
+			       struct hs_buf *out, struct hs_error *err)
+{
+	return hs_space_choose(view, argument, out, &stored->space_chosen, err);
+}
+
+static enum hs_status run_walk(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
+			       struct hs_buf *out, struct hs_error *err)
+{
+	(void)stored;
+	return hs_space_put_walk(view, argument, out, err);
+}
+
+static enum hs_status run_maps(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
+			       struct hs_buf *out, struct hs_error *err)
+{
+	(void)stored;
+	return hs_space_put_maps(view, argument, out, err);
+}
+
+static const struct command commands[] = {
+	{ "info", NULL, "the file: image, state, paging", false, run_info },
+	{ "phys", "ADDR [N]", "N bytes (64) of guest-physical memory", false, run_phys },
+	{ "roots", NULL, "the address spaces, and which one is current", true, run_roots },
+	{ "root", "N|current", "addresses are from now on those of space N, or of the CPU's", true, run_root },
+	{ "walk", "ADDR", "the page-table entries on the way to an address", true, run_walk },
+	{ "maps", "[N]", "what the space, or space N, maps, and with which rights", true, run_maps },
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void put_help(struct hs_buf *out)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		const char *argument = commands[i].argument;
+		char left[32];
+
+		snprintf(left, sizeof(left), "%s %s", commands[i].name, argument ? argument : "");
+		hs_buf_printf(out, "%-14s %s\n", left, commands[i].help);
+	}
+}
+
+/* HS_ERR_NOT_FOUND for one that there is not; what one fails with is its answer. */
+static enum hs_status run_command(struct hs_stored *stored, const char *word, const char *argument, struct hs_buf *out,
+				  struct hs_error *err)
+{
+	struct hs_space_view view;
+	struct hs_error failure;
+	size_t i = 0;
+
+	if (word[0] == '\0' || strcmp(word, "help") == 0) {
+		put_help(out);
+		return HS_OK;
+	}
+	while (i < COMMANDS && strcmp(word, commands[i].name) != 0) {
+		i++;
+	}
+	if (i == COMMANDS) {
+		return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "no command '%s' (try 'monitor help')", word);
+	}
+	if (argument[0] && !commands[i].argument) {
+		hs_buf_printf(out, "%s takes no argument\n", word);
+	} else if (!view_of(stored, &view) && commands[i].needs_view) {
+		hs_buf_append_string(out, "the core does not tell its page tables\n");
+	} else if (commands[i].run(stored, &view, argument, out, &failure)) {
+		hs_buf_printf(out, "%s\n", failure.message);
+	}
+	return HS_OK;
+}
+
+/* Split off the argument, without the blanks before it. */
+static const char *split(char *line)
+{
+	char *argument = line + strcspn(line, " \t");
+
+	if (*argument) {
+		*argument++ = '\0';
+	}
+	return argument + strspn(argument, " \t");
+}
+
 static enum hs_status op_monitor(void *ctx, const char *line, char **ret_text, struct hs_error *err)
 {
-	struct hs_stored *stored = ctx;
+	HS_FREE char *copy = strdup(line);
+	const char *argument;
 	struct hs_buf out;
+	enum hs_status st;
 
-	hs_buf_init(&out, TEXT_MAX);
-	if (strcmp(line, "info") == 0) {
-		put_info(stored, &out);
-	} else if (strncmp(line, "phys ", 5) == 0) {
-		if (hs_monitor_phys_text(&stored->from.scene.phys, line + 5, &out, err)) {
-			hs_buf_printf(&out, "%s\n", err->message);
-		}
-	} else if (line[0] == '\0' || strcmp(line, "help") == 0) {
-		hs_buf_printf(&out, "%-14s %s\n", "info", "the file: image, state, paging");
-		hs_buf_printf(&out, "%-14s %s\n", "phys ADDR [N]", "N bytes (64) of guest-physical memory");
-	} else {
-		return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "no command '%s' (try 'monitor help')", line);
+	if (!copy) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a command");
 	}
+	hs_buf_init(&out, TEXT_MAX);
+	argument = split(copy);
+	st = run_command(ctx, copy, argument, &out, err);
 	hs_buf_append_byte(&out, 0);
-	if (out.failed) {
+	if (!st && out.failed) {
+		st = hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the answer");
+	}
+	if (st) {
 		hs_buf_deinit(&out);
-		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the answer");
+		return st;
 	}
 	*ret_text = (char *)out.data;
 	return HS_OK;
+}
+
+static enum hs_status op_spaces(void *ctx, struct hs_target_space *items, uint32_t max, uint32_t *ret_count,
+				struct hs_error *err)
+{
+	struct hs_stored *stored = ctx;
+	struct hs_space_view view;
+
+	if (!view_of(stored, &view)) {
+		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0, "the core does not tell its page tables");
+	}
+	hs_space_view_list(&view, items, max, ret_count);
+	return HS_OK;
+}
+
+static void op_space_use(void *ctx, uint32_t number)
+{
+	((struct hs_stored *)ctx)->space_used = number;
 }
 
 /* What the core names need not be there; what was asked for must be the image. */
@@ -299,6 +477,8 @@ struct hs_target hs_stored_target(struct hs_stored *stored)
 		.monitor = op_monitor,
 		.mem_region = op_mem_region,
 		.phys_read = op_phys_read,
+		.spaces = op_spaces,
+		.space_use = op_space_use,
 	};
 
 	return (struct hs_target){ .ops = &ops, .ctx = stored };

@@ -54,15 +54,26 @@ static enum hs_status crash_of_exit(struct hs_vm *vm, const struct hs_exit *exit
 
 /* Where KVM does not intercept the planted byte at CPL 3, the guest gets its exception: #BP behind an int3, #GP at
  * a hlt. */
-static const struct hs_breakpoint *planted_of_exception(struct hs_vm *vm, const struct hs_exception_frame *frame)
+static bool is_of_planted(struct hs_vm *vm, const struct hs_phys *phys, const struct hs_exception_frame *frame,
+			  hs_gva *ret)
 {
 	bool is_int3 = vm->debug.abilities.planted_opcode == OPCODE_INT3;
-	hs_gva at = hs_gva_of(is_int3 ? vm->cpu.rip - 1 : vm->cpu.rip);
 
-	if (frame->vector != (is_int3 ? HS_VECTOR_BP : HS_VECTOR_GP) || !hs_debug_was_planted(&vm->debug, at)) {
-		return NULL;
+	*ret = hs_gva_of(is_int3 ? vm->cpu.rip - 1 : vm->cpu.rip);
+	return frame->vector == (is_int3 ? HS_VECTOR_BP : HS_VECTOR_GP) &&
+	       hs_debug_was_planted(&vm->debug, phys, &vm->cpu, *ret);
+}
+
+/* The CPU has been stopped where it stands: somebody's breakpoint, or none in this address space. */
+static void stand_at_break(struct hs_vm *vm, enum hs_turn *ret, struct hs_event *event)
+{
+	const struct hs_breakpoint *breakpoint = hs_debug_at(&vm->debug, &vm->cpu);
+
+	*ret = HS_TURN_OVER;
+	if (breakpoint) {
+		*ret = HS_TURN_EVENT;
+		hs_vm_breakpoint_event(vm, breakpoint, event);
 	}
-	return hs_debug_at(&vm->debug, at);
 }
 
 /*
@@ -86,14 +97,15 @@ static enum hs_status release_task(struct hs_vm *vm, const struct hs_cpu_state *
 }
 
 /* The frame that the guest's stub has pushed becomes the state of the fault. */
-static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit *exit, struct hs_event *event,
-					 struct hs_error *err)
+static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit *exit, enum hs_turn *ret,
+					 struct hs_event *event, struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	struct hs_crash_scene scene = scene_of(vm, &phys);
-	const struct hs_breakpoint *breakpoint;
 	struct hs_exception_frame frame;
 	struct hs_cpu_state at_call;
+	bool planted;
+	hs_gva at;
 	enum hs_status st = hs_vm_rewind_access(vm, exit, err);
 
 	if (st) {
@@ -106,9 +118,9 @@ static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit 
 				     &event->crash);
 		return HS_OK;
 	}
-	breakpoint = planted_of_exception(vm, &frame);
-	if (breakpoint) {
-		vm->cpu.rip = breakpoint->gva.v;
+	planted = is_of_planted(vm, &phys, &frame, &at);
+	if (planted) {
+		vm->cpu.rip = at.v;
 	}
 	/* A step in progress had TF set in the CPU, never in the guest: what the CPU pushed is not the guest's. */
 	vm->cpu.rflags &= ~RFLAGS_TF;
@@ -120,8 +132,8 @@ static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit 
 				     &event->crash);
 		return HS_OK;
 	}
-	if (breakpoint) {
-		hs_vm_breakpoint_event(vm, breakpoint, event);
+	if (planted) {
+		stand_at_break(vm, ret, event);
 	} else {
 		hs_crash_of_exception(&scene, &frame, &event->crash);
 	}
@@ -188,7 +200,7 @@ static enum hs_status end_by_call(struct hs_vm *vm, const struct hs_exit *exit, 
 }
 
 static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, enum hs_bus_action action,
-				 uint64_t value, struct hs_event *event, struct hs_error *err)
+				 uint64_t value, enum hs_turn *ret, struct hs_event *event, struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	struct hs_crash_scene scene = scene_of(vm, &phys);
@@ -207,7 +219,7 @@ static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, e
 	case HS_BUS_LOG:
 		return end_by_call(vm, exit, HS_EVENT_LOG, event, err);
 	case HS_BUS_EXCEPTION:
-		return crash_of_exception(vm, exit, event, err);
+		return crash_of_exception(vm, exit, ret, event, err);
 	case HS_BUS_ABORT:
 		st = hs_vm_rewind_access(vm, exit, err);
 		event->kind = HS_EVENT_CRASHED;
@@ -253,7 +265,7 @@ static enum hs_status handle_port(struct hs_vm *vm, const struct hs_exit *exit, 
 		action = HS_BUS_CONTINUE;
 	}
 	*ret = action == HS_BUS_CONTINUE ? HS_TURN_STEP : HS_TURN_EVENT;
-	return action == HS_BUS_CONTINUE ? HS_OK : end_by_bus(vm, exit, action, value, event, err);
+	return action == HS_BUS_CONTINUE ? HS_OK : end_by_bus(vm, exit, action, value, ret, event, err);
 }
 
 void hs_vm_breakpoint_event(struct hs_vm *vm, const struct hs_breakpoint *breakpoint, struct hs_event *event)
@@ -264,16 +276,13 @@ void hs_vm_breakpoint_event(struct hs_vm *vm, const struct hs_breakpoint *breakp
 	vm->breakpoint_rip = vm->cpu.rip;
 }
 
-/* Whether rip, or the hlt right before it, is a planted breakpoint; rip is at it then. */
-static enum hs_status find_planted(struct hs_vm *vm, const struct hs_exit *exit, const struct hs_breakpoint **ret,
-				   struct hs_error *err)
+/* Whether rip, or the hlt right before it, is a planted byte; rip is at it then. */
+static enum hs_status find_planted(struct hs_vm *vm, const struct hs_exit *exit, bool *ret, struct hs_error *err)
 {
 	uint64_t rip = exit->kind == HS_EXIT_HLT ? vm->cpu.rip - 1 : vm->cpu.rip;
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
 
-	*ret = NULL;
-	if (hs_debug_was_planted(&vm->debug, hs_gva_of(rip))) {
-		*ret = hs_debug_at(&vm->debug, hs_gva_of(rip));
-	}
+	*ret = hs_debug_was_planted(&vm->debug, &phys, &vm->cpu, hs_gva_of(rip));
 	return *ret && rip != vm->cpu.rip ? write_rip(vm, rip, err) : HS_OK;
 }
 
@@ -290,20 +299,20 @@ static bool is_own_int3(struct hs_vm *vm, const struct hs_exit *exit)
 static enum hs_status handle_stop_byte(struct hs_vm *vm, const struct hs_exit *exit, enum hs_turn *ret,
 				       struct hs_event *event, struct hs_error *err)
 {
-	const struct hs_breakpoint *breakpoint;
 	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+	bool planted;
 
 	if (!st) {
-		st = find_planted(vm, exit, &breakpoint, err);
+		st = find_planted(vm, exit, &planted, err);
 	}
 	if (st) {
 		return st;
 	}
-	*ret = HS_TURN_EVENT;
-	if (breakpoint) {
-		hs_vm_breakpoint_event(vm, breakpoint, event);
+	if (planted) {
+		stand_at_break(vm, ret, event);
 		return HS_OK;
 	}
+	*ret = HS_TURN_EVENT;
 	if (is_own_int3(vm, exit)) {
 		*ret = HS_TURN_AGAIN;
 		st = vm->ops->inject_int3(vm->backend, err);
@@ -320,11 +329,33 @@ static enum hs_status handle_stop_byte(struct hs_vm *vm, const struct hs_exit *e
 	return crash_of_exit(vm, exit, event, err);
 }
 
+/* A debug register, or the backend in its place, knows addresses and not spaces. */
+static enum hs_status handle_own_stop(struct hs_vm *vm, const struct hs_exit *exit,
+				      const struct hs_debug_request *armed, enum hs_turn *ret, struct hs_event *event,
+				      struct hs_error *err)
+{
+	const struct hs_breakpoint *watch;
+	enum hs_status st = hs_vm_fetch(vm, HS_STATE_CORE, err);
+
+	if (st) {
+		return st;
+	}
+	if (exit->kind == HS_EXIT_BREAK) {
+		stand_at_break(vm, ret, event);
+		return HS_OK;
+	}
+	watch = hs_debug_watch_of(&vm->debug, &armed->watches[exit->watch], &vm->cpu);
+	*ret = watch ? HS_TURN_EVENT : HS_TURN_AGAIN;
+	if (watch) {
+		event->kind = HS_EVENT_WATCHPOINT;
+		event->breakpoint = *watch;
+	}
+	return HS_OK;
+}
+
 enum hs_status hs_vm_handle_exit(struct hs_vm *vm, const struct hs_exit *exit, const struct hs_debug_request *armed,
 				 enum hs_turn *ret, struct hs_event *event, struct hs_error *err)
 {
-	enum hs_status st;
-
 	*ret = HS_TURN_EVENT;
 	switch (exit->kind) {
 	case HS_EXIT_PORT_IN:
@@ -338,17 +369,8 @@ enum hs_status hs_vm_handle_exit(struct hs_vm *vm, const struct hs_exit *exit, c
 		*ret = HS_TURN_STEP;
 		return HS_OK;
 	case HS_EXIT_BREAK:
-		st = hs_vm_fetch(vm, HS_STATE_CORE, err);
-		if (!st && hs_debug_at(&vm->debug, hs_gva_of(vm->cpu.rip))) {
-			hs_vm_breakpoint_event(vm, hs_debug_at(&vm->debug, hs_gva_of(vm->cpu.rip)), event);
-		} else {
-			*ret = HS_TURN_AGAIN;
-		}
-		return st;
 	case HS_EXIT_WATCH:
-		event->kind = HS_EVENT_WATCHPOINT;
-		event->breakpoint = armed->watches[exit->watch];
-		return HS_OK;
+		return handle_own_stop(vm, exit, armed, ret, event, err);
 	case HS_EXIT_INTERRUPTED:
 		event->kind = HS_EVENT_INTERRUPTED;
 		return HS_OK;

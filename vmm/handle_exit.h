@@ -10,6 +10,7 @@
 /** What one run of the CPU came to. */
 enum hs_turn {
 	HS_TURN_AGAIN, /* nothing that anybody need know of */
+	HS_TURN_OVER,  /* at a breakpoint of another address space: the instruction is to be executed alone */
 	HS_TURN_STEP,  /* one instruction is done, if that was asked */
 	HS_TURN_EVENT, /* *event is filled */
 };

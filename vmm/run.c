@@ -84,7 +84,7 @@ static void after_step(struct hs_vm *vm, const struct step *step, enum hs_turn *
 	if (!insn->repeats && !insn->branches && vm->cpu.rip != before->rip + insn->length) {
 		return; /* an exception came instead */
 	}
-	watch = hs_debug_touched(&vm->debug, insn, iterations, before->rflags & RFLAGS_DF);
+	watch = hs_debug_touched(&vm->debug, insn, before, iterations, before->rflags & RFLAGS_DF);
 	if (watch) {
 		*ret = HS_TURN_EVENT;
 		event->kind = HS_EVENT_WATCHPOINT;
@@ -169,6 +169,10 @@ static enum hs_status step(struct hs_vm *vm, enum hs_turn *ret, struct hs_event 
 	do {
 		st = turn_step(vm, ret, event, err);
 	} while (!st && *ret == HS_TURN_AGAIN);
+	/* It has taken an exception, and the handler begins where another space has a breakpoint. */
+	if (!st && *ret == HS_TURN_OVER) {
+		*ret = HS_TURN_STEP;
+	}
 	/* Interrupted before it was executed. */
 	if (!st && *ret == HS_TURN_EVENT && event->kind == HS_EVENT_INTERRUPTED) {
 		vm->at_breakpoint = was_at_breakpoint;
@@ -178,7 +182,7 @@ static enum hs_status step(struct hs_vm *vm, enum hs_turn *ret, struct hs_event 
 
 static bool stands_at_breakpoint(struct hs_vm *vm, struct hs_event *event)
 {
-	const struct hs_breakpoint *breakpoint = hs_debug_at(&vm->debug, hs_gva_of(vm->cpu.rip));
+	const struct hs_breakpoint *breakpoint = hs_debug_at(&vm->debug, &vm->cpu);
 
 	if (breakpoint) {
 		hs_vm_breakpoint_event(vm, breakpoint, event);
@@ -221,7 +225,7 @@ static enum hs_status run_on(struct hs_vm *vm, struct hs_event *event, struct hs
 		return st;
 	}
 	/* Whoever goes on from a breakpoint means what is behind it. */
-	if (vm->at_breakpoint && vm->breakpoint_rip == vm->cpu.rip && hs_debug_at(&vm->debug, hs_gva_of(vm->cpu.rip))) {
+	if (vm->at_breakpoint && vm->breakpoint_rip == vm->cpu.rip && hs_debug_at(&vm->debug, &vm->cpu)) {
 		st = step(vm, &turn, event, err);
 		if (st || turn == HS_TURN_EVENT) {
 			return st;
@@ -236,6 +240,9 @@ static enum hs_status run_on(struct hs_vm *vm, struct hs_event *event, struct hs
 			return HS_OK;
 		}
 		st = by_steps ? step(vm, &turn, event, err) : turn_free(vm, &turn, event, err);
+		if (!st && turn == HS_TURN_OVER) {
+			st = step(vm, &turn, event, err);
+		}
 		stepped = true;
 		if (st || turn == HS_TURN_EVENT) {
 			return st;

@@ -202,6 +202,7 @@ void hs_vm_destroy(struct hs_vm *vm)
 	}
 	hs_ram_deinit(&vm->ram);
 	hs_mappings_close(&vm->mappings);
+	hs_debug_spaces_deinit(&vm->debug.spaces);
 	hs_dirty_deinit(&vm->written);
 	free(vm->record);
 	hs_image_close(vm->image);
@@ -343,6 +344,21 @@ enum hs_status hs_vm_break_remove(struct hs_vm *vm, const struct hs_breakpoint *
 void hs_vm_break_clear(struct hs_vm *vm)
 {
 	vm->debug.count = 0;
+}
+
+void hs_vm_break_clear_space(struct hs_vm *vm, uint32_t space)
+{
+	hs_debug_clear_space(&vm->debug, space);
+}
+
+bool hs_vm_break_has_spaces(const struct hs_vm *vm)
+{
+	return hs_debug_has_spaces(&vm->debug);
+}
+
+enum hs_status hs_vm_break_spaces(struct hs_vm *vm, const struct hs_root *roots, uint32_t count, struct hs_error *err)
+{
+	return hs_debug_spaces_set(&vm->debug.spaces, roots, count, err);
 }
 
 struct hs_root hs_vm_last_root(const struct hs_vm *vm)

@@ -29,7 +29,7 @@ enum hs_reply hs_handle_break_insert(struct hs_gdb *gdb, const struct hs_request
 	struct hs_breakpoint breakpoint = request->breakpoint;
 	enum hs_status st;
 
-	breakpoint.space = hs_gdb_general_space(gdb);
+	breakpoint.space = hs_gdb_break_space(gdb);
 	if (!in_range(gdb, &breakpoint)) {
 		return hs_reply_error(gdb, HS_ERR_RANGE, "no such address range");
 	}
@@ -54,7 +54,7 @@ enum hs_reply hs_handle_break_remove(struct hs_gdb *gdb, const struct hs_request
 	struct hs_breakpoint breakpoint = request->breakpoint;
 	enum hs_status st;
 
-	breakpoint.space = hs_gdb_general_space(gdb);
+	breakpoint.space = hs_gdb_break_space(gdb);
 	st = gdb->target.ops->break_remove(gdb->target.ctx, &breakpoint, &gdb->err);
 	if ((!st || st == HS_ERR_NOT_FOUND) && is_noted(&breakpoint)) {
 		hs_agent_points_remove(&gdb->points, &breakpoint);

@@ -11,8 +11,9 @@ enum hs_reply hs_handle_thread_select(struct hs_gdb *gdb, const struct hs_reques
 	if (!hs_gdb_names_thread(gdb, id)) {
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such thread");
 	}
-	if (request->select.general) {
-		gdb->client.processes.general = id.process == HS_ID_ALL ? 0 : id.process;
+	/* "Any" is the one that it was: gdb says so between vAttach and the question for its thread. */
+	if (request->select.general && id.process != HS_ID_ANY && id.process != HS_ID_ALL) {
+		gdb->client.processes.general = id.process;
 	}
 	return HS_REPLY_OK;
 }

@@ -82,30 +82,48 @@ void hs_gdb_name_processes(struct hs_gdb *gdb)
 	attach(processes, processes->home);
 }
 
-uint32_t hs_gdb_cpu_process(struct hs_gdb *gdb)
+/* Any that the client is attached to. */
+static uint32_t first_attached(const struct hs_gdb_processes *processes)
 {
-	struct hs_gdb_processes *processes = &gdb->client.processes;
+	for (uint32_t i = 0; i < HS_GDB_SPACES_MAX; i++) {
+		if (is_attached(processes, i)) {
+			return i;
+		}
+	}
+	return home_of(processes);
+}
+
+uint32_t hs_gdb_cpu_process(const struct hs_gdb *gdb)
+{
+	const struct hs_gdb_processes *processes = &gdb->client.processes;
 	uint32_t number;
 
 	if (!processes->apart) {
 		return home_of(processes);
 	}
 	number = hs_gdb_cpu_space(gdb);
-	attach(processes, number);
-	return number;
+	if (is_attached(processes, number)) {
+		return number;
+	}
+	return is_attached(processes, home_of(processes)) ? home_of(processes) : first_attached(processes);
 }
 
 uint32_t hs_gdb_general_process(const struct hs_gdb *gdb)
 {
-	const struct hs_gdb_processes *processes = &gdb->client.processes;
+	uint32_t general = gdb->client.processes.general;
 
-	if (!processes->apart) {
-		return home_of(processes);
-	}
-	return processes->general ? processes->general : hs_gdb_cpu_space(gdb);
+	return gdb->client.processes.apart && general ? general : hs_gdb_cpu_process(gdb);
 }
 
 uint32_t hs_gdb_general_space(const struct hs_gdb *gdb)
+{
+	if (!gdb->client.processes.apart) {
+		return 0;
+	}
+	return hs_gdb_has_cpu(gdb) ? HS_SPACE_CPU : gdb->client.processes.general;
+}
+
+uint32_t hs_gdb_break_space(const struct hs_gdb *gdb)
 {
 	return gdb->client.processes.apart ? hs_gdb_general_process(gdb) : 0;
 }
@@ -114,7 +132,7 @@ bool hs_gdb_has_cpu(const struct hs_gdb *gdb)
 {
 	const struct hs_gdb_processes *processes = &gdb->client.processes;
 
-	return !processes->apart || !processes->general || processes->general == hs_gdb_cpu_space(gdb);
+	return !processes->apart || !processes->general || processes->general == hs_gdb_cpu_process(gdb);
 }
 
 bool hs_gdb_names_process(const struct hs_gdb *gdb, uint32_t process)

@@ -36,12 +36,15 @@ struct hs_gdb_processes {
 void hs_gdb_name_processes(struct hs_gdb *gdb);
 /* The number of the space that the CPU is in; 1 where nobody knows. */
 uint32_t hs_gdb_cpu_space(const struct hs_gdb *gdb);
-/* The process that the CPU is in, as the client sees it. One that it has not seen before it is attached to now. */
-uint32_t hs_gdb_cpu_process(struct hs_gdb *gdb);
+/* The process that has the CPU, as the client sees it: one that it is attached to. While the CPU is in a space that it
+ * is not attached to, that is the one that it came to: gdb 13 makes nothing of one that it learns of by a stop. */
+uint32_t hs_gdb_cpu_process(const struct hs_gdb *gdb);
 /* The process that general requests are about. */
 uint32_t hs_gdb_general_process(const struct hs_gdb *gdb);
-/* What the target is to be told of it (struct hs_target_ops): 0 until the client tells processes apart. */
+/* What the target is to be told of that for memory (struct hs_target_ops): 0 until the client tells them apart. */
 uint32_t hs_gdb_general_space(const struct hs_gdb *gdb);
+/* And for breakpoints, which stay where they are when the CPU goes elsewhere. */
+uint32_t hs_gdb_break_space(const struct hs_gdb *gdb);
 /* Whether registers that a request means are there: its process has the CPU. */
 bool hs_gdb_has_cpu(const struct hs_gdb *gdb);
 

@@ -127,10 +127,14 @@ static void put_end(struct hs_gdb *gdb, char letter, unsigned int number)
 	}
 }
 
-/* The client has attached to a process that is not on the CPU: nothing has happened to it, and it has no registers. */
+/*
+ * The client has attached to a process that is not on the CPU, and that has no registers. gdb 13 reads the program
+ * counter for every signal and gives the attaching up where there is none (infrun.c, handle_signal_stop). That
+ * libraries have changed is a stop as well, and only has it look which there are.
+ */
 static void put_attached(struct hs_gdb *gdb, uint32_t process)
 {
-	hs_buf_append_string(&gdb->payload, "T00thread:");
+	hs_buf_append_string(&gdb->payload, "T05library:;thread:");
 	hs_gdb_put_thread(gdb, process);
 	hs_buf_append_byte(&gdb->payload, ';');
 }

@@ -177,6 +177,20 @@ HS_MUST_CHECK enum hs_status hs_vm_break_insert(struct hs_vm *vm, const struct h
 HS_MUST_CHECK enum hs_status hs_vm_break_remove(struct hs_vm *vm, const struct hs_breakpoint *breakpoint,
 						struct hs_error *err);
 void hs_vm_break_clear(struct hs_vm *vm);
+/** Remove those of one address space, or (0) those of every space. */
+void hs_vm_break_clear_space(struct hs_vm *vm, uint32_t space);
+/** Whether there is one that is not of every space: then hs_vm_break_spaces() has to be true of the guest. */
+bool hs_vm_break_has_spaces(const struct hs_vm *vm);
+/**
+ * Say which address spaces breakpoints belong to: number i + 1 is that of roots[i]. A root that is none of them counts
+ * as that of space 1, and at first all do. Breakpoints keep their numbers when a guest's roots have moved.
+ *
+ * @param roots  copied
+ *
+ * HS_ERR_NOMEM: they are as before.
+ */
+HS_MUST_CHECK enum hs_status hs_vm_break_spaces(struct hs_vm *vm, const struct hs_root *roots, uint32_t count,
+						struct hs_error *err);
 
 /** The page tables that the CPU was last seen with before it ran: what memory is read by when registers_lost is set. */
 struct hs_root hs_vm_last_root(const struct hs_vm *vm);

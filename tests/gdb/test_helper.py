@@ -101,7 +101,7 @@ def test_helper_cycle_stops_at_the_beginning_of_cycles(runner, helper):
 
 def test_helper_cycle_of_a_guest_that_ends_shows_its_end(runner, helper):
     said = session(runner, helper, "functions", ["hs cycle 7", "hs cycle"], calls("counter()", cycles=6))
-    assert said == ["[Inferior 1 (Remote target) exited normally]",
+    assert said == ["[Inferior 1 (process 1) exited normally]",
                     "hs: nothing is debugged: 'target remote ADDRESS' attaches to a guest"]
 
 

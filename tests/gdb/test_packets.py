@@ -6,7 +6,7 @@ from lib.packets import gdb_packets
 
 NUMBER = rb"[0-9a-f]+"
 HEX = rb"(?:[0-9a-f]{2})+"
-STOP = rb"T05thread:1;.*"
+STOP = rb"T05thread:p1.1;.*"
 
 # What is done: its commands, and (the packet, its answer) of each row of docs/gdb-remote.md that it is for.
 SESSIONS = {
@@ -16,7 +16,7 @@ SESSIONS = {
         (rb"vMustReplyEmpty", rb""),
         (rb"H[gc].*", rb"OK"),
         (rb"\?", STOP),
-        (rb"qC", rb"QC1"),
+        (rb"qC", rb"QCp1.1"),
         (rb"qAttached.*", rb"1"),
         (rb"qOffsets", rb"Text=0;Data=0;Bss=0"),
         (rb"qSymbol::", rb"OK"),
@@ -27,7 +27,7 @@ SESSIONS = {
         (rb"qXfer:memory-map:read::0,.*", rb"l<memory-map><memory type=\"ram\" .*"),
         (rb"qTStatus", rb"T0;tnotrun:0"),
         (rb"qTfP", rb"l"),
-        (rb"vFile:setfs:0", rb"F0"),
+        (rb"vFile:setfs:[01]", rb"F0"),
         (rb"vFile:open:" + HEX + rb",0,.*", rb"F0"),
         (rb"vFile:fstat:0", rb"F40;\0{8}\0\0\x81\x24.{52}"),
         (rb"vFile:pread:[01],.*,0", rb"F[0-9a-f]+;\x7fELF.*"),
@@ -49,8 +49,8 @@ SESSIONS = {
         (rb"Z0," + NUMBER + rb",1", rb"OK"),
         (rb"Z1," + NUMBER + rb",1", rb"OK"),
         (rb"vCont\?", rb"vCont;c;C;s;S;t;r"),
-        (rb"vCont;c.*", rb"T05thread:1;swbreak:;.*"),
-        (rb"vCont;c.*", rb"T05thread:1;hwbreak:;.*"),
+        (rb"vCont;c.*", rb"T05thread:p1.1;swbreak:;.*"),
+        (rb"vCont;c.*", rb"T05thread:p1.1;hwbreak:;.*"),
         (rb"z0," + NUMBER + rb",1", rb"OK"),
         (rb"z1," + NUMBER + rb",1", rb"OK"),
         (rb"qRcmd," + b"info".hex().encode(), HEX),
@@ -60,16 +60,16 @@ SESSIONS = {
         (rb"Z2," + NUMBER + rb",4", rb"OK"),
         (rb"Z3," + NUMBER + rb",4", rb"OK"),
         (rb"Z4," + NUMBER + rb",4", rb"OK"),
-        (rb"vCont;c.*", rb"T05thread:1;watch:" + NUMBER + rb";.*"),
-        (rb"vCont;c.*", rb"T05thread:1;[ra]watch:" + NUMBER + rb";.*"),
-        (rb"vCont;c.*", rb"T05thread:1;awatch:" + NUMBER + rb";.*"),
+        (rb"vCont;c.*", rb"T05thread:p1.1;watch:" + NUMBER + rb";.*"),
+        (rb"vCont;c.*", rb"T05thread:p1.1;[ra]watch:" + NUMBER + rb";.*"),
+        (rb"vCont;c.*", rb"T05thread:p1.1;awatch:" + NUMBER + rb";.*"),
         (rb"z[234]," + NUMBER + rb",4", rb"OK"),
     ]),
     "steps": (["stepi", "tbreak factorial", "continue", "next"], [
         (rb"vCont;s.*", STOP),
         (rb"vCont;r" + NUMBER + rb"," + NUMBER + rb".*", STOP),
     ]),
-    "end": (["continue"], [(rb"vCont;c.*", rb"W00.*")]),
+    "end": (["continue"], [(rb"vCont;c.*", rb"W00;process:1")]),
 }
 
 

@@ -258,6 +258,34 @@ void hs_vm_break_clear(struct hs_vm *vm)
 	vm->breakpoint_count = 0;
 }
 
+void hs_vm_break_clear_space(struct hs_vm *vm, uint32_t space)
+{
+	for (unsigned int i = vm->breakpoint_count; i > 0; i--) {
+		if (vm->breakpoints[i - 1].space == space) {
+			vm->breakpoints[i - 1] = vm->breakpoints[--vm->breakpoint_count];
+		}
+	}
+}
+
+bool hs_vm_break_has_spaces(const struct hs_vm *vm)
+{
+	for (unsigned int i = 0; i < vm->breakpoint_count; i++) {
+		if (vm->breakpoints[i].space != 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+enum hs_status hs_vm_break_spaces(struct hs_vm *vm, const struct hs_root *roots, uint32_t count, struct hs_error *err)
+{
+	(void)vm;
+	(void)roots;
+	(void)count;
+	(void)err;
+	return HS_OK;
+}
+
 static enum hs_status phys_read(void *ctx, hs_gpa gpa, void *buffer, size_t length, struct hs_error *err)
 {
 	struct hs_vm *vm = ctx;
