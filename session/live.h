@@ -3,6 +3,7 @@
 #ifndef HS_SESSION_LIVE_H
 #define HS_SESSION_LIVE_H
 
+#include "session/debug_file.h"
 #include "session/roots.h"
 #include "session/space_view.h"
 #include "session/target_live.h"
@@ -20,6 +21,7 @@ struct hs_live {
 	struct hs_cpu_state crash_cpu;   /* registers at that crash */
 	uint32_t space_chosen;           /* "monitor root"; 0: the one that the CPU is in */
 	uint32_t space_used;             /* hs_target_ops.space_use */
+	struct hs_debug_file debug_file; /* of the image */
 };
 
 /* The guest was put back to where its session began: stand there. */

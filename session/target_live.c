@@ -48,6 +48,8 @@ static void op_info(void *ctx, struct hs_target_info *ret)
 		.arch = image->arch,
 		.image_path = image->path,
 		.image_fd = image->fd,
+		.debug_path = live->debug_file.path,
+		.debug_fd = live->debug_file.fd,
 		.event_fd = hs_session_event_fd(live->config.session),
 		.entry = image->entry,
 		.xcr0 = xcr0,
@@ -416,12 +418,16 @@ enum hs_status hs_live_create(const struct hs_live_config *config, struct hs_liv
 	live->vm = hs_session_vm(config->session);
 	/* Before the first instruction: what a debugger shows as SIGTRAP, as after a step. */
 	live->stop.kind = HS_STOP_STEPPED;
+	hs_debug_file_find(hs_vm_image(live->vm)->fd, hs_vm_image(live->vm)->path, NULL, &live->debug_file);
 	*ret = live;
 	return HS_OK;
 }
 
 void hs_live_destroy(struct hs_live *live)
 {
+	if (live) {
+		hs_debug_file_deinit(&live->debug_file);
+	}
 	free(live);
 }
 

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "session/core_scene.h"
+#include "session/debug_file.h"
 #include "session/monitor.h"
 #include "session/region.h"
 #include "session/space_view.h"
@@ -23,6 +24,7 @@ struct hs_stored {
 	const struct hs_core *core;
 	char *path, *image;
 	int image_fd;
+	struct hs_debug_file debug_file;
 	struct hs_stop stop;
 	struct hs_core_scene from;
 	uint32_t space_chosen; /* "monitor root"; 0: the one that the CPU is in */
@@ -37,6 +39,8 @@ static void op_info(void *ctx, struct hs_target_info *ret)
 		.arch = hs_core_info(stored->core)->arch,
 		.image_path = stored->image,
 		.image_fd = stored->image_fd,
+		.debug_path = stored->debug_file.path,
+		.debug_fd = stored->debug_file.fd,
 		.event_fd = -1,
 		.entry = hs_core_info(stored->core)->auxv.entry,
 		.xcr0 = stored->from.cpu.xcr0,
@@ -394,7 +398,11 @@ static enum hs_status open_image(const char *given, struct hs_stored *stored, st
 		return given ? st : HS_OK;
 	}
 	stored->image = strdup(named);
-	return stored->image ? HS_OK : hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a debugger's target");
+	if (!stored->image) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a debugger's target");
+	}
+	hs_debug_file_find(stored->image_fd, stored->image, NULL, &stored->debug_file);
+	return HS_OK;
 }
 
 static enum hs_status init(const struct hs_core *core, const char *path, const char *image, struct hs_stored *stored,
@@ -452,6 +460,7 @@ void hs_stored_destroy(struct hs_stored *stored)
 	if (stored->image_fd >= 0) {
 		close(stored->image_fd);
 	}
+	hs_debug_file_deinit(&stored->debug_file);
 	hs_core_scene_deinit(&stored->from);
 	free(stored->path);
 	free(stored->image);

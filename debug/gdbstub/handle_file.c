@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Host I/O (gdb manual, Host I/O Packets), for one file: the guest image, read-only, through the descriptor the target
- * holds. The path is compared, never opened, so a client learns nothing about any other file of the host, not even
- * whether it exists.
+ * Host I/O (gdb manual, Host I/O Packets), for two files: the guest image and its separate debug file, read-only,
+ * through descriptors that the target holds. Paths are compared, never opened, so a client learns nothing about any
+ * other file of the host, not even whether it exists.
  */
 #include "gdbstub/stub.h"
 
@@ -36,9 +36,20 @@ static bool is_image(const struct hs_gdb *gdb, struct hs_span path)
 	return gdb->info.image_path && gdb->info.image_fd >= 0 && hs_span_is(path, gdb->info.image_path);
 }
 
+static bool is_debug_file(const struct hs_gdb *gdb, struct hs_span path)
+{
+	return gdb->info.debug_path && hs_span_is(path, gdb->info.debug_path);
+}
+
 static bool is_open(const struct hs_gdb *gdb, uint64_t handle)
 {
 	return handle < FILE_HANDLES && (gdb->client.files >> handle & 1) != 0;
+}
+
+/* The file of an open handle. */
+static int fd_of(const struct hs_gdb *gdb, uint64_t handle)
+{
+	return (gdb->client.debug_files >> handle & 1) != 0 ? gdb->info.debug_fd : gdb->info.image_fd;
 }
 
 /* Whose view of the file system: there is one. */
@@ -50,9 +61,10 @@ enum hs_reply hs_handle_file_setfs(struct hs_gdb *gdb, const struct hs_request *
 
 enum hs_reply hs_handle_file_open(struct hs_gdb *gdb, const struct hs_request *request)
 {
+	bool debug_file = is_debug_file(gdb, request->open.path);
 	unsigned int handle = 0;
 
-	if (!is_image(gdb, request->open.path)) {
+	if (!debug_file && !is_image(gdb, request->open.path)) {
 		return file_error(gdb, FILE_ENOENT);
 	}
 	if (request->open.flags != 0) { /* O_RDONLY; nothing is created, truncated or written */
@@ -65,6 +77,7 @@ enum hs_reply hs_handle_file_open(struct hs_gdb *gdb, const struct hs_request *r
 		return file_error(gdb, FILE_EMFILE);
 	}
 	gdb->client.files |= 1u << handle;
+	gdb->client.debug_files |= (debug_file ? 1u : 0u) << handle;
 	return file_result(gdb, handle);
 }
 
@@ -74,6 +87,7 @@ enum hs_reply hs_handle_file_close(struct hs_gdb *gdb, const struct hs_request *
 		return file_error(gdb, FILE_EBADF);
 	}
 	gdb->client.files &= ~(1u << request->file.handle);
+	gdb->client.debug_files &= gdb->client.files;
 	return file_result(gdb, 0);
 }
 
@@ -99,7 +113,7 @@ enum hs_reply hs_handle_file_pread(struct hs_gdb *gdb, const struct hs_request *
 		return hs_reply_error(gdb, HS_ERR_NOMEM, "no memory for the reply");
 	}
 	do {
-		got = pread(gdb->info.image_fd, bytes, count, (off_t)request->file.offset);
+		got = pread(fd_of(gdb, request->file.handle), bytes, count, (off_t)request->file.offset);
 	} while (got < 0 && errno == EINTR);
 	if (got < 0) {
 		return file_error(gdb, FILE_EIO);
@@ -125,7 +139,7 @@ enum hs_reply hs_handle_file_fstat(struct hs_gdb *gdb, const struct hs_request *
 	if (!is_open(gdb, request->file.handle)) {
 		return file_error(gdb, FILE_EBADF);
 	}
-	if (fstat(gdb->info.image_fd, &st) != 0) {
+	if (fstat(fd_of(gdb, request->file.handle), &st) != 0) {
 		return file_error(gdb, FILE_EIO);
 	}
 	hs_buf_append_string(payload, "F40;"); /* 0x40 = 7 * 4 + 3 * 8 + 3 * 4 bytes */
@@ -145,8 +159,10 @@ enum hs_reply hs_handle_file_fstat(struct hs_gdb *gdb, const struct hs_request *
 	return HS_REPLY_PAYLOAD;
 }
 
-/* The image's path is absolute and as the target opened it: not a link as far as a client may know. */
+/* The paths are absolute and as the target opened them: no links as far as a client may know. */
 enum hs_reply hs_handle_file_readlink(struct hs_gdb *gdb, const struct hs_request *request)
 {
-	return file_error(gdb, is_image(gdb, request->text) ? FILE_EINVAL : FILE_ENOENT);
+	bool served = is_image(gdb, request->text) || is_debug_file(gdb, request->text);
+
+	return file_error(gdb, served ? FILE_EINVAL : FILE_ENOENT);
 }

@@ -51,14 +51,15 @@ struct hs_gdb_client {
 	bool multiprocess;
 	bool swbreak;
 	bool hwbreak;
-	bool lists_threads; /* QListThreadsInStopReply: lldb */
-	bool libraries_due; /* the first stop reply tells lldb to fetch the list of images */
-	bool image_placed;  /* it has asked where the image is: see xfer_libraries() */
-	unsigned int files; /* open handles on the image, a bit each */
-	bool physical;      /* addresses of memory are guest-physical: see handle_phys.c */
-	bool knows_stop;    /* it has spoken since the last stop reply went out */
-	bool interrupt_due; /* it asked for an interrupt before the resume that it means: see take_interrupt() */
-	uint32_t attaching; /* the next stop is the reply to vAttach of this process; 0: it is not */
+	bool lists_threads;       /* QListThreadsInStopReply: lldb */
+	bool libraries_due;       /* the first stop reply tells lldb to fetch the list of images */
+	bool image_placed;        /* it has asked where the image is: see xfer_libraries() */
+	unsigned int files;       /* open handles, a bit each */
+	unsigned int debug_files; /* those of them that are of the debug file, and not of the image */
+	bool physical;            /* addresses of memory are guest-physical: see handle_phys.c */
+	bool knows_stop;          /* it has spoken since the last stop reply went out */
+	bool interrupt_due;       /* it asked for an interrupt before the resume that it means: see take_interrupt() */
+	uint32_t attaching;       /* the next stop is the reply to vAttach of this process; 0: it is not */
 	struct hs_gdb_processes processes;
 };
 

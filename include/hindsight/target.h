@@ -93,6 +93,8 @@ struct hs_target_info {
 	enum hs_arch arch;
 	const char *image_path; /**< absolute path of the guest image, NULL when unknown */
 	int image_fd;           /**< open for reading, for vFile; -1 when there is none */
+	const char *debug_path; /**< absolute path of its separate debug file, NULL when there is none */
+	int debug_fd;           /**< open for reading; meaningless without debug_path */
 	int event_fd;           /**< readable when stop_take() has something */
 	uint64_t entry;         /**< gva of the image's entry point */
 	uint64_t xcr0;          /**< what XCR0 may be set to (bit 2 AVX): registers that the client is told of */
