@@ -14,9 +14,6 @@
 #define COLUMNS 3u
 /* Where the text of a label begins. */
 #define LABEL_COLUMNS 10
-/* Frames of a deep recursion that are shown from either end. */
-#define FRAMES_HEAD 24u
-#define FRAMES_TAIL 8u
 /* Areas that are shown before and behind the address that faulted. */
 #define AREAS_AROUND 2u
 
@@ -29,18 +26,7 @@ struct text {
 /* Text from elsewhere. */
 static void put_foreign(struct text *text, const char *string)
 {
-	const unsigned char *at = (const unsigned char *)string;
-
-	while (*at) {
-		size_t length = hs_utf8_printable_length(at);
-
-		if (length > 0) {
-			hs_buf_append(text->out, at, length);
-		} else {
-			hs_buf_append_byte(text->out, *at == '\t' ? '\t' : '?');
-		}
-		at += length > 0 ? length : 1;
-	}
+	hs_report_put_foreign(string, text->out);
 }
 
 static void put_title(struct text *text, const char *title)
@@ -88,32 +74,6 @@ static void put_head(struct text *text)
 	put_fact(text, "incomplete", report->incomplete);
 }
 
-static void put_frame_place(struct text *text, const struct hs_report_frame *frame)
-{
-	if (frame->function[0]) {
-		put_foreign(text, frame->function);
-		if (!frame->inlined) {
-			hs_buf_printf(text->out, "+0x%" PRIx64, frame->offset);
-		}
-	} else {
-		hs_buf_append_string(text->out, "??");
-	}
-	if (frame->line) {
-		hs_buf_append_string(text->out, "  ");
-		put_foreign(text, hs_base_name(frame->file));
-		hs_buf_printf(text->out, ":%" PRIu32, frame->line);
-	}
-	if (frame->inlined) {
-		hs_buf_printf(text->out, "  %s(inlined)%s", text->dim, text->plain);
-	}
-	if (frame->interrupted) {
-		hs_buf_printf(text->out, "  %s(interrupted)%s", text->dim, text->plain);
-	}
-	if (frame->guessed) {
-		hs_buf_printf(text->out, "  %s(by %s)%s", text->dim, frame->method, text->plain);
-	}
-}
-
 static void put_source(struct text *text)
 {
 	const struct hs_report *report = text->report;
@@ -153,29 +113,11 @@ static void put_insns(struct text *text)
 
 static void put_frames(struct text *text)
 {
-	const struct hs_report *report = text->report;
-	size_t count = report->frame_count;
+	const struct hs_report_colours colours = { text->dim, text->plain };
 
-	if (count == 0) {
-		return;
-	}
-	put_title(text, "backtrace");
-	for (size_t i = 0; i < count; i++) {
-		const struct hs_report_frame *frame = &report->frames[i];
-
-		if (i == FRAMES_HEAD && count > FRAMES_HEAD + FRAMES_TAIL) {
-			hs_buf_printf(text->out, "  ... %zu more\n", count - FRAMES_HEAD - FRAMES_TAIL);
-			i = count - FRAMES_TAIL - 1;
-			continue;
-		}
-		hs_buf_printf(text->out, "  #%-3zu 0x%0*" PRIx64 "  ", i, hs_report_digits(report), frame->pc);
-		put_frame_place(text, frame);
-		hs_buf_append_byte(text->out, '\n');
-	}
-	if (report->frames_end[0]) {
-		hs_buf_printf(text->out, "  %s", text->dim);
-		put_foreign(text, report->frames_end);
-		hs_buf_printf(text->out, "%s\n", text->plain);
+	if (text->report->frame_count > 0) {
+		put_title(text, "backtrace");
+		hs_report_frames_text(text->report, &colours, text->out);
 	}
 }
 

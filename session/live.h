@@ -8,6 +8,15 @@
 #include "session/space_view.h"
 #include "session/target_live.h"
 
+struct hs_live_kept;
+
+/* What has happened since the debugger's target was made. */
+struct hs_live_stats {
+	uint64_t resumes;
+	uint64_t stops[HS_STOP_KILLED + 1]; /* by kind */
+	uint64_t restores;                  /* that the debugger has asked for */
+};
+
 struct hs_live {
 	struct hs_live_config config;
 	struct hs_vm *vm;
@@ -22,6 +31,9 @@ struct hs_live {
 	uint32_t space_chosen;           /* "monitor root"; 0: the one that the CPU is in */
 	uint32_t space_used;             /* hs_target_ops.space_use */
 	struct hs_debug_file debug_file; /* of the image */
+	struct hs_live_kept *kept[64];   /* checkpoints (live_kept.h), owned */
+	size_t kept_count;
+	struct hs_live_stats stats;
 };
 
 /* The guest was put back to where its session began: stand there. */

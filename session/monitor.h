@@ -21,6 +21,16 @@ enum hs_status hs_monitor_phys(struct hs_live *live, const char *argument, struc
 /* monitor_state.c */
 enum hs_status hs_monitor_core(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
 enum hs_status hs_monitor_restore(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+enum hs_status hs_monitor_snapshot(struct hs_live *live, const char *argument, struct hs_buf *out,
+				   struct hs_error *err);
+enum hs_status hs_monitor_snapshots(struct hs_live *live, const char *argument, struct hs_buf *out,
+				    struct hs_error *err);
+enum hs_status hs_monitor_forget(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+
+/* monitor_stats.c */
+enum hs_status hs_monitor_stats(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
+enum hs_status hs_monitor_backtrace(struct hs_live *live, const char *argument, struct hs_buf *out,
+				    struct hs_error *err);
 
 /* monitor_space.c */
 enum hs_status hs_monitor_roots(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);

@@ -9,6 +9,7 @@
 #ifndef HS_SESSION_REPORT_H
 #define HS_SESSION_REPORT_H
 
+#include "base/buf.h"
 #include "session/dump.h"
 
 #include <hindsight/coredump.h>
@@ -158,5 +159,16 @@ HS_MUST_CHECK enum hs_status hs_report_of_core(const struct hs_core *core, const
  */
 HS_MUST_CHECK enum hs_status hs_report_of_vm(struct hs_vm *vm, const struct hs_dump_spec *spec, struct hs_report *ret,
 					     struct hs_error *err);
+
+/** What text is coloured with: escape sequences of a terminal, or nothing. */
+struct hs_report_colours {
+	const char *dim, *plain;
+};
+extern const struct hs_report_colours hs_report_no_colours;
+
+/** Append the backtrace, a line a frame; of a deep recursion either end. */
+void hs_report_frames_text(const struct hs_report *report, const struct hs_report_colours *colours, struct hs_buf *out);
+/** Append text from a guest or a file, made printable. */
+void hs_report_put_foreign(const char *string, struct hs_buf *out);
 
 #endif

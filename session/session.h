@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 struct hs_session;
+struct hs_checkpoint;
 
 /**
  * What is done with a guest, in order: called by the runner thread at the first start. It uses the sandbox's functions
@@ -148,6 +149,12 @@ HS_MUST_CHECK enum hs_status hs_session_restore(struct hs_session *session, stru
  * too large.
  */
 HS_MUST_CHECK enum hs_status hs_session_restart(struct hs_session *session, struct hs_error *err);
+/** Where it began; NULL if that has not been kept. Owned by the session. */
+const struct hs_checkpoint *hs_session_first(const struct hs_session *session);
+/** How often its guest was put to a snapshot. */
+uint64_t hs_session_restores(const struct hs_session *session);
+/** What all its checkpoints take, in bytes, and what they may. */
+void hs_session_checkpoint_bytes(const struct hs_session *session, uint64_t *ret_bytes, uint64_t *ret_limit);
 
 /**
  * From now on a run ends with HS_EVENT_INTERRUPTED where the guest begins again behind the count-th restore; once.

@@ -33,6 +33,22 @@ enum hs_status hs_session_restart(struct hs_session *session, struct hs_error *e
 	return hs_checkpoint_restore(session, session->first, err);
 }
 
+const struct hs_checkpoint *hs_session_first(const struct hs_session *session)
+{
+	return session->first;
+}
+
+uint64_t hs_session_restores(const struct hs_session *session)
+{
+	return session->sandbox->restores;
+}
+
+void hs_session_checkpoint_bytes(const struct hs_session *session, uint64_t *ret_bytes, uint64_t *ret_limit)
+{
+	*ret_bytes = session->pool.bytes;
+	*ret_limit = session->pool.limit;
+}
+
 void hs_session_set_place(struct hs_session *session, const struct hs_place *place)
 {
 	struct hs_snapshot *before;

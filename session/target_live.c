@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "session/live.h"
+#include "session/live_kept.h"
 #include "session/region.h"
 
 #include <hindsight/paging.h>
@@ -271,6 +272,7 @@ static enum hs_status op_resume(void *ctx, const struct hs_resume *resume, struc
 		return st;
 	}
 	live->running = true;
+	live->stats.resumes++;
 	return HS_OK;
 }
 
@@ -366,6 +368,7 @@ static bool op_stop_take(void *ctx, struct hs_stop *ret)
 		return false;
 	}
 	settle(live);
+	live->stats.stops[live->stop.kind]++;
 	*ret = live->stop;
 	return true;
 }
@@ -402,6 +405,7 @@ static enum hs_status op_restart(void *ctx, struct hs_error *err)
 
 	if (!st) {
 		live->end = HS_LIVE_NOT_ENDED;
+		live->stats.restores++;
 		hs_live_begin_again(live);
 	}
 	return st;
@@ -427,6 +431,7 @@ void hs_live_destroy(struct hs_live *live)
 {
 	if (live) {
 		hs_debug_file_deinit(&live->debug_file);
+		hs_live_drop_all(live);
 	}
 	free(live);
 }

@@ -197,6 +197,20 @@ bool hs_debug_needs_steps(const struct hs_debug *debug)
 	return false;
 }
 
+void hs_debug_count(const struct hs_debug *debug, struct hs_debug_counts *ret)
+{
+	bool registers = debug->abilities_known && !debug->abilities.own_breakpoints;
+
+	*ret = (struct hs_debug_counts){ .slots = registers ? debug->abilities.slots : 0 };
+	for (size_t i = 0; i < debug->count; i++) {
+		const struct hs_breakpoint *breakpoint = &debug->list[i];
+
+		ret->watchpoints += is_watch(breakpoint);
+		ret->breakpoints += !is_watch(breakpoint);
+		ret->slots_used += registers && uses_register(debug, breakpoint);
+	}
+}
+
 bool hs_debug_has_watches(const struct hs_debug *debug)
 {
 	for (size_t i = 0; i < debug->count; i++) {

@@ -60,6 +60,12 @@ void hs_debug_clear_space(struct hs_debug *debug, uint32_t space);
 bool hs_debug_needs_steps(const struct hs_debug *debug);
 /** Whether there is a watchpoint. */
 bool hs_debug_has_watches(const struct hs_debug *debug);
+/** What there is and how it is had, for who tells a user. */
+struct hs_debug_counts {
+	size_t breakpoints, watchpoints;
+	unsigned int slots_used, slots; /* debug registers; 0 of 0 where the backend needs none */
+};
+void hs_debug_count(const struct hs_debug *debug, struct hs_debug_counts *ret);
 /** Whether there is one that is not of every space. */
 bool hs_debug_has_spaces(const struct hs_debug *debug);
 /** The execute breakpoint that the CPU stands at, in the space that it is in; or NULL. */

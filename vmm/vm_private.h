@@ -52,6 +52,8 @@ struct hs_vm {
 	struct hs_root last_root; /* the CPU's as it was last known before it ran */
 	bool root_known;          /* and it is that of the registers that the CPU has now */
 
+	uint64_t exits[HS_EXIT_INTERRUPTED + 1]; /* by kind */
+
 	bool unretired;          /* the CPU's registers are those before the out of the event that came last */
 	bool ended;              /* exited; nothing may run any more */
 	bool unusable;           /* its memory is in pieces: nothing may run ever again */

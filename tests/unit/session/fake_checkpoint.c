@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "vmm/checkpoint.h"
+#include "vmm/stats.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,4 +73,15 @@ uint64_t hs_vm_checkpoint_pages(const struct hs_vm_checkpoint *checkpoint)
 const struct hs_cpu_state *hs_vm_checkpoint_cpu(const struct hs_vm_checkpoint *checkpoint)
 {
 	return checkpoint->cpu;
+}
+
+void hs_vm_stats(const struct hs_vm *vm, struct hs_vm_stats *ret)
+{
+	*ret = (struct hs_vm_stats){ .debug = { .breakpoints = vm->breakpoint_count, .slots = 4 } };
+	ret->exits[HS_EXIT_PORT_OUT] = vm->runs;
+}
+
+const char *hs_exit_kind_name(enum hs_exit_kind kind)
+{
+	return kind == HS_EXIT_PORT_OUT ? "port out" : "other";
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The host that the fake VM is on: one with a KVM that nobody can open. */
 #include "vmm/choice.h"
+#include "vmm/insn.h"
 #include "vmm/kvm/probe.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void hs_choice_of(const struct hs_probe *probe, enum hs_arch arch, bool debugger, struct hs_choice *ret)
@@ -23,4 +25,13 @@ void hs_kvm_abilities_of(const struct hs_probe *probe, struct hs_backend_abiliti
 {
 	(void)probe;
 	memset(ret, 0, sizeof(*ret));
+}
+
+/* It knows no instructions. */
+void hs_insn_text(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva, char *ret, size_t size)
+{
+	(void)phys;
+	(void)cpu;
+	(void)gva;
+	snprintf(ret, size, "(bad)");
 }
