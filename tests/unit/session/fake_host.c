@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The host that the fake VM is on: one with a KVM that nobody can open. */
+#include "base/error.h"
 #include "vmm/choice.h"
 #include "vmm/insn.h"
 #include "vmm/kvm/probe.h"
@@ -34,4 +35,13 @@ void hs_insn_text(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs
 	(void)cpu;
 	(void)gva;
 	snprintf(ret, size, "(bad)");
+}
+
+enum hs_status hs_insn_decode(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
+			      struct hs_insn *ret, struct hs_error *err)
+{
+	(void)phys;
+	(void)cpu;
+	(void)ret;
+	return hs_error_set(err, HS_ERR_FORMAT, 0, gva.v, "not an instruction");
 }
