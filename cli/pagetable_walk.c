@@ -3,7 +3,7 @@
 #include "cli/pagetable.h"
 
 #include "base/phys.h"
-#include "paging/format.h"
+#include "session/path_step.h"
 
 #include <hindsight/spaces.h>
 
@@ -11,21 +11,19 @@
 
 static void put_level_json(const struct hs_root *root, const struct hs_path *path, unsigned int depth, FILE *out)
 {
-	const struct hs_format *format = hs_format_of(root->format);
-	const struct hs_path_level *level = &path->levels[depth];
-	struct hs_entry_fields fields;
+	struct hs_path_step step;
 
-	fprintf(out, "{\"name\": \"%s\", \"table\": \"0x%" PRIx64 "\", \"index\": %" PRIu64, format->level[depth].name,
-		level->table.v, hs_pagetable_index(format, level));
-	if (!level->readable) {
+	hs_path_step(root, path, depth, &step);
+	fprintf(out, "{\"name\": \"%s\", \"table\": \"0x%" PRIx64 "\", \"index\": %" PRIu64, step.name, step.table,
+		step.index);
+	if (!step.readable) {
 		fprintf(out, ", \"entry\": null, \"bits\": [], \"leads_to\": null}");
 		return;
 	}
-	hs_entry_describe(root, depth, level->entry, &fields);
-	fprintf(out, ", \"entry\": \"0x%" PRIx64 "\", \"bits\": [", level->entry);
-	hs_pagetable_put_fields(&fields, "\"", ", ", out);
-	if (hs_pagetable_leads_on(path, depth, &fields)) {
-		fprintf(out, "], \"leads_to\": \"0x%" PRIx64 "\"}", fields.gpa.v);
+	fprintf(out, ", \"entry\": \"0x%" PRIx64 "\", \"bits\": [", step.entry);
+	hs_pagetable_put_fields(&step.fields, "\"", ", ", out);
+	if (step.leads_on) {
+		fprintf(out, "], \"leads_to\": \"0x%" PRIx64 "\"}", step.leads_to);
 	} else {
 		fprintf(out, "], \"leads_to\": null}");
 	}

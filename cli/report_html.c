@@ -113,7 +113,8 @@ static void put_registers(const struct hs_report *report, struct hs_buf *out)
 
 static void put_steps(const struct hs_report *report, struct hs_buf *out)
 {
-	struct hs_report_step step;
+	struct hs_path_step step;
+	char bits[HS_PATH_FIELDS_BYTES];
 
 	if (!report->has_fault) {
 		return;
@@ -123,15 +124,14 @@ static void put_steps(const struct hs_report *report, struct hs_buf *out)
 		      "</h2><div class=\"scroll\"><table class=\"walk\"><tr><th>entry</th><th>table</th><th>index</th>"
 		      "<th>value</th><th>bits</th><th>leads to</th></tr>\n",
 		      report->fault_address);
-	for (size_t i = 0; hs_report_step(report, i, &step); i++) {
+	for (size_t i = 0; hs_report_step(report, i, &step, bits); i++) {
 		hs_buf_printf(out, "<tr%s><td>%s</td><td>0x%" PRIx64 "</td><td>%" PRIu64 "</td>",
 			      step.leads_on ? "" : " class=\"here\"", step.name, step.table, step.index);
 		if (!step.readable) {
 			hs_buf_append_string(out, "<td colspan=\"3\">not in physical memory</td></tr>\n");
 			continue;
 		}
-		hs_buf_printf(out, "<td>0x%" PRIx64 "</td><td>%s</td>", step.entry,
-			      step.bits[0] ? step.bits : "not present");
+		hs_buf_printf(out, "<td>0x%" PRIx64 "</td><td>%s</td>", step.entry, bits[0] ? bits : "not present");
 		if (step.leads_on) {
 			hs_buf_printf(out, "<td>0x%" PRIx64 "</td></tr>\n", step.leads_to);
 		} else {

@@ -40,15 +40,15 @@ static void put_signal(const struct hs_report *report, struct hs_buf *out)
 
 static void put_walk(const struct hs_report *report, struct hs_buf *out)
 {
-	struct hs_report_step step;
+	struct hs_path_step step;
+	char bits[HS_PATH_FIELDS_BYTES];
 
-	for (size_t i = 0; hs_report_step(report, i, &step); i++) {
+	for (size_t i = 0; hs_report_step(report, i, &step, bits); i++) {
 		hs_buf_printf(out,
 			      "%s{\"name\": \"%s\", \"table\": \"0x%" PRIx64 "\", \"index\": %" PRIu64 ", \"entry\": ",
 			      i > 0 ? ", " : "", step.name, step.table, step.index);
 		if (step.readable) {
-			hs_buf_printf(out, "\"0x%" PRIx64 "\", \"bits\": \"%s\", \"leads_to\": ", step.entry,
-				      step.bits);
+			hs_buf_printf(out, "\"0x%" PRIx64 "\", \"bits\": \"%s\", \"leads_to\": ", step.entry, bits);
 		} else {
 			hs_buf_append_string(out, "null, \"bits\": \"\", \"leads_to\": ");
 		}
@@ -175,19 +175,15 @@ static void put_spaces(const struct hs_report *report, struct hs_buf *out)
 
 static void put_log(const struct hs_report *report, struct hs_buf *out)
 {
-	const char *line = report->log;
+	const char *at = report->log;
 	const char *between = "";
+	char line[HS_REPORT_LINE_BYTES];
 
 	hs_buf_append_string(out, "\"log\": [");
-	while (*line) {
-		size_t length = strcspn(line, "\n");
-		char part[256];
-
-		snprintf(part, sizeof(part), "%.*s", (int)(length < sizeof(part) ? length : sizeof(part) - 1), line);
+	while (hs_report_log_line(&at, line)) {
 		hs_buf_append_string(out, between);
-		hs_json_string(out, part);
+		hs_json_string(out, line);
 		between = ", ";
-		line += length + (line[length] == '\n');
 	}
 	hs_buf_append_byte(out, ']');
 }

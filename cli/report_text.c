@@ -143,9 +143,10 @@ static void put_registers(struct text *text)
 
 static void put_steps(struct text *text)
 {
-	struct hs_report_step step;
+	struct hs_path_step step;
+	char bits[HS_PATH_FIELDS_BYTES];
 
-	for (size_t i = 0; hs_report_step(text->report, i, &step); i++) {
+	for (size_t i = 0; hs_report_step(text->report, i, &step, bits); i++) {
 		if (i == 0) {
 			put_title(text, "page tables on the way there");
 		}
@@ -154,10 +155,10 @@ static void put_steps(struct text *text)
 			hs_buf_append_string(text->out, "not in physical memory\n");
 		} else if (step.leads_on) {
 			hs_buf_printf(text->out, "0x%0*" PRIx64 "  -> 0x%-12" PRIx64 " %s\n", step.digits, step.entry,
-				      step.leads_to, step.bits);
+				      step.leads_to, bits);
 		} else {
 			hs_buf_printf(text->out, "0x%0*" PRIx64 "  %s\n", step.digits, step.entry,
-				      step.bits[0] ? step.bits : "not present");
+				      bits[0] ? bits : "not present");
 		}
 	}
 }
@@ -211,21 +212,16 @@ static void put_areas(struct text *text)
 
 static void put_log(struct text *text)
 {
-	const char *line = text->report->log;
+	const char *at = text->report->log;
+	char line[HS_REPORT_LINE_BYTES];
 
-	if (!*line) {
-		return;
+	if (*at) {
+		put_title(text, "last of its log");
 	}
-	put_title(text, "last of its log");
-	while (*line) {
-		size_t length = strcspn(line, "\n");
-		char part[256];
-
-		snprintf(part, sizeof(part), "%.*s", (int)(length < sizeof(part) ? length : sizeof(part) - 1), line);
+	while (hs_report_log_line(&at, line)) {
 		hs_buf_append_string(text->out, "  ");
-		put_foreign(text, part);
+		put_foreign(text, line);
 		hs_buf_append_byte(text->out, '\n');
-		line += length + (line[length] == '\n');
 	}
 }
 

@@ -5,9 +5,7 @@
 #include "arch/regs.h"
 #include "base/bytes.h"
 #include "cli/core_info.h"
-#include "paging/format.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,51 +55,27 @@ bool hs_report_register(const struct hs_report *report, size_t index, struct hs_
 	return false;
 }
 
-static void list_bits(const struct hs_entry_fields *fields, char *ret, size_t size)
+bool hs_report_step(const struct hs_report *report, size_t index, struct hs_path_step *ret,
+		    char ret_bits[HS_PATH_FIELDS_BYTES])
 {
-	size_t length = 0;
-
-	ret[0] = '\0';
-	for (size_t i = 0; i < fields->count && length < size; i++) {
-		const struct hs_entry_field *field = &fields->fields[i];
-		const char *space = length > 0 ? " " : "";
-
-		if (field->value == 1) {
-			length += (size_t)snprintf(ret + length, size - length, "%s%s", space, field->name);
-		} else if (field->value > 1) {
-			length += (size_t)snprintf(ret + length, size - length, "%s%s=%" PRIx64, space, field->name,
-						   field->value);
-		}
-	}
-}
-
-bool hs_report_step(const struct hs_report *report, size_t index, struct hs_report_step *ret)
-{
-	const struct hs_root *root = &report->spaces[0].root;
-	const struct hs_path *path = &report->fault_path;
-	const struct hs_format *format = hs_format_of(root->format);
-	const struct hs_path_level *level;
-	struct hs_entry_fields fields;
-
-	if (!report->has_fault || index >= path->count) {
+	if (!report->has_fault || index >= report->fault_path.count) {
 		return false;
 	}
-	level = &path->levels[index];
-	*ret = (struct hs_report_step){
-		.name = format->level[index].name,
-		.table = level->table.v,
-		.index = (level->place.v - level->table.v) / format->entry_bytes,
-		.entry = level->entry,
-		.digits = 2 * format->entry_bytes,
-		.readable = level->readable,
-	};
-	if (!level->readable) {
-		return true;
+	hs_path_step(&report->spaces[0].root, &report->fault_path, (unsigned int)index, ret);
+	hs_path_fields(&ret->fields, "", " ", ret_bits);
+	return true;
+}
+
+bool hs_report_log_line(const char **at, char ret[HS_REPORT_LINE_BYTES])
+{
+	size_t length = strcspn(*at, "\n");
+
+	if (!**at) {
+		return false;
 	}
-	hs_entry_describe(root, (unsigned int)index, level->entry, &fields);
-	ret->leads_on = fields.present && (index + 1 < path->count || path->range.kind == HS_RANGE_MAPPED);
-	ret->leads_to = fields.gpa.v;
-	list_bits(&fields, ret->bits, sizeof(ret->bits));
+	snprintf(ret, HS_REPORT_LINE_BYTES, "%.*s",
+		 (int)(length < HS_REPORT_LINE_BYTES ? length : HS_REPORT_LINE_BYTES - 1), *at);
+	*at += length + ((*at)[length] == '\n');
 	return true;
 }
 

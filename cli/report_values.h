@@ -3,11 +3,14 @@
 #ifndef HS_CLI_REPORT_VALUES_H
 #define HS_CLI_REPORT_VALUES_H
 
+#include "session/path_step.h"
 #include "session/report.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define HS_REPORT_LINE_BYTES 256u
 
 /** A register. */
 struct hs_report_value {
@@ -20,19 +23,13 @@ struct hs_report_value {
 /** Register number index of those that are shown; false behind the last. */
 bool hs_report_register(const struct hs_report *report, size_t index, struct hs_report_value *ret);
 
-/** One step of the walk to the fault address. */
-struct hs_report_step {
-	const char *name; /**< of the entry, static: "PML4" */
-	uint64_t table, index, entry;
-	int digits;    /**< hexadecimal digits of an entry */
-	bool readable; /**< the entry is in memory */
-	bool leads_on; /**< to leads_to */
-	uint64_t leads_to;
-	char bits[160]; /**< "P RW US A D": the fields that are set */
-};
+/** Step number index of the walk to the fault address, and the fields that are set, "P RW US A D"; false behind the
+ *  last. */
+bool hs_report_step(const struct hs_report *report, size_t index, struct hs_path_step *ret,
+		    char ret_bits[HS_PATH_FIELDS_BYTES]);
 
-/** Step number index; false behind the last. */
-bool hs_report_step(const struct hs_report *report, size_t index, struct hs_report_step *ret);
+/** Take the next line of report->log, without its end and cut to the room, from *at on; false when there is none. */
+bool hs_report_log_line(const char **at, char ret[HS_REPORT_LINE_BYTES]);
 
 /** "SIGSEGV (11), SEGV_MAPERR", empty without a signal. */
 void hs_report_signal(const struct hs_report *report, char *ret, size_t size);

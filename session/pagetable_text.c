@@ -3,6 +3,7 @@
 
 #include "base/phys.h"
 #include "paging/format.h"
+#include "session/path_step.h"
 
 #include <inttypes.h>
 
@@ -59,22 +60,10 @@ static void put_page(uint64_t bytes, FILE *out)
 
 void hs_pagetable_put_fields(const struct hs_entry_fields *fields, const char *quote, const char *between, FILE *out)
 {
-	const char *separator = "";
+	char text[HS_PATH_FIELDS_BYTES];
 
-	for (unsigned int i = 0; i < fields->count; i++) {
-		const struct hs_entry_field *field = &fields->fields[i];
-
-		if (field->value == 0) {
-			continue;
-		}
-		fprintf(out, "%s%s%s", separator, quote, field->name);
-		/* The values of RSVD and IGN are the bits where they stand. */
-		if ((field->mask & (field->mask - 1)) != 0 || field->value != 1) {
-			fprintf(out, "=0x%" PRIx64, field->value);
-		}
-		fprintf(out, "%s", quote);
-		separator = between;
-	}
+	hs_path_fields(fields, quote, between, text);
+	fputs(text, out);
 }
 
 void hs_pagetable_range_text(const struct hs_root *root, const struct hs_range *range, int width, FILE *out)
@@ -106,40 +95,26 @@ void hs_pagetable_range_text(const struct hs_root *root, const struct hs_range *
 	}
 }
 
-uint64_t hs_pagetable_index(const struct hs_format *format, const struct hs_path_level *level)
-{
-	return (level->place.v - level->table.v) / format->entry_bytes;
-}
-
-/** True when the entry at depth goes on to a table or to memory. */
-bool hs_pagetable_leads_on(const struct hs_path *path, unsigned int depth, const struct hs_entry_fields *fields)
-{
-	return fields->present && (depth + 1u < path->count || path->range.kind == HS_RANGE_MAPPED);
-}
-
 static void put_level(const struct hs_root *root, const struct hs_path *path, unsigned int depth, FILE *out)
 {
-	const struct hs_format *format = hs_format_of(root->format);
-	const struct hs_path_level *level = &path->levels[depth];
-	struct hs_entry_fields fields;
+	struct hs_path_step step;
 
-	fprintf(out, "  %-5s  0x%-12" PRIx64 "  %5" PRIu64 "  ", format->level[depth].name, level->table.v,
-		hs_pagetable_index(format, level));
-	if (!level->readable) {
+	hs_path_step(root, path, depth, &step);
+	fprintf(out, "  %-5s  0x%-12" PRIx64 "  %5" PRIu64 "  ", step.name, step.table, step.index);
+	if (!step.readable) {
 		fprintf(out, "not in physical memory\n");
 		return;
 	}
-	hs_entry_describe(root, depth, level->entry, &fields);
-	fprintf(out, "0x%0*" PRIx64 "  ", 2 * format->entry_bytes, level->entry);
-	if (hs_pagetable_leads_on(path, depth, &fields)) {
-		fprintf(out, "0x%-12" PRIx64 "  ", fields.gpa.v);
+	fprintf(out, "0x%0*" PRIx64 "  ", step.digits, step.entry);
+	if (step.leads_on) {
+		fprintf(out, "0x%-12" PRIx64 "  ", step.leads_to);
 	} else {
 		fprintf(out, "%-14s  ", "");
 	}
-	if (fields.present) {
-		hs_pagetable_put_fields(&fields, "", " ", out);
+	if (step.fields.present) {
+		hs_pagetable_put_fields(&step.fields, "", " ", out);
 	} else {
-		fprintf(out, "%s is 0", fields.fields[0].name);
+		fprintf(out, "%s is 0", step.fields.fields[0].name);
 	}
 	putc('\n', out);
 }

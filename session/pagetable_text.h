@@ -10,8 +10,6 @@
 #include <stdint.h>
 #include <stdio.h>
 
-struct hs_format;
-
 /** Hexadecimal digits of an address of the format. */
 int hs_pagetable_digits(const struct hs_root *root);
 
@@ -31,10 +29,6 @@ void hs_pagetable_rights_text(int prot, bool user, FILE *out);
  *  width: columns for the digits of the gpa. */
 void hs_pagetable_range_text(const struct hs_root *root, const struct hs_range *range, int width, FILE *out);
 
-/** Which entry of its table it is. */
-uint64_t hs_pagetable_index(const struct hs_format *format, const struct hs_path_level *level);
-/** True when the entry at depth goes on to a table or to memory. */
-bool hs_pagetable_leads_on(const struct hs_path *path, unsigned int depth, const struct hs_entry_fields *fields);
 /** What comes of the address: the range, for memory from the address itself on. */
 struct hs_range hs_pagetable_result(const struct hs_path *path, uint64_t address);
 /** All of a walk: the root, a line for each level, and what comes of it. */

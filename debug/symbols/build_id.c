@@ -2,15 +2,13 @@
 #include "symbols/build_id.h"
 
 #include "base/error.h"
+#include "symbols/elf_note.h"
 
 #include <gelf.h>
-#include <libelf.h>
 #include <string.h>
 
-/* The build-id among the notes of a segment; 0 when it is not there. */
-static size_t find_in(Elf *elf, const GElf_Phdr *segment, uint8_t ret[HS_BUILD_ID_MAX])
+size_t hs_elf_note_build_id(Elf_Data *data, uint8_t ret[HS_BUILD_ID_MAX])
 {
-	Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)segment->p_offset, segment->p_filesz, ELF_T_NHDR);
 	size_t at = 0, name, desc;
 	GElf_Nhdr note;
 
@@ -47,7 +45,9 @@ enum hs_status hs_build_id_read(int fd, const char *name, uint8_t ret[HS_BUILD_I
 		GElf_Phdr segment;
 
 		if (gelf_getphdr(elf, (int)i, &segment) != NULL && segment.p_type == PT_NOTE) {
-			*ret_length = find_in(elf, &segment, ret);
+			*ret_length = hs_elf_note_build_id(
+				elf_getdata_rawchunk(elf, (int64_t)segment.p_offset, segment.p_filesz, ELF_T_NHDR),
+				ret);
 		}
 	}
 	elf_end(elf);

@@ -3,6 +3,7 @@
 #include "symbols/elf_functions.h"
 
 #include "base/error.h"
+#include "symbols/elf_note.h"
 
 #include <gelf.h>
 #include <libelf.h>
@@ -141,25 +142,6 @@ static enum hs_status read_table(struct reading *reading, Elf_Scn *scn, const GE
 	return HS_OK;
 }
 
-/** The build-id, if this is the note section that has it. */
-static void read_build_id(struct reading *reading, Elf_Scn *scn)
-{
-	Elf_Data *data = elf_getdata(scn, NULL);
-	struct hs_elf_functions *functions = &reading->functions;
-	size_t at = 0, name, desc;
-	GElf_Nhdr note;
-
-	while (data != NULL && functions->build_id_length == 0 &&
-	       (at = gelf_getnote(data, at, &note, &name, &desc)) > 0) {
-		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof(ELF_NOTE_GNU) &&
-		    memcmp((const char *)data->d_buf + name, ELF_NOTE_GNU, sizeof(ELF_NOTE_GNU)) == 0 &&
-		    note.n_descsz <= sizeof(functions->build_id)) {
-			memcpy(functions->build_id, (const char *)data->d_buf + desc, note.n_descsz);
-			functions->build_id_length = note.n_descsz;
-		}
-	}
-}
-
 /** What is loaded and executed. Other code (what the linker threw out, at address 0) has lines and functions, too. */
 static enum hs_status read_code(struct reading *reading, struct hs_error *err)
 {
@@ -203,9 +185,10 @@ static enum hs_status read_sections(struct reading *reading, struct hs_error *er
 			if (gelf_getshdr(scn, &section) == NULL || section.sh_type != types[i]) {
 				continue;
 			}
-			if (types[i] == SHT_NOTE) {
-				read_build_id(reading, scn);
-			} else {
+			if (types[i] == SHT_NOTE && reading->functions.build_id_length == 0) {
+				reading->functions.build_id_length =
+					hs_elf_note_build_id(elf_getdata(scn, NULL), reading->functions.build_id);
+			} else if (types[i] != SHT_NOTE) {
 				st = read_table(reading, scn, &section, err);
 			}
 			if (st) {

@@ -3,6 +3,8 @@
 #ifndef HS_SYMBOLS_ELF_FUNCTIONS_H
 #define HS_SYMBOLS_ELF_FUNCTIONS_H
 
+#include "symbols/build_id.h"
+
 #include <hindsight/error.h>
 
 #include <stdbool.h>
@@ -29,7 +31,7 @@ struct hs_elf_functions {
 	size_t names_length;
 	struct hs_elf_range *code; /* sections that are executed, as the file has them */
 	size_t code_count;
-	uint8_t build_id[64];
+	uint8_t build_id[HS_BUILD_ID_MAX];
 	size_t build_id_length;
 };
 
