@@ -182,14 +182,16 @@ class HsRestore(gdb.Command):
     """Put the guest back to a snapshot.
 Usage: hs restore [NAME]
 
-NAME is one that 'hs snapshot' has made. Without NAME: the one that the guest
-stands on. Breakpoints stay; registers, frames and memory are those of then."""
+NAME is one that 'hs snapshot' has made, or 'start', where the session began.
+Without NAME: the snapshot that the guest stands on. Breakpoints stay;
+registers, frames and memory are those of then."""
 
     def __init__(self):
         super().__init__("hs restore", gdb.COMMAND_RUNNING)
 
     def invoke(self, argument, from_tty):
-        hs_show(hs_monitor("restore", *argument.split()))
+        # The rest is for those who type the monitor command.
+        hs_show(hs_monitor("restore", *argument.split()).partition("; in gdb, ")[0])
         hs_forget()
         hs_show_place()
 
@@ -221,7 +223,7 @@ here. Breakpoints on the way stop it as always."""
                 hs_ask("cycle 0")
 
 
-HS_SNAPSHOT_NAME = r"^\W*([\w.-]+)"
+HS_SNAPSHOT_NAME = r"^(\S+) +0x"
 
 for hs_class in Hs, HsRoots, HsRoot, HsWalk, HsSnapshot, HsRestore, HsCycle:
     hs_class()

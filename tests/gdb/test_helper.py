@@ -127,6 +127,95 @@ def test_helper_restore_shows_registers_frames_and_memory_at_once(runner, helper
     assert "Breakpoint 1, hs_guest_call_counter" in said[14] and said[15].endswith("= 0")
 
 
+def test_helper_snapshot_is_restored_by_its_name_with_all_that_gdb_shows(runner, helper):
+    place = ["print/x $pc", "backtrace", "print name", "print order->items[0]"]
+    said = session(runner, helper, "debugme", [
+        "break process", "continue", "hs snapshot first-1", *place, "set var order->items[0].count = 77",
+        "hs snapshot second", "delete", "break store_price", "continue", "hs restore first-1", *place,
+        "hs restore second",
+        "print order->items[0].count", "continue", "backtrace 1", "hs restore start", "print/x $pc", "detach"])
+    assert re.fullmatch(r"checkpoint first-1: \d+ pages", said[2])
+    assert "store_price" in said[11] and "#0  process" in said[12]
+    # But for the number of gdb's own history.
+    assert [re.sub(r"^\$\d+", "", text) for text in said[13:17]] == [re.sub(r"^\$\d+", "", text) for text in said[3:7]]
+    assert "maintenance flush" not in said[12] and said[18].endswith("= 77")
+    assert "Breakpoint 2, store_price" in said[19] and "store_price" in said[20]
+    assert "_start" in said[21] and "store_price" not in said[21]
+
+
+def test_helper_snapshots_are_listed_and_completed(runner, helper):
+    said = session(runner, helper, "debugme", [
+        "hs snapshot", "complete hs restore ", "hs snapshot one", "hs snapshot other", "hs snapshot one", "hs snapshot",
+        "complete hs restore o", "complete hs restore on", "complete hs snapshot ot", "hs restore nowhere",
+        "hs snapshot no name", "print/x $pc"])
+    assert said[1] == "hs restore start" and re.match(r"start +0x", said[0]) and len(said[0].splitlines()) == 1
+    assert said[4].endswith("(the one before is gone)")
+    assert sorted(line.split()[0] for line in said[5].splitlines()) == ["one", "other", "start"]
+    assert said[6] == "hs restore one\nhs restore other" and said[7] == "hs restore one"
+    assert said[8] == "hs snapshot other"
+    assert said[9].startswith("no checkpoint 'nowhere'") and "_start" in said[9]
+    assert "a name has" in said[10]
+
+
+def test_helper_restore_after_a_crash_goes_on_before_it(runner, helper):
+    said = session(runner, helper, "page_write", [
+        "break main", "continue", "hs snapshot before", "delete", "continue", "hs restore before",
+        "print $_siginfo.si_signo", "continue"], ["--core", "none"])
+    assert all("received signal SIGSEGV" in said[number] for number in (4, 7))
+    assert "#0  main" in said[5]
+
+
+SPACES = ["--scratch", "32M"]
+
+
+def test_helper_root_shows_the_memory_of_each_space_at_once(runner, helper):
+    own = {"amd64": "0x10000000000", "i686": "0x50000000"}[runner.arch]
+    look = f"x/xw {own}"
+    said = session(runner, helper, "spaces", [
+        "break show if space == 2", "continue", "hs roots", look, "hs root 1", look, "hs root 2", look,
+        "hs root 4", look, "hs root current", look,
+        "complete hs root ", "complete hs root c", "hs root 9", "hs root", look,
+        "detach"], SPACES)
+    rows = re.findall(r"^ +(\d) +0x\w+ .*?( current)?$", said[2], re.M)
+    assert rows == [("1", ""), ("2", ""), ("3", " current"), ("4", "")], said[2]
+    values = [said[number].split("\t")[1] for number in (3, 5, 7, 9, 11)]
+    assert values == ["0x03000001", "0x01000001", "0x02000001", "0x04000001", "0x03000001"]
+    assert said[12].splitlines() == [f"hs root {name}" for name in (1, 2, 3, 4, "current")]
+    assert said[13] == "hs root current"
+    assert "there is no address space 9" in said[14] and said[15].startswith("hs root: which?")
+    assert said[16].endswith("0x03000001")
+
+
+def test_helper_walk_takes_expressions(runner, helper):
+    said = session(runner, helper, "spaces", [
+        "hs walk main", "hs walk &wrong", "hs walk $pc", "hs walk *(int *)$sp", "hs walk", "hs walk 1.5",
+        "hs walk nonsense", "print/x (unsigned long)main", "print/x (unsigned long)&wrong",
+        "print/x (unsigned long)$pc", "complete hs walk write_forb", "hs walk -1"])
+
+    def walked(text):
+        return int(re.search(r"^  0x(\w+): ", text, re.M)[1], 16)
+
+    assert all("index  value" in text for text in said[:4])
+    assert [walked(text) for text in said[:3]] == [int(text.split(" = ")[1], 16) for text in said[7:10]]
+    assert said[4] == "hs walk: an address is missing, as in 'hs walk $sp'"
+    assert said[5] == "hs: '1.5' is no address: its type is double"
+    assert said[6] == 'hs: No symbol "nonsense" in current context.'
+    assert said[10] == "hs walk write_forbidden"
+    assert walked(said[11]) == 2 ** {"amd64": 64, "i686": 32}[runner.arch] - 1
+
+
+@EACH_ARCH
+def test_helper_looks_into_a_core_that_hindsight_serves(helper, runner):
+    core = next(path for name, path in runner.run("divide").files.items() if name.endswith(".core"))
+    with LocalProcess([runner.hindsight, "debug", "--gdb", "127.0.0.1:0", core]) as served:
+        address = served.stderr.wait_for(r"waiting for a debugger on (\S+) ", SECONDS)[1]
+        said = gdb_batch([helper, f"target remote {address}", "hs roots", "hs walk $pc", "hs restore",
+                          "hs cycle", "kill"])
+    assert re.search(r"^ +1 +0x.* current$", said[2], re.M) and "index  value" in said[3]
+    assert said[4].startswith("hs: this target has no 'monitor restore'")
+    assert said[5].startswith("hs: this target has no 'monitor cycle'")
+
+
 def linked_with_section(runner, directory, script):
     """A guest as one is made of an SDK that was built for the prefix /usr: start.S names the script."""
     machine = {"amd64": "-m64", "i686": "-m32"}[runner.arch]
