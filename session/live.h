@@ -38,6 +38,10 @@ struct hs_live {
 
 /* The guest was put back to where its session began: stand there. */
 void hs_live_begin_again(struct hs_live *live);
+/* It stands at a crash: from now on what the debugger changes counts. */
+void hs_live_note_crash(struct hs_live *live);
+/* Whether the debugger has changed memory or registers since. */
+bool hs_live_changed_since_crash(struct hs_live *live);
 
 /* The guest's address spaces as it stands; live_space.c. */
 struct hs_live_spaces {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/live_kept.h"
 
-#include "base/cleanup.h"
 #include "base/error.h"
 #include "session/checkpoint.h"
 
@@ -15,8 +14,8 @@ struct hs_live_kept {
 	struct hs_checkpoint *checkpoint; /* owned */
 	struct hs_stop stop;
 	struct hs_session_result result;
-	bool crash_pending, memory_changed;
-	struct hs_cpu_state crash_cpu;
+	bool crash_pending;
+	bool changed; /* since that crash, by the debugger */
 };
 
 static size_t find(const struct hs_live *live, const char *name)
@@ -54,7 +53,7 @@ static enum hs_status check_name(const char *name, struct hs_error *err)
 
 static enum hs_status take(struct hs_live *live, const char *name, struct hs_live_kept **ret, struct hs_error *err)
 {
-	struct hs_live_kept *kept = HS_NEW_ALIGNED(struct hs_live_kept);
+	struct hs_live_kept *kept = calloc(1, sizeof(*kept));
 	const struct hs_checkpoint *like = live->kept_count > 0 ? live->kept[live->kept_count - 1]->checkpoint
 								: hs_session_first(live->config.session);
 	enum hs_status st;
@@ -71,8 +70,7 @@ static enum hs_status take(struct hs_live *live, const char *name, struct hs_liv
 	kept->stop = live->stop;
 	kept->result = live->result;
 	kept->crash_pending = live->crash_pending;
-	kept->memory_changed = live->memory_changed;
-	kept->crash_cpu = live->crash_cpu;
+	kept->changed = live->crash_pending && hs_live_changed_since_crash(live);
 	*ret = kept;
 	return HS_OK;
 }
@@ -124,8 +122,11 @@ enum hs_status hs_live_go_back(struct hs_live *live, const char *name, struct hs
 	live->stop = kept->stop;
 	live->result = kept->result;
 	live->crash_pending = kept->crash_pending;
-	live->memory_changed = kept->memory_changed;
-	live->crash_cpu = kept->crash_cpu;
+	if (live->crash_pending) {
+		/* What the CPU makes of the registers that it is given it may put another way. */
+		hs_live_note_crash(live);
+		live->memory_changed = kept->changed;
+	}
 	return HS_OK;
 }
 

@@ -202,7 +202,7 @@ static void op_space_use(void *ctx, uint32_t number)
 	((struct hs_live *)ctx)->space_used = number;
 }
 
-static void note_crash(struct hs_live *live)
+void hs_live_note_crash(struct hs_live *live)
 {
 	live->crash_pending = true;
 	live->memory_changed = false;
@@ -246,7 +246,7 @@ static bool cpus_equal(const struct hs_cpu_state *a, const struct hs_cpu_state *
 	       memcmp(a->xsave, b->xsave, sizeof(a->xsave)) == 0;
 }
 
-static bool changed_since_crash(struct hs_live *live)
+bool hs_live_changed_since_crash(struct hs_live *live)
 {
 	struct hs_cpu_state now;
 
@@ -262,7 +262,7 @@ static enum hs_status op_resume(void *ctx, const struct hs_resume *resume, struc
 	if (st) {
 		return st;
 	}
-	live->final = live->crash_pending && resume->signal != 0 && !changed_since_crash(live);
+	live->final = live->crash_pending && resume->signal != 0 && !hs_live_changed_since_crash(live);
 	if (live->final) {
 		st = hs_session_post(live->config.session, &live->result.event, err);
 	} else {
@@ -294,7 +294,7 @@ static void stop_at_crash(struct hs_live *live)
 		.fault_address = crash->fault_address,
 	};
 	if (!live->final) {
-		note_crash(live);
+		hs_live_note_crash(live);
 		return;
 	}
 	live->stop.kind = HS_STOP_KILLED;
