@@ -132,8 +132,8 @@ def test_helper_snapshot_is_restored_by_its_name_with_all_that_gdb_shows(runner,
     said = session(runner, helper, "debugme", [
         "break process", "continue", "hs snapshot first-1", *place, "set var order->items[0].count = 77",
         "hs snapshot second", "delete", "break store_price", "continue", "hs restore first-1", *place,
-        "hs restore second",
-        "print order->items[0].count", "continue", "backtrace 1", "hs restore start", "print/x $pc", "detach"])
+        "hs restore second", "print order->items[0].count", "continue", "backtrace 1", "hs restore start",
+        "print/x $pc", "detach"])
     assert re.fullmatch(r"checkpoint first-1: \d+ pages", said[2])
     assert "store_price" in said[11] and "#0  process" in said[12]
     # But for the number of gdb's own history.
@@ -173,9 +173,8 @@ def test_helper_root_shows_the_memory_of_each_space_at_once(runner, helper):
     look = f"x/xw {own}"
     said = session(runner, helper, "spaces", [
         "break show if space == 2", "continue", "hs roots", look, "hs root 1", look, "hs root 2", look,
-        "hs root 4", look, "hs root current", look,
-        "complete hs root ", "complete hs root c", "hs root 9", "hs root", look,
-        "detach"], SPACES)
+        "hs root 4", look, "hs root current", look, "complete hs root ", "complete hs root c", "hs root 9",
+        "hs root", look, "detach"], SPACES)
     rows = re.findall(r"^ +(\d) +0x\w+ .*?( current)?$", said[2], re.M)
     assert rows == [("1", ""), ("2", ""), ("3", " current"), ("4", "")], said[2]
     values = [said[number].split("\t")[1] for number in (3, 5, 7, 9, 11)]
