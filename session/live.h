@@ -55,6 +55,8 @@ HS_MUST_CHECK enum hs_status hs_live_spaces_init(struct hs_live *live, struct hs
 void hs_live_spaces_deinit(struct hs_live_spaces *spaces);
 HS_MUST_CHECK enum hs_status hs_live_list_spaces(struct hs_live *live, struct hs_target_space *items, uint32_t max,
 						 uint32_t *ret_count, struct hs_error *err);
+/* The page tables of the space that is used or chosen. HS_ERR_NOT_FOUND: it is gone. */
+HS_MUST_CHECK enum hs_status hs_live_root(struct hs_live *live, struct hs_root *ret, struct hs_error *err);
 /* Memory, and breakpoints that say none, of the space that is used or chosen. HS_ERR_NOT_FOUND: it is gone. */
 HS_MUST_CHECK enum hs_status hs_live_mem_read(struct hs_live *live, hs_gva gva, void *buffer, size_t length,
 					      size_t *ret_length, struct hs_error *err);

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "session/cow.h"
 #include "session/sandbox.h"
 
 #include <hindsight/paging.h>
@@ -68,7 +69,7 @@ static bool is_cpus(const struct hs_live *live)
 	return live->space_used == HS_SPACE_CPU || (live->space_used == 0 && live->space_chosen == 0);
 }
 
-static enum hs_status find_root(struct hs_live *live, struct hs_root *ret, struct hs_error *err)
+enum hs_status hs_live_root(struct hs_live *live, struct hs_root *ret, struct hs_error *err)
 {
 	struct hs_live_spaces spaces;
 	enum hs_status st = hs_live_spaces_init(live, &spaces, err);
@@ -77,7 +78,7 @@ static enum hs_status find_root(struct hs_live *live, struct hs_root *ret, struc
 	if (st) {
 		return st;
 	}
-	root = hs_space_view_root(&spaces.view, hs_space_view_number(&spaces.view));
+	root = is_cpus(live) ? &spaces.view.cpu : hs_space_view_root(&spaces.view, hs_space_view_number(&spaces.view));
 	if (root) {
 		*ret = *root;
 	} else {
@@ -97,7 +98,7 @@ enum hs_status hs_live_mem_read(struct hs_live *live, hs_gva gva, void *buffer, 
 	if (is_cpus(live)) {
 		return hs_vm_mem_read(live->vm, gva, buffer, length, ret_length, err);
 	}
-	st = find_root(live, &root, err);
+	st = hs_live_root(live, &root, err);
 	return st ? st : hs_vmem_read(&phys, &root, gva, buffer, length, ret_length, err);
 }
 
@@ -106,12 +107,12 @@ enum hs_status hs_live_mem_write(struct hs_live *live, hs_gva gva, const void *b
 {
 	struct hs_phys phys = hs_vm_phys(live->vm);
 	struct hs_root root;
-	enum hs_status st;
+	enum hs_status st = hs_live_root(live, &root, err);
 
-	if (is_cpus(live)) {
+	st = st ? st : hs_cow_break(live->vm, &root, gva, length, err);
+	if (!st && is_cpus(live)) {
 		return hs_vm_mem_write(live->vm, gva, buffer, length, err);
 	}
-	st = find_root(live, &root, err);
 	return st ? st : hs_vmem_write(&phys, &root, gva, buffer, length, err);
 }
 

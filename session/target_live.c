@@ -120,14 +120,13 @@ static enum hs_status op_mem_region(void *ctx, hs_gva gva, struct hs_target_regi
 {
 	struct hs_live *live = ctx;
 	struct hs_phys phys = hs_vm_phys(live->vm);
-	struct hs_cpu_state cpu;
-	enum hs_status st = op_cpu_read(live, &cpu, err);
+	enum hs_status st = check_stopped(live, err);
 	struct hs_root root;
 
+	st = st ? st : hs_live_root(live, &root, err);
 	if (st) {
 		return st;
 	}
-	hs_root_of_cpu(&cpu, &root);
 	hs_region_find(&phys, &root, gva, ret);
 	return HS_OK;
 }

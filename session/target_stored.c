@@ -140,7 +140,8 @@ static enum hs_status op_mem_write(void *ctx, hs_gva gva, const void *buffer, si
 static enum hs_status op_mem_region(void *ctx, hs_gva gva, struct hs_target_region *ret, struct hs_error *err)
 {
 	struct hs_stored *stored = ctx;
-	const struct hs_root *root = root_of(stored);
+	bool cpus;
+	const struct hs_root *root = used_root(stored, &cpus);
 
 	if (!root) {
 		return refuse(stored, "it has no page tables", err);

@@ -117,6 +117,9 @@ struct hs_backend_ops {
 	 * memory_written() tells it of what is replaced. Not an interrupt() that nobody has seen.
 	 */
 	enum hs_status (*abandon)(struct hs_backend *backend, struct hs_error *err);
+	/** Host or debugger has written to page tables: forget what is remembered of them. NULL where memory_written()
+	 *  says enough. */
+	enum hs_status (*tables_written)(struct hs_backend *backend, struct hs_error *err);
 	/** Host or debugger wrote to memory that may hold code. NULL where the backend need not know. */
 	void (*memory_written)(struct hs_backend *backend, hs_gpa gpa, uint64_t length);
 

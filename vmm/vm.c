@@ -361,6 +361,11 @@ enum hs_status hs_vm_break_spaces(struct hs_vm *vm, const struct hs_root *roots,
 	return hs_debug_spaces_set(&vm->debug.spaces, roots, count, err);
 }
 
+enum hs_status hs_vm_tables_written(struct hs_vm *vm, struct hs_error *err)
+{
+	return vm->ops->tables_written ? vm->ops->tables_written(vm->backend, err) : HS_OK;
+}
+
 struct hs_root hs_vm_last_root(const struct hs_vm *vm)
 {
 	return vm->last_root;

@@ -192,6 +192,11 @@ bool hs_vm_break_has_spaces(const struct hs_vm *vm);
 HS_MUST_CHECK enum hs_status hs_vm_break_spaces(struct hs_vm *vm, const struct hs_root *roots, uint32_t count,
 						struct hs_error *err);
 
+/**
+ * Page tables of the guest have been written to through hs_vm_phys(): let the CPU forget what it remembers of them.
+ * Between two runs. HS_ERR_BACKEND.
+ */
+HS_MUST_CHECK enum hs_status hs_vm_tables_written(struct hs_vm *vm, struct hs_error *err);
 /** The page tables that the CPU was last seen with before it ran: what memory is read by when registers_lost is set. */
 struct hs_root hs_vm_last_root(const struct hs_vm *vm);
 /** The guest-physical memory, valid as long as the VM. */

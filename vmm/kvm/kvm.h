@@ -127,6 +127,8 @@ enum hs_status hs_kvm_set_slot(struct hs_backend *backend, size_t index, struct 
 bool hs_kvm_shadows(bool hardware);
 /** Have KVM forget what it has made of the guest's page tables, if that is anything. */
 enum hs_status hs_kvm_forget_shadows(struct hs_backend *backend, struct hs_error *err);
+/** The same, and what the processor remembers of them. */
+enum hs_status hs_kvm_tables_written(struct hs_backend *backend, struct hs_error *err);
 
 /* dirty.c */
 /** Ask for a ring; before there is a CPU. */

@@ -100,37 +100,55 @@ static size_t smallest_slot(const struct hs_backend *backend)
 	return smallest;
 }
 
-enum hs_status hs_kvm_forget_shadows(struct hs_backend *backend, struct hs_error *err)
+/* Take a slot away and put it back. */
+static enum hs_status replace_slot(struct hs_backend *backend, size_t index, struct hs_error *err)
 {
-	struct hs_kvm_shadows *shadows = &backend->shadows;
-	size_t smallest = shadows->possible ? smallest_slot(backend) : backend->slot_count;
-	uint64_t faults = 0;
 	struct hs_kvm_slot slot;
-	enum hs_status st;
-
-	if (smallest == backend->slot_count || (count_faults(backend, &faults) && faults == shadows->faults)) {
-		return HS_OK;
-	}
 	/* Its account of written pages goes with a slot. */
-	st = hs_kvm_collect(backend, err);
+	enum hs_status st = hs_kvm_collect(backend, err);
+
 	if (st) {
 		return st;
 	}
 	/* Where a slot goes, so do all shadow pages (Linux 6.1 and 6.18, kvm_mmu_zap_all_fast()); registers that change
 	 * bring only those up to date that KVM knows to be behind. */
-	slot = backend->slots[smallest];
-	backend->slots[smallest].length = 0;
-	st = hs_kvm_set_slot(backend, smallest, err);
-	backend->slots[smallest] = slot;
+	slot = backend->slots[index];
+	backend->slots[index].length = 0;
+	st = hs_kvm_set_slot(backend, index, err);
+	backend->slots[index] = slot;
 	if (st) {
 		return st;
 	}
-	st = hs_kvm_set_slot(backend, smallest, err);
+	st = hs_kvm_set_slot(backend, index, err);
 	if (st) {
 		/* Gone, until all memory is put there anew. */
-		backend->slots[smallest].length = 0;
-		return st;
+		backend->slots[index].length = 0;
 	}
-	shadows->faults = faults;
-	return HS_OK;
+	return st;
+}
+
+enum hs_status hs_kvm_forget_shadows(struct hs_backend *backend, struct hs_error *err)
+{
+	struct hs_kvm_shadows *shadows = &backend->shadows;
+	size_t smallest = shadows->possible ? smallest_slot(backend) : backend->slot_count;
+	uint64_t faults = 0;
+	enum hs_status st;
+
+	if (smallest == backend->slot_count || (count_faults(backend, &faults) && faults == shadows->faults)) {
+		return HS_OK;
+	}
+	st = replace_slot(backend, smallest, err);
+	if (!st) {
+		shadows->faults = faults;
+	}
+	return st;
+}
+
+/* With tables of its own for all of memory the processor remembers translations of both levels, which are dropped with
+ * the slot as well (SDM vol. 3C 29.4.3.1, INVEPT). */
+enum hs_status hs_kvm_tables_written(struct hs_backend *backend, struct hs_error *err)
+{
+	size_t smallest = smallest_slot(backend);
+
+	return smallest == backend->slot_count ? HS_OK : replace_slot(backend, smallest, err);
 }

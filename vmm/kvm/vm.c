@@ -236,6 +236,7 @@ const struct hs_backend_ops hs_kvm_backend_ops = {
 	.track = hs_kvm_track,
 	.collect = hs_kvm_collect,
 	.abandon = hs_kvm_abandon,
+	.tables_written = hs_kvm_tables_written,
 	.xcr0_offered = hs_kvm_xcr0_offered,
 	.get_state = hs_kvm_get_state,
 	.set_state = hs_kvm_set_state,
