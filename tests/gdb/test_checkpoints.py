@@ -71,7 +71,7 @@ def test_checkpoint_in_the_middle_of_calls_is_exact_in_any_order(runner, tmp_pat
 def test_checkpoint_of_a_later_cycle_finishes_that_cycle_and_the_rest(runner):
     said, ended = session(runner, [
         "break hs_guest_call_add", "continue", "continue", "monitor snapshot two", "continue", "continue",
-        "monitor restore start", FLUSH, "info registers rip eip", "continue", "monitor restore two", FLUSH, "print calls",
+        "monitor restore start", FLUSH, "print $pc", "continue", "monitor restore two", FLUSH, "print calls",
         "continue", "continue", "delete", "continue",
     ], calls("counter()", "add(1, 2)", cycles=4))
     assert said[6].startswith("the guest is where its session began"), said
@@ -133,7 +133,7 @@ def test_checkpoint_breakpoints_stay_and_are_hit_once_behind_it(runner):
 def test_checkpoints_have_names_and_are_not_without_number(runner):
     said, _ = session(runner, [
         "monitor snapshot", "monitor snapshot a b", "monitor snapshot start", "monitor restore nix",
-        *[f"monitor snapshot n{i}" for i in range(65)], "monitor snapshot n3", "monitor forget n7", "monitor forget n7",
+        *[f"monitor snapshot n{i}" for i in range(65)], "monitor snapshot n3", *["monitor forget n7"] * 2,
         "monitor snapshot n64", "monitor snapshots", "kill",
     ], guest="hello")
     assert said[0] == "it wants a name" and said[1].startswith("a name has up to 63 letters"), said[:4]
@@ -194,7 +194,7 @@ def test_run_behind_a_crash_with_cycles_makes_all_calls_again(runner):
 
 def test_run_takes_no_arguments_and_no_plain_remote(runner):
     said, _ = session(runner, ["kill", "set args one two", "run", "set args", "run"], guest="hello")
-    assert "Running" in said[2] or "remote" in said[2] or "E" in said[2], said.text
+    assert "exited normally" not in said[2] and "failed" in said[2], said.text
     assert "exited normally" in said[4], said.text
     with runner.serve("hello", options=["--core", "none"]) as served:
         said = gdb_batch([f"target remote {served.address}", "kill"])
@@ -203,7 +203,8 @@ def test_run_takes_no_arguments_and_no_plain_remote(runner):
 
 def test_restart_packet_puts_the_guest_back_without_a_word(runner):
     said, ended = session(runner, [
-        "break main", "continue", "maintenance packet R", "maintenance packet ?", FLUSH, "continue", "delete", "continue",
+        "break main", "continue", "maintenance packet R", "maintenance packet ?", FLUSH, "continue", "delete",
+        "continue",
     ], guest="hello")
     assert re.search(r'received: "T05', said[3]), said.text
     assert "exited normally" in said[-1] or "Breakpoint 1, main" in said[5], said.text

@@ -50,6 +50,51 @@ def test_cycles_breakpoints_watchpoints_and_conditions_are_hit_in_each(runner):
     assert counted(runner, CYCLES) == [CYCLES, 2 * CYCLES, CYCLES, CYCLES * accesses]
 
 
+STEPPED = """
+set $stops = 0
+set $_exitcode = -1
+continue
+while $_exitcode == -1
+set $stops = $stops + 1
+stepi
+if $_exitcode == -1
+continue
+end
+end
+printf "stops: %d\\n", $stops
+"""
+
+
+def made_of(runner, source):
+    """The options of a session that makes its snapshot itself, or the file of one that nobody debugged."""
+    return None if source == "run" else runner.run("functions", options=["--snapshot", "a.snap"]).files["a.snap"]
+
+
+def stepped(runner, cycles, snapshot, script):
+    """The same hits where each stop is left by an instruction, which may be the access or the next breakpoint."""
+    options = calls("add(40, 2)", "counter()", "counter()", cycles=cycles)
+    served = runner.serve_restored(snapshot, options) if snapshot else runner.serve("functions", options=options)
+    with served:
+        said = gdb_batch([f"target remote {served.address}", "break hs_guest_call_add",
+                          "hbreak hs_guest_call_counter", "break hs_guest_call_counter if calls == 1", "awatch calls",
+                          f"source {script}", "info breakpoints"], runner.guest("functions"), timeout=600)
+        ended = served.process.wait(SECONDS)
+    assert (ended.rc, ended.stdout) == (0, "add(40, 2) = 42\ncounter() = 1UL\ncounter() = 2UL\n"), str(ended)
+    return [hits(said[-1], number) for number in (1, 2, 3, 4)], int(re.search(r"stops: (\d+)", said[-2])[1])
+
+
+@pytest.mark.parametrize("source", ["run", "restore"])
+def test_cycles_a_hundred_are_stepped_through_with_exact_hits(runner, source, tmp_path):
+    cycles = 4 if runner.place.name == "rig" else 100
+    script = tmp_path / "stepped"
+    script.write_text(STEPPED, encoding="utf-8")
+    snapshot = made_of(runner, source)
+    (software, hardware, conditional, accesses), stops = stepped(runner, 1, snapshot, script)
+    assert (software, hardware, conditional) == (1, 2, 1) and accesses == (8 if runner.arch == "i686" else 4), accesses
+    assert stepped(runner, cycles, snapshot, script) == (
+        [cycles, 2 * cycles, cycles, cycles * accesses], stops * cycles)
+
+
 def test_cycles_stop_shows_memory_and_registers_of_its_own_cycle(runner):
     said, ended = session(runner, calls("counter()", cycles=3), [
         "break hs_guest_call_counter", *["continue", "print calls", "print $sp", "finish", "print calls"] * 3,

@@ -6,27 +6,35 @@ import re
 from lib.debuggers import lldb_batch
 
 SECONDS = 60
-CYCLES = 5
 
 
-def session(runner, commands, *calls, cycles=CYCLES):
+def session(runner, commands, *calls, cycles):
     options = ["--core", "none", "--cycles", str(cycles), *(word for text in calls for word in ("--call", text))]
     with runner.serve("functions", options=options) as served:
         said = lldb_batch([f"gdb-remote {served.address}", *commands], program=runner.guest("functions"))
         return said, served.process.wait(SECONDS)
 
 
-def test_lldb_cycles_breakpoint_hits_once_in_each(runner):
+def counted(runner, cycles):
+    """Hits of a software breakpoint, a hardware one, one with a condition, and a watchpoint."""
     said, ended = session(runner, [
         "breakpoint set --name hs_guest_call_add --auto-continue true",
         "breakpoint set --hardware --name hs_guest_call_counter --auto-continue true",
         "breakpoint set --name hs_guest_call_nothing --condition 'calls == 1' --auto-continue true",
-        "continue", "breakpoint list",
-    ], "nothing()", "add(40, 2)", "counter()", "nothing()")
+        "watchpoint set variable calls", "watchpoint ignore --ignore-count 1000000", "continue", "breakpoint list",
+        "watchpoint list -v",
+    ], "nothing()", "add(40, 2)", "counter()", "nothing()", cycles=cycles)
     assert "exited with status = 0" in said, said
-    for number in (1, 2, 3):
-        assert re.search(rf"(?m)^{number}: .*hit count = {CYCLES}\b", said), said
     assert (ended.rc, ended.stdout) == (0, "nothing() = ()\nadd(40, 2) = 42\ncounter() = 1UL\nnothing() = ()\n")
+    found = [int(re.search(rf"(?m)^{number}: .*hit count = (\d+)\b", said)[1]) for number in (1, 2, 3)]
+    return found, int(re.findall(r"hit_count = (\d+)", said)[-1])
+
+
+def test_lldb_cycles_a_hundred_have_exact_hits(runner):
+    cycles = 4 if runner.place.name == "rig" else 100
+    found, written = counted(runner, 1)
+    assert found == [1, 1, 1] and written >= 1
+    assert counted(runner, cycles) == ([cycles] * 3, cycles * written)
 
 
 def test_lldb_cycles_each_stop_shows_its_own_memory(runner):
