@@ -125,8 +125,8 @@ enum hs_status hs_space_choose(const struct hs_space_view *view, const char *arg
 		hs_buf_append_string(out, "addresses are those of the space that the CPU is in\n");
 	} else {
 		hs_buf_printf(out,
-			      "addresses are those of space %u, those of breakpoints that are inserted too; 'monitor "
-			      "root current' goes back\n",
+			      "addresses are those of space %u, those of breakpoints that are inserted too; in gdb, "
+			      "'maintenance flush dcache' forgets what was read before\n",
 			      (unsigned int)number);
 	}
 	return HS_OK;
