@@ -26,6 +26,13 @@ def test_debugging_transcript_comes_out_as_documented(build, tmp_path, section):
     assert not problems, "\n\n".join(problems)
 
 
+def test_readme_session_comes_out_as_documented(build, tmp_path):
+    (commands,) = scenes((ROOT / "README.md").read_text(encoding="utf-8")).values()
+    Scene(commands, build, tmp_path).run()
+    problems = [command.problem() for command in commands if command.problem()]
+    assert not problems, "\n\n".join(problems)
+
+
 def written(expected, text):
     command = Command("$ ", "x")
     command.expected, command.written = expected.splitlines(), text

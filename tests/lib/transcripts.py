@@ -97,7 +97,8 @@ class Scene:
         (directory / "build").symlink_to(build)
         self._environment = dict(ENVIRONMENT, PATH=f"{build}:/usr/bin:/bin")
         self._servers = []
-        self._ports = {}
+        self._ports = {}  # here -> documented
+        self._status = 0
 
     def run(self):
         """Run all; each command has what it wrote then."""
@@ -116,27 +117,30 @@ class Scene:
                 process.kill()
 
     def _run(self, command, words):
-        if command.text.startswith("gdb "):
+        if command.text.startswith("gdb ") and "-batch" not in command.text:
             self._gdb(command, words)
         elif command.text.startswith("lldb "):
             self._lldb(command, words)
         elif any("waiting for a debugger" in line for line in command.expected):
             self._serve(command)
+        elif command.text == "echo $?":
+            command.written = f"{self._status}\n"
         else:
             self._shell(command)
 
     def _shell(self, command):
         words = ["sh", "-c", f"exec 2>&1; {self._here(command.text)}"]
         result = run(words, SECONDS, self._directory, self._environment)
+        self._status = result.rc
         command.written = self._documented(result.stdout)
 
     def _serve(self, command):
         """The documented port is a free one here."""
-        text = re.sub(r":12\d\d", ":0", self._here(command.text))
+        text = self._here(re.sub(r":12\d\d", ":0", command.text))
         process = LocalProcess(["sh", "-c", f"exec 2>&1; exec {text}"], self._directory, self._environment)
         self._servers.append((command, process))
         port = process.stdout.wait_for(r"waiting for a debugger on \S+:(\d+)\s", SECONDS)[1]
-        self._ports[re.search(r":(12\d\d)", command.text)[1]] = port
+        self._ports[port] = re.search(r":(12\d\d)", command.text)[1]
 
     def _finish(self, command, process):
         result = process.wait(SECONDS)
@@ -144,7 +148,7 @@ class Scene:
 
     def _here(self, text):
         """A text of the document as it is on this machine."""
-        for documented, port in self._ports.items():
+        for documented, port in {documented: port for port, documented in self._ports.items()}.items():
             text = re.sub(rf"(?<!\d){documented}\b", port, text)
         text = text.replace(f"{INSTALLED}/hindsight-gdb.py", str(ROOT / "debug" / "hindsight-gdb.py"))
         cores = sorted(path.name for path in self._directory.glob("*.core"))
@@ -152,7 +156,7 @@ class Scene:
 
     def _documented(self, text):
         """And back. The build may be anywhere."""
-        for documented, port in self._ports.items():
+        for port, documented in self._ports.items():
             text = re.sub(rf"(?<!\d){port}\b", documented, text)
         text = text.replace(str(self._build), f"{self._source}/build").replace(str(self._directory), self._source)
         return re.sub(rf"{re.escape(str(self._build.parent))}(?=/)", self._source, text)
