@@ -34,6 +34,8 @@ struct hs_live {
 	struct hs_live_kept *kept[64];   /* checkpoints (live_kept.h), owned */
 	size_t kept_count;
 	struct hs_live_stats stats;
+	hs_break_filter_fn *filter; /* of the session's filter: see hs_live_break_filter() */
+	void *filter_ctx;
 };
 
 /* The guest was put back to where its session began: stand there. */
@@ -64,6 +66,9 @@ HS_MUST_CHECK enum hs_status hs_live_mem_write(struct hs_live *live, hs_gva gva,
 					       struct hs_error *err);
 HS_MUST_CHECK enum hs_status hs_live_break_insert(struct hs_live *live, const struct hs_breakpoint *breakpoint,
 						  struct hs_error *err);
+
+/** hs_target_ops.break_filter. */
+void hs_live_break_filter(void *ctx, hs_break_filter_fn *filter, void *filter_ctx);
 
 /** hs_target_ops.monitor. */
 HS_MUST_CHECK enum hs_status hs_live_monitor(void *ctx, const char *line, char **ret_text, struct hs_error *err);

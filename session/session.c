@@ -101,6 +101,12 @@ static bool restored_enough(struct hs_session *session)
 	return true;
 }
 
+static bool is_filtered(struct hs_session *session, const struct hs_event *event)
+{
+	return event->kind == HS_EVENT_BREAKPOINT && session->filter &&
+	       session->filter(session->filter_ctx, session->vm);
+}
+
 /*
  * Run the VM once for the start that is set up. The lock is held on entry and on return.
  *
@@ -128,7 +134,8 @@ static void run_once(struct hs_session *session, struct hs_session_result *ret)
 		hs_roots_tell_breaks(session->vm, &session->sandbox->roots);
 		ret->status = hs_vm_run(session->vm, &resume, &ret->event, &ret->error);
 		pthread_mutex_lock(&session->lock);
-	} while (!ret->status && ret->event.kind == HS_EVENT_INTERRUPTED && !session->interrupt_asked);
+	} while (!ret->status && !session->interrupt_asked &&
+		 (ret->event.kind == HS_EVENT_INTERRUPTED || is_filtered(session, &ret->event)));
 }
 
 /* What the driver has to do something about; all else is for the caller. */
@@ -255,6 +262,14 @@ void hs_session_ask_interrupt(struct hs_session *session)
 	hs_vm_interrupt(session->vm);
 	/* After that: whoever gives up on output because of it finds no time to run the guest to its end. */
 	(void)eventfd_write(session->interrupt_fd, 1);
+}
+
+void hs_session_set_filter(struct hs_session *session, hs_session_filter_fn *filter, void *ctx)
+{
+	pthread_mutex_lock(&session->lock);
+	session->filter = filter;
+	session->filter_ctx = ctx;
+	pthread_mutex_unlock(&session->lock);
 }
 
 void hs_session_limit_again(struct hs_session *session)

@@ -103,6 +103,14 @@ void hs_session_limit_again(struct hs_session *session);
 /** For the driver, before it lets the guest run: what for. It is HS_ENTRY_INSIDE's place from now on. The snapshot gets
  *  one more owner. */
 void hs_session_set_place(struct hs_session *session, const struct hs_place *place);
+/** Whether a breakpoint that was hit is to be gone on from at once, as if it was not there. Called by the runner
+ *  thread, with the session locked: it may use the VM as the caller may while the session is stopped, and nothing
+ *  else. */
+typedef bool hs_session_filter_fn(void *ctx, struct hs_vm *vm);
+/** From now on ask the filter at each hit of an execute breakpoint; NULL for none. Also while the guest runs: on return
+ *  the one before is not in use any more. */
+void hs_session_set_filter(struct hs_session *session, hs_session_filter_fn *filter, void *ctx);
+
 /** For the driver, when it is called: where it goes on. ret->snapshot is borrowed until it sets another place. */
 enum hs_entry hs_session_entry(struct hs_session *session, struct hs_place *ret);
 /** For the driver: hs_sandbox_start() and hs_sandbox_call() of a guest that is in the middle of it. */

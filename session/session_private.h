@@ -48,6 +48,8 @@ struct hs_session {
 	uint64_t stop_at;         /* this many restores of the sandbox's end a run; 0 for none */
 	uint64_t left_ns;         /* of the time limit; 0 when there is none any more */
 	struct hs_resume resume;
+	hs_session_filter_fn *filter; /* of breakpoints that are hit; NULL for none */
+	void *filter_ctx;
 	struct hs_session_result result;
 
 	enum hs_entry entry;   /* when the driver is called next */

@@ -446,6 +446,7 @@ struct hs_target hs_live_target(struct hs_live *live)
 		.break_insert = op_break_insert,
 		.break_remove = op_break_remove,
 		.break_clear = op_break_clear,
+		.break_filter = hs_live_break_filter,
 		.resume = op_resume,
 		.interrupt = op_interrupt,
 		.stop_take = op_stop_take,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Making and unmaking a VM, and everything about it that does not run: registers, memory, breakpoints, facts. */
+#include "vmm/peek.h"
 #include "vmm/vm_private.h"
 
 #include "base/error.h"
@@ -246,6 +247,11 @@ enum hs_status hs_vm_cpu_get(struct hs_vm *vm, struct hs_cpu_state *ret, struct 
 		*ret = vm->cpu;
 	}
 	return st;
+}
+
+const struct hs_cpu_state *hs_vm_peek(struct hs_vm *vm, bool all, struct hs_error *err)
+{
+	return hs_vm_fetch(vm, all ? HS_STATE_ALL : HS_STATE_CORE, err) ? NULL : &vm->cpu;
 }
 
 /* Which parts differ: writing all of them back would set the time stamp counter back, and cost more. */

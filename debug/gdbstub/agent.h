@@ -99,6 +99,13 @@ struct hs_agent_insn {
 HS_MUST_CHECK enum hs_status hs_agent_decode(struct hs_span program, size_t at, struct hs_agent_insn *ret,
 					     struct hs_error *err);
 
+/* The CPU that programs are for. */
+struct hs_agent_cpu {
+	enum hs_arch arch;
+	const struct hs_reg *const *regs; /* by number */
+	size_t reg_count;
+};
+
 /*
  * Check a program: its length, every opcode, that jumps go to instructions, that the stack is as deep at an instruction
  * whichever way leads there, neither too deep nor empty where a value is taken, that no way leads behind the last byte,
@@ -106,19 +113,18 @@ HS_MUST_CHECK enum hs_status hs_agent_decode(struct hs_span program, size_t at, 
  *
  * HS_ERR_FORMAT, HS_ERR_RANGE, HS_ERR_UNSUPPORTED. (agent_verify.c)
  */
-HS_MUST_CHECK enum hs_status hs_agent_verify(struct hs_span program, enum hs_agent_use use, enum hs_arch arch,
-					     struct hs_error *err);
+HS_MUST_CHECK enum hs_status hs_agent_verify(struct hs_span program, enum hs_agent_use use,
+					     const struct hs_agent_cpu *cpu, struct hs_error *err);
 
 /* Where a program is evaluated. */
 struct hs_agent_scene {
-	const struct hs_target *target; /* stands still */
-	enum hs_arch arch;
-	const struct hs_cpu_state *cpu;
-	struct hs_buf *text; /* printf appends here */
+	struct hs_break_hit hit;
+	struct hs_agent_cpu cpu;
+	struct hs_buf *text; /* printf appends here; may be NULL for conditions */
 };
 
 /*
- * Evaluate a program that hs_agent_verify() has accepted, for this architecture.
+ * Evaluate a program that hs_agent_verify() has accepted, for this CPU.
  *
  * *ret is the value on top of the stack at its end, 0 where there is none. HS_ERR_UNREADABLE: memory that is not there;
  * HS_ERR_RANGE: a division by zero; HS_ERR_BUDGET: too many steps; HS_ERR_NOMEM: the text does not fit. Text of printfs

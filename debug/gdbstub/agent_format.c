@@ -214,7 +214,7 @@ static unsigned int bits_of(const struct hs_agent_scene *scene, char size)
 	case 'h':
 		return 16;
 	case 'l':
-		return scene->arch == HS_ARCH_AMD64 ? 64 : 32;
+		return scene->cpu.arch == HS_ARCH_AMD64 ? 64 : 32;
 	case 'L':
 		return 64;
 	default:
@@ -299,7 +299,7 @@ static void put_number(const struct hs_agent_scene *scene, const struct piece *p
 /* As gdb's printf has it. */
 static void put_pointer(const struct hs_agent_scene *scene, struct piece *piece, uint64_t value)
 {
-	if (scene->arch == HS_ARCH_I686) {
+	if (scene->cpu.arch == HS_ARCH_I686) {
 		value = (uint32_t)value;
 	}
 	if (value == 0) {

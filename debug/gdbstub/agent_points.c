@@ -35,13 +35,13 @@ bool hs_agent_programs_next(struct hs_span *programs, enum hs_agent_use *ret_use
 	return true;
 }
 
-enum hs_status hs_agent_programs_verify(struct hs_span programs, enum hs_arch arch, struct hs_error *err)
+enum hs_status hs_agent_programs_verify(struct hs_span programs, const struct hs_agent_cpu *cpu, struct hs_error *err)
 {
 	enum hs_agent_use use;
 	struct hs_span program;
 
 	while (hs_agent_programs_next(&programs, &use, &program)) {
-		enum hs_status st = hs_agent_verify(program, use, arch, err);
+		enum hs_status st = hs_agent_verify(program, use, cpu, err);
 
 		if (st) {
 			return st;
@@ -163,10 +163,13 @@ void hs_agent_points_clear(struct hs_agent_points *points)
 	*points = (struct hs_agent_points){ 0 };
 }
 
-static void say_why(const struct hs_agent_scene *scene, const char *what, const struct hs_error *err)
+static void say_why(const struct hs_agent_point *point, const struct hs_agent_scene *scene, const char *what,
+		    const struct hs_error *err)
 {
-	hs_buf_printf(scene->text, "the %s of the breakpoint at 0x%llx cannot be evaluated: %s\n", what,
-		      (unsigned long long)scene->cpu->rip, err->message);
+	if (scene->text) {
+		hs_buf_printf(scene->text, "the %s of the breakpoint at 0x%llx cannot be evaluated: %s\n", what,
+			      (unsigned long long)point->gva.v, err->message);
+	}
 }
 
 /* Run what is of one use. Conditions: up to the first that is true; *ret_any tells whether there is one, *ret_true
@@ -189,7 +192,7 @@ static bool run_all(const struct hs_agent_point *point, const struct hs_agent_sc
 		}
 		*ret_any = true;
 		if (hs_agent_run(scene, program, &value, &err)) {
-			say_why(scene, wanted == HS_AGENT_CONDITION ? "condition" : "command", &err);
+			say_why(point, scene, wanted == HS_AGENT_CONDITION ? "condition" : "command", &err);
 			return false;
 		}
 		*ret_true = wanted == HS_AGENT_CONDITION && value != 0;
@@ -214,16 +217,40 @@ static bool point_wanted(const struct hs_agent_point *point, const struct hs_age
 
 bool hs_agent_points_wanted(const struct hs_agent_points *points, const struct hs_agent_scene *scene, uint32_t space)
 {
+	const struct hs_cpu_state *cpu = scene->hit.cpu(scene->hit.ctx, false);
 	bool known = false;
 	bool wanted = false;
 
-	for (size_t i = 0; i < points->count; i++) {
+	for (size_t i = 0; cpu && i < points->count; i++) {
 		const struct hs_agent_point *point = &points->list[i];
 
-		if (point->gva.v == scene->cpu->rip && (point->space == 0 || point->space == space)) {
+		if (point->gva.v == cpu->rip && (point->space == 0 || point->space == space)) {
 			known = true;
 			wanted |= point_wanted(point, scene);
 		}
 	}
 	return wanted || !known;
+}
+
+bool hs_agent_points_passed(const struct hs_agent_points *points, const struct hs_agent_scene *scene)
+{
+	const struct hs_cpu_state *cpu = scene->hit.cpu(scene->hit.ctx, false);
+	bool known = false;
+
+	if (points->of_spaces > 0) {
+		return false;
+	}
+	for (size_t i = 0; cpu && i < points->count; i++) {
+		bool any;
+		bool is_true;
+
+		if (points->list[i].gva.v != cpu->rip) {
+			continue;
+		}
+		known = true;
+		if (!run_all(&points->list[i], scene, HS_AGENT_CONDITION, &any, &is_true) || !any || is_true) {
+			return false;
+		}
+	}
+	return known;
 }

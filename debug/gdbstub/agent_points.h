@@ -42,7 +42,8 @@ struct hs_agent_points {
 };
 
 /* Check what came with a breakpoint. */
-HS_MUST_CHECK enum hs_status hs_agent_programs_verify(struct hs_span programs, enum hs_arch arch, struct hs_error *err);
+HS_MUST_CHECK enum hs_status hs_agent_programs_verify(struct hs_span programs, const struct hs_agent_cpu *cpu,
+						      struct hs_error *err);
 
 /* Note a breakpoint; the programs, copied, replace those that it had. HS_ERR_EXHAUSTED or HS_ERR_NOMEM: nothing
  * changed. */
@@ -57,11 +58,16 @@ void hs_agent_points_clear_space(struct hs_agent_points *points, uint32_t space)
 void hs_agent_points_clear(struct hs_agent_points *points);
 
 /*
- * The guest stands at a breakpoint, at scene->cpu's instruction pointer, in a space (0: unknown, if none matters). Does
+ * The guest stands at a breakpoint, at scene->hit's instruction pointer, in a space (0: unknown, if none matters). Does
  * the client want to know? Yes where no breakpoint is known, where one without conditions or with one that is true has
  * no commands, and where a program cannot be evaluated. Commands of breakpoints that are hit are run. Text of theirs,
  * and why a program could not be evaluated, is appended to scene->text.
  */
 bool hs_agent_points_wanted(const struct hs_agent_points *points, const struct hs_agent_scene *scene, uint32_t space);
+/*
+ * The same question where nothing may be done but to look, as in the middle of a run: true for a hit that the client
+ * surely does not want to know of, as all conditions there are false. False leaves it to hs_agent_points_wanted().
+ */
+bool hs_agent_points_passed(const struct hs_agent_points *points, const struct hs_agent_scene *scene);
 
 #endif

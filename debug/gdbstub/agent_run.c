@@ -11,6 +11,8 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
+#include <stddef.h>
+
 struct run {
 	const struct hs_agent_scene *scene;
 	struct hs_span program;
@@ -39,10 +41,10 @@ static uint64_t pop(struct run *run)
 enum hs_status hs_agent_read(const struct hs_agent_scene *scene, uint64_t gva, void *bytes, size_t length,
 			     size_t *ret_length, struct hs_error *err)
 {
-	uint64_t address = scene->arch == HS_ARCH_I686 ? (uint32_t)gva : gva;
+	uint64_t address = scene->cpu.arch == HS_ARCH_I686 ? (uint32_t)gva : gva;
 	size_t got = 0;
 
-	if (scene->target->ops->mem_read(scene->target->ctx, hs_gva_of(address), bytes, length, &got, NULL)) {
+	if (scene->hit.mem_read(scene->hit.ctx, hs_gva_of(address), bytes, length, &got, NULL)) {
 		got = 0;
 	}
 	if (got == 0 && length > 0) {
@@ -70,14 +72,26 @@ static enum hs_status load(struct run *run, unsigned int bytes, struct hs_error 
 	return HS_OK;
 }
 
-static uint64_t register_value(const struct run *run, uint64_t number)
+/* Whether a register's bytes are among those that a hit always has. */
+static bool is_cheap(const struct hs_reg *reg)
 {
-	uint8_t value[HS_REG_BYTES_MAX];
-	size_t count;
-	const struct hs_reg *reg = &hs_regs(run->scene->arch, &count)[number];
+	return reg->offset < offsetof(struct hs_cpu_state, dr) ||
+	       reg->offset == offsetof(struct hs_cpu_state, msr.efer);
+}
 
-	hs_reg_get(reg, run->scene->cpu, value);
-	return hs_get_le(value, reg->bytes);
+static enum hs_status push_register(struct run *run, uint64_t number, struct hs_error *err)
+{
+	const struct hs_break_hit *hit = &run->scene->hit;
+	uint8_t value[HS_REG_BYTES_MAX];
+	const struct hs_reg *reg = run->scene->cpu.regs[number];
+	const struct hs_cpu_state *cpu = hit->cpu(hit->ctx, !is_cheap(reg));
+
+	if (!cpu) {
+		return hs_error_set(err, HS_ERR_BACKEND, 0, number, "%s cannot be read", reg->name);
+	}
+	hs_reg_get(reg, cpu, value);
+	push(run, hs_get_le(value, reg->bytes));
+	return HS_OK;
 }
 
 static uint64_t zero_extend(uint64_t value, uint64_t bits)
@@ -219,8 +233,7 @@ static enum hs_status execute(struct run *run, const struct hs_agent_insn *insn,
 		push(run, insn->operand);
 		return HS_OK;
 	case HS_AGENT_REG:
-		push(run, register_value(run, insn->operand));
-		return HS_OK;
+		return push_register(run, insn->operand, err);
 	case HS_AGENT_REF8:
 	case HS_AGENT_REF16:
 	case HS_AGENT_REF32:

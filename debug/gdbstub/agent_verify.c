@@ -140,7 +140,7 @@ enum hs_status hs_agent_decode(struct hs_span program, size_t at, struct hs_agen
 struct check {
 	struct hs_span program;
 	enum hs_agent_use use;
-	enum hs_arch arch;
+	const struct hs_agent_cpu *cpu;
 	int16_t depth[HS_AGENT_BYTES_MAX]; /* by byte */
 	/* Instructions that are reached and not followed yet: each is put here once. */
 	uint16_t due[HS_AGENT_BYTES_MAX];
@@ -151,21 +151,19 @@ struct check {
 static enum hs_status check_operand(const struct check *check, size_t at, const struct hs_agent_insn *insn,
 				    struct hs_error *err)
 {
-	const struct hs_reg *regs;
-	size_t count;
-
 	switch (insn->opcode) {
 	case HS_AGENT_EXT:
 	case HS_AGENT_ZERO_EXT:
 		return insn->operand >= 1 && insn->operand <= 64 ? HS_OK
 								 : bad(err, HS_ERR_RANGE, at, "not 1 to 64 bits");
 	case HS_AGENT_REG:
-		regs = hs_regs(check->arch, &count);
-		if (insn->operand >= count) {
+		if (insn->operand >= check->cpu->reg_count) {
 			return bad(err, HS_ERR_RANGE, at, "no such register");
 		}
-		return regs[insn->operand].bytes <= 8 ? HS_OK
-						      : bad(err, HS_ERR_UNSUPPORTED, at, "a register of over 64 bits");
+		if (check->cpu->regs[insn->operand]->bytes > 8) {
+			return bad(err, HS_ERR_UNSUPPORTED, at, "a register of over 64 bits");
+		}
+		return HS_OK;
 	case HS_AGENT_PRINTF:
 		if (check->use != HS_AGENT_COMMAND) {
 			return bad(err, HS_ERR_FORMAT, at, "a condition prints nothing");
@@ -246,7 +244,8 @@ static enum hs_status follow(struct check *check, size_t at, struct hs_error *er
 	return st ? st : reach(check, at, at + insn.length, after, err);
 }
 
-enum hs_status hs_agent_verify(struct hs_span program, enum hs_agent_use use, enum hs_arch arch, struct hs_error *err)
+enum hs_status hs_agent_verify(struct hs_span program, enum hs_agent_use use, const struct hs_agent_cpu *cpu,
+			       struct hs_error *err)
 {
 	struct check check;
 	enum hs_status st;
@@ -257,7 +256,7 @@ enum hs_status hs_agent_verify(struct hs_span program, enum hs_agent_use use, en
 	}
 	check.program = program;
 	check.use = use;
-	check.arch = arch;
+	check.cpu = cpu;
 	check.due_count = 0;
 	st = check_instructions(&check, err);
 	if (!st) {

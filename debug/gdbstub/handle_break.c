@@ -27,13 +27,14 @@ static bool is_noted(const struct hs_breakpoint *breakpoint)
 enum hs_reply hs_handle_break_insert(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	struct hs_breakpoint breakpoint = request->breakpoint;
+	struct hs_agent_cpu cpu = hs_gdb_agent_cpu(gdb);
 	enum hs_status st;
 
 	breakpoint.space = hs_gdb_break_space(gdb);
 	if (!in_range(gdb, &breakpoint)) {
 		return hs_reply_error(gdb, HS_ERR_RANGE, "no such address range");
 	}
-	st = hs_agent_programs_verify(request->programs, gdb->info.arch, &gdb->err);
+	st = hs_agent_programs_verify(request->programs, &cpu, &gdb->err);
 	if (!st) {
 		st = gdb->target.ops->break_insert(gdb->target.ctx, &breakpoint, &gdb->err);
 	}

@@ -20,6 +20,20 @@ static void describe_target(struct hs_gdb *gdb)
 	gdb->reg_count = hs_regs_of(gdb->info.arch, gdb->info.xcr0, gdb->regs);
 }
 
+struct hs_agent_cpu hs_gdb_agent_cpu(const struct hs_gdb *gdb)
+{
+	return (struct hs_agent_cpu){ .arch = gdb->info.arch, .regs = gdb->regs, .reg_count = gdb->reg_count };
+}
+
+/* hs_break_filter_fn. The points do not change while the target runs. */
+static bool is_false(void *ctx, const struct hs_break_hit *hit)
+{
+	const struct hs_gdb *gdb = ctx;
+	struct hs_agent_scene scene = { .hit = *hit, .cpu = hs_gdb_agent_cpu(gdb) };
+
+	return gdb->points.programmed > 0 && hs_agent_points_passed(&gdb->points, &scene);
+}
+
 enum hs_status hs_gdb_create(const struct hs_target *target, bool running, struct hs_gdb **ret, struct hs_error *err)
 {
 	struct hs_gdb *gdb = calloc(1, sizeof(*gdb));
@@ -36,6 +50,9 @@ enum hs_status hs_gdb_create(const struct hs_target *target, bool running, struc
 	hs_buf_init(&gdb->last, 2 * (size_t)HS_GDB_REPLY_MAX + 16);
 	hs_buf_init(&gdb->payload, HS_GDB_REPLY_MAX);
 	hs_buf_init(&gdb->scratch, HS_GDB_REPLY_MAX);
+	if (gdb->target.ops->break_filter) {
+		gdb->target.ops->break_filter(gdb->target.ctx, is_false, gdb);
+	}
 	*ret = gdb;
 	return HS_OK;
 }
@@ -44,6 +61,9 @@ void hs_gdb_destroy(struct hs_gdb *gdb)
 {
 	if (!gdb) {
 		return;
+	}
+	if (gdb->target.ops->break_filter) {
+		gdb->target.ops->break_filter(gdb->target.ctx, NULL, NULL);
 	}
 	hs_packet_framer_deinit(&gdb->framer);
 	hs_buf_deinit(&gdb->out);
@@ -308,20 +328,42 @@ static void send_text(struct hs_gdb *gdb)
 	hs_buf_clear(&gdb->scratch);
 }
 
+/* A hit at which the target has stopped. */
+struct standing {
+	const struct hs_target *target;
+	struct hs_cpu_state cpu;
+};
+
+static const struct hs_cpu_state *standing_cpu(void *ctx, bool all)
+{
+	(void)all;
+	return &((struct standing *)ctx)->cpu;
+}
+
+static enum hs_status standing_read(void *ctx, hs_gva gva, void *buffer, size_t length, size_t *ret_length,
+				    struct hs_error *err)
+{
+	const struct hs_target *target = ((struct standing *)ctx)->target;
+
+	return target->ops->mem_read(target->ctx, gva, buffer, length, ret_length, err);
+}
+
 /* Whether a stop that the client waits for is a breakpoint whose condition is false, or that was all done by its
  * commands. Their text is sent. */
 static bool is_passed_over(struct hs_gdb *gdb, const struct hs_stop *stop)
 {
-	struct hs_cpu_state cpu;
+	struct standing standing = { .target = &gdb->target };
 	struct hs_agent_scene scene = {
-		.target = &gdb->target, .arch = gdb->info.arch, .cpu = &cpu, .text = &gdb->scratch
+		.hit = { .cpu = standing_cpu, .mem_read = standing_read, .ctx = &standing },
+		.cpu = hs_gdb_agent_cpu(gdb),
+		.text = &gdb->scratch,
 	};
 	uint32_t space;
 	bool wanted;
 
 	if (gdb->goal != HS_GOAL_REPORT || gdb->points.programmed == 0 ||
 	    (stop->kind != HS_STOP_SWBREAK && stop->kind != HS_STOP_HWBREAK) ||
-	    gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, NULL) != HS_OK) {
+	    gdb->target.ops->cpu_read(gdb->target.ctx, &standing.cpu, NULL) != HS_OK) {
 		return false;
 	}
 	hs_buf_clear(&gdb->scratch);

@@ -136,6 +136,8 @@ enum hs_reply hs_gdb_xfer_threads(struct hs_gdb *gdb, const struct hs_request *r
 enum hs_reply hs_gdb_xfer_osdata(struct hs_gdb *gdb, const struct hs_request *request);
 /* Resume without a client that waits, as a detach does: a fault that the guest stands at is delivered. (machine.c) */
 void hs_gdb_run_free(struct hs_gdb *gdb, const struct hs_stop *stop);
+/* The CPU, for conditions and commands. (machine.c) */
+struct hs_agent_cpu hs_gdb_agent_cpu(const struct hs_gdb *gdb);
 /* Make a running target stop, by the client's wish or the stub's own. (machine.c) */
 void hs_gdb_interrupt(struct hs_gdb *gdb);
 /* Remove all breakpoints of a target that stands still. (machine.c) */

@@ -108,6 +108,21 @@ struct hs_target_region {
 	int prot;        /**< of memory, bits of enum hs_prot: what the guest may do; mem_read and mem_write may more */
 };
 
+/** What a target shows of an execute breakpoint that the CPU has hit, for the time of a call. Both functions are called
+ *  with this ctx. */
+struct hs_break_hit {
+	/** The registers; NULL when they cannot be had. Unless all are asked for, only those up to cr8 in struct
+	 *  hs_cpu_state, and msr.efer, need be valid, which may cost less. Borrowed until the call ends. */
+	const struct hs_cpu_state *(*cpu)(void *ctx, bool all);
+	/** As in struct hs_target_ops, in the address space that the CPU is in. */
+	enum hs_status (*mem_read)(void *ctx, hs_gva gva, void *buffer, size_t length, size_t *ret_length,
+				   struct hs_error *err);
+	void *ctx;
+};
+
+/** Whether the CPU is to go on from a hit as if nothing was there. Called by whatever thread runs the CPU. */
+typedef bool hs_break_filter_fn(void *filter_ctx, const struct hs_break_hit *hit);
+
 struct hs_target_ops {
 	void (*info)(void *ctx, struct hs_target_info *ret);
 	/** All registers of the one CPU. */
@@ -154,6 +169,10 @@ struct hs_target_ops {
 	void (*space_use)(void *ctx, uint32_t number);
 	/** Remove the breakpoints of one space, or (0) those of every space. */
 	void (*break_clear_space)(void *ctx, uint32_t number);
+	/** Optional: ask `filter` at each hit of an execute breakpoint, before the target stops for it; NULL: nobody.
+	 *  Does what the stub does itself with a target that lacks it, without the way there and back. May be called
+	 *  while the target runs; on return the filter before is not in use any more. */
+	void (*break_filter)(void *ctx, hs_break_filter_fn *filter, void *filter_ctx);
 	/** Optional: the piece of the address space that holds gva. Bounded in time: a piece may be cut, and then its
 	 *  neighbour is alike. */
 	enum hs_status (*mem_region)(void *ctx, hs_gva gva, struct hs_target_region *ret, struct hs_error *err);

@@ -29,12 +29,20 @@ static void check(bool good, const char *what)
 	}
 }
 
-static void evaluate(struct fake_target *fake, struct hs_span program)
+static const struct hs_cpu_state *fuzz_cpu(void *ctx, bool all)
+{
+	(void)all;
+	return &((struct fake_target *)ctx)->cpu;
+}
+
+static void evaluate(struct fake_target *fake, const struct hs_agent_cpu *cpu, struct hs_span program)
 {
 	struct hs_buf text;
 	struct hs_error err = { 0 };
 	struct hs_agent_scene scene = {
-		.target = &fake->target, .arch = fake->info.arch, .cpu = &fake->cpu, .text = &text
+		.hit = { .cpu = fuzz_cpu, .mem_read = fake->target.ops->mem_read, .ctx = fake->target.ctx },
+		.cpu = *cpu,
+		.text = &text,
 	};
 	uint64_t value;
 	enum hs_status st;
@@ -52,18 +60,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fake_target fake;
 	struct hs_span program = { .data = data + 1, .length = size - 1 };
+	const struct hs_reg *regs[HS_REGS_MAX];
+	struct hs_agent_cpu cpu = { .regs = regs };
 	struct hs_error err = { 0 };
 
 	if (size < 1) {
 		return 0;
 	}
-	fake_init(&fake, data[0] & 1 ? HS_ARCH_I686 : HS_ARCH_AMD64);
+	cpu.arch = data[0] & 1 ? HS_ARCH_I686 : HS_ARCH_AMD64;
+	cpu.reg_count = hs_regs_of(cpu.arch, data[0] & 4 ? ~0ull : 3, regs);
+	fake_init(&fake, cpu.arch);
 	memset(fake_add_memory(&fake, 0, 0x100), 'a', 0x80);
-	if (hs_agent_verify(program, data[0] & 2 ? HS_AGENT_COMMAND : HS_AGENT_CONDITION, fake.info.arch, &err)) {
+	if (hs_agent_verify(program, data[0] & 2 ? HS_AGENT_COMMAND : HS_AGENT_CONDITION, &cpu, &err)) {
 		check(err.message[0] != '\0', "a refusal has a reason");
 	} else {
 		accepted++;
-		evaluate(&fake, program);
+		evaluate(&fake, &cpu, program);
 	}
 	fake_deinit(&fake);
 	return 0;

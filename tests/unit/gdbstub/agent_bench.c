@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,9 @@ static int setup_for(void **state, enum hs_arch arch)
 	uint8_t *data;
 
 	fake_init(&bench->fake, arch);
+	bench->cpu.arch = arch;
+	bench->cpu.regs = bench->regs;
+	bench->cpu.reg_count = hs_regs_of(arch, 3, bench->regs);
 	data = fake_add_memory(&bench->fake, DATA, DATA_BYTES);
 	hs_put_le64(data, 0x8182838485868788);
 	memcpy(data + 0x20, "lamp", 5);
@@ -59,15 +63,33 @@ struct hs_span bench_load(struct bench *bench, const char *hex)
 
 enum hs_status bench_verify(struct bench *bench, const char *hex, enum hs_agent_use use)
 {
-	return hs_agent_verify(bench_load(bench, hex), use, bench->fake.info.arch, &bench->err);
+	return hs_agent_verify(bench_load(bench, hex), use, &bench->cpu, &bench->err);
+}
+
+/* What is not asked for is not there. */
+static const struct hs_cpu_state *bench_cpu(void *ctx, bool all)
+{
+	static struct hs_cpu_state cheap;
+	const struct fake_target *fake = ctx;
+
+	if (all) {
+		return &fake->cpu;
+	}
+	memset(&cheap, 0xee, sizeof(cheap));
+	memcpy(&cheap, &fake->cpu, offsetof(struct hs_cpu_state, dr));
+	cheap.msr.efer = fake->cpu.msr.efer;
+	return &cheap;
 }
 
 enum hs_status bench_run(struct bench *bench, struct hs_span program, uint64_t *ret)
 {
 	struct hs_agent_scene scene = {
-		.target = &bench->fake.target,
-		.arch = bench->fake.info.arch,
-		.cpu = &bench->fake.cpu,
+		.hit = {
+			.cpu = bench_cpu,
+			.mem_read = bench->fake.target.ops->mem_read,
+			.ctx = bench->fake.target.ctx,
+		},
+		.cpu = bench->cpu,
 		.text = &bench->text,
 	};
 

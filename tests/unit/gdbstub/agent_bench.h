@@ -13,6 +13,8 @@
 
 struct bench {
 	struct fake_target fake; /* rax 0xfedcba9876543210, rcx 5, rip 0x401000 */
+	const struct hs_reg *regs[HS_REGS_MAX];
+	struct hs_agent_cpu cpu;
 	struct hs_buf text;
 	struct hs_error err;
 	uint8_t program[HS_AGENT_BYTES_MAX + 1];

@@ -41,6 +41,9 @@ struct fake_target {
 	bool simulate;
 	void (*on_run)(void); /* called when that finds nothing to stop at; may be NULL */
 
+	hs_break_filter_fn *filter; /* what the stub has asked to be called at hits; the fake never does */
+	void *filter_ctx;
+
 	struct hs_resume last_resume;
 	unsigned int resumes, interrupts, kills, clears;
 	unsigned int misuses; /* operations that need a stopped target, on a running one */

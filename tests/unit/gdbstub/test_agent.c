@@ -234,9 +234,9 @@ static void test_verify_length_of_a_program_is_bounded(void **state)
 	bench->program[0] = 0x22;
 	bench->program[HS_AGENT_BYTES_MAX - 1] = 0x27;
 	program.length = HS_AGENT_BYTES_MAX;
-	assert_int_equal(hs_agent_verify(program, HS_AGENT_CONDITION, HS_ARCH_AMD64, NULL), HS_OK);
+	assert_int_equal(hs_agent_verify(program, HS_AGENT_CONDITION, &bench->cpu, NULL), HS_OK);
 	program.length = HS_AGENT_BYTES_MAX + 1;
-	assert_int_equal(hs_agent_verify(program, HS_AGENT_CONDITION, HS_ARCH_AMD64, NULL), HS_ERR_RANGE);
+	assert_int_equal(hs_agent_verify(program, HS_AGENT_CONDITION, &bench->cpu, NULL), HS_ERR_RANGE);
 }
 
 static void test_run_failures_say_why_and_give_no_value(void **state)

@@ -40,8 +40,7 @@ static void prints(struct bench *bench, const char *format, uint64_t value, cons
 	uint64_t left = 0;
 
 	hs_buf_clear(&bench->text);
-	if (hs_agent_verify(program, HS_AGENT_COMMAND, bench->fake.info.arch, &bench->err) ||
-	    bench_run(bench, program, &left)) {
+	if (hs_agent_verify(program, HS_AGENT_COMMAND, &bench->cpu, &bench->err) || bench_run(bench, program, &left)) {
 		fail_msg("%s: %s", format, bench->err.message);
 	}
 	hs_buf_append_byte(&bench->text, 0);
@@ -73,7 +72,7 @@ static void test_printf_renders_as_c_does(void **state)
 #pragma GCC diagnostic pop
 			program = printf_program(bench, formats[i], &value, 1);
 			hs_buf_clear(&bench->text);
-			assert_int_equal(hs_agent_verify(program, HS_AGENT_COMMAND, HS_ARCH_AMD64, NULL), HS_OK);
+			assert_int_equal(hs_agent_verify(program, HS_AGENT_COMMAND, &bench->cpu, NULL), HS_OK);
 			assert_int_equal(bench_run(bench, program, &left), HS_OK);
 			hs_buf_append_byte(&bench->text, 0);
 			assert_string_equal((const char *)bench->text.data, expected);
@@ -119,7 +118,7 @@ static void test_printf_values_come_in_order(void **state)
 	struct hs_span program = printf_program(bench, "%d %d %d", values, 3);
 	uint64_t left;
 
-	assert_int_equal(hs_agent_verify(program, HS_AGENT_COMMAND, HS_ARCH_AMD64, &bench->err), HS_OK);
+	assert_int_equal(hs_agent_verify(program, HS_AGENT_COMMAND, &bench->cpu, &bench->err), HS_OK);
 	assert_int_equal(bench_run(bench, program, &left), HS_OK);
 	assert_memory_equal(bench->text.data, "1 2 3", 5);
 }
@@ -134,7 +133,7 @@ static void test_printf_formats_that_could_do_harm_are_refused(void **state)
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
 		struct hs_span program = printf_program(bench, formats[i], &value, 1);
 
-		if (hs_agent_verify(program, HS_AGENT_COMMAND, HS_ARCH_AMD64, &bench->err) != HS_ERR_FORMAT ||
+		if (hs_agent_verify(program, HS_AGENT_COMMAND, &bench->cpu, &bench->err) != HS_ERR_FORMAT ||
 		    !strstr(bench->err.message, "agent printf")) {
 			fail_msg("%s: accepted or called something else", formats[i]);
 		}
@@ -169,7 +168,7 @@ static void test_printf_text_and_work_are_bounded(void **state)
 	bench->program[bench->length] = 0;
 	bench->program[bench->length + 1] = 0;
 	program.length = bench->length + 2;
-	assert_int_equal(hs_agent_verify(program, HS_AGENT_COMMAND, HS_ARCH_AMD64, &bench->err), HS_OK);
+	assert_int_equal(hs_agent_verify(program, HS_AGENT_COMMAND, &bench->cpu, &bench->err), HS_OK);
 	assert_int_equal(bench_run(bench, program, &left), HS_ERR_NOMEM);
 	assert_non_null(strstr(bench->err.message, "too long"));
 	assert_true(bench->text.length <= bench->text.limit);
@@ -191,7 +190,7 @@ static void test_printf_of_what_is_not_there_fails_behind_what_was_printed(void 
 	struct hs_span program = printf_program(bench, "name %s", &nowhere, 1);
 	uint64_t left;
 
-	assert_int_equal(hs_agent_verify(program, HS_AGENT_COMMAND, HS_ARCH_AMD64, &bench->err), HS_OK);
+	assert_int_equal(hs_agent_verify(program, HS_AGENT_COMMAND, &bench->cpu, &bench->err), HS_OK);
 	assert_int_equal(bench_run(bench, program, &left), HS_ERR_UNREADABLE);
 	assert_non_null(strstr(bench->err.message, "nothing is readable at 0x8"));
 	assert_int_equal(bench->text.length, 5);

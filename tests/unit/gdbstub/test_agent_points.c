@@ -396,6 +396,66 @@ static void test_client_that_vanishes_while_the_guest_waits_leaves_it_standing(v
 	wire_expect(wire, "qC", "QC1");
 }
 
+static const struct hs_cpu_state *cpu_of_fake(void *ctx, bool all)
+{
+	(void)all;
+	return &((struct fake_target *)ctx)->cpu;
+}
+
+static enum hs_status read_of_fake(void *ctx, hs_gva gva, void *buffer, size_t length, size_t *ret_length,
+				   struct hs_error *err)
+{
+	const struct hs_target *target = &((struct fake_target *)ctx)->target;
+
+	return target->ops->mem_read(target->ctx, gva, buffer, length, ret_length, err);
+}
+
+/* What a target that asks at each hit would be told, in the middle of a run. */
+static bool would_pass(struct wire *wire)
+{
+	struct fake_target *fake = &wire->fake;
+	struct hs_break_hit hit = { .cpu = cpu_of_fake, .mem_read = read_of_fake, .ctx = fake };
+
+	return fake->filter(fake->filter_ctx, &hit);
+}
+
+static void test_filter_passes_what_is_surely_false_and_nothing_else(void **state)
+{
+	static const struct {
+		const char *insert;
+		bool passes;
+	} cases[] = {
+		{ "Z0,1000,1;" FALSE_, true },
+		{ "Z0,1000,1;" FALSE_ FALSE_, true },
+		{ "Z0,1000,1;" FALSE_ ";cmds:0," PRINT_RAX, true },
+		{ "Z0,1000,1;" FALSE_ TRUE_, false },
+		{ "Z0,1000,1;cmds:0," PRINT_RAX, false },
+		{ "Z0,1000,1;" FALSE_ UNREADABLE, false },
+		{ "Z0,1000,1", false },
+	};
+	struct wire *wire = *state;
+
+	assert_false(would_pass(wire));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		wire_expect(wire, cases[i].insert, "OK");
+		if (would_pass(wire) != cases[i].passes) {
+			fail_msg("%s", cases[i].insert);
+		}
+		/* A second breakpoint at the address has a say too; one elsewhere has not. */
+		wire_expect(wire, "Z1,1000,1", "OK");
+		assert_false(would_pass(wire));
+		wire_expect(wire, "z1,1000,1", "OK");
+		wire_expect(wire, "Z1,1001,1", "OK");
+		assert_int_equal(would_pass(wire), cases[i].passes);
+		wire_expect(wire, "z1,1001,1", "OK");
+	}
+	/* Nothing was said, and nothing is known of other addresses. */
+	assert_null(wire_receive(wire));
+	wire_expect(wire, "Z0,1000,1;" FALSE_, "OK");
+	wire->fake.cpu.rip = 0x1001;
+	assert_false(would_pass(wire));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -416,6 +476,7 @@ int main(void)
 		TEST(test_removed_breakpoint_forgets_its_condition),
 		TEST(test_conditions_are_gone_with_their_client),
 		TEST(test_guest_that_prints_faster_than_its_client_reads_waits_for_it),
+		TEST(test_filter_passes_what_is_surely_false_and_nothing_else),
 		TEST(test_client_that_vanishes_while_the_guest_waits_leaves_it_standing),
 	};
 

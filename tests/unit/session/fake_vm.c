@@ -5,6 +5,7 @@
 #include "base/arith.h"
 #include "base/error.h"
 #include "vmm/memory.h"
+#include "vmm/peek.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -185,6 +186,13 @@ enum hs_status hs_vm_cpu_get(struct hs_vm *vm, struct hs_cpu_state *ret, struct 
 	(void)err;
 	*ret = vm->cpu;
 	return HS_OK;
+}
+
+const struct hs_cpu_state *hs_vm_peek(struct hs_vm *vm, bool all, struct hs_error *err)
+{
+	(void)all;
+	(void)err;
+	return &vm->cpu;
 }
 
 enum hs_status hs_vm_cpu_set(struct hs_vm *vm, const struct hs_cpu_state *state, struct hs_error *err)
