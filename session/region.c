@@ -72,24 +72,34 @@ static bool next_piece(struct pieces *pieces, struct piece *ret)
 	}
 }
 
+/* Whether a whole range is there, or (*ret false) nothing of it. False: a part is, as of a large page at the end of
+ * memory. */
+static bool is_uniform(const struct hs_phys *phys, const struct hs_range *range, bool *ret)
+{
+	uint64_t length;
+	hs_gpa start;
+
+	*ret = false;
+	if (range->kind != HS_RANGE_MAPPED || !phys->ops->next_region(phys->ctx, range->gpa, &start, &length)) {
+		return true;
+	}
+	if (start.v > range->gpa.v) {
+		return start.v - range->gpa.v >= range->length;
+	}
+	*ret = true;
+	return length - (range->gpa.v - start.v) >= range->length;
+}
+
 /* Whether the same as at `start` is right below it, and in *ret where that begins. */
 static bool same_below(const struct hs_phys *phys, const struct hs_root *root, uint64_t start, bool mapped, int prot,
 		       uint64_t *ret)
 {
 	struct hs_range range;
-	hs_gpa backed;
-	uint64_t length;
 	bool there;
 
 	hs_translate(phys, root, hs_gva_of(start - 1), &range);
-	there = range.kind == HS_RANGE_MAPPED;
-	if (there) {
-		/* All of the leaf, or it is left out: one that is backed in part is rare. */
-		there = phys->ops->next_region(phys->ctx, range.gpa, &backed, &length) && backed.v <= range.gpa.v &&
-			length - (range.gpa.v - backed.v) >= range.length;
-	}
 	*ret = range.start.v;
-	return there == mapped && (!there || range.prot == prot) && (there || range.kind != HS_RANGE_MAPPED);
+	return is_uniform(phys, &range, &there) && there == mapped && (!there || range.prot == prot);
 }
 
 static void extend_down(const struct hs_phys *phys, const struct hs_root *root, struct hs_target_region *region)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What gdb and the stub say to each other: what the user does, the packets it causes, and their answers."""
 
+import re
+
 import pytest
 from lib.packets import gdb_packets
 
@@ -70,7 +72,40 @@ SESSIONS = {
         (rb"vCont;r" + NUMBER + rb"," + NUMBER + rb".*", STOP),
     ]),
     "end": (["continue"], [(rb"vCont;c.*", rb"W00;process:1")]),
+    "memory in hex": (["set remote binary-download-packet off", "set var counter = 7"], [
+        (rb"M" + NUMBER + rb",4:07000000", rb"OK"),
+    ]),
+    "looked at here": (["find &counter, +0x10, 0x77", "compare-sections .text"], [
+        (rb"qSearch:memory:" + NUMBER + rb";10;\x77\0\0\0", rb"0"),
+        (rb"qCRC:" + NUMBER + rb"," + NUMBER, rb"C[0-9a-f]{1,8}"),
+    ]),
+    "without vCont": (["set remote verbose-resume-packet off", "stepi", "tbreak factorial", "continue"], [
+        (rb"s", STOP),
+        (rb"c", STOP),
+    ]),
 }
+# What gdb does not send by itself, and "maintenance packet" does.
+BY_HAND = [
+    ("qqemu.Supported", "PhyMemMode"), ("Qqemu.PhyMemMode:1", "OK"), ("qqemu.PhyMemMode", "1"),
+    ("Qqemu.PhyMemMode:0", "OK"), ("T1", "OK"), ("T9", "E02"), ("vCtrlC", "OK"), ("QNonStop:0", "OK"),
+    ("QNonStop:1", "E5f"), ("vFile:open:2f6574632f706173737764,0,0", "F-1,2"), ("_M1000,rwx", "E5f"),
+    # Nonsense, and what is not served.
+    ("m0,zz", "E16"), ("pffffffff", "E02"), ("P80000000=00", "E02"), ("Z9,0,1", "E16"),
+    ("qXfer:features:read:other.xml:0,10", "E02"), ("qCRC:10,1", "E0e"), ("Qnothing", ""), ("vNothing", ""),
+]
+# In a guest that crashes.
+AT_A_FAULT = [
+    (rb"vCont;c.*", rb"T0bthread:.*"),
+    (rb"qXfer:siginfo:read::0,.*", rb"[lm]\x0b\0\0\0.*"),
+    (rb"vCont;C0b.*", rb"X0b.*"),
+]
+# Let go, back again, twice, and to its end.
+EXTENDED = [
+    (rb"!", rb"OK"),
+    (rb"D.*", rb"OK"),
+    (rb"vAttach;1", rb"T0[25]thread:.*"),
+    (rb"vKill;.*", rb"OK"),
+]
 
 
 @pytest.mark.parametrize("session", SESSIONS)
@@ -80,3 +115,30 @@ def test_packets_of_a_gdb_session_are_answered(runner, session):
         _, packets = gdb_packets([f"target remote {served.address}", *commands, "kill"])
     for sent, reply in rows:
         packets.check(sent, reply)
+
+
+def test_packets_that_gdb_is_made_to_send_are_answered(runner):
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        _, packets = gdb_packets([f"target remote {served.address}",
+                                  *(f"maintenance packet {sent}" for sent, _ in BY_HAND), "kill"])
+    assert [(sent, packets.reply(re.escape(sent).encode())) for sent, _ in BY_HAND] == [
+        (sent, reply.encode()) for sent, reply in BY_HAND]
+
+
+def test_packets_of_a_gdb_session_at_a_fault_are_answered(runner):
+    with runner.serve("debugme", "crash", options=["--core", "none"]) as served:
+        _, packets = gdb_packets([f"target remote {served.address}", "continue", "print $_siginfo.si_signo",
+                                  "continue"])
+    for sent, reply in AT_A_FAULT:
+        packets.check(sent, reply)
+
+
+def test_packets_of_an_extended_gdb_session_are_answered(runner):
+    with runner.serve("spin", options=["--core", "none"]) as served:
+        _, packets = gdb_packets([f"target extended-remote {served.address}", "detach", "attach 1", "detach",
+                                  "attach 1", "kill"])
+        result = served.process.wait(60)
+    for sent, reply in EXTENDED:
+        packets.check(sent, reply)
+    assert len(packets.of(rb"vAttach;1")) == 2
+    assert result.rc == 128 + 9
