@@ -79,6 +79,21 @@ def test_gdbstub_library_comes_with_headers_licence_and_documents(prefix):
     assert (documents / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
+def test_gdbstub_library_is_a_subproject(tmp_path):
+    document = (ROOT / "docs" / "gdbstub.md").read_text(encoding="utf-8")
+    dependency = re.search(r"`(dependency\('hindsight-gdbstub', .*\))`", document)[1]
+    (tmp_path / "subprojects").mkdir()
+    (tmp_path / "subprojects" / "hindsight").symlink_to(ROOT)
+    (tmp_path / "toy.c").write_bytes((ROOT / "examples" / "toy_target.c").read_bytes())
+    (tmp_path / "meson.build").write_text(
+        "project('emulator', 'c')\n"
+        f"executable('toy', 'toy.c', dependencies: [{dependency}, dependency('threads')])\n", encoding="utf-8")
+    run(["meson", "setup", "build"], cwd=tmp_path, env={"PKG_CONFIG_LIBDIR": "/nowhere"}).check()
+    run(["ninja", "-C", "build"], timeout=300, cwd=tmp_path).check()
+    result = run([tmp_path / "build" / "toy", "nowhere"])
+    assert result.rc == 1 and "'nowhere' is not an address" in result.stderr
+
+
 def test_gdbstub_document_has_every_operation_of_a_target():
     header = (ROOT / "include" / "hindsight" / "target.h").read_text(encoding="utf-8")
     operations = re.findall(r"\(\*(\w+)\)\(", header[header.index("struct hs_target_ops {"):])
