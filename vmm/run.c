@@ -213,7 +213,6 @@ static enum hs_status run_range(struct hs_vm *vm, const struct hs_resume *resume
 
 static enum hs_status run_on(struct hs_vm *vm, struct hs_event *event, struct hs_error *err)
 {
-	bool stepped = false;
 	enum hs_turn turn;
 	enum hs_status st = HS_OK;
 
@@ -231,20 +230,18 @@ static enum hs_status run_on(struct hs_vm *vm, struct hs_event *event, struct hs
 		if (st || turn == HS_TURN_EVENT) {
 			return st;
 		}
-		stepped = true;
 	}
 	vm->at_breakpoint = false;
 	for (;;) {
 		bool by_steps = hs_debug_needs_steps(&vm->debug);
 
-		if (by_steps && stepped && stands_at_breakpoint(vm, event)) {
+		if (by_steps && stands_at_breakpoint(vm, event)) {
 			return HS_OK;
 		}
 		st = by_steps ? step(vm, &turn, event, err) : turn_free(vm, &turn, event, err);
 		if (!st && turn == HS_TURN_OVER) {
 			st = step(vm, &turn, event, err);
 		}
-		stepped = true;
 		if (st || turn == HS_TURN_EVENT) {
 			return st;
 		}

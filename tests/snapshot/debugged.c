@@ -74,6 +74,40 @@ static bool goes_through(struct scene *scene, const struct hs_breakpoint points[
 	       (event.kind == HS_EVENT_EXITED || scene_fail("a breakpoint was hit twice: event %d", event.kind));
 }
 
+/* One exactly where the run begins, which is the first thing that happens, however it is had: planted, in a register of
+ * the CPU, or, because of a watchpoint that no register of KVM's can watch, by steps. */
+static bool begins_at_one(struct scene *scene, const struct hs_snapshot *snapshot, struct hs_breakpoint watch,
+			  enum hs_break_kind kind)
+{
+	struct hs_breakpoint begin = { .kind = kind, .length = 1 };
+	struct hs_cpu_state cpu;
+	struct hs_event event;
+
+	watch.kind = HS_WATCH_READ;
+	if (!scene_restore(scene, snapshot, false) || hs_vm_cpu_get(scene->vm, &cpu, &scene_error)) {
+		return scene_fail("registers");
+	}
+	begin.gva.v = cpu.rip;
+	if (hs_vm_break_insert(scene->vm, &begin, &scene_error) ||
+	    hs_vm_break_insert(scene->vm, &watch, &scene_error)) {
+		return scene_fail("breakpoint where the run begins");
+	}
+	for (unsigned int i = 0; i < CYCLES; i++) {
+		if (!scene_restore(scene, snapshot, false) || !scene_request(scene, TRACES_PLACES) ||
+		    !scene_run(scene, &event)) {
+			return false;
+		}
+		if (event.kind != HS_EVENT_BREAKPOINT || event.breakpoint.gva.v != begin.gva.v) {
+			return scene_fail("kind %d where the run begins was not hit: event %d", kind, event.kind);
+		}
+		if (!scene_run(scene, &event) || event.kind != HS_EVENT_EXITED) {
+			return scene_fail("kind %d where the run begins was hit twice: event %d", kind, event.kind);
+		}
+	}
+	hs_vm_break_clear(scene->vm);
+	return true;
+}
+
 bool check_debugged(struct scene *scene, const struct hs_snapshot *snapshot)
 {
 	struct hs_breakpoint points[POINTS];
@@ -106,5 +140,7 @@ bool check_debugged(struct scene *scene, const struct hs_snapshot *snapshot)
 		}
 	}
 	hs_vm_break_clear(scene->vm);
-	return scene_restore(scene, snapshot, false) && scene_ask(scene, TRACES_TOUCH);
+	return begins_at_one(scene, snapshot, points[2], HS_BREAK_SOFTWARE) &&
+	       begins_at_one(scene, snapshot, points[2], HS_BREAK_HARDWARE) && scene_restore(scene, snapshot, false) &&
+	       scene_ask(scene, TRACES_TOUCH);
 }
