@@ -64,14 +64,19 @@ static bool execute(struct toy *toy)
 	uint8_t code[8] = { 0 };
 	uint32_t operand, result;
 
-	memcpy(code, toy->memory + pc % MEMORY_BYTES, pc % MEMORY_BYTES < MEMORY_BYTES - 8 ? 8 : 0);
+	/* Behind the memory there is no instruction. */
+	if (pc <= MEMORY_BYTES - sizeof(code)) {
+		memcpy(code, toy->memory + pc, sizeof(code));
+	}
 	memcpy(&operand, code + 1, 4);
 	if (code[0] >= 0xb8 && code[0] <= 0xbf) { /* mov register, number */
 		gpr[code[0] & 7] = operand;
 		toy->cpu.rip += 5;
-	} else if ((code[0] & 0xfd) == 0xa1 && operand <= MEMORY_BYTES - 4) { /* mov eax, [number] and back */
-		memcpy(code[0] == 0xa1 ? (void *)&gpr[HS_RAX] : toy->memory + operand,
-		       code[0] == 0xa1 ? toy->memory + operand : (void *)&gpr[HS_RAX], 4);
+	} else if (code[0] == 0xa1 && operand <= MEMORY_BYTES - 4) { /* mov eax, [number] */
+		memcpy(&gpr[HS_RAX], toy->memory + operand, 4);
+		toy->cpu.rip += 5;
+	} else if (code[0] == 0xa3 && operand <= MEMORY_BYTES - 4) { /* mov [number], eax */
+		memcpy(toy->memory + operand, &gpr[HS_RAX], 4);
 		toy->cpu.rip += 5;
 	} else if (code[0] == 0x01 || (code[0] & 0xf8) == 0x48) { /* add register, register; dec register */
 		unsigned int to = code[0] == 0x01 ? code[1] & 7 : code[0] & 7;
@@ -97,7 +102,7 @@ static bool execute(struct toy *toy)
 static bool arrived(struct toy *toy)
 {
 	const struct hs_resume *how = &toy->how;
-	uint8_t here = toy->breaks[toy->cpu.rip % MEMORY_BYTES];
+	uint8_t here = toy->cpu.rip < MEMORY_BYTES ? toy->breaks[toy->cpu.rip] : 0;
 
 	if (here) {
 		toy->stop.kind = here & 1 << HS_BREAK_SOFTWARE ? HS_STOP_SWBREAK : HS_STOP_HWBREAK;

@@ -148,9 +148,11 @@ def test_toy_target_stops_by_ctrl_c_and_goes_on(served):
 
 def test_toy_target_shows_a_fault_and_dies_of_it(served):
     seen = gdb_batch([f"target remote {served.address}", "set var *(char *)0x100a = 0x90", "continue",
-                      "print $_siginfo._sifields._sigfault.si_addr", "print $pc", "continue"])
+                      "print $_siginfo._sifields._sigfault.si_addr", "print $pc", "set var $pc = 0x10000",
+                      "signal 0", "print $pc", "continue"])
     assert "received signal SIGILL" in seen[2] and "0x100a" in seen[3] and "0x100a" in seen[4]
-    assert "terminated with signal SIGILL" in seen[5]
+    assert "received signal SIGILL" in seen[6] and "0x10000" in seen[7]
+    assert "terminated with signal SIGILL" in seen[8]
 
 
 def test_toy_target_is_debugged_by_lldb(served):
