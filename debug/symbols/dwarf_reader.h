@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The DWARF of an image, read into plain data. dwarf_reader.c is the one file that includes libdwarf.
+ * The DWARF of an image, read into plain data. dwarf_lib.h is the one file that includes libdwarf.
  *
  * Lines and call-frame information are read whole. Functions and what was inlined into them are looked up in the file
- * when they are asked for: of a large program that is far more, and a backtrace needs little of it.
+ * when they are asked for: of a large program that is far more, and a backtrace needs little of it. Where the functions
+ * are, of the units that were asked for, is kept.
  */
 #ifndef HS_SYMBOLS_DWARF_READER_H
 #define HS_SYMBOLS_DWARF_READER_H
