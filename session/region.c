@@ -152,6 +152,33 @@ void hs_region_find(const struct hs_phys *phys, const struct hs_root *root, hs_g
 	extend_down(phys, root, ret);
 }
 
+void hs_region_of_core(const struct hs_core *core, hs_gva gva, struct hs_target_region *ret)
+{
+	uint64_t below = 0;
+	uint64_t above = UINT64_MAX;
+
+	for (size_t i = 0; i < hs_core_info(core)->segment_count; i++) {
+		const struct hs_core_segment *segment = hs_core_segment(core, i);
+		uint64_t end = segment->start.v + segment->length;
+
+		if (gva.v - segment->start.v < segment->length) {
+			*ret = (struct hs_target_region){
+				.start = segment->start,
+				.length = segment->length,
+				.mapped = true,
+				.prot = segment->prot,
+			};
+			return;
+		}
+		if (segment->start.v > gva.v && segment->start.v < above) {
+			above = segment->start.v;
+		} else if (end <= gva.v && end > below) {
+			below = end;
+		}
+	}
+	*ret = (struct hs_target_region){ .start = hs_gva_of(below), .length = above - below };
+}
+
 enum hs_status hs_region_read_physical(const struct hs_phys *phys, hs_gpa gpa, void *buffer, size_t length,
 				       size_t *ret_length, struct hs_error *err)
 {

@@ -6,12 +6,16 @@
 #ifndef HS_SESSION_REGION_H
 #define HS_SESSION_REGION_H
 
+#include <hindsight/coredump.h>
 #include <hindsight/mem.h>
 #include <hindsight/paging.h>
 #include <hindsight/target.h>
 
 /** hs_target_ops.mem_region in the address space of root. What is mapped and has no memory behind it is a hole. */
 void hs_region_find(const struct hs_phys *phys, const struct hs_root *root, hs_gva gva, struct hs_target_region *ret);
+
+/** The same of a core without page tables, as of a process: by its segments. */
+void hs_region_of_core(const struct hs_core *core, hs_gva gva, struct hs_target_region *ret);
 
 /** hs_target_ops.phys_read. */
 HS_MUST_CHECK enum hs_status hs_region_read_physical(const struct hs_phys *phys, hs_gpa gpa, void *buffer,

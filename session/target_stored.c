@@ -143,10 +143,13 @@ static enum hs_status op_mem_region(void *ctx, hs_gva gva, struct hs_target_regi
 	bool cpus;
 	const struct hs_root *root = used_root(stored, &cpus);
 
-	if (!root) {
-		return refuse(stored, "it has no page tables", err);
+	if (root) {
+		hs_region_find(&stored->from.scene.phys, root, gva, ret);
+	} else if (cpus) {
+		hs_region_of_core(stored->core, gva, ret);
+	} else {
+		return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "the core has no such address space");
 	}
-	hs_region_find(&stored->from.scene.phys, root, gva, ret);
 	return HS_OK;
 }
 

@@ -11,6 +11,7 @@ import pytest
 from lib.crashed import numbers, read
 from lib.crashes import CRASHES
 from lib.debuggers import gdb_batch, lldb_batch
+from lib.packets import gdb_packets
 from lib.process import LocalProcess, run
 from lib.runner import RUNNERS
 
@@ -78,6 +79,31 @@ def test_debug_gives_the_image_to_a_debugger_that_has_none(crashed, debug):
 
 
 @SOFT
+def test_debug_searches_sums_and_reads_physical_memory_as_live(crashed, debug):
+    _, address = debug(crashed.core)
+    said, packets = gdb_packets([
+        f"target remote {address}", "find /1 $sp, +64, *(char *)$sp", "compare-sections .text", "monitor info",
+        "monitor phys 0x1000 16", "maintenance packet Qqemu.PhyMemMode:1", "x/4xb 0x1000",
+        "set var *(char *)0x1000 = 1", "maintenance packet Qqemu.PhyMemMode:0"])
+    assert re.search(r"^0x[0-9a-f]+", said[1], re.M) and "1 pattern found" in said[1]
+    assert "Section .text" in said[2] and said[2].endswith("matched.")
+    shown = re.match(r"0x0*1000  ((?:[0-9a-f]{2} ){15}[0-9a-f]{2}) ", said[4])[1].split()
+    assert re.findall(r"0x([0-9a-f]{2})\b", said[6].split(":")[1]) == shown[:4]
+    assert "Cannot access memory" in said[7] or "Could not write" in said[7]
+    packets.check(rb"qSearch:memory:.*", rb"1,[0-9a-f]+")
+    packets.check(rb"qCRC:.*", rb"C[0-9a-f]+")
+
+
+@SOFT
+def test_debug_tells_lldb_the_regions_of_the_space(crashed, debug):
+    _, address = debug(crashed.core)
+    said = lldb_batch([f"gdb-remote {address}", "memory region $pc", "memory region $sp", "memory region 0",
+                       "process kill"], crashed.image)
+    rights = re.findall(r"^\[0x[0-9a-f]+-0x[0-9a-f]+\) ([rwx-]{3})", said, re.M)
+    assert len(rights) == 3 and "x" in rights[0] and rights[1].startswith("rw") and rights[2] == "---", said
+
+
+@SOFT
 def test_debug_shows_lldb_where_it_stands(crashed, debug):
     _, address = debug(crashed.core)
     said = lldb_batch([f"gdb-remote {address}", "bt", "register read", "process kill"], crashed.image)
@@ -114,8 +140,12 @@ def test_debug_shows_the_core_of_a_process(debug, tmp_path):
     if not (tmp_path / "c.core").exists():
         pytest.skip(f"gdb cannot run a process here: {made.stderr.strip()}")
     process, address = debug(tmp_path / "c.core")
-    said = gdb_batch([f"target remote {address}", "backtrace", "kill"], tmp_path / "a")
+    said = gdb_batch([f"target remote {address}", "backtrace", "find /b &main, +64, 0xc3",
+                      "maintenance packet qMemoryRegionInfo:0", "kill"], tmp_path / "a")
     assert len(re.findall(r"\bdeep \(n=\d\)", said[1])) == 4 and "main ()" in said[1], said.text
+    assert re.search(r"^0x[0-9a-f]+ <main", said[2], re.M), said.text
+    # Below the first segment there is a hole.
+    assert re.search(r'received: "start:0;size:[0-9a-f]+;"', said[3]), said.text
     assert process.wait(60).rc == 0
 
 
