@@ -12,7 +12,7 @@ import unittest
 
 IMAGES = []
 
-WITH_FUNCTIONS = {"functions", "fp_sse", "heap_heavy", "restore_cycle"}
+WITH_FUNCTIONS = {"functions", "fp_sse", "heap_heavy", "restore_cycle", "space_calls"}
 # The runtime is the same in all: what others have of it has none of these instructions.
 WITH_VECTORS = {"fp_sse", "vectors", "writes"}
 BARE = {"bare", "bare_fault", "bare_outs", "bare_overflow", "bare_remap"}
