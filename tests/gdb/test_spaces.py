@@ -161,6 +161,28 @@ def test_spaces_condition_sees_the_memory_of_its_space(runner):
     assert hits(said[-1], 2) == 1, said
 
 
+def test_spaces_watchpoint_of_one_is_not_hit_in_others(runner):
+    """Every space writes to its own page once a turn, and two turns are to come."""
+    own = own_page(runner)
+    said = session(runner, [*attach(2), "delete", f"watch *(unsigned *) {own:#x}", "inferior 1", "continue",
+                            f"x/wx {own:#x}", "continue", f"x/wx {own:#x}", "continue"])[3:]
+    stops = [said[i] for i in range(3, 9, 2)]
+    assert all("watchpoint 2" in stop and f"New value = {value_of(2, turn=turn)}" in stop
+               for turn, stop in enumerate(stops[:2], start=1)), said
+    assert [words(said[i]) for i in (4, 6)] == [[value_of(2, turn=1)], [value_of(2, turn=2)]]
+    assert "exited normally" in said[7], said
+
+
+def test_spaces_write_is_to_the_memory_of_one(runner):
+    own = own_page(runner)
+    constant = own + 0x8000  # of all spaces, and none can write to it
+    said = session(runner, [
+        *attach(2), f"set var *(unsigned *) {own:#x} = 0x77", f"set var *(unsigned *) {constant:#x} = 0x88",
+        f"x/wx {own:#x}", f"x/wx {constant:#x}", "inferior 1", f"x/wx {own:#x}", f"x/wx {constant:#x}",
+        "kill"], ended=False)[3:]
+    assert [words(said[i])[0] for i in (2, 3, 5, 6)] == [0x77, 0x88, value_of(4), 0x88], said
+
+
 def test_spaces_planted_byte_is_in_no_memory_that_is_read(runner):
     with runner.serve("spaces", options=OPTIONS) as served:
         said = gdb_batch([
