@@ -139,7 +139,9 @@ enum hs_status hs_live_drop(struct hs_live *live, const char *name, struct hs_er
 	}
 	destroy(live->kept[at]);
 	live->kept_count--;
-	memmove(&live->kept[at], &live->kept[at + 1], (live->kept_count - at) * sizeof(live->kept[0]));
+	for (size_t i = at; i < live->kept_count; i++) {
+		live->kept[i] = live->kept[i + 1];
+	}
 	return HS_OK;
 }
 

@@ -181,6 +181,7 @@ void hs_gdb_send_payload(struct hs_gdb *gdb)
 		gdb->out.failed = true;
 		return;
 	}
+	gdb->client.sent++;
 	/* Nobody asks for it again where nothing is acknowledged. */
 	if (!gdb->client.no_ack) {
 		hs_buf_clear(&gdb->last);

@@ -48,6 +48,18 @@ static enum hs_reply help(struct hs_gdb *gdb)
 	return HS_REPLY_PAYLOAD;
 }
 
+/* Of the target's "stats" the stub knows a line, too. */
+static void put_packets(struct hs_gdb *gdb, const char *line)
+{
+	char text[96];
+
+	if (strcmp(line, "stats") == 0) {
+		snprintf(text, sizeof(text), "%-12s%llu from this debugger, %llu to it\n", "packets",
+			 (unsigned long long)gdb->client.received, (unsigned long long)gdb->client.sent);
+		hs_buf_append_hex(&gdb->payload, text, strlen(text));
+	}
+}
+
 static enum hs_reply command(struct hs_gdb *gdb, const char *line)
 {
 	char *text = NULL;
@@ -61,6 +73,7 @@ static enum hs_reply command(struct hs_gdb *gdb, const char *line)
 		put_text(gdb, words);
 	} else if (text && *text) {
 		put_text(gdb, text);
+		put_packets(gdb, line);
 	} else {
 		free(text);
 		return HS_REPLY_OK;

@@ -187,6 +187,7 @@ static void take_event(struct hs_gdb *gdb, enum hs_packet_event event)
 	switch (event) {
 	case HS_PACKET_COMPLETE:
 		acknowledge(gdb, '+');
+		gdb->client.received++;
 		take_packet(gdb);
 		break;
 	case HS_PACKET_CORRUPT:

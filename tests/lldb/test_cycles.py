@@ -52,3 +52,18 @@ def test_lldb_cycles_detach_makes_the_rest(runner):
     assert "detached" in said, said
     assert (ended.rc, ended.stdout) == (0, "counter() = 1UL\n")
     assert "20 cycles" in ended.stderr
+
+
+def test_lldb_checkpoint_is_gone_back_to_with_its_breakpoints(runner):
+    """Behind a restore lldb goes on from where the guest is, and its next stop shows that."""
+    said, ended = session(runner, [
+        "breakpoint set --name hs_guest_call_add", "breakpoint set --name hs_guest_call_counter", "continue",
+        "process plugin packet monitor snapshot a", "continue", "finish", "target variable calls",
+        "process plugin packet monitor restore a", "continue", "target variable calls", "frame info",
+        "process plugin packet monitor restore start", "continue", "frame info", "breakpoint disable", "continue",
+    ], "add(1, 2)", "counter()", cycles=2)
+    values = re.findall(r"calls = (\d+)", said.replace("(uint64_t) ::", ""))
+    assert values == ["1", "0"], said
+    frames = re.findall(r"(?m)^frame #0: \S+ \S+`(\w+)", said)
+    assert frames[-2:] == ["hs_guest_call_counter", "hs_guest_call_add"], said
+    assert "exited with status = 0" in said and ended.rc == 0, said
