@@ -172,9 +172,13 @@ bool hs_parse_breakpoint(struct hs_text *text, struct hs_request *ret)
 {
 	uint64_t type;
 
-	if (!hs_text_take_number(text, &type) || type > HS_WATCH_ACCESS || !hs_text_take_char(text, ',') ||
-	    !hs_text_take_number(text, &ret->breakpoint.gva.v) || !hs_text_take_char(text, ',') ||
-	    !hs_text_take_number(text, &ret->breakpoint.length)) {
+	/* A type that is not known is a packet that is not known (gdb manual, Packets, "z type,addr,kind"). */
+	if (!hs_text_take_number(text, &type) || type > HS_WATCH_ACCESS) {
+		ret->kind = HS_REQUEST_UNKNOWN;
+		return true;
+	}
+	if (!hs_text_take_char(text, ',') || !hs_text_take_number(text, &ret->breakpoint.gva.v) ||
+	    !hs_text_take_char(text, ',') || !hs_text_take_number(text, &ret->breakpoint.length)) {
 		return false;
 	}
 	ret->breakpoint.kind = (enum hs_break_kind)type;

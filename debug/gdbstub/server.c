@@ -26,6 +26,9 @@
 #define REFUSED_MS 1000
 /* At the end the client gets this long to fetch its last packet. */
 #define DRAIN_MS 2000
+/* A client that says nothing is asked whether it is there, as often, before it is taken for gone. */
+#define KEEPALIVE_SECONDS 30
+#define KEEPALIVE_PROBES 4
 /* How long not to accept when the host has no descriptor for another client. */
 #define ACCEPT_PAUSE_MS 100
 
@@ -145,10 +148,25 @@ static void refuse(struct server *server, int fd)
 	*slot = (struct refused){ .fd = fd, .until_ms = now_ms() + REFUSED_MS };
 }
 
+/* Of TCP; a unix socket needs neither. */
+static void set_options(int fd)
+{
+	const int on = 1;
+	const int idle = KEEPALIVE_SECONDS;
+	const int probes = KEEPALIVE_PROBES;
+
+	/* Packets are small and each waits for its reply: do not gather them. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	/* A client whose machine is gone would have the guest for ever. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof(idle));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
 static void accept_client(struct server *server)
 {
 	int fd = accept4(server->listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int on = 1;
 
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -160,8 +178,7 @@ static void accept_client(struct server *server)
 		refuse(server, fd);
 		return;
 	}
-	/* Packets are small and each waits for its reply: do not gather them. A unix socket never does. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	set_options(fd);
 	open_client(server, fd, fd);
 }
 
