@@ -15,13 +15,13 @@
 /* Unwinding: eip, cs and eflags are the 12 bytes below the CFA. That is the interrupted esp, unless the trap came from
  * ring 3: then esp is the next word of the frame. So the rule of esp is an expression (DW_CFA_val_expression, DWARF 5,
  * 6.4.2.3; operations 2.5.1), which starts with the CFA: dup, lit8, minus, deref (cs), lit3, and; bra over skip to the
- * end; deref. */
+ * nop; deref; nop, as lldb 14 lets no jump go to the end. */
 	.macro cfi_trap pushed
 	.cfi_startproc simple
 	.cfi_signal_frame
 	.cfi_def_cfa %esp, \pushed
 	.cfi_offset %eip, -12
-	.cfi_escape 0x16, 4, 13, 0x12, 0x38, 0x1C, 0x06, 0x33, 0x1A, 0x28, 3, 0, 0x2F, 1, 0, 0x06
+	.cfi_escape 0x16, 4, 14, 0x12, 0x38, 0x1C, 0x06, 0x33, 0x1A, 0x28, 3, 0, 0x2F, 1, 0, 0x06, 0x96
 	.endm
 
 /* A section that the linker script keeps: the IDT refers to the stubs by parts of their address, which is no reference

@@ -199,9 +199,10 @@ def test_backtrace_is_that_of_gdb_and_of_eu_stack(built, way):
         check_as_eu_stack(built, core, frames)
 
 
-@pytest.mark.parametrize("way", ["chain", "twice", "null"])
+@pytest.mark.parametrize("way", ["chain", "twice", "null", "handler", "fault-handler"])
 def test_report_has_the_frames_of_lldb(built, way):
-    """Functions, inlined ones too, and lines, as `hindsight core report` prints them."""
+    """Functions, inlined ones too, and lines, as `hindsight core report` prints them. Of the entry of a trap, which is
+    assembly, lldb says the line behind the call."""
     if shutil.which("lldb") is None:
         pytest.skip("lldb is not installed")
     core = built.crash(way)
@@ -209,7 +210,8 @@ def test_report_has_the_frames_of_lldb(built, way):
     said = lldb_batch(["bt"], built.image, core)
     rows = re.findall(r"frame #\d+: 0x\w+(?: \S+?`(?:.*\[inlined\] )?(\w+).*?)?(?: at \S+?:(\d+)(?::\d+)?)?$", said,
                       re.M)
-    assert [(frame["function"], frame["line"]) for frame in json.loads(told.stdout)["backtrace"]["frames"]] == [
+    assert [(frame["function"], frame["line"] + (frame["function"] == "trap_entry"))
+            for frame in json.loads(told.stdout)["backtrace"]["frames"]] == [
         (function, int(line or 0)) for function, line in rows], said
     assert len(rows) >= len(WAYS[way]) + len(BOTTOM)
 

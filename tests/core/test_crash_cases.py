@@ -111,8 +111,9 @@ def test_crash_in_a_handler_shows_both(runner, crash):
     backtrace, address = read(path, image, "backtrace", "print/x (long)$_siginfo._sifields._sigfault.si_addr")
     assert re.search(r"#0 .*read_from(.*\n)*#1 .*on_divide_error (.*\n)*#\d .*divide (.*\n)*#\d .*main ", backtrace)
     assert address.endswith(" = 0xdead0000")
-    said = lldb_batch(["bt"], image, path)
-    assert "read_from" in said and "on_divide_error" in said
+    frames = re.findall(r"frame #\d+: 0x\w+ \S+`(\w+)", lldb_batch(["bt"], image, path))
+    assert frames[:3] == ["read_from", "on_divide_error", "hs_trap_dispatch"]
+    assert frames[3:] == ["trap_entry", "divide", "main", "hs_guest_start", "_start"]
     readers_have_no_complaint(path)
 
 
