@@ -104,6 +104,8 @@ static bool is_survived(const struct run *run, const char *text)
 {
 	bool moves = *text == 'G' || *text == 'P';
 	bool writes = *text == 'M' || *text == 'X';
+	/* To the beginning, stack and all: registers of before do not go with that. */
+	bool restarts = *text == 'R' || begins(text, "vRun");
 	/* Without an address to go on at, and without a signal, which would be that of a crash. */
 	bool resumes = strcmp(text, "c") == 0 || strcmp(text, "s") == 0 || begins(text, "vCont") || *text == 'D' ||
 		       begins(text, "vAttach");
@@ -118,7 +120,7 @@ static bool is_survived(const struct run *run, const char *text)
 	}
 	switch (run->kind) {
 	case MOVES_REGISTERS:
-		return !resumes && !writes;
+		return !resumes && !writes && !restarts;
 	case WRITES_MEMORY:
 		return !resumes && !moves && (!writes || may_be_written(run, text + 1));
 	default:
