@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/debug_file.h"
 
-#include "base/cleanup.h"
 #include "symbols/build_id.h"
 #include "symbols/debug_link.h"
 
@@ -42,8 +41,8 @@ static bool is_of(const struct image *image, int fd, const char *path)
 /* Take the file at ret->path if it is the image's. */
 static bool try_path(const struct image *image, int follow, struct hs_debug_file *ret)
 {
-	HS_CLOSE int fd = -1;
 	struct stat file;
+	int fd;
 
 	if (!ret->path) {
 		return false;
@@ -52,8 +51,10 @@ static bool try_path(const struct image *image, int follow, struct hs_debug_file
 	fd = open(ret->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | follow);
 	if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && is_of(image, fd, ret->path)) {
 		ret->fd = fd;
-		fd = -1;
 		return true;
+	}
+	if (fd >= 0) {
+		close(fd);
 	}
 	free(ret->path);
 	ret->path = NULL;

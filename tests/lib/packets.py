@@ -140,7 +140,8 @@ def _caught(command):
 
 
 def gdb_packets(commands, program=None, timeout=120):
-    """gdb_batch(), and what went over the wire. The Transcript has the commands given, and no others."""
+    """gdb_batch(), and what went over the wire: of the last connection, as gdb begins its log anew with each. The
+    Transcript has the commands given, and no others."""
     with tempfile.TemporaryDirectory() as directory:
         log = pathlib.Path(directory, "log")
         said = gdb_batch([f"set remotelogfile {log}", *map(_caught, commands)], program, timeout=timeout)

@@ -128,6 +128,10 @@ static const char *const texts[] = {
 	"qThreadStopInfo1",
 	"qqemu.PhyMemMode",
 	"Qqemu.PhyMemMode:0",
+	"Qqemu.PhyMemMode:1",
+	"qqemu.Supported",
+	"qTfP",
+	"qXfer:libraries:read::0,fff",
 	"QPassSignals:e;10",
 	"QCatchSyscalls:0",
 };
