@@ -6,6 +6,7 @@
 
 static struct hs_mapping mapping_of(struct scene *scene)
 {
+	static const uint64_t largest[] = { 0, HS_PAGE_SIZE, UINT64_C(2) << 20, UINT64_C(4) << 20 };
 	const uint8_t *choice = scene->choice;
 	struct hs_mapping mapping = {
 		.gva = { scene->gva & ~UINT64_C(0xfff) },
@@ -15,6 +16,7 @@ static struct hs_mapping mapping_of(struct scene *scene)
 		.user = choice[4] & 8,
 		.cow = choice[4] & 16,
 		.large = choice[4] & 32,
+		.largest = largest[choice[5] >> 6],
 		.exact = choice[4] & 128,
 		.leaf = (uint64_t)(choice[5] & 0x1f) << 3,
 	};
@@ -41,6 +43,7 @@ static void check_mapped(const struct hs_root *root, const struct hs_mapping *ma
 	CHECK(range->kind == HS_RANGE_MAPPED && offset < mapping->length && range->length <= mapping->length - offset);
 	CHECK(range->gpa.v == mapping->gpa.v + offset && range->user == mapping->user);
 	CHECK(mapping->large || range->page_bytes == HS_PAGE_SIZE);
+	CHECK(mapping->largest == 0 || range->page_bytes <= mapping->largest);
 	CHECK(range->cow == (mapping->cow || ((mapping->leaf & software) == tag && !(mapping->prot & HS_PROT_WRITE))));
 	CHECK(!(range->prot & HS_PROT_WRITE) == (mapping->cow || !(mapping->prot & HS_PROT_WRITE)));
 	CHECK(!(range->prot & HS_PROT_EXEC) == (xd && !(mapping->prot & HS_PROT_EXEC)));
