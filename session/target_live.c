@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/target_live.h"
 
+#include "arch/mode.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "session/live.h"
@@ -40,13 +41,15 @@ static void op_info(void *ctx, struct hs_target_info *ret)
 	const struct hs_vm_image *image = hs_vm_image(live->vm);
 	struct hs_cpu_state cpu;
 	uint64_t xcr0 = hs_vm_xcr0_offered(live->vm);
+	enum hs_arch arch = image->arch;
 
-	/* A snapshot may come from a CPU that offered more. */
 	if (!live->running && hs_vm_cpu_get(live->vm, &cpu, NULL) == HS_OK) {
+		arch = hs_mode_arch(&cpu, arch);
+		/* A snapshot may come from a CPU that offered more. */
 		xcr0 |= cpu.xcr0;
 	}
 	*ret = (struct hs_target_info){
-		.arch = image->arch,
+		.arch = arch,
 		.image_path = image->path,
 		.image_fd = image->fd,
 		.debug_path = live->debug_file.path,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session/target_stored.h"
 
+#include "arch/mode.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -36,7 +37,7 @@ static void op_info(void *ctx, struct hs_target_info *ret)
 	struct hs_stored *stored = ctx;
 
 	*ret = (struct hs_target_info){
-		.arch = hs_core_info(stored->core)->arch,
+		.arch = hs_mode_arch(&stored->from.cpu, hs_core_info(stored->core)->arch),
 		.image_path = stored->image,
 		.image_fd = stored->image_fd,
 		.debug_path = stored->debug_file.path,

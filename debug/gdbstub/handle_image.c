@@ -75,8 +75,8 @@ static bool segment_of(bool wide, const uint8_t *header, uint64_t *ret)
 /* The file may have changed since the target loaded it; what is there is read and not trusted. */
 static void put_segments(struct hs_gdb *gdb, struct hs_buf *xml)
 {
-	bool wide = gdb->info.arch != HS_ARCH_I686;
-	size_t header_bytes = wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+	size_t header_bytes;
+	bool wide;
 	uint8_t elf[sizeof(Elf64_Ehdr)] = { 0 };
 	uint64_t start;
 	unsigned int count;
@@ -84,6 +84,9 @@ static void put_segments(struct hs_gdb *gdb, struct hs_buf *xml)
 	if (pread(gdb->info.image_fd, elf, sizeof(elf), 0) != (ssize_t)sizeof(elf)) {
 		return;
 	}
+	/* The CPU may have left the mode that the image is of. */
+	wide = elf[EI_CLASS] == ELFCLASS64;
+	header_bytes = wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
 	start = wide ? hs_get_le64(elf + offsetof(Elf64_Ehdr, e_phoff))
 		     : hs_get_le32(elf + offsetof(Elf32_Ehdr, e_phoff));
 	count = hs_get_le16(elf + (wide ? offsetof(Elf64_Ehdr, e_phnum) : offsetof(Elf32_Ehdr, e_phnum)));

@@ -90,7 +90,7 @@ struct hs_stop {
 
 /** Facts that are asked for when a client comes, and stay for it as they were. Pointers are the target's, borrowed. */
 struct hs_target_info {
-	enum hs_arch arch;
+	enum hs_arch arch;      /**< of the code that the CPU executes now, which its image may not be of */
 	const char *image_path; /**< absolute path of the guest image, NULL when unknown */
 	int image_fd;           /**< open for reading, for vFile; -1 when there is none */
 	const char *debug_path; /**< absolute path of its separate debug file, NULL when there is none */

@@ -8,6 +8,7 @@
  *   memory ADDR BYTES     BYTES (hex) at ADDR (hex) are all of a piece of memory
  *   image PATH            serve this file (relative to the transcript) as the image, under the name /guest
  *   reg NAME HEX          set a register, bytes in target order
+ *   xcr0 OFFERED SET      what the CPU's XCR0 can be set to, from the next client on, and what it is set to (hex)
  *   script STOP           what a resume ends in; STOP is swbreak, hwbreak, stepped, interrupted, watch w|r|a ADDR,
  *                         signal N CODE ADDR, exited N or killed N
  *   stop STOP             the running target stops
@@ -145,6 +146,12 @@ static void set_register(struct replay *replay, char *rest)
 	hs_reg_set(reg, &replay->wire.fake.cpu, value);
 }
 
+static void set_xcr0(struct replay *replay, char *rest)
+{
+	replay->wire.fake.info.xcr0 = strtoull(rest, &rest, 16);
+	replay->wire.fake.cpu.xcr0 = strtoull(rest, NULL, 16);
+}
+
 static struct hs_stop parse_stop(struct replay *replay, const char *text)
 {
 	struct hs_stop stop = { .kind = HS_STOP_STEPPED };
@@ -262,6 +269,8 @@ static void do_directive(struct replay *replay, const char *word, char *rest)
 		add_image(replay, rest);
 	} else if (strcmp(word, "reg") == 0) {
 		set_register(replay, rest);
+	} else if (strcmp(word, "xcr0") == 0) {
+		set_xcr0(replay, rest);
 	} else if (strcmp(word, "script") == 0) {
 		fake_script(&replay->wire.fake, parse_stop(replay, rest));
 	} else if (strcmp(word, "stop") == 0) {
