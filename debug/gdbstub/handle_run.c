@@ -226,17 +226,20 @@ static enum hs_status restart(struct hs_gdb *gdb)
 	return HS_OK;
 }
 
-/* A guest that runs, because the client has detached from it, is stopped first; the packet waits until then. */
-static bool wait_for_stop(struct hs_gdb *gdb)
+/* A guest that the client has detached from, or is about to kill, is stopped first; the packet waits until then. */
+static void wait_for_stop(struct hs_gdb *gdb)
 {
-	if (gdb->running) {
-		gdb->client.attached = true;
-		gdb->client.detached = false;
-		gdb->held = true;
-		gdb->goal = HS_GOAL_ATTACH;
-		hs_gdb_interrupt(gdb);
-	}
-	return gdb->running;
+	gdb->client.attached = true;
+	gdb->client.detached = false;
+	gdb->held = true;
+	gdb->goal = HS_GOAL_ATTACH;
+	hs_gdb_interrupt(gdb);
+}
+
+/* Else the reply to what the client has resumed it with would be lost. */
+static bool may_stop(const struct hs_gdb *gdb)
+{
+	return gdb->client.detached || gdb->goal == HS_GOAL_KILL;
 }
 
 enum hs_reply hs_handle_run(struct hs_gdb *gdb, const struct hs_request *request)
@@ -252,7 +255,11 @@ enum hs_reply hs_handle_run(struct hs_gdb *gdb, const struct hs_request *request
 			gdb, HS_ERR_UNSUPPORTED,
 			"the guest's arguments are those that it was started with ('set args' has others)");
 	}
-	if (wait_for_stop(gdb)) {
+	if (gdb->running && !may_stop(gdb)) {
+		return hs_reply_error(gdb, HS_ERR_STATE, "the guest is running");
+	}
+	if (gdb->running) {
+		wait_for_stop(gdb);
 		return HS_REPLY_SILENCE;
 	}
 	return restart(gdb) ? HS_REPLY_ERROR : hs_handle_stop_reason(gdb, request);
@@ -262,8 +269,13 @@ enum hs_reply hs_handle_run(struct hs_gdb *gdb, const struct hs_request *request
 enum hs_reply hs_handle_restart(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	(void)request;
-	if (gdb->client.extended && gdb->target.ops->restart && !wait_for_stop(gdb)) {
+	if (!gdb->client.extended || !gdb->target.ops->restart) {
+		return HS_REPLY_SILENCE;
+	}
+	if (!gdb->running) {
 		(void)restart(gdb);
+	} else if (may_stop(gdb)) {
+		wait_for_stop(gdb);
 	}
 	return HS_REPLY_SILENCE;
 }

@@ -158,7 +158,7 @@ static void deliver_stop(struct session *session)
 	bool passed; /* at a breakpoint whose condition is false */
 
 	hs_gdb_target_stopped(session->gdb);
-	killed = hs_gdb_phase(session->gdb) == HS_GDB_KILLED;
+	killed = session->gdb->killed;
 	output = drain(session);
 	passed = session->owed && session->gdb->points.programmed > 0 && hs_gdb_target_running(session->gdb);
 	if (session->unknown || !stops) {
@@ -234,8 +234,10 @@ static void send_packet(struct session *session, const uint8_t *payload, size_t 
 		return;
 	}
 	CHECK(output.acks == (acked ? 1u : 0u) && output.naks == 0);
-	if (holds) {
+	/* Or a guest that is to run again, and still runs: what it was let run for is nobody's any more. */
+	if (holds || session->gdb->held) {
 		CHECK(output.packets == 0);
+		session->owed = session->owed && holds;
 		session->held = true;
 		memcpy(session->held_packet, payload, length + 1);
 		return;

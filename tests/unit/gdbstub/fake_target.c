@@ -341,6 +341,20 @@ static void fake_kill(void *ctx)
 }
 
 /* "echo TEXT", "quiet", "exit N" and "fault ADDR": what the next resume ends in. */
+static enum hs_status fake_restart(void *ctx, struct hs_error *err)
+{
+	struct fake_target *fake = ctx;
+
+	(void)misused(fake);
+	if (fake->restart_fails) {
+		return hs_error_set(err, fake->restart_fails, 0, 0, "not again");
+	}
+	fake->restarts++;
+	fake->ended = false;
+	fake->current = (struct hs_stop){ .kind = HS_STOP_STEPPED };
+	return HS_OK;
+}
+
 static enum hs_status fake_monitor(void *ctx, const char *line, char **ret_text, struct hs_error *err)
 {
 	struct fake_target *fake = ctx;
@@ -392,6 +406,7 @@ static const struct hs_target_ops fake_ops = {
 	.mem_region = fake_mem_region,
 	.phys_read = fake_phys_read,
 	.phys_write = fake_phys_write,
+	.restart = fake_restart,
 };
 
 void fake_init(struct fake_target *fake, enum hs_arch arch)

@@ -45,8 +45,9 @@ struct fake_target {
 	void *filter_ctx;
 
 	struct hs_resume last_resume;
-	unsigned int resumes, interrupts, kills, clears;
-	unsigned int misuses; /* operations that need a stopped target, on a running one */
+	unsigned int resumes, interrupts, kills, clears, restarts;
+	enum hs_status restart_fails; /* not HS_OK: how */
+	unsigned int misuses;         /* operations that need a stopped target, on a running one */
 };
 
 void fake_init(struct fake_target *fake, enum hs_arch arch);

@@ -10,39 +10,11 @@
 
 #include <cmocka.h>
 
-/* How often the target was put back; the fake has no counter of its own for what few targets can. */
-static unsigned int restarts;
-static enum hs_status refusal;
-
-static enum hs_status put_back(void *ctx, struct hs_error *err)
-{
-	struct fake_target *fake = ctx;
-
-	fake->misuses += fake->running;
-	if (refusal) {
-		*err = (struct hs_error){ .status = refusal };
-		return refusal;
-	}
-	restarts++;
-	fake->ended = false;
-	fake->current = (struct hs_stop){ .kind = HS_STOP_STEPPED };
-	return HS_OK;
-}
-
 static int setup(void **state)
 {
-	static struct hs_target_ops ops;
 	struct wire *wire = calloc(1, sizeof(*wire));
 
 	wire_init(wire, HS_ARCH_AMD64);
-	hs_gdb_destroy(wire->gdb);
-	ops = *wire->fake.target.ops;
-	ops.restart = put_back;
-	wire->fake.target.ops = &ops;
-	assert_int_equal(hs_gdb_create(&wire->fake.target, false, &wire->gdb, NULL), HS_OK);
-	hs_gdb_connect(wire->gdb);
-	restarts = 0;
-	refusal = HS_OK;
 	*state = wire;
 	return 0;
 }
@@ -77,7 +49,7 @@ static void test_run_behind_the_end_puts_the_guest_back(void **state)
 	wire_expect(wire, "qfThreadInfo", "l");
 	wire_expect_error(wire, "g");
 	assert_memory_equal(wire_ask(wire, "vRun;2f61"), "T05", 3);
-	assert_int_equal(restarts, 1);
+	assert_int_equal(wire->fake.restarts, 1);
 	/* A new process has no breakpoint of the old one. */
 	assert_int_equal(wire->fake.break_count, 0);
 	assert_non_null(wire_ask(wire, "g"));
@@ -95,7 +67,7 @@ static void test_run_behind_a_kill_puts_the_guest_back(void **state)
 	assert_int_equal(hs_gdb_phase(wire->gdb), HS_GDB_PRESENT);
 	wire_expect_error(wire, "m1000,4");
 	assert_memory_equal(wire_ask(wire, "vRun;"), "T05", 3);
-	assert_int_equal(restarts, 1);
+	assert_int_equal(wire->fake.restarts, 1);
 	assert_non_null(wire_ask(wire, "g"));
 	wire_expect(wire, "vKill;1", "OK");
 	hs_gdb_disconnect(wire->gdb);
@@ -110,13 +82,32 @@ static void test_run_of_a_guest_that_runs_without_us_stops_it_first(void **state
 	wire_expect(wire, "D;1", "OK");
 	wire_send(wire, "vRun;");
 	wire_expect_silence(wire);
-	assert_int_equal(restarts, 0);
+	assert_int_equal(wire->fake.restarts, 0);
 	assert_int_equal(wire->fake.interrupts, 1);
 	wire_event(wire);
 	assert_memory_equal(wire_receive(wire), "T05", 3);
 	wire_expect_silence(wire);
-	assert_int_equal(restarts, 1);
+	assert_int_equal(wire->fake.restarts, 1);
 	assert_non_null(wire_ask(wire, "g"));
+}
+
+static void test_run_of_a_guest_that_we_have_resumed_loses_no_stop(void **state)
+{
+	struct wire *wire = *state;
+
+	wire_expect(wire, "!", "OK");
+	wire_send(wire, "c");
+	wire_expect_silence(wire);
+	wire_expect_error(wire, "vRun;");
+	assert_null(wire_ask(wire, "R00"));
+	assert_int_equal(wire->fake.interrupts, 0);
+	wire_expect(wire, "vKill;1", "OK");
+	wire_send(wire, "vRun;");
+	wire_expect_silence(wire);
+	wire_event(wire);
+	assert_memory_equal(wire_receive(wire), "T05", 3);
+	assert_int_equal(wire->fake.restarts, 1);
+	assert_int_equal(wire->fake.kills, 0);
 }
 
 static void test_restart_has_no_reply_and_the_question_behind_it_one(void **state)
@@ -126,7 +117,7 @@ static void test_restart_has_no_reply_and_the_question_behind_it_one(void **stat
 	wire_expect(wire, "!", "OK");
 	to_the_end(wire);
 	assert_null(wire_ask(wire, "R00"));
-	assert_int_equal(restarts, 1);
+	assert_int_equal(wire->fake.restarts, 1);
 	assert_memory_equal(wire_ask(wire, "?"), "T05", 3);
 	wire_expect_silence(wire);
 }
@@ -137,7 +128,7 @@ static void test_run_outside_extended_mode_is_refused(void **state)
 
 	wire_expect_error(wire, "vRun;");
 	assert_null(wire_ask(wire, "R00"));
-	assert_int_equal(restarts, 0);
+	assert_int_equal(wire->fake.restarts, 0);
 	to_the_end(wire);
 	assert_int_equal(hs_gdb_phase(wire->gdb), HS_GDB_EXITED);
 }
@@ -149,7 +140,7 @@ static void test_run_with_arguments_is_refused(void **state)
 	wire_expect(wire, "!", "OK");
 	wire_expect_error(wire, "vRun;;31");
 	wire_expect_error(wire, "vRun;2f61;31;32");
-	assert_int_equal(restarts, 0);
+	assert_int_equal(wire->fake.restarts, 0);
 }
 
 static void test_run_that_fails_leaves_the_guest_ended(void **state)
@@ -158,11 +149,11 @@ static void test_run_that_fails_leaves_the_guest_ended(void **state)
 
 	wire_expect(wire, "!", "OK");
 	to_the_end(wire);
-	refusal = HS_ERR_NOMEM;
+	wire->fake.restart_fails = HS_ERR_NOMEM;
 	wire_expect(wire, "vRun;", "E0c");
 	wire_expect_error(wire, "g");
 	wire_expect(wire, "?", "W03");
-	refusal = HS_OK;
+	wire->fake.restart_fails = HS_OK;
 	assert_memory_equal(wire_ask(wire, "vRun;"), "T05", 3);
 }
 
@@ -174,6 +165,7 @@ int main(void)
 		TEST(test_run_behind_the_end_puts_the_guest_back),
 		TEST(test_run_behind_a_kill_puts_the_guest_back),
 		TEST(test_run_of_a_guest_that_runs_without_us_stops_it_first),
+		TEST(test_run_of_a_guest_that_we_have_resumed_loses_no_stop),
 		TEST(test_restart_has_no_reply_and_the_question_behind_it_one),
 		TEST(test_run_outside_extended_mode_is_refused),
 		TEST(test_run_with_arguments_is_refused),
