@@ -7,14 +7,16 @@
  */
 #include "gdbstub/stub.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 
 /* Bytes read at a time; the pattern may be as long. */
 #define CHUNK (HS_GDB_REPLY_MAX / 2)
 /* Bytes that one search reads: 4 GiB, about a second. */
 #define SEARCH_MAX (UINT64_C(4) << 30)
-/* Holes that one search passes over. */
-#define HOLES_MAX (UINT64_C(1) << 20)
+/* How long it takes at most, as between holes it reads little: gdb waits three times 2 s ("set remotetimeout"). */
+#define SEARCH_NS (4 * HS_NS_PER_SECOND)
 /* Bytes of one checksum. */
 #define CRC_MAX (UINT64_C(256) << 20)
 
@@ -22,7 +24,7 @@ struct search {
 	uint64_t at;    /* the next byte to read */
 	uint64_t left;  /* bytes from it on that belong to the search */
 	size_t carried; /* bytes in the buffer that come right before `at` */
-	uint64_t bytes_read, holes;
+	uint64_t bytes_read, until_ns;
 };
 
 /* Go on behind the hole at search->at; false when that is the end. */
@@ -32,7 +34,6 @@ static bool pass_hole(struct hs_gdb *gdb, struct search *search)
 	uint64_t length = next - search->at;
 
 	search->carried = 0;
-	search->holes++;
 	if (next == 0 || length >= search->left) {
 		return false;
 	}
@@ -84,7 +85,7 @@ static enum hs_reply find(struct hs_gdb *gdb, struct search *search, uint8_t *bu
 		if (got == 0 && !pass_hole(gdb, search)) {
 			break;
 		}
-		if (search->bytes_read > SEARCH_MAX || search->holes > HOLES_MAX) {
+		if (search->bytes_read > SEARCH_MAX || hs_now_ns() > search->until_ns) {
 			return hs_reply_error(gdb, HS_ERR_RANGE,
 					      "not found below 0x%llx, which is as far as one search goes",
 					      (unsigned long long)search->at);
@@ -97,7 +98,9 @@ static enum hs_reply find(struct hs_gdb *gdb, struct search *search, uint8_t *bu
 enum hs_reply hs_handle_search(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	struct hs_span pattern = request->mem.data;
-	struct search search = { .at = request->mem.gva.v, .left = request->mem.length };
+	struct search search = { .at = request->mem.gva.v,
+				 .left = request->mem.length,
+				 .until_ns = hs_now_ns() + SEARCH_NS };
 	uint8_t *buffer;
 
 	if (pattern.length > CHUNK) {

@@ -33,6 +33,19 @@ def test_find_asks_the_stub_and_passes_over_holes(runner):
     assert not packets.of(rb"m.*,3e80"), "gdb read the memory to search it itself"
 
 
+def test_find_in_tables_that_map_themselves_comes_to_an_end(runner):
+    base, length = (0x10000000000, 0x700000000000) if runner.arch == "amd64" else (0x50000000, 0xa0000000)
+    said, packets = session(runner, ["set remotetimeout 20", "continue",
+                                     f"find /g {base}, +{length}, 0x1234432112344321", "print main"],
+                            guest="self_map")
+    assert "SIGSEGV" in said[1]
+    # gdb has no other words for an error.
+    assert "Pattern not found" in said[2]
+    assert "{int (int, char **)}" in said[3]
+    # Of i686 all can be looked at, or not in time.
+    packets.check(rb"qSearch:memory:.*", rb"E16" if runner.arch == "amd64" else rb"E16|0")
+
+
 def test_compare_sections_finds_what_was_changed_and_only_that(runner):
     said, packets = session(runner, ["compare-sections", "set var *(char *)&factorial = 0x33", "compare-sections"])
     before = re.findall(r"Section (\S+), range .*: (matched|MIS-MATCHED!)", said[0])
