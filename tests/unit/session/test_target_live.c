@@ -139,7 +139,7 @@ static void test_live_every_event_becomes_its_stop(void **state)
 		{ .event = { .kind = HS_EVENT_STEPPED } },
 		{ .event = { .kind = HS_EVENT_BREAKPOINT, .breakpoint = { .kind = HS_BREAK_SOFTWARE } } },
 		{ .event = { .kind = HS_EVENT_BREAKPOINT, .breakpoint = { .kind = HS_BREAK_HARDWARE } } },
-		{ .event = { .kind = HS_EVENT_WATCHPOINT, .breakpoint = { HS_WATCH_ACCESS, { 0x2000 }, 4 } } },
+		{ .event = { .kind = HS_EVENT_WATCHPOINT, .breakpoint = { HS_WATCH_ACCESS, { 0x2000 }, 4, 0 } } },
 		EXIT_EVENT(7),
 	};
 	struct hs_stop stop;
