@@ -194,6 +194,23 @@ def test_run_behind_a_crash_with_cycles_makes_all_calls_again(runner):
     assert ended.rc == 128 + signal.SIGKILL, str(ended)
 
 
+def test_run_of_a_restored_crash_stands_at_it_again(runner):
+    core = next(iter(runner.run("page_write", options=["--core", "."]).files.values()))
+    with runner.serve_restored(core, ["--core", "none"]) as served:
+        said = gdb_batch([f"target extended-remote {served.address}", "continue", "run", "backtrace 1", "kill"])
+        assert served.process.wait(SECONDS).rc == 128 + signal.SIGKILL
+    assert "terminated with signal SIGSEGV" in said[1] and "received signal SIGSEGV" in said[2], said.text
+    assert re.match(r"#0 .*write_to", said[3]), said.text
+
+
+def test_run_of_a_crash_that_nobody_watched_begins_at_the_entry(runner):
+    with runner.serve("page_write", options=["--core", "none"], flag="--gdb-on-crash") as served:
+        said = gdb_batch([f"target extended-remote {served.address}", "backtrace 1", "start", "continue", "kill"])
+        assert served.process.wait(SECONDS).rc == 128 + signal.SIGKILL
+    assert re.match(r"#0 .*write_to", said[1]) and re.search(r"reakpoint \d+, main", said[2]), said.text
+    assert "received signal SIGSEGV" in said[3], said.text
+
+
 def test_run_takes_no_arguments_and_no_plain_remote(runner):
     said, _ = session(runner, ["kill", "set args one two", "run", "set args", "run"], guest="hello")
     assert "exited normally" not in said[2] and "failed" in said[2], said.text
