@@ -67,6 +67,9 @@ HS_MUST_CHECK enum hs_status hs_live_mem_write(struct hs_live *live, hs_gva gva,
 HS_MUST_CHECK enum hs_status hs_live_break_insert(struct hs_live *live, const struct hs_breakpoint *breakpoint,
 						  struct hs_error *err);
 
+/* The next thing is a step: make the copies of copy-on-write pages that it writes. (live_step.c) */
+void hs_live_before_step(struct hs_live *live);
+
 /** hs_target_ops.break_filter. */
 void hs_live_break_filter(void *ctx, hs_break_filter_fn *filter, void *filter_ctx);
 

@@ -268,6 +268,9 @@ static enum hs_status op_resume(void *ctx, const struct hs_resume *resume, struc
 	if (live->final) {
 		st = hs_session_post(live->config.session, &live->result.event, err);
 	} else {
+		if (resume->kind != HS_RESUME_CONTINUE) {
+			hs_live_before_step(live);
+		}
 		st = hs_session_start(live->config.session, resume, err);
 	}
 	if (st) {

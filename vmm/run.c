@@ -3,6 +3,7 @@
  * hs_vm_run(): from one event to the next. Each turn runs the CPU once, freely or by one instruction; handle_exit.c
  * decides from its exit whether that was an event.
  */
+#include "base/bytes.h"
 #include "base/error.h"
 #include "vmm/handle_exit.h"
 #include "vmm/insn.h"
@@ -93,21 +94,85 @@ static void after_step(struct hs_vm *vm, const struct step *step, enum hs_turn *
 	}
 }
 
+#define OPCODE_HLT 0xF4
+#define OPCODE_IRET 0xCF
+#define PREFIX_REX_W 0x48
+
+/* Where the iret at rip goes, as far as the stack tells. */
+static bool find_return(struct hs_vm *vm, hs_gva *ret)
+{
+	uint8_t code[2];
+	uint8_t word[8];
+	unsigned int word_bytes;
+	size_t length;
+
+	if (hs_vm_mem_read(vm, hs_gva_of(vm->cpu.rip), code, sizeof(code), &length, NULL) || length != sizeof(code)) {
+		return false;
+	}
+	if (code[0] == PREFIX_REX_W && code[1] == OPCODE_IRET) {
+		word_bytes = 8;
+	} else if (code[0] == OPCODE_IRET) {
+		word_bytes = 4;
+	} else {
+		return false;
+	}
+	if (hs_vm_mem_read(vm, hs_gva_of(vm->cpu.seg[HS_SS].base + vm->cpu.gpr[HS_RSP]), word, word_bytes, &length,
+			   NULL) ||
+	    length != word_bytes) {
+		return false;
+	}
+	*ret = hs_gva_of(hs_get_le(word, word_bytes));
+	return true;
+}
+
+/*
+ * A step over an iret of a CPU that plants breakpoints: up to where it returns to, for as long as that is a breakpoint
+ * like the others. A step of the CPU's own would end one instruction behind that: the flags which iret loads have no
+ * trap flag, and KVM sees no instruction executed before the next one (kvm_pvm).
+ */
+static bool plan_return(struct hs_vm *vm, hs_gva *ret)
+{
+	struct hs_debug *debug = &vm->debug;
+
+	if (vm->ops->steps_unseen || debug->count == HS_DEBUG_MAX || !find_return(vm, ret)) {
+		return false;
+	}
+	if (!debug->abilities_known) {
+		debug->abilities_known = !vm->ops->abilities(vm->backend, &debug->abilities, NULL);
+	}
+	if (!debug->abilities_known || debug->abilities.own_breakpoints || !debug->abilities.planted_opcode) {
+		return false;
+	}
+	debug->list[debug->count++] = (struct hs_breakpoint){ .kind = HS_BREAK_SOFTWARE, .gva = *ret, .length = 1 };
+	return true;
+}
+
 /* Run the backend for a step. A string instruction's port accesses are one step all together. */
 static enum hs_status run_step(struct hs_vm *vm, struct hs_exit *exit, enum hs_turn *ret, struct hs_event *event,
 			       struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	struct hs_debug_request request;
+	hs_gva target;
+	bool returns = plan_return(vm, &target);
 	enum hs_status st = hs_debug_arm(&vm->debug, &phys, &vm->cpu, true, &request, err);
 
-	if (st) {
-		return st;
+	if (!st) {
+		request.step = !returns || !hs_debug_was_planted(&vm->debug, &phys, &vm->cpu, target);
+		st = run_backend(vm, &request, exit, err);
+		hs_debug_disarm(&vm->debug, &phys);
 	}
-	st = run_backend(vm, &request, exit, err);
-	hs_debug_disarm(&vm->debug, &phys);
 	if (!st) {
 		st = hs_vm_handle_exit(vm, exit, &request, ret, event, err);
+	}
+	if (returns) {
+		vm->debug.count--;
+	}
+	if (!st && returns && *ret == HS_TURN_EVENT && event->kind == HS_EVENT_BREAKPOINT && vm->cpu.rip == target.v) {
+		/* Whether another one is there is for the next run to see, as behind any step. */
+		vm->at_breakpoint = false;
+		exit->kind = HS_EXIT_STEPPED;
+		*ret = HS_TURN_STEP;
 	}
 	while (!st && *ret == HS_TURN_STEP && exit->left > 0) {
 		st = run_backend(vm, &request, exit, err);
@@ -116,6 +181,16 @@ static enum hs_status run_step(struct hs_vm *vm, struct hs_exit *exit, enum hs_t
 		}
 	}
 	return st;
+}
+
+/* KVM's emulator tells of the step and not of the hlt that it was; nothing comes behind a hlt. */
+static bool was_hlt(struct hs_vm *vm, const struct step *step)
+{
+	uint8_t byte;
+	size_t length;
+
+	return step->insn.length == 1 && vm->cpu.rip == step->before.rip + 1 &&
+	       !hs_vm_mem_read(vm, hs_gva_of(step->before.rip), &byte, 1, &length, NULL) && byte == OPCODE_HLT;
 }
 
 /* Whether something of a step has to be known before it: what it touches, or where it leaves the trap flag. */
@@ -154,7 +229,11 @@ static enum hs_status turn_step(struct hs_vm *vm, enum hs_turn *ret, struct hs_e
 	if (!vm->ops->steps_unseen) {
 		hide_trap_flag(vm, &step);
 	}
-	if (looked_at && *ret == HS_TURN_STEP) {
+	if (looked_at && *ret == HS_TURN_STEP && exit.kind == HS_EXIT_STEPPED && was_hlt(vm, &step)) {
+		vm->ended = true;
+		*ret = HS_TURN_EVENT;
+		*event = (struct hs_event){ .kind = HS_EVENT_EXITED };
+	} else if (looked_at && *ret == HS_TURN_STEP) {
 		after_step(vm, &step, ret, event);
 	}
 	return HS_OK;
