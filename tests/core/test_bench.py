@@ -13,7 +13,7 @@ from lib.debuggers import gdb_batch
 from lib.process import run
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-SECONDS = 300
+SECONDS = 600
 
 
 def running(program):
