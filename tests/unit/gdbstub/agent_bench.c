@@ -81,9 +81,9 @@ static const struct hs_cpu_state *bench_cpu(void *ctx, bool all)
 	return &cheap;
 }
 
-enum hs_status bench_run(struct bench *bench, struct hs_span program, uint64_t *ret)
+struct hs_agent_scene bench_scene(struct bench *bench)
 {
-	struct hs_agent_scene scene = {
+	return (struct hs_agent_scene){
 		.hit = {
 			.cpu = bench_cpu,
 			.mem_read = bench->fake.target.ops->mem_read,
@@ -92,6 +92,11 @@ enum hs_status bench_run(struct bench *bench, struct hs_span program, uint64_t *
 		.cpu = bench->cpu,
 		.text = &bench->text,
 	};
+}
+
+enum hs_status bench_run(struct bench *bench, struct hs_span program, uint64_t *ret)
+{
+	struct hs_agent_scene scene = bench_scene(bench);
 
 	return hs_agent_run(&scene, program, ret, &bench->err);
 }

@@ -30,6 +30,8 @@ int bench_teardown(void **state);
 struct hs_span bench_load(struct bench *bench, const char *hex);
 /* Verify one of hex digits; bench->err has why not. */
 enum hs_status bench_verify(struct bench *bench, const char *hex, enum hs_agent_use use);
+/* Where programs are evaluated: at bench->fake's registers. */
+struct hs_agent_scene bench_scene(struct bench *bench);
 /* Evaluate; bench->err has why not. */
 enum hs_status bench_run(struct bench *bench, struct hs_span program, uint64_t *ret);
 

@@ -2,6 +2,8 @@
 /* Agent bytecode: what each opcode does, what the verifier refuses, and what ends an evaluation early. */
 #include "agent_bench.h"
 
+#include "gdbstub/agent_points.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -256,6 +258,46 @@ static void test_run_failures_say_why_and_give_no_value(void **state)
 	fails(bench, "22012829210002", HS_ERR_BUDGET, "more than 100000 steps");
 }
 
+static bool wanted_in(struct bench *bench, const struct hs_agent_points *points, uint32_t space)
+{
+	struct hs_agent_scene scene = bench_scene(bench);
+
+	return hs_agent_points_wanted(points, &scene, space);
+}
+
+static void test_points_of_a_space_count_there_alone(void **state)
+{
+	/* A record each (agent_points.h): 0, and 1. */
+	static const uint8_t is_false[] = { 'X', 3, 0, 0x22, 0, 0x27 };
+	static const uint8_t is_true[] = { 'X', 3, 0, 0x22, 1, 0x27 };
+	struct bench *bench = *state;
+	struct hs_agent_points points = { 0 };
+	struct hs_breakpoint breakpoint = { .gva = { 0x401000 }, .length = 1, .space = 2 };
+	struct hs_span no = { .data = is_false, .length = sizeof(is_false) };
+	struct hs_span yes = { .data = is_true, .length = sizeof(is_true) };
+
+	assert_int_equal(hs_agent_points_set(&points, &breakpoint, no, NULL), HS_OK);
+	breakpoint.space = 3;
+	assert_int_equal(hs_agent_points_set(&points, &breakpoint, yes, NULL), HS_OK);
+	assert_false(wanted_in(bench, &points, 2));
+	assert_true(wanted_in(bench, &points, 3));
+	/* Nothing is known of others: that is the target's to judge. */
+	assert_true(wanted_in(bench, &points, 4));
+	hs_agent_points_clear_space(&points, 3);
+	assert_int_equal(points.count, 1);
+	assert_false(wanted_in(bench, &points, 2));
+	/* One of every space, which a space without its own takes away. */
+	breakpoint.space = 0;
+	assert_int_equal(hs_agent_points_set(&points, &breakpoint, no, NULL), HS_OK);
+	assert_false(wanted_in(bench, &points, 3));
+	breakpoint.space = 3;
+	hs_agent_points_remove(&points, &breakpoint);
+	assert_true(wanted_in(bench, &points, 3));
+	assert_false(wanted_in(bench, &points, 2));
+	hs_agent_points_clear(&points);
+	assert_int_equal(points.bytes + points.count + points.of_spaces + points.programmed, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +309,7 @@ int main(void)
 		BENCH_CASE(test_verify_operands_are_bounded),
 		BENCH_CASE(test_verify_length_of_a_program_is_bounded),
 		BENCH_CASE(test_run_failures_say_why_and_give_no_value),
+		BENCH_CASE(test_points_of_a_space_count_there_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
