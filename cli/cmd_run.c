@@ -103,9 +103,10 @@ static enum hs_status check_drive(struct run *run, struct hs_error *err)
 
 	run->drive.save = options->snapshot;
 	if (!st && options->roots) {
-		if (!options->snapshot && options->guest.cycles == 1) {
+		if (!options->snapshot && options->guest.cycles == 1 && !options->guest.gdb &&
+		    !options->guest.gdb_on_crash) {
 			return hs_error_set(err, HS_ERR_INVALID, 0, 0,
-					    "--roots is for the snapshot of --snapshot or --cycles");
+					    "--roots is for a debugger and for --snapshot or --cycles");
 		}
 		st = hs_roots_text_parse(options->roots, run->roots_name, &run->roots, err);
 	}

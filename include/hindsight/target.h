@@ -33,7 +33,7 @@ enum hs_break_kind {
 
 /** One of a target's address spaces, as spaces() of struct hs_target_ops lists them. */
 struct hs_target_space {
-	uint32_t number;    /**< 1 or more; stays the space's own for as long as the target names it */
+	uint32_t number;    /**< 1 or more; stays the space's own until the target names others before it */
 	hs_gpa root;        /**< of its page tables */
 	const char *format; /**< of those, for people; static */
 	bool current;       /**< the CPU is in it */

@@ -68,6 +68,19 @@ def test_spaces_are_listed_as_roots_and_as_processes(runner):
     assert len({row[2] for row in rows[1:]}) == SPACES
 
 
+def test_spaces_are_those_that_a_variable_of_the_guest_names(runner):
+    with runner.serve("spaces", options=[*OPTIONS, "--roots", "symbol:list:8:2"]) as served:
+        said = gdb_batch([f"target extended-remote {served.address}", "break look", "continue", "info os processes",
+                          *attach(2), f"x/wx {own_page(runner):#x}", "delete", "inferior 1", "break look",
+                          "ignore 2 1000", "continue", "info breakpoints"])
+        assert served.process.wait(SECONDS).rc == 0
+    # The CPU is in space 4, that nothing names: it is the first one's.
+    rows = [line.split() for line in said[3].splitlines()[1:]]
+    assert [(row[0], row[4:]) for row in rows] == [("1", ["0"]), ("2", [])], said.text
+    assert words(said[7]) == [value_of(2)]
+    assert hits(said[-1], 2) == sum(LOOKS.values()), said.text
+
+
 def test_spaces_root_chooses_whose_memory_is_read(runner):
     own = own_page(runner)
     said = session(runner, [

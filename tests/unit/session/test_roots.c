@@ -173,6 +173,30 @@ static void test_roots_registered_list_is_followed_wherever_the_cpu_is(void **st
 	expect_found(vm, NULL, without, 3, 2);
 }
 
+static void expect_spaces(struct hs_vm *vm, uint32_t count, uint32_t current)
+{
+	struct hs_roots roots;
+
+	assert_int_equal(hs_roots_find(vm, NULL, &vm->cpu, &roots, NULL), HS_OK);
+	assert_int_equal(hs_roots_spaces(&roots), count);
+	assert_int_equal(hs_roots_current_space(&roots), current);
+	hs_roots_deinit(&roots);
+}
+
+static void test_roots_are_spaces_but_for_one_that_nothing_names(void **state)
+{
+	struct hs_vm *vm = *state;
+
+	expect_spaces(vm, 1, 1);
+	register_list(vm, REGISTERED, LIST, 3);
+	put(vm, LIST, ROOTS);
+	put(vm, LIST + 8, ROOTS + 0x1000);
+	put(vm, LIST + 16, vm->root.base.v);
+	expect_spaces(vm, 3, 3);
+	put(vm, LIST + 16, 0);
+	expect_spaces(vm, 2, 1);
+}
+
 static void test_roots_registered_list_that_is_none_is_refused_by_its_place(void **state)
 {
 	struct hs_vm *vm = *state;
@@ -344,6 +368,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_roots_nothing_registered_is_the_root_of_the_cpu, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_roots_registered_list_is_followed_wherever_the_cpu_is, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_roots_are_spaces_but_for_one_that_nothing_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_roots_registered_list_that_is_none_is_refused_by_its_place, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_roots_registered_roots_that_are_none_are_refused_by_name, setup,
