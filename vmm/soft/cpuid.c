@@ -109,7 +109,7 @@ uint64_t hs_soft_xcr0_offered(void)
 	struct leaf leaf = basic(LEAF_MAX, 0);
 
 	_Static_assert(LEAF_MAX == 0xd, "the leaf of XSAVE");
-	return LEAF1_ECX & CPUID_XSAVE ? leaf.eax | (uint64_t)leaf.edx << 32 : XCR0_LEGACY;
+	return basic(1, 0).ecx & CPUID_XSAVE ? leaf.eax | (uint64_t)leaf.edx << 32 : XCR0_LEGACY;
 }
 
 static enum hs_soft_flow execute_cpuid(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
