@@ -79,7 +79,7 @@ static void put_checkpoints(const struct hs_live *live, struct hs_buf *out)
 	uint64_t limit;
 
 	hs_session_checkpoint_bytes(live->config.session, &bytes, &limit);
-	hs_buf_printf(out, LABEL "%zu, %" PRIu64 " KiB of at most %" PRIu64 "\n", "checkpoints",
+	hs_buf_printf(out, LABEL "%zu, %" PRIu64 " KiB of at most %" PRIu64 " KiB\n", "checkpoints",
 		      live->kept_count + (hs_session_first(live->config.session) != NULL), bytes >> 10, limit >> 10);
 }
 

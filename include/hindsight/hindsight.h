@@ -3,6 +3,7 @@
  * All of libhindsight: a debugging micro-VMM. The pieces and where to begin:
  *
  *   vm.h        run one ELF image in a VM with one CPU, from event to event
+ *   debug.h     a sandbox of a program under gdb or lldb
  *   gdb.h       serve anything with a table of target operations (target.h) to gdb and lldb
  *   coredump.h  write an ELF core from plain data, and read one
  *   paging.h    read and build page tables in guest-physical memory (mem.h)
@@ -20,6 +21,7 @@
 #include <hindsight/call.h>
 #include <hindsight/coredump.h>
 #include <hindsight/cpu.h>
+#include <hindsight/debug.h>
 #include <hindsight/crash.h>
 #include <hindsight/error.h>
 #include <hindsight/gdb.h>
