@@ -158,7 +158,7 @@ def test_stats_count_what_has_happened(runner):
     assert re.search(r"(?m)^restores +2 by the guest's driver, 1 by debuggers$", after), after
     packets = [re.search(r"(?m)^packets +(\d+) from this debugger, (\d+) to it$", text) for text in (before, after)]
     assert 0 < int(packets[0][2]) < int(packets[0][1]) < int(packets[1][1]), after
-    assert re.search(r"(?m)^checkpoints +2, [1-9]\d* KiB of at most 1048576$", after), after
+    assert re.search(r"(?m)^checkpoints +2, [1-9]\d* KiB of at most 1048576 KiB$", after), after
 
 
 def test_backtrace_is_that_of_gdb(runner):

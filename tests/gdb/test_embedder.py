@@ -13,8 +13,8 @@ CYCLES = 12
 @contextlib.contextmanager
 def program(runner, cycles=CYCLES, cores="none"):
     """The example, once it waits for its debugger."""
-    words = [runner.build / "examples/example_debugged", *runner.place.listen_options, runner.backend, str(cycles), cores,
-             runner.guest("functions")]
+    words = [runner.build / "examples/example_debugged", *runner.place.listen_options, runner.backend, str(cycles),
+             cores, runner.guest("functions")]
     running = runner.place.spawn(words)
     with running:
         port = running.stderr.wait_for(r"waiting for a debugger on \S+:(\d+)\n", RUN_SECONDS)[1]
@@ -64,8 +64,8 @@ def test_embedder_checkpoint_inside_a_call_finishes_that_call_without_it(runner)
 
 
 def test_embedder_crash_that_is_let_happen_leaves_a_core_and_is_told(runner):
-    said, ended = session(runner, ["break hs_guest_call_counter", "continue", "set var $pc = 8", "continue", "continue"],
-                          cores=".")
+    commands = ["break hs_guest_call_counter", "continue", "set var $pc = 8", "continue", "continue"]
+    said, ended = session(runner, commands, cores=".")
     assert "SIGSEGV" in said[-2] and "SIGSEGV" in said[-1], said.text
     core, last = ended.stdout.splitlines()
     assert re.fullmatch(r"core: \./functions\.elf\.\d+\.0\.core", core), str(ended)

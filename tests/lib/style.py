@@ -41,6 +41,7 @@ PUBLIC = {
     "spaces": "paging",
     "vm": "vmm",
     "snapshot": "snapshot",
+    "debug": "session",
     "sandbox": "session",
     "gdb": "gdbstub",
     "coredump": "coredump",
