@@ -99,6 +99,12 @@ AT_A_FAULT = [
     (rb"qXfer:siginfo:read::0,.*", rb"[lm]\x0b\0\0\0.*"),
     (rb"vCont;C0b.*", rb"X0b.*"),
 ]
+# The same where it is stepped with its signal, and without vCont.
+FAULT_STEPS = [
+    (["continue", "queue-signal SIGSEGV", "stepi"], rb"vCont;S0b.*"),
+    (["set remote verbose-resume-packet off", "continue", "continue"], rb"C0b"),
+    (["set remote verbose-resume-packet off", "continue", "queue-signal SIGSEGV", "stepi"], rb"S0b"),
+]
 # Let go, back again, twice, and to its end.
 EXTENDED = [
     (rb"!", rb"OK"),
@@ -131,6 +137,24 @@ def test_packets_of_a_gdb_session_at_a_fault_are_answered(runner):
                                   "continue"])
     for sent, reply in AT_A_FAULT:
         packets.check(sent, reply)
+
+
+@pytest.mark.parametrize("commands, sent", FAULT_STEPS, ids=[sent.decode()[:-2] for _, sent in FAULT_STEPS])
+def test_packets_of_a_gdb_that_gives_the_guest_its_signal_are_answered(runner, commands, sent):
+    with runner.serve("debugme", "crash", options=["--core", "none"]) as served:
+        _, packets = gdb_packets([f"target remote {served.address}", *commands])
+        assert served.process.wait(60).rc == 128 + 11
+    packets.check(sent, rb"X0b.*")
+
+
+def test_packets_of_a_gdb_that_runs_the_guest_again_are_answered(runner):
+    with runner.serve("hello", options=["--core", "none"]) as served:
+        _, packets = gdb_packets([f"target extended-remote {served.address}", "info os processes", "run",
+                                  "set remote run-packet off", "run"])
+        assert served.process.wait(60).stdout == "hello from a guest\n" * 2
+    packets.check(rb"qXfer:osdata:read:processes:0,.*", rb'l<.xml .*<osdata .*<column name="pid">1</column>.*')
+    packets.check(rb"vRun;", rb"T05thread:p1.1;.*")
+    assert packets.replies(rb"R0") == [None]
 
 
 def test_packets_of_an_extended_gdb_session_are_answered(runner):

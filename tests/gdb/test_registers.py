@@ -4,6 +4,7 @@
 import re
 
 from lib.debuggers import gdb_batch
+from lib.packets import gdb_packets
 
 # Run inside gdb. For each register: write a value, read it back, see that no other has changed, put the old one back.
 SCRIPT = r"""
@@ -105,6 +106,20 @@ def test_every_register_is_read_and_written_by_its_name(runner, tmp_path):
     # All is as it was: the guest goes on as if nobody had looked.
     assert "exited normally" in said[4]
     assert result.stdout == "counted 10, factorial 120\norder 1234: 5 more\n"
+
+
+def test_registers_that_are_written_all_at_once_keep_x87_and_vectors(runner):
+    name, shown = "rbx" if runner.arch == "amd64" else "ebx", "info registers all"
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        said, packets = gdb_packets([
+            f"target remote {served.address}", *[f"set var $st{i} = {i}.5" for i in range(8)], "set var $fctrl = 0x27f",
+            "set var $mxcsr = 0x1fa0", "set var $xmm3.v4_int32 = {1, 2, 3, 4}", "set remote set-register-packet off",
+            shown, f"set var ${name} = 0x1234", "maintenance flush register-cache", shown, "kill"])
+    packets.check(rb"G[0-9a-f]{400,}", rb"OK")
+    before, after = ([line for line in text.splitlines() if not re.match(rf"[re]?{name[1:]}|b[lhx] ", line)]
+                     for text in (said[13], said[16]))
+    assert before == after and len(before) > 40 and "2.5" in said[16]
+    assert re.search(rf"(?m)^{name} +0x1234 ", said[16])
 
 
 def test_registers_have_the_values_of_the_entry_contract(runner):
