@@ -118,6 +118,10 @@ enum hs_reply hs_handle_attach(struct hs_gdb *gdb, const struct hs_request *requ
 	if (gdb->ended) {
 		return hs_reply_error(gdb, HS_ERR_STATE, "the guest has ended");
 	}
+	/* The next stop is owed to a resume, or to another attach, or is a kill's already. */
+	if (gdb->running && gdb->client.attached) {
+		return hs_reply_error(gdb, HS_ERR_STATE, "the guest is running");
+	}
 	if (!hs_gdb_attach_process(gdb, request->id.process)) {
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such process: 'info os processes' lists them");
 	}

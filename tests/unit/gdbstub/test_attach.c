@@ -194,6 +194,47 @@ static void test_detach_in_extended_mode_may_attach_again(void **state)
 	assert_non_null(wire_ask(wire, "g"));
 }
 
+static void test_attach_while_running_is_refused_and_the_resume_has_its_one_reply(void **state)
+{
+	struct wire *wire = *state;
+
+	wire_send(wire, "c");
+	wire_expect_silence(wire);
+	wire_expect_error(wire, "vAttach;1");
+	wire_expect_error(wire, "c");
+	assert_int_equal(wire->fake.interrupts, 0);
+	wire_send_bytes(wire, "\x03", 1);
+	wire_event(wire);
+	assert_memory_equal(wire_receive(wire), "T02", 3);
+	wire_expect_silence(wire);
+}
+
+static void test_attach_behind_an_attach_is_refused_until_the_stop(void **state)
+{
+	struct wire *wire = *state;
+
+	wire_expect(wire, "!", "OK");
+	wire_expect(wire, "D;1", "OK");
+	wire_send(wire, "vAttach;1");
+	wire_expect_silence(wire);
+	wire_expect_error(wire, "vAttach;1");
+	wire_event(wire);
+	assert_memory_equal(wire_receive(wire), "T02", 3);
+	wire_expect_silence(wire);
+}
+
+static void test_attach_behind_a_kill_does_not_keep_the_guest_alive(void **state)
+{
+	struct wire *wire = *state;
+
+	wire_send(wire, "c");
+	wire_expect_silence(wire);
+	wire_expect(wire, "vKill;1", "OK");
+	wire_expect_error(wire, "vAttach;1");
+	wire_event(wire);
+	assert_int_equal(wire->fake.kills, 1);
+}
+
 static void test_kill_ends_the_guest(void **state)
 {
 	struct wire *wire = *state;
@@ -244,6 +285,9 @@ int main(void)
 		TEST(test_stop_after_a_disconnect_is_not_told_to_a_client_that_has_not_spoken),
 		TEST(test_client_settings_do_not_reach_the_next_client),
 		TEST(test_detach_in_extended_mode_may_attach_again),
+		TEST(test_attach_while_running_is_refused_and_the_resume_has_its_one_reply),
+		TEST(test_attach_behind_an_attach_is_refused_until_the_stop),
+		TEST(test_attach_behind_a_kill_does_not_keep_the_guest_alive),
 		TEST(test_kill_ends_the_guest),
 		TEST(test_k_has_no_reply),
 		TEST(test_kill_of_a_running_guest_waits_for_its_stop),
