@@ -186,6 +186,53 @@ static void expect_packets(int fd, size_t count)
 	}
 }
 
+/* Ask until nothing more is taken, without reading: all buffers are full. Returns the number of bytes. */
+static size_t fill_connection(int fd, const char *packets, size_t length)
+{
+	size_t sent = 0;
+
+	for (;;) {
+		struct pollfd out = { .fd = fd, .events = POLLOUT };
+		size_t at = sent % length;
+		ssize_t done;
+
+		if (poll(&out, 1, 500) == 0) {
+			return sent;
+		}
+		done = send(fd, packets + at, length - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+		assert_true(done > 0 || errno == EAGAIN);
+		sent += done > 0 ? (size_t)done : 0;
+	}
+}
+
+/* However a client leaves that has not read its replies, the next one is served at once. */
+static void leave_unread(struct served *served)
+{
+	static const char packet[] = "$m1000,800#f2";
+
+	served_start(served);
+	for (int round = 0; round < 3; round++) {
+		int fd = served_connect(served);
+
+		served_expect_reply(fd, "QStartNoAckMode", "OK");
+		(void)fill_connection(fd, packet, sizeof(packet) - 1);
+		if (round > 0) {
+			assert_int_equal(shutdown(fd, round == 1 ? SHUT_WR : SHUT_RDWR), 0);
+		}
+		close(fd);
+		fd = served_connect(served);
+		served_expect_reply(fd, "qC", "QC1");
+		close(fd);
+	}
+	served_stop_and_clean(served);
+}
+
+static void test_serve_client_leaves_with_unread_replies_and_next_one_is_served(void **state)
+{
+	(void)state;
+	served_both_transports(leave_unread);
+}
+
 /*
  * A client that asks and asks and does not read: the server stops reading from it, does not spin meanwhile, and answers
  * all of it once the client reads.
@@ -194,7 +241,7 @@ static void deaf_client(struct served *served)
 {
 	static const char packet[] = "$m1000,800#f2";
 	char packets[64 * (sizeof(packet) - 1) + 1] = "";
-	size_t sent = 0;
+	size_t sent;
 	int small = 16384;
 	int64_t before;
 	int fd;
@@ -206,19 +253,7 @@ static void deaf_client(struct served *served)
 	fd = served_connect(served);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
 	served_expect_reply(fd, "QStartNoAckMode", "OK");
-	for (;;) {
-		struct pollfd out = { .fd = fd, .events = POLLOUT };
-		size_t at = sent % (sizeof(packets) - 1);
-		ssize_t done;
-
-		/* Nothing is taken for a while: all buffers are full. */
-		if (poll(&out, 1, 500) == 0) {
-			break;
-		}
-		done = send(fd, packets + at, sizeof(packets) - 1 - at, MSG_NOSIGNAL | MSG_DONTWAIT);
-		assert_true(done > 0 || errno == EAGAIN);
-		sent += done > 0 ? (size_t)done : 0;
-	}
+	sent = fill_connection(fd, packets, sizeof(packets) - 1);
 	before = served_cpu_microseconds();
 	assert_int_equal(poll(NULL, 0, 300), 0);
 	/* 300 ms of waiting are not work. */
@@ -263,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_serve_second_client_is_refused_first_one_stays),
 		cmocka_unit_test(test_serve_interrupt_detach_reattach),
 		cmocka_unit_test(test_serve_kill_ends_the_call),
+		cmocka_unit_test(test_serve_client_leaves_with_unread_replies_and_next_one_is_served),
 		cmocka_unit_test(test_serve_client_that_does_not_read_costs_nothing_and_loses_nothing),
 		cmocka_unit_test(test_serve_running_guest_that_ends_unwatched_ends_the_call),
 	};
