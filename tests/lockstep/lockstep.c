@@ -2,12 +2,12 @@
 /*
  * KVM as an oracle for the software CPU: one guest on both.
  *
- *   lockstep [--steps N] [--exits N] [--spoil N] GUEST.elf [ARGUMENT...]
+ *   lockstep [--steps N] [--exits N] [--spoil N] [--spoil-vector N] GUEST.elf [ARGUMENT...]
  *
  * First from exit to exit to the end, or for so many exits (default 10,000), with registers, memory and output compared
  * at each; then again for so many single steps (default 10,000), with registers compared at each and memory at every
  * 500th and at the end. 0 of either leaves that out. The first difference is reported with the instruction. --spoil
- * changes a register of the software CPU before that step: a comparison that works reports it.
+ * changes rbp of the software CPU before that step, --spoil-vector xmm7: a comparison that works reports it.
  *
  * Ends with 0 when all is equal, 1 when not, 77 with the reason where KVM does not run the guest, 2 for wrong use.
  */
@@ -23,7 +23,7 @@ enum { EQUAL = 0, DIFFERENT = 1, WRONG_USE = 2, MISSING = 77 };
 #define MEMORY_EVERY 500
 
 struct options {
-	unsigned long steps, exits, spoil;
+	unsigned long steps, exits, spoil, spoil_vector;
 	const char *image;
 	const char *const *args; /* the image's name first */
 	size_t args_count;
@@ -71,12 +71,17 @@ static int by_exits(struct pair *pair, const struct options *options)
 	return EQUAL;
 }
 
-/* The highest bit of rbp: no instruction of a few depends on it. */
-static void spoil(struct pair *pair)
+/* The highest bit of rbp, or one of xmm7: no instruction of a few depends on it. */
+static void spoil(struct pair *pair, bool vector)
 {
 	struct hs_cpu_state cpu = pair->soft.cpu;
 
-	cpu.gpr[HS_RBP] ^= UINT64_C(1) << 31;
+	if (vector) {
+		cpu.xsave[HS_XSAVE_XMM0 + 7 * 16 + 15] ^= 0x80;
+		cpu.xsave[HS_XSAVE_XSTATE_BV] |= 1 << HS_XSTATE_SSE;
+	} else {
+		cpu.gpr[HS_RBP] ^= UINT64_C(1) << 31;
+	}
 	(void)!hs_vm_cpu_set(pair->soft.vm, &cpu, NULL);
 }
 
@@ -93,8 +98,8 @@ static int by_steps(struct pair *pair, const struct options *options)
 		count++;
 		rules_of_insn(pair->soft.vm, &pair->soft.cpu, &rules);
 		memcpy(before, rules.text, sizeof(before));
-		if (count == options->spoil) {
-			spoil(pair);
+		if (count == options->spoil || count == options->spoil_vector) {
+			spoil(pair, count == options->spoil_vector);
 		}
 		equal = pair_step(pair);
 		if (equal && (count % MEMORY_EVERY == 0 || count == most || pair->kvm.ended)) {
@@ -140,7 +145,8 @@ static int run(const struct options *options, int (*way)(struct pair *pair, cons
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: lockstep [--steps N] [--exits N] [--spoil N] GUEST.elf [ARGUMENT...]\n");
+	fprintf(stderr, "usage: lockstep [--steps N] [--exits N] [--spoil N] [--spoil-vector N] GUEST.elf "
+			"[ARGUMENT...]\n");
 	return WRONG_USE;
 }
 
@@ -159,6 +165,8 @@ int main(int argc, char **argv)
 			options.exits = number;
 		} else if (strcmp(argv[at], "--spoil") == 0) {
 			options.spoil = number;
+		} else if (strcmp(argv[at], "--spoil-vector") == 0) {
+			options.spoil_vector = number;
 		} else {
 			return usage();
 		}

@@ -131,8 +131,9 @@ def test_lockstep_integers_and_vectors_are_the_same_for_many_steps(oracle, direc
     assert result.stdout == f"{oracle.steps} steps equal\n"
 
 
-def test_lockstep_finds_a_difference(oracle):
+@pytest.mark.parametrize("option, register", [("--spoil", "rbp is 0x80"), ("--spoil-vector", "xsave[287] is 0x80,")])
+def test_lockstep_finds_a_difference(oracle, option, register):
     """An oracle that cannot say no is none."""
-    result = oracle("bare", "--exits", "0", "--spoil", "5")
+    result = oracle("bare", "--exits", "0", option, "5")
     assert result.rc == 1
-    assert "step 5: " in result.stdout
+    assert "step 5: " in result.stdout and register in result.stdout
