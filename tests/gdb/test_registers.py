@@ -113,7 +113,8 @@ def test_registers_that_are_written_all_at_once_keep_x87_and_vectors(runner):
     with runner.serve("debugme", options=["--core", "none"]) as served:
         said, packets = gdb_packets([
             f"target remote {served.address}", *[f"set var $st{i} = {i}.5" for i in range(8)], "set var $fctrl = 0x27f",
-            "set var $fstat = 0x2841", "set var $ftag = 0x3ff", "set var $mxcsr = 0x1fa0", "set var $xmm3.v4_int32 = {1, 2, 3, 4}", "set remote set-register-packet off",
+            "set var $fstat = 0x2841", "set var $ftag = 0x3ff",
+            "set var $mxcsr = 0x1fa0", "set var $xmm3.v4_int32 = {1, 2, 3, 4}", "set remote set-register-packet off",
             shown, f"set var ${name} = 0x1234", "maintenance flush register-cache", shown, "kill"])
     packets.check(rb"G[0-9a-f]{400,}", rb"OK")
     before, after = ([line for line in text.splitlines() if not re.match(rf"[re]?{name[1:]}|b[lhx] ", line)]
