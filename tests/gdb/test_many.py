@@ -46,3 +46,12 @@ def test_more_watchpoints_than_debug_registers_at_once(runner):
     assert "Hardware access (read/write) watchpoint 7" in said[9], said[9]
     assert len(re.findall("acc watchpoint", said[10])) == 6
     assert "exited normally" in said[12]
+
+
+@pytest.mark.parametrize("runner", ["amd64-kvm"], indirect=True)
+def test_hardware_breakpoints_beyond_the_debug_registers_are_refused_and_the_others_hit(runner):
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        said = gdb_batch([f"target remote {served.address}", *[f"hbreak {name}" for name in FUNCTIONS[:5]], "continue",
+                          "delete 5", *["continue"] * 2, "kill"])
+    assert "Cannot insert hardware breakpoint" in said[6] and "too many hardware breakpoints" in said[6]
+    assert "Breakpoint 1, main" in said[8] and re.search(r"Breakpoint \d, \w+ ", said[9])

@@ -131,6 +131,15 @@ def test_hardware_breakpoint_at_address_zero_is_taken(session):
     assert "OK" in packets
 
 
+@pytest.mark.parametrize("runner", ["amd64-kvm"], indirect=True)
+def test_hardware_breakpoint_at_address_zero_comes_before_the_fault_of_the_fetch(session):
+    # A function returns to there, where no memory is (SDM vol. 3A 6.9 has the order).
+    said, packets, _ = session(["break *factorial", "continue", "delete", "hbreak *0", "set var *(void **)$sp = 0",
+                                "continue", "delete", "continue", "kill"], "debugme")
+    assert "Breakpoint 2, 0x0000" in said[5] and "received signal SIGSEGV" in said[7]
+    assert [packet[:3] for packet in stops_of(packets)] == ["T05", "T05", "T05", "T0b"]
+
+
 def test_monitor_doctor_says_what_the_command_says(session, runner):
     said, _, _ = session(["monitor doctor", "kill"], "hello")
     whole = runner.place.run([runner.build / "hindsight", "doctor"]).stdout
