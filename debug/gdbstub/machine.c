@@ -167,7 +167,8 @@ static void take_corrupt(struct hs_gdb *gdb)
  * Ctrl-C may come too late, when the target has stopped by itself: the client is about to learn that, and
  * nothing is owed. And it may come too early: a user who is quick makes gdb send 0x03 before the resume that
  * it is meant for (it checks for Ctrl-C while it sends). A client that has spoken since the stop knows that
- * nothing runs, so it can only mean what comes next.
+ * nothing runs, so it can only mean what comes next. Nor is the end of a step what its user waits for: gdb steps off a
+ * breakpoint, or through a line, and goes on by itself.
  */
 static void take_interrupt(struct hs_gdb *gdb)
 {
@@ -178,7 +179,7 @@ static void take_interrupt(struct hs_gdb *gdb)
 		gdb->interrupt_asked = true;
 		hs_gdb_interrupt(gdb);
 	} else {
-		gdb->client.interrupt_due = gdb->client.knows_stop;
+		gdb->client.interrupt_due = gdb->client.knows_stop || gdb->client.stepped;
 	}
 }
 
@@ -246,6 +247,7 @@ static void report(struct hs_gdb *gdb, const struct hs_stop *stop)
 	hs_buf_clear(&gdb->payload);
 	hs_gdb_put_stop(gdb, stop);
 	gdb->client.knows_stop = false;
+	gdb->client.stepped = stop->kind == HS_STOP_STEPPED;
 	hs_gdb_send_payload(gdb);
 }
 

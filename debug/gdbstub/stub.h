@@ -58,6 +58,7 @@ struct hs_gdb_client {
 	unsigned int debug_files; /* those of them that are of the debug file, and not of the image */
 	bool physical;            /* addresses of memory are guest-physical: see handle_phys.c */
 	bool knows_stop;          /* it has spoken since the last stop reply went out */
+	bool stepped;             /* that stop was the end of a step */
 	uint64_t received, sent;  /* packets */
 	bool interrupt_due;       /* it asked for an interrupt before the resume that it means: see take_interrupt() */
 	uint32_t attaching;       /* the next stop is the reply to vAttach of this process; 0: it is not */
