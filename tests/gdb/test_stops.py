@@ -131,7 +131,6 @@ def test_hardware_breakpoint_at_address_zero_is_taken(session):
     assert "OK" in packets
 
 
-@pytest.mark.parametrize("runner", ["amd64-kvm"], indirect=True)
 def test_hardware_breakpoint_at_address_zero_comes_before_the_fault_of_the_fetch(session):
     # A function returns to there, where no memory is (SDM vol. 3A 6.9 has the order).
     said, packets, _ = session(["break *factorial", "continue", "delete", "hbreak *0", "set var *(void **)$sp = 0",

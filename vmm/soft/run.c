@@ -108,16 +108,13 @@ HS_SOFT_INLINE enum hs_soft_flow run_rows(struct hs_soft_cpu *cpu, const struct 
 	return flow;
 }
 
-/* One instruction with everything that may happen before and behind it. */
+/* One instruction with everything that may happen behind it. */
 static enum hs_soft_flow run_one(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	uint64_t rflags = cpu->rflags; /* RF and TF are what counts */
 	bool shadow = cpu->shadow;
 	enum hs_soft_flow flow;
 
-	if (!hs_soft_before(cpu)) {
-		return HS_SOFT_FAULT;
-	}
 	cpu->shadow = false;
 	cpu->tf_has_told = false;
 	cpu->rflags &= ~(uint64_t)HS_FLAG_RF; /* iret may set it again */
@@ -135,7 +132,8 @@ static enum hs_soft_flow run_one(struct hs_soft_cpu *cpu, const struct hs_soft_o
 	return flow;
 }
 
-/* The operation at rip; *ret_one: it is to be run alone. */
+/* The operation at rip; *ret_one: it is to be run alone. NULL for a fault: breakpoints come before those of the fetch
+ * (SDM vol. 3A, 6.9). */
 static const struct hs_soft_op *next_op(struct hs_soft_cpu *cpu, bool *ret_one)
 {
 	uint64_t gva = (cpu->seg_base[HS_CS] + cpu->r[HS_SOFT_RIP]) & cpu->linear_mask;
@@ -145,8 +143,11 @@ static const struct hs_soft_op *next_op(struct hs_soft_cpu *cpu, bool *ret_one)
 	if (HS_SOFT_LIKELY(op)) {
 		return op;
 	}
-	op = hs_soft_look_up(cpu);
 	*ret_one = cpu->careful || hs_soft_page_has_breaks(cpu, gva);
+	if (*ret_one && !hs_soft_before(cpu)) {
+		return NULL;
+	}
+	op = hs_soft_look_up(cpu);
 	if (op && !*ret_one && !hs_soft_is_straddler(cpu, op)) {
 		cpu->jumps[gva % HS_SOFT_JUMPS] = (struct hs_soft_jump){ gva ^ cpu->jump_key, op };
 		hs_soft_use(cpu->jumps_used, gva % HS_SOFT_JUMPS);
