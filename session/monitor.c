@@ -73,8 +73,7 @@ static const struct command commands[] = {
 	{ NULL, NULL, NULL, NULL },
 };
 
-/* Split off the first word: *ret_argument is what follows it, without blanks around. */
-static void split(char *line, const char **ret_word, const char **ret_argument)
+void hs_monitor_split(char *line, const char **ret_word, const char **ret_argument)
 {
 	size_t length;
 
@@ -127,7 +126,7 @@ enum hs_status hs_live_monitor(void *ctx, const char *line, char **ret_text, str
 	if (!copy) {
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a command");
 	}
-	split(copy, &word, &argument);
+	hs_monitor_split(copy, &word, &argument);
 	command = find(word[0] ? word : "help");
 	if (!command) {
 		enum hs_status st =

@@ -9,6 +9,9 @@
 #include "base/buf.h"
 #include "session/live.h"
 
+/* Split off the first word of a line: *ret_argument is what follows it, without blanks around. (monitor.c) */
+void hs_monitor_split(char *line, const char **ret_word, const char **ret_argument);
+
 /* monitor_info.c */
 enum hs_status hs_monitor_info(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);
 enum hs_status hs_monitor_regs(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err);

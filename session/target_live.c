@@ -56,6 +56,9 @@ static void op_info(void *ctx, struct hs_target_info *ret)
 		.debug_fd = live->debug_file.fd,
 		.event_fd = hs_session_event_fd(live->config.session),
 		.entry = image->entry,
+		.phdr = image->phdr,
+		.phent = image->phentsize,
+		.phnum = image->phnum,
 		.xcr0 = xcr0,
 	};
 }

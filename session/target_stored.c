@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "session/target_stored.h"
+#include "session/stored.h"
 
 #include "arch/mode.h"
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "session/core_scene.h"
-#include "session/debug_file.h"
-#include "session/monitor.h"
 #include "session/region.h"
-#include "session/space_view.h"
 
 #include <hindsight/paging.h>
 
@@ -19,22 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TEXT_MAX (1u << 17)
-
-struct hs_stored {
-	const struct hs_core *core;
-	char *path, *image;
-	int image_fd;
-	struct hs_debug_file debug_file;
-	struct hs_stop stop;
-	struct hs_core_scene from;
-	uint32_t space_chosen; /* "monitor root"; 0: the one that the CPU is in */
-	uint32_t space_used;   /* hs_target_ops.space_use */
-};
-
 static void op_info(void *ctx, struct hs_target_info *ret)
 {
 	struct hs_stored *stored = ctx;
+	const struct hs_core_auxv *auxv = &hs_core_info(stored->core)->auxv;
 
 	*ret = (struct hs_target_info){
 		.arch = hs_mode_arch(&stored->from.cpu, hs_core_info(stored->core)->arch),
@@ -43,7 +26,10 @@ static void op_info(void *ctx, struct hs_target_info *ret)
 		.debug_path = stored->debug_file.path,
 		.debug_fd = stored->debug_file.fd,
 		.event_fd = -1,
-		.entry = hs_core_info(stored->core)->auxv.entry,
+		.entry = auxv->entry,
+		.phdr = auxv->phdr,
+		.phent = auxv->phent,
+		.phnum = auxv->phnum,
 		.xcr0 = stored->from.cpu.xcr0,
 	};
 }
@@ -57,16 +43,14 @@ static enum hs_status op_cpu_read(void *ctx, struct hs_cpu_state *ret, struct hs
 	return HS_OK;
 }
 
-/* The address space that it stands in; NULL where the core does not tell. */
-static const struct hs_root *root_of(const struct hs_stored *stored)
+const struct hs_root *hs_stored_root(const struct hs_stored *stored)
 {
 	const struct hs_report_scene *scene = &stored->from.scene;
 
 	return scene->root_count > 0 ? &scene->roots[scene->root_current] : NULL;
 }
 
-/* Numbers of spaces are places in the core. False where it does not tell of any. */
-static bool view_of(const struct hs_stored *stored, struct hs_space_view *ret)
+bool hs_stored_view(const struct hs_stored *stored, struct hs_space_view *ret)
 {
 	const struct hs_report_scene *scene = &stored->from.scene;
 
@@ -92,12 +76,12 @@ static const struct hs_root *used_root(const struct hs_stored *stored, bool *ret
 	const struct hs_root *root;
 
 	*ret_cpus = true;
-	if (!view_of(stored, &view)) {
+	if (!hs_stored_view(stored, &view)) {
 		return NULL;
 	}
 	root = hs_space_view_root(&view, hs_space_view_number(&view));
 	*ret_cpus = hs_space_view_number(&view) == view.current;
-	return *ret_cpus ? root_of(stored) : root;
+	return *ret_cpus ? hs_stored_root(stored) : root;
 }
 
 /* Through the page tables, which know of more than the segments of a partial core; without any, by the segments. */
@@ -212,171 +196,13 @@ static void op_kill(void *ctx)
 	stored->stop = (struct hs_stop){ .kind = HS_STOP_KILLED, .signal = SIGKILL };
 }
 
-static void put_info(const struct hs_stored *stored, struct hs_buf *out)
-{
-	const struct hs_core_info *info = hs_core_info(stored->core);
-	const struct hs_root *root = root_of(stored);
-
-	hs_buf_printf(out, "file      %s\n", stored->path);
-	hs_buf_printf(out, "image     %s (%s)\n", stored->image ? stored->image : "not known",
-		      hs_arch_name(info->arch));
-	hs_buf_printf(out, "state     %s\n", info->reason[0] ? info->reason : "as it was when the file was written");
-	if (root) {
-		hs_buf_printf(out, "paging    %s, root at gpa 0x%llx\n", hs_paging_format_name(root->format),
-			      (unsigned long long)root->base.v);
-	}
-}
-
-/* A monitor command. The view is there for those that need one. */
-struct command {
-	const char *name;
-	const char *argument; /* as help shows it; NULL: takes none */
-	const char *help;
-	bool needs_view;
-	enum hs_status (*run)(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
-			      struct hs_buf *out, struct hs_error *err);
-};
-
-static enum hs_status run_info(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
-			       struct hs_buf *out, struct hs_error *err)
-{
-	(void)view;
-	(void)argument;
-	(void)err;
-	put_info(stored, out);
-	return HS_OK;
-}
-
-static enum hs_status run_phys(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
-			       struct hs_buf *out, struct hs_error *err)
-{
-	(void)view;
-	return hs_monitor_phys_text(&stored->from.scene.phys, argument, out, err);
-}
-
-static enum hs_status run_roots(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
-				struct hs_buf *out, struct hs_error *err)
-{
-	(void)stored;
-	(void)argument;
-	(void)err;
-	hs_space_put_roots(view, out);
-	return HS_OK;
-}
-
-static enum hs_status run_root(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
-			       struct hs_buf *out, struct hs_error *err)
-{
-	return hs_space_choose(view, argument, out, &stored->space_chosen, err);
-}
-
-static enum hs_status run_walk(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
-			       struct hs_buf *out, struct hs_error *err)
-{
-	(void)stored;
-	return hs_space_put_walk(view, argument, out, err);
-}
-
-static enum hs_status run_maps(struct hs_stored *stored, const struct hs_space_view *view, const char *argument,
-			       struct hs_buf *out, struct hs_error *err)
-{
-	(void)stored;
-	return hs_space_put_maps(view, argument, out, err);
-}
-
-static const struct command commands[] = {
-	{ "info", NULL, "the file: image, state, paging", false, run_info },
-	{ "phys", "ADDR [N]", "N bytes (64) of guest-physical memory", false, run_phys },
-	{ "roots", NULL, "the address spaces, and which one is current", true, run_roots },
-	{ "root", "N|current", "addresses are from now on those of space N, or of the CPU's", true, run_root },
-	{ "walk", "ADDR", "the page-table entries on the way to an address", true, run_walk },
-	{ "maps", "[N]", "what the space, or space N, maps, and with which rights", true, run_maps },
-};
-
-#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
-
-static void put_help(struct hs_buf *out)
-{
-	for (size_t i = 0; i < COMMANDS; i++) {
-		const char *argument = commands[i].argument;
-		char left[32];
-
-		snprintf(left, sizeof(left), "%s %s", commands[i].name, argument ? argument : "");
-		hs_buf_printf(out, "%-14s %s\n", left, commands[i].help);
-	}
-}
-
-/* HS_ERR_NOT_FOUND for one that there is not; what one fails with is its answer. */
-static enum hs_status run_command(struct hs_stored *stored, const char *word, const char *argument, struct hs_buf *out,
-				  struct hs_error *err)
-{
-	struct hs_space_view view;
-	struct hs_error failure;
-	size_t i = 0;
-
-	if (word[0] == '\0' || strcmp(word, "help") == 0) {
-		put_help(out);
-		return HS_OK;
-	}
-	while (i < COMMANDS && strcmp(word, commands[i].name) != 0) {
-		i++;
-	}
-	if (i == COMMANDS) {
-		return hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0, "no command '%s' (try 'monitor help')", word);
-	}
-	if (argument[0] && !commands[i].argument) {
-		hs_buf_printf(out, "%s takes no argument\n", word);
-	} else if (!view_of(stored, &view) && commands[i].needs_view) {
-		hs_buf_append_string(out, "the core does not tell its page tables\n");
-	} else if (commands[i].run(stored, &view, argument, out, &failure)) {
-		hs_buf_printf(out, "%s\n", failure.message);
-	}
-	return HS_OK;
-}
-
-/* Split off the argument, without the blanks before it. */
-static const char *split(char *line)
-{
-	char *argument = line + strcspn(line, " \t");
-
-	if (*argument) {
-		*argument++ = '\0';
-	}
-	return argument + strspn(argument, " \t");
-}
-
-static enum hs_status op_monitor(void *ctx, const char *line, char **ret_text, struct hs_error *err)
-{
-	HS_FREE char *copy = strdup(line);
-	const char *argument;
-	struct hs_buf out;
-	enum hs_status st;
-
-	if (!copy) {
-		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a command");
-	}
-	hs_buf_init(&out, TEXT_MAX);
-	argument = split(copy);
-	st = run_command(ctx, copy, argument, &out, err);
-	hs_buf_append_byte(&out, 0);
-	if (!st && out.failed) {
-		st = hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for the answer");
-	}
-	if (st) {
-		hs_buf_deinit(&out);
-		return st;
-	}
-	*ret_text = (char *)out.data;
-	return HS_OK;
-}
-
 static enum hs_status op_spaces(void *ctx, struct hs_target_space *items, uint32_t max, uint32_t *ret_count,
 				struct hs_error *err)
 {
 	struct hs_stored *stored = ctx;
 	struct hs_space_view view;
 
-	if (!view_of(stored, &view)) {
+	if (!hs_stored_view(stored, &view)) {
 		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0, "the core does not tell its page tables");
 	}
 	hs_space_view_list(&view, items, max, ret_count);
@@ -488,7 +314,7 @@ struct hs_target hs_stored_target(struct hs_stored *stored)
 		.stop_take = op_stop_take,
 		.stop_current = op_stop_current,
 		.kill = op_kill,
-		.monitor = op_monitor,
+		.monitor = hs_stored_monitor,
 		.mem_region = op_mem_region,
 		.phys_read = op_phys_read,
 		.spaces = op_spaces,

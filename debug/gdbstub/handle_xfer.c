@@ -82,19 +82,23 @@ static enum hs_reply xfer_siginfo(struct hs_gdb *gdb, const struct hs_request *r
 	return hs_reply_part(gdb, info, sizeof(info), request->xfer.offset, request->xfer.length);
 }
 
-/* The auxiliary vector that a process of this image would have, as far as it means something: gdb needs the entry point
- * of a position-independent image. Pairs of words of the guest's width. */
+/* The auxiliary vector that a process of this image would have, as far as it means something: gdb
+ * needs the entry point of a position-independent image. Pairs of words of the guest's width. */
 static enum hs_reply xfer_auxv(struct hs_gdb *gdb, const struct hs_request *request)
 {
-	const uint64_t words[] = { AT_PAGESZ, HS_PAGE_SIZE, AT_ENTRY, gdb->info.entry, AT_NULL, 0 };
-	unsigned int width = gdb->info.arch == HS_ARCH_I686 ? 4 : 8;
-	uint8_t vector[sizeof(words)];
-	size_t count = sizeof(words) / sizeof(words[0]);
+	const struct hs_target_info *info = &gdb->info;
+	const uint64_t words[] = {
+		AT_PAGESZ,  HS_PAGE_SIZE, AT_ENTRY,    info->entry, AT_PHDR,
+		info->phdr, AT_PHENT,     info->phent, AT_PHNUM,    info->phnum,
+	};
+	unsigned int width = info->arch == HS_ARCH_I686 ? 4 : 8;
+	size_t count = info->phdr != 0 ? 10 : 4;
+	uint8_t vector[sizeof(words) + 2 * sizeof(words[0])] = { AT_NULL };
 
 	for (size_t i = 0; i < count; i++) {
 		hs_put_le(vector + i * width, words[i], width);
 	}
-	return hs_reply_part(gdb, vector, count * width, request->xfer.offset, request->xfer.length);
+	return hs_reply_part(gdb, vector, (count + 2) * width, request->xfer.offset, request->xfer.length);
 }
 
 /*

@@ -97,6 +97,8 @@ struct hs_target_info {
 	int debug_fd;           /**< open for reading; meaningless without debug_path */
 	int event_fd;           /**< readable when stop_take() has something */
 	uint64_t entry;         /**< gva of the image's entry point */
+	uint64_t phdr;          /**< gva of the image's program headers, 0 when they are not in memory */
+	uint32_t phent, phnum;  /**< bytes of one, and how many */
 	uint64_t xcr0;          /**< what XCR0 may be set to (bit 2 AVX): registers that the client is told of */
 };
 

@@ -4,6 +4,7 @@
 import re
 
 from lib.debuggers import Gdb, gdb_batch
+from lib.process import run
 
 
 def attach(served):
@@ -102,3 +103,14 @@ def test_kill_ends_the_guest_and_the_command(runner):
     assert "killed" in said[1]
     assert result.rc == 128 + 9
     assert "core:" not in result.stderr
+
+
+def test_auxiliary_vector_is_that_of_the_image(runner):
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        said = gdb_batch([attach(served), "info auxv", "kill"])
+    vector = {name: int(value, 0) for name, value in re.findall(r"AT_(\w+) .* (\w+)$", said[1], re.M)}
+    header = run(["readelf", "-hW", runner.guest("debugme")]).check().stdout
+    assert vector["ENTRY"] == int(re.search(r"Entry point address: +(\w+)", header)[1], 0)
+    assert vector["PHNUM"] == int(re.search(r"Number of program headers: +(\d+)", header)[1])
+    assert vector["PHENT"] == int(re.search(r"Size of program headers: +(\d+)", header)[1])
+    assert vector["PAGESZ"] == 4096 and vector["PHDR"] != 0 and vector["NULL"] == 0
