@@ -242,7 +242,10 @@ static bool decode_bytes(const struct hs_cpu_state *cpu, const uint8_t *bytes, s
 	ret->is_pushf = decoded.insn.mnemonic == ZYDIS_MNEMONIC_PUSHF ||
 			decoded.insn.mnemonic == ZYDIS_MNEMONIC_PUSHFD ||
 			decoded.insn.mnemonic == ZYDIS_MNEMONIC_PUSHFQ;
+	ret->is_popf = decoded.insn.mnemonic == ZYDIS_MNEMONIC_POPF || decoded.insn.mnemonic == ZYDIS_MNEMONIC_POPFD ||
+		       decoded.insn.mnemonic == ZYDIS_MNEMONIC_POPFQ;
 	ret->is_syscall = decoded.insn.mnemonic == ZYDIS_MNEMONIC_SYSCALL;
+	ret->is_sysret = decoded.insn.mnemonic == ZYDIS_MNEMONIC_SYSRET;
 	ret->branches = may_branch(decoded.insn.meta.category);
 	find_port(cpu, &decoded, ret);
 	find_pointers(&decoded, ret);

@@ -34,8 +34,8 @@ struct hs_insn {
 	bool branches;     /* it may go elsewhere than to the next instruction without an exception */
 	bool target_known; /* of branches: to target, rather than to what lies in memory */
 	uint64_t target;
-	bool is_pushf;
-	bool is_syscall;
+	bool is_pushf, is_popf;
+	bool is_syscall, is_sysret;
 	bool is_out;             /* out or outs */
 	uint16_t port;           /* of is_out: the immediate or DX */
 	uint8_t port_bytes;      /* of is_out */

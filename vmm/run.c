@@ -64,6 +64,8 @@ static enum hs_status turn_free(struct hs_vm *vm, enum hs_turn *ret, struct hs_e
 struct step {
 	struct hs_insn insn; /* length 0: it does not decode, so it faults and touches nothing */
 	struct hs_cpu_state before;
+	bool traps;   /* it begins with the guest's own trap flag, and is run to the handler */
+	bool trapped; /* there it is */
 };
 
 static void hide_trap_flag(struct hs_vm *vm, const struct step *step)
@@ -83,7 +85,7 @@ static void after_step(struct hs_vm *vm, const struct step *step, enum hs_turn *
 	uint64_t iterations = before->gpr[HS_RCX] - vm->cpu.gpr[HS_RCX];
 	const struct hs_breakpoint *watch;
 
-	if (!insn->repeats && !insn->branches && vm->cpu.rip != before->rip + insn->length) {
+	if (!step->trapped && !insn->repeats && !insn->branches && vm->cpu.rip != before->rip + insn->length) {
 		return; /* an exception came instead */
 	}
 	watch = hs_debug_touched(&vm->debug, insn, before, iterations, before->rflags & RFLAGS_DF);
@@ -129,12 +131,21 @@ static bool find_return(struct hs_vm *vm, hs_gva *ret)
  * A step over an iret of a CPU that plants breakpoints: up to where it returns to, for as long as that is a breakpoint
  * like the others. A step of the CPU's own would end one instruction behind that: the flags which iret loads have no
  * trap flag, and KVM sees no instruction executed before the next one (kvm_pvm).
+ *
+ * A step that begins with the guest's own trap flag ends in the guest's handler, as the trap belongs to the
+ * instruction. A step of the CPU's own would take the trap for its own one.
  */
-static bool plan_return(struct hs_vm *vm, hs_gva *ret)
+static bool plan_stop(struct hs_vm *vm, struct step *step, hs_gva *ret)
 {
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	struct hs_debug *debug = &vm->debug;
 
-	if (vm->ops->steps_unseen || debug->count == HS_DEBUG_MAX || !find_return(vm, ret)) {
+	step->trapped = false;
+	step->traps = !vm->ops->steps_unseen && hs_trap_flag_is_set(&vm->cpu);
+	if (vm->ops->steps_unseen || debug->count == HS_DEBUG_MAX) {
+		return false;
+	}
+	if (!(step->traps ? hs_trap_flag_handler(&phys, &vm->cpu, ret) : find_return(vm, ret))) {
 		return false;
 	}
 	if (!debug->abilities_known) {
@@ -148,29 +159,35 @@ static bool plan_return(struct hs_vm *vm, hs_gva *ret)
 }
 
 /* Run the backend for a step. A string instruction's port accesses are one step all together. */
-static enum hs_status run_step(struct hs_vm *vm, struct hs_exit *exit, enum hs_turn *ret, struct hs_event *event,
-			       struct hs_error *err)
+static enum hs_status run_step(struct hs_vm *vm, struct step *step, struct hs_exit *exit, enum hs_turn *ret,
+			       struct hs_event *event, struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	struct hs_debug_request request;
 	hs_gva target;
-	bool returns = plan_return(vm, &target);
-	enum hs_status st = hs_debug_arm(&vm->debug, &phys, &vm->cpu, true, &request, err);
+	bool is_planned = plan_stop(vm, step, &target);
+	enum hs_status st;
 
-	if (!st) {
-		request.step = !returns || !hs_debug_was_planted(&vm->debug, &phys, &vm->cpu, target);
-		st = run_backend(vm, &request, exit, err);
-		hs_debug_disarm(&vm->debug, &phys);
-	}
-	if (!st) {
-		st = hs_vm_handle_exit(vm, exit, &request, ret, event, err);
-	}
-	if (returns) {
+	do {
+		st = hs_debug_arm(&vm->debug, &phys, &vm->cpu, true, &request, err);
+		if (!st) {
+			request.step = !is_planned || !hs_debug_was_planted(&vm->debug, &phys, &vm->cpu, target);
+			st = run_backend(vm, &request, exit, err);
+			hs_debug_disarm(&vm->debug, &phys);
+		}
+		if (!st) {
+			st = hs_vm_handle_exit(vm, exit, &request, ret, event, err);
+		}
+		/* The guest's own trap comes behind a port access. */
+	} while (!st && *ret == HS_TURN_STEP && step->traps && !request.step);
+	if (is_planned) {
 		vm->debug.count--;
 	}
-	if (!st && returns && *ret == HS_TURN_EVENT && event->kind == HS_EVENT_BREAKPOINT && vm->cpu.rip == target.v) {
+	if (!st && is_planned && *ret == HS_TURN_EVENT && event->kind == HS_EVENT_BREAKPOINT &&
+	    vm->cpu.rip == target.v) {
 		/* Whether another one is there is for the next run to see, as behind any step. */
 		vm->at_breakpoint = false;
+		step->trapped = step->traps;
 		exit->kind = HS_EXIT_STEPPED;
 		*ret = HS_TURN_STEP;
 	}
@@ -216,7 +233,7 @@ static enum hs_status turn_step(struct hs_vm *vm, enum hs_turn *ret, struct hs_e
 		step.insn = (struct hs_insn){ .length = 0 };
 		(void)!hs_insn_decode(&phys, &step.before, hs_gva_of(step.before.rip), &step.insn, NULL);
 	}
-	st = run_step(vm, &exit, ret, event, err);
+	st = run_step(vm, &step, &exit, ret, event, err);
 	if (!st && *ret == HS_TURN_STEP && exit.kind != HS_EXIT_STEPPED) {
 		st = hs_vm_retire(vm, err);
 	}

@@ -9,6 +9,12 @@
 #define EFER_LMA 0x400u
 #define RPL_MASK 3u
 
+/* The gate of vector 1 (SDM vol. 3A figures 6-2 and 6-8): present, and an interrupt or trap gate for 32 or 64 bits. */
+#define VECTOR_DB 1u
+#define GATE_TYPE 5u
+#define GATE_KIND_MASK 0x9Eu
+#define GATE_KIND 0x8Eu
+
 /* The stack pointers in a TSS (SDM vol. 3A figures 7-2 and 7-11): RSP0 and IST1 to IST7; ESP0. */
 #define TSS64_RSP0 4u
 #define TSS64_IST1 36u
@@ -100,6 +106,21 @@ static void clean_frames32(const struct step *step)
 	}
 }
 
+/* Whether the instruction has loaded the guest's own. An iret is not stepped where that can be helped (run.c). */
+static bool has_loaded(const struct step *step, const struct hs_cpu_state *cpu)
+{
+	const struct hs_cpu_state *before = step->before;
+	hs_gva flags_gva = hs_gva_of(before->gpr[HS_RSP] + before->seg[HS_SS].base + 1);
+	uint8_t byte;
+	size_t length;
+
+	if (step->insn->is_sysret) {
+		return (before->gpr[HS_R11] & RFLAGS_TF) && (cpu->seg[HS_CS].selector & RPL_MASK) == RPL_MASK;
+	}
+	return step->insn->is_popf && cpu->rip == before->rip + step->insn->length &&
+	       !hs_vmem_read(step->phys, &step->root, flags_gva, &byte, 1, &length, NULL) && (byte & 1);
+}
+
 bool hs_trap_flag_hide(const struct hs_phys *phys, const struct hs_insn *insn, const struct hs_cpu_state *before,
 		       struct hs_cpu_state *cpu)
 {
@@ -110,6 +131,10 @@ bool hs_trap_flag_hide(const struct hs_phys *phys, const struct hs_insn *insn, c
 		return false; /* the guest's own */
 	}
 	hs_root_of_cpu(cpu, &step.root);
+	if (has_loaded(&step, cpu)) {
+		cpu->rflags |= RFLAGS_TF;
+		return true;
+	}
 	if (insn->is_pushf) {
 		clear_stored(&step, cpu->gpr[HS_RSP] + cpu->seg[HS_SS].base);
 	}
@@ -126,4 +151,25 @@ bool hs_trap_flag_hide(const struct hs_phys *phys, const struct hs_insn *insn, c
 		clean_frames32(&step);
 	}
 	return false;
+}
+
+bool hs_trap_flag_is_set(const struct hs_cpu_state *cpu)
+{
+	return cpu->rflags & RFLAGS_TF;
+}
+
+bool hs_trap_flag_handler(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva *ret)
+{
+	size_t wanted = cpu->msr.efer & EFER_LMA ? 16 : 8;
+	uint8_t gate[16] = { 0 };
+	struct hs_root root;
+	size_t length;
+
+	hs_root_of_cpu(cpu, &root);
+	if (hs_vmem_read(phys, &root, hs_gva_of(cpu->idt.base + VECTOR_DB * wanted), gate, wanted, &length, NULL) ||
+	    length != wanted || (gate[GATE_TYPE] & GATE_KIND_MASK) != GATE_KIND) {
+		return false;
+	}
+	*ret = hs_gva_of(hs_get_le(gate, 2) | hs_get_le(gate + 6, 2) << 16 | hs_get_le(gate + 8, 4) << 32);
+	return true;
 }

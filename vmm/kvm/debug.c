@@ -10,6 +10,11 @@
 
 /* DR7 (SDM vol. 3B 17.2.4): the local enable bit of slot n, its R/W and LEN fields, and bit 10 that is always set. */
 #define DR7_FIXED (1u << 10)
+/* DR6 (SDM vol. 3B 17.2.3): a single step. */
+#define DR6_BS (1u << 14)
+#define RFLAGS_TF 0x100u
+#define VECTOR_DB 1u
+#define VECTOR_BP 3u
 
 static uint64_t dr7_bits(unsigned int slot, const struct hs_breakpoint *breakpoint)
 {
@@ -65,13 +70,33 @@ enum hs_status hs_kvm_set_debug(struct hs_backend *backend, const struct hs_debu
 	if (ioctl(backend->vcpu_fd, KVM_SET_GUEST_DEBUG, &debug)) {
 		return hs_error_os(err, errno, "KVM refused to debug the guest");
 	}
+	/* Behind a step KVM takes TF away, the guest's own too (kvm_get_rflags()). */
+	if ((backend->debug.control & KVM_GUESTDBG_SINGLESTEP) && !backend->stale &&
+	    (backend->regs.rflags & RFLAGS_TF)) {
+		backend->newer |= KVM_SYNC_X86_REGS;
+	}
 	backend->debug = debug;
+	return HS_OK;
+}
+
+static enum hs_status inject(struct hs_backend *backend, uint8_t vector, struct hs_error *err)
+{
+	struct kvm_vcpu_events events;
+
+	if (ioctl(backend->vcpu_fd, KVM_GET_VCPU_EVENTS, &events)) {
+		return hs_error_os(err, errno, "KVM cannot read pending events");
+	}
+	events.exception.injected = 1;
+	events.exception.nr = vector;
+	events.exception.has_error_code = 0;
+	if (ioctl(backend->vcpu_fd, KVM_SET_VCPU_EVENTS, &events)) {
+		return hs_error_os(err, errno, "KVM refused to inject exception %u", vector);
+	}
 	return HS_OK;
 }
 
 enum hs_status hs_kvm_inject_int3(struct hs_backend *backend, struct hs_error *err)
 {
-	struct kvm_vcpu_events events;
 	enum hs_status st = hs_kvm_pull_registers(backend, err);
 
 	if (st) {
@@ -88,14 +113,25 @@ enum hs_status hs_kvm_inject_int3(struct hs_backend *backend, struct hs_error *e
 	if (st) {
 		return st;
 	}
-	if (ioctl(backend->vcpu_fd, KVM_GET_VCPU_EVENTS, &events)) {
-		return hs_error_os(err, errno, "KVM cannot read pending events");
+	return inject(backend, VECTOR_BP, err);
+}
+
+bool hs_kvm_is_guests_debug(const struct hs_backend *backend)
+{
+	return backend->run->exit_reason == KVM_EXIT_DEBUG && backend->run->debug.arch.exception == VECTOR_DB &&
+	       (backend->run->debug.arch.dr6 & DR6_BS) && !(backend->debug.control & KVM_GUESTDBG_SINGLESTEP);
+}
+
+enum hs_status hs_kvm_give_debug(struct hs_backend *backend, struct hs_error *err)
+{
+	struct kvm_debugregs regs;
+
+	if (ioctl(backend->vcpu_fd, KVM_GET_DEBUGREGS, &regs)) {
+		return hs_error_os(err, errno, "KVM cannot read the debug registers");
 	}
-	events.exception.injected = 1;
-	events.exception.nr = 3;
-	events.exception.has_error_code = 0;
-	if (ioctl(backend->vcpu_fd, KVM_SET_VCPU_EVENTS, &events)) {
-		return hs_error_os(err, errno, "KVM refused to inject #BP");
+	regs.dr6 |= DR6_BS;
+	if (ioctl(backend->vcpu_fd, KVM_SET_DEBUGREGS, &regs)) {
+		return hs_error_os(err, errno, "KVM refused the debug registers");
 	}
-	return HS_OK;
+	return inject(backend, VECTOR_DB, err);
 }

@@ -9,7 +9,6 @@
 
 /* DR6 (SDM vol. 3B 17.2.3). */
 #define DR6_HIT_MASK 0xF
-#define DR6_BS (1u << 14)
 
 /* One access of a port exit; a string instruction's further ones are handed out by the next calls of run(). */
 static void decode_io(struct hs_backend *backend, struct hs_exit *ret)

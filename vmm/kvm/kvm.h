@@ -109,6 +109,11 @@ enum hs_status hs_kvm_decode_exit(struct hs_backend *backend, struct hs_exit *re
 enum hs_status hs_kvm_set_debug(struct hs_backend *backend, const struct hs_debug_request *request,
 				struct hs_error *err);
 enum hs_status hs_kvm_inject_int3(struct hs_backend *backend, struct hs_error *err);
+/** Whether the last exit is a debug exception by the guest's own trap flag, which a processor with armed debug
+ *  registers hands out too (svm.c and vmx.c, KVM_GUESTDBG_USE_HW_BP). */
+bool hs_kvm_is_guests_debug(const struct hs_backend *backend);
+/** Give it to the guest. */
+enum hs_status hs_kvm_give_debug(struct hs_backend *backend, struct hs_error *err);
 
 /* vm.c */
 enum hs_status hs_kvm_create(struct hs_backend **ret, struct hs_error *err);

@@ -15,6 +15,9 @@
 /* Runs that one instruction may need to be completed: two pages for each of 1024 iterations. */
 #define COMPLETE_RUNS_MAX 4096u
 
+/* DR6 (SDM vol. 3B 17.2.3): the debug registers that were hit. */
+#define DR6_HIT_MASK 0xFu
+
 /*
  * KVM_RUN is left early only by a signal. immediate_exit closes the window in which the signal arrives before the ioctl
  * (api.rst 5, kvm_run.immediate_exit), and the handler has nothing to do: that there is one makes the ioctl return.
@@ -212,6 +215,10 @@ enum hs_status hs_kvm_run(struct hs_backend *backend, struct hs_exit *ret, struc
 		if (failure == 0 && backend->run->exit_reason == KVM_EXIT_DIRTY_RING_FULL) {
 			st = hs_kvm_collect(backend, err);
 			again = true;
+		}
+		if (failure == 0 && hs_kvm_is_guests_debug(backend)) {
+			st = hs_kvm_give_debug(backend, err);
+			again = !(backend->run->debug.arch.dr6 & DR6_HIT_MASK);
 		}
 	} while (again && !st);
 	if (st) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vmm/trap_flag: what a step has stored of the trap flag is taken out, and nothing else. */
+/* vmm/trap_flag: what a step has stored of the trap flag is taken out, and the guest keeps its own. */
 #include "vmm/trap_flag.h"
 
 #include "arch/regs.h"
@@ -185,6 +185,61 @@ static void test_trap_flag_syscall_keeps_it_in_r11(void **state)
 	assert_int_equal(scene->after.gpr[HS_R11], FLAGS);
 }
 
+static void test_trap_flag_that_popf_loads_is_the_guests(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->insn.is_popf = true;
+	put(scene, STACK, FLAGS, 4);
+	assert_false(hide(scene, RIP + 2));
+	put(scene, STACK, FLAGS | TF, 4);
+	/* An exception came instead. */
+	assert_false(hide(scene, HANDLER));
+	assert_true(hide(scene, RIP + 2));
+	assert_int_equal(scene->after.rflags, FLAGS | TF);
+	assert_int_equal(get(scene, STACK, 4), FLAGS | TF);
+}
+
+static void test_trap_flag_that_sysret_loads_is_the_guests(void **state)
+{
+	struct scene *scene = *state;
+
+	set_long(scene);
+	scene->insn.is_sysret = true;
+	scene->before.gpr[HS_R11] = FLAGS | TF;
+	/* Still in ring 0: an exception came instead. */
+	assert_false(hide(scene, HANDLER));
+	scene->before.seg[HS_CS].selector = 0x2b;
+	assert_true(hide(scene, HANDLER));
+	assert_int_equal(scene->after.rflags, FLAGS | TF);
+	scene->before.gpr[HS_R11] = FLAGS;
+	assert_false(hide(scene, HANDLER));
+}
+
+static void test_trap_flag_handler_is_where_the_gate_points_to(void **state)
+{
+	struct scene *scene = *state;
+	hs_gva at = { 0 };
+
+	scene->before.idt = (struct hs_dtable){ .base = IST, .limit = 0xfff };
+	assert_false(hs_trap_flag_handler(&scene->phys, &scene->before, &at));
+	/* The next gate's words are none of a 32-bit gate. */
+	put(scene, IST + 8, 0x12348E0000085678, 8);
+	put(scene, IST + 16, UINT64_MAX, 8);
+	assert_true(hs_trap_flag_handler(&scene->phys, &scene->before, &at));
+	assert_int_equal(at.v, 0x12345678);
+	/* A task gate. */
+	put(scene, IST + 8, 0x12348500000C5678, 8);
+	assert_false(hs_trap_flag_handler(&scene->phys, &scene->before, &at));
+	set_long(scene);
+	put(scene, IST + 16, 0x1234EF0000085678, 8);
+	put(scene, IST + 24, 0xffff8000, 8);
+	assert_true(hs_trap_flag_handler(&scene->phys, &scene->before, &at));
+	assert_int_equal(at.v, 0xffff800012345678);
+	scene->before.idt.base = 0x8ff8;
+	assert_false(hs_trap_flag_handler(&scene->phys, &scene->before, &at));
+}
+
 static void test_trap_flag_wild_stacks_and_segments_do_no_harm(void **state)
 {
 	struct scene *scene = *state;
@@ -211,6 +266,9 @@ int main(void)
 		TEST(test_trap_flag_what_is_no_frame_of_this_step_stays),
 		TEST(test_trap_flag_pushed_flags_are_cleaned),
 		TEST(test_trap_flag_syscall_keeps_it_in_r11),
+		TEST(test_trap_flag_that_popf_loads_is_the_guests),
+		TEST(test_trap_flag_that_sysret_loads_is_the_guests),
+		TEST(test_trap_flag_handler_is_where_the_gate_points_to),
 		TEST(test_trap_flag_wild_stacks_and_segments_do_no_harm),
 	};
 
