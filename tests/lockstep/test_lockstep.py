@@ -16,9 +16,9 @@ from lib.runner import RUNNERS
 
 PROGRAMS = pathlib.Path(__file__).resolve().parent.parent.parent / "guest" / "programs"
 
-# What a program is given so that it ends, and the options for one that never does.
+# What a program is given so that it ends, and the options for those that never do.
 ARGUMENTS = {"spin": ["20"]}
-OPTIONS = {"hang": ["--exits", "0", "--steps", "500"]}
+OPTIONS = {name: ["--exits", "0", "--steps", "500"] for name in ("hang", "modes")}
 
 # A stretch of that length is compared at each step.
 LEAST_STEPS = {"bare_overflow": 10000}
