@@ -20,6 +20,9 @@ PROGRAMS = pathlib.Path(__file__).resolve().parent.parent.parent / "guest" / "pr
 ARGUMENTS = {"spin": ["20"]}
 OPTIONS = {name: ["--exits", "0", "--steps", "500"] for name in ("hang", "modes")}
 
+# What it does is what the CPU offers to have done: other vector registers on KVM than on the software CPU.
+BY_CPU = {"vectors"}
+
 # A stretch of that length is compared at each step.
 LEAST_STEPS = {"bare_overflow": 10000}
 
@@ -53,7 +56,7 @@ def oracle(request, build):
     return run
 
 
-@pytest.mark.parametrize("program", sorted(path.stem for path in PROGRAMS.glob("*.c")))
+@pytest.mark.parametrize("program", sorted({path.stem for path in PROGRAMS.glob("*.c")} - BY_CPU))
 def test_lockstep_program_is_the_same_on_both(oracle, program):
     result = oracle(program)
     assert result.rc == 0, result.stdout + result.stderr
