@@ -8,6 +8,7 @@ machine cannot do is a skip that says why; tests/allowed-skips says which of the
 
 import os
 import pathlib
+import signal
 
 import pytest
 
@@ -17,6 +18,12 @@ from lib.rig import Rig
 from lib.runner import RUNNERS, LocalPlace, RigPlace, Runner
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# A shell starts what it runs in the background with these ignored, and so would be all that the tests start.
+for number in (signal.SIGQUIT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
