@@ -13,7 +13,7 @@ PROGRAMS = pathlib.Path(__file__).resolve().parent.parent.parent / "guest" / "pr
 
 # What a program is given so that it ends, and the options for one that never does, or whose tables then have no end.
 ARGUMENTS = {"spin": ["20"]}
-OPTIONS = {"hang": ["--exits", "0"], "self_map": ["--exits", "0"]}
+OPTIONS = {name: ["--exits", "0"] for name in ("hang", "modes", "self_map")}
 
 # A program has this many pages at least, and is looked at where it starts and where it ends.
 LEAST_MAPPED = 2 * 100
