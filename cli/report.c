@@ -118,22 +118,15 @@ void hs_report_core(struct hs_session *session, const struct hs_crash *crash, co
 	struct hs_progress progress;
 	struct hs_core_options options = *how;
 	struct hs_core_result result;
-	struct hs_dump_spec spec;
 	struct hs_error err;
-	struct hs_buf log;
 
-	hs_dump_describe(hs_session_sandbox(session), &spec, &log);
-	spec.crash = crash;
-	spec.path = directory;
-	spec.options = &options;
 	options.progress = hs_progress_tell;
 	options.progress_ctx = &progress;
 	hs_progress_init("core", &progress);
 	enum hs_status st = check_directory(directory, &err);
 
-	st = st ? st : hs_dump_write(hs_session_vm(session), &spec, &result, &err);
+	st = st ? st : hs_dump_sandbox(hs_session_sandbox(session), crash, directory, &options, &result, &err);
 	hs_progress_end(&progress);
-	hs_buf_deinit(&log);
 	if (st) {
 		hs_cli_say("no core: %s", err.message);
 		return;

@@ -9,11 +9,15 @@
 
 #include <hindsight/gdb.h>
 
+#include <stdio.h>
+#include <stdlib.h>
+
 struct debug {
 	const struct hs_debug_config *config;
 	const struct hs_sandbox_config *sandbox;
 	struct hs_session *session;
 	struct hs_gdb_listener *listener;
+	char *cores; /* its directory, with a slash behind: a name is never that of the core itself */
 };
 
 /* A guest that was put into the middle of a start or a call comes out of it first: the program knows nothing of it. */
@@ -41,35 +45,22 @@ static void hand_log(void *ctx, uint32_t level, const char *text, size_t length)
 	}
 }
 
-static void tell(const struct debug *debug, enum hs_status status, const struct hs_core_result *core,
-		 const struct hs_error *err)
-{
-	if (debug->sandbox->core_written) {
-		debug->sandbox->core_written(debug->sandbox->core_ctx, status, core, err);
-	}
-}
-
 static void write_core(void *ctx, const struct hs_crash *crash)
 {
 	const struct debug *debug = ctx;
-	struct hs_core_result result;
-	struct hs_dump_spec spec;
-	struct hs_error err;
-	struct hs_buf log;
+	const struct hs_sandbox_config *config = debug->sandbox;
+	struct hs_core_result result = { 0 };
+	struct hs_error err = { 0 };
+	enum hs_status st;
 
-	if (!debug->sandbox->cores) {
+	if (!config->cores) {
 		return;
 	}
-	hs_dump_describe(hs_session_sandbox(debug->session), &spec, &log);
-	spec.crash = crash;
-	spec.path = debug->sandbox->cores;
-	spec.options = &debug->sandbox->core_options;
-	if (hs_dump_write(hs_session_vm(debug->session), &spec, &result, &err) == HS_OK) {
-		tell(debug, HS_OK, &result, NULL);
-	} else {
-		tell(debug, err.status, NULL, &err);
+	st = hs_dump_sandbox(hs_session_sandbox(debug->session), crash, debug->cores, &config->core_options, &result,
+			     &err);
+	if (config->core_written) {
+		config->core_written(config->core_ctx, st, &result, &err);
 	}
-	hs_buf_deinit(&log);
 }
 
 static enum hs_status make_session(struct debug *debug, const char *image_path, struct hs_error *err)
@@ -154,11 +145,16 @@ enum hs_status hs_debug(const char *image_path, const struct hs_debug_config *co
 {
 	static const struct hs_sandbox_config defaults;
 	struct debug debug = { .config = config, .sandbox = config->sandbox ? config->sandbox : &defaults };
-	enum hs_status st = hs_gdb_listen(config->address, config->allow_remote, &debug.listener, err);
+	enum hs_status st;
 
+	if (debug.sandbox->cores && asprintf(&debug.cores, "%s/", debug.sandbox->cores) < 0) {
+		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "no memory for a debugger's guest");
+	}
+	st = hs_gdb_listen(config->address, config->allow_remote, &debug.listener, err);
 	st = st ? st : make_session(&debug, image_path, err);
 	st = st ? st : serve(&debug, ret, err);
 	hs_session_destroy(debug.session);
 	hs_gdb_listener_close(debug.listener);
+	free(debug.cores);
 	return st;
 }

@@ -168,3 +168,19 @@ enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec, 
 	hs_roots_deinit(&roots);
 	return st;
 }
+
+enum hs_status hs_dump_sandbox(const struct hs_sandbox *sandbox, const struct hs_crash *crash, const char *path,
+			       const struct hs_core_options *options, struct hs_core_result *ret, struct hs_error *err)
+{
+	struct hs_dump_spec spec;
+	struct hs_buf log;
+	enum hs_status st;
+
+	hs_dump_describe(sandbox, &spec, &log);
+	spec.crash = crash;
+	spec.path = path;
+	spec.options = options;
+	st = hs_dump_write(sandbox->vm, &spec, ret, err);
+	hs_buf_deinit(&log);
+	return st;
+}

@@ -47,5 +47,9 @@ void hs_dump_roots(struct hs_vm *vm, const struct hs_dump_spec *spec, const stru
 /** Write a core of a VM that does not run. Fails as hs_core_write(). */
 HS_MUST_CHECK enum hs_status hs_dump_write(struct hs_vm *vm, const struct hs_dump_spec *spec,
 					   struct hs_core_result *ret, struct hs_error *err);
+/** The same of a sandbox's guest, with what the sandbox knows of it. crash, path, options: as in the spec. */
+HS_MUST_CHECK enum hs_status hs_dump_sandbox(const struct hs_sandbox *sandbox, const struct hs_crash *crash,
+					     const char *path, const struct hs_core_options *options,
+					     struct hs_core_result *ret, struct hs_error *err);
 
 #endif

@@ -35,21 +35,14 @@ static enum hs_status core_path(const struct hs_live *live, const char *name, ch
 
 enum hs_status hs_monitor_core(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	const bool crashed = live->crash_pending || live->end == HS_LIVE_CRASHED;
 	struct hs_core_result result;
-	struct hs_dump_spec spec;
-	struct hs_buf log;
 	char path[4096];
 	enum hs_status st = core_path(live, argument, path, sizeof(path), err);
 
-	if (st) {
-		return st;
-	}
-	hs_dump_describe(hs_session_sandbox(live->config.session), &spec, &log);
-	spec.crash = live->crash_pending || live->end == HS_LIVE_CRASHED ? &live->result.event.crash : NULL;
-	spec.path = path;
-	spec.options = &live->config.core_options;
-	st = hs_dump_write(live->vm, &spec, &result, err);
-	hs_buf_deinit(&log);
+	st = st ? st
+		: hs_dump_sandbox(hs_session_sandbox(live->config.session), crashed ? &live->result.event.crash : NULL,
+				  path, &live->config.core_options, &result, err);
 	if (st) {
 		return st;
 	}

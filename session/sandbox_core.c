@@ -39,19 +39,10 @@ enum hs_status hs_sandbox_core_write(struct hs_sandbox *sandbox, const char *pat
 				     const struct hs_core_options *options, struct hs_core_result *ret,
 				     struct hs_error *err)
 {
-	struct hs_dump_spec spec;
-	struct hs_buf log;
-	enum hs_status st;
-
 	if (sandbox->state == HS_SANDBOX_UNUSABLE) {
 		return hs_sandbox_wrong_state(sandbox, "write a core", err);
 	}
-	hs_dump_describe(sandbox, &spec, &log);
-	spec.path = path;
-	spec.options = options;
-	st = hs_dump_write(sandbox->vm, &spec, ret, err);
-	hs_buf_deinit(&log);
-	return st;
+	return hs_dump_sandbox(sandbox, hs_sandbox_crash(sandbox), path, options, ret, err);
 }
 
 static void write_own(struct hs_sandbox *sandbox)

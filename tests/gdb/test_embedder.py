@@ -72,6 +72,12 @@ def test_embedder_crash_that_is_let_happen_leaves_a_core_and_is_told(runner):
     assert last == "crashed 0 after 0 cycles"
 
 
+def test_embedder_core_that_cannot_be_written_is_told(runner):
+    commands = ["break hs_guest_call_counter", "continue", "set var $pc = 8", "continue", "continue"]
+    _, ended = session(runner, commands, cores="missing")
+    assert re.fullmatch(r"core: .*missing.*: No such file or directory\ncrashed 0 after 0 cycles\n", ended.stdout)
+
+
 def test_embedder_guest_that_is_killed_is_told(runner):
     _, ended = session(runner, ["break hs_guest_call_counter", "continue", "kill"])
     assert ended.stdout == "killed 0 after 0 cycles\n", str(ended)
