@@ -21,8 +21,9 @@ static bool read_count(const char *text, uint64_t *ret)
 	return *text >= '0' && *text <= '9' && !*end && errno == 0;
 }
 
-enum hs_status hs_monitor_cycle(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_cycle(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	uint64_t count;
 
 	if (!read_count(argument, &count)) {

@@ -93,8 +93,9 @@ static void put_segment(const struct hs_phys *phys, const struct hs_root *root, 
 	hs_buf_append_byte(out, '\n');
 }
 
-enum hs_status hs_monitor_info(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_info(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	const struct hs_vm_image *image = hs_vm_image(live->vm);
 	struct hs_phys phys = hs_vm_phys(live->vm);
 	struct hs_cpu_state cpu;
@@ -129,8 +130,9 @@ static void reg_text(const struct hs_reg *reg, const struct hs_cpu_state *cpu, c
 	}
 }
 
-enum hs_status hs_monitor_regs(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_regs(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	struct hs_cpu_state cpu;
 	const struct hs_reg *regs;
 	size_t count;

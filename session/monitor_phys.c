@@ -78,8 +78,9 @@ enum hs_status hs_monitor_phys_text(const struct hs_phys *phys, const char *argu
 	return HS_OK;
 }
 
-enum hs_status hs_monitor_phys(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_phys(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	struct hs_phys phys = hs_vm_phys(live->vm);
 
 	return hs_monitor_phys_text(&phys, argument, out, err);

@@ -2,8 +2,9 @@
 /* Monitor commands about the address spaces of a live guest; what they say is space_view.c's. */
 #include "session/monitor.h"
 
-enum hs_status hs_monitor_roots(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_roots(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	struct hs_live_spaces spaces;
 	enum hs_status st = hs_live_spaces_init(live, &spaces, err);
 
@@ -15,8 +16,9 @@ enum hs_status hs_monitor_roots(struct hs_live *live, const char *argument, stru
 	return st;
 }
 
-enum hs_status hs_monitor_root(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_root(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	struct hs_live_spaces spaces;
 	enum hs_status st = hs_live_spaces_init(live, &spaces, err);
 
@@ -27,8 +29,9 @@ enum hs_status hs_monitor_root(struct hs_live *live, const char *argument, struc
 	return st;
 }
 
-enum hs_status hs_monitor_walk(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_walk(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	struct hs_live_spaces spaces;
 	enum hs_status st = hs_live_spaces_init(live, &spaces, err);
 
@@ -39,8 +42,9 @@ enum hs_status hs_monitor_walk(struct hs_live *live, const char *argument, struc
 	return st;
 }
 
-enum hs_status hs_monitor_maps(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_maps(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	struct hs_live_spaces spaces;
 	enum hs_status st = hs_live_spaces_init(live, &spaces, err);
 

@@ -33,8 +33,9 @@ static enum hs_status core_path(const struct hs_live *live, const char *name, ch
 	return HS_OK;
 }
 
-enum hs_status hs_monitor_core(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_core(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	const bool crashed = live->crash_pending || live->end == HS_LIVE_CRASHED;
 	struct hs_core_result result;
 	char path[4096];
@@ -80,8 +81,9 @@ static enum hs_status restore_named(struct hs_live *live, const char *name, stru
 	return st;
 }
 
-enum hs_status hs_monitor_restore(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_restore(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	enum hs_status st;
 
 	if (live->end != HS_LIVE_NOT_ENDED) {
@@ -102,8 +104,9 @@ enum hs_status hs_monitor_restore(struct hs_live *live, const char *argument, st
 	return HS_OK;
 }
 
-enum hs_status hs_monitor_snapshot(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_snapshot(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	struct hs_live_kept_info info = { .pages = 0 };
 	bool replaced;
 	enum hs_status st;
@@ -121,8 +124,9 @@ enum hs_status hs_monitor_snapshot(struct hs_live *live, const char *argument, s
 	return HS_OK;
 }
 
-enum hs_status hs_monitor_forget(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_forget(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	enum hs_status st = hs_live_drop(live, argument, err);
 
 	if (!st) {
@@ -151,9 +155,9 @@ static void put_kept(const struct hs_live_kept_info *info, const char *text, str
 		      (unsigned long long)info->pages, text);
 }
 
-enum hs_status hs_monitor_snapshots(struct hs_live *live, const char *argument, struct hs_buf *out,
-				    struct hs_error *err)
+enum hs_status hs_monitor_snapshots(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	const struct hs_checkpoint *first = hs_session_first(live->config.session);
 	struct hs_live_kept_info info;
 

@@ -83,8 +83,9 @@ static void put_checkpoints(const struct hs_live *live, struct hs_buf *out)
 		      live->kept_count + (hs_session_first(live->config.session) != NULL), bytes >> 10, limit >> 10);
 }
 
-enum hs_status hs_monitor_stats(struct hs_live *live, const char *argument, struct hs_buf *out, struct hs_error *err)
+enum hs_status hs_monitor_stats(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	struct hs_vm_stats stats;
 
 	(void)argument;
@@ -101,9 +102,9 @@ enum hs_status hs_monitor_stats(struct hs_live *live, const char *argument, stru
 	return HS_OK;
 }
 
-enum hs_status hs_monitor_backtrace(struct hs_live *live, const char *argument, struct hs_buf *out,
-				    struct hs_error *err)
+enum hs_status hs_monitor_backtrace(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
+	struct hs_live *live = ctx;
 	struct hs_report report;
 	struct hs_dump_spec spec;
 	struct hs_buf log;
