@@ -169,8 +169,8 @@ def test_sigquit_writes_cores_of_a_guest_that_goes_on(runner, tmp_path):
     assert len(cores) == 2
     for core in cores.values():
         backtrace, siginfo = read_core(runner, "hang", core, "backtrace", "print $_siginfo.si_signo")
-        # The first may have come while it was still printing.
-        assert re.search(r"^#0 .*(loop|hs_write) \(.*\n(.*\n)*#\d .*main \(", backtrace)
+        # The first may have come while it was still printing, anywhere in what does that.
+        assert re.search(r"^#0 .*(loop|hs_\w+) \(.*\n(.*\n)*#\d .*main \(", backtrace), backtrace
         assert siginfo.endswith(" = 0")
 
 

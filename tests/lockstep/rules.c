@@ -69,6 +69,13 @@ static bool moves_tf(ZydisMnemonic mnemonic)
 	}
 }
 
+/* The rig's KVM goes on behind these by one instruction: the one has a shadow, which its translator does not trap in,
+ * and the other is an exit, which is skipped without the trap. */
+static bool is_passed(ZydisMnemonic mnemonic)
+{
+	return mnemonic == ZYDIS_MNEMONIC_STI || mnemonic == ZYDIS_MNEMONIC_PAUSE;
+}
+
 void rules_of_insn(struct hs_vm *vm, const struct hs_cpu_state *cpu, struct rules_of_insn *ret)
 {
 	ZydisDecoder decoder = decoder_of(cpu);
@@ -88,7 +95,7 @@ void rules_of_insn(struct hs_vm *vm, const struct hs_cpu_state *cpu, struct rule
 	ret->takes_results = is_open(insn.mnemonic);
 	ret->length = insn.length;
 	ret->branches = is_branch(&insn);
-	ret->may_take_the_next = loads_ss(&insn, operands) || moves_tf(insn.mnemonic);
+	ret->may_take_the_next = loads_ss(&insn, operands) || moves_tf(insn.mnemonic) || is_passed(insn.mnemonic);
 	ret->repeats = insn.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
 }
 

@@ -11,7 +11,7 @@ import pytest
 
 # The formats that guests boot with, and those that they are moved to.
 FORMATS = {("amd64", "booted"): ["amd64-4"], ("amd64", "moved"): ["amd64-5"],
-           ("i686", "booted"): ["i686"], ("i686", "moved"): ["i686-pse", "pae"]}
+           ("i686", "booted"): ["i686-pse"], ("i686", "moved"): ["i686", "pae"]}
 
 # CR0.WP clear, CR4.SMEP, CR4.SMAP.
 CONTROLS = ["", ",wp0", ",smep,smap", ",wp0,smep,smap"]

@@ -127,6 +127,8 @@ static enum hs_status move_to_root(struct trial *trial, const struct options *op
 	}
 	cpu.cr3 = trial->weave.root.base.v;
 	cpu.cr4 |= options->cr4;
+	/* 32-bit paging alone asks whether it is set. */
+	cpu.cr4 &= trial->weave.root.pse ? ~UINT64_C(0) : ~(uint64_t)CR4_PSE;
 	cpu.cr0 &= options->wp0 ? ~(uint64_t)CR0_WP : ~UINT64_C(0);
 	cpu.msr.efer |= options->format == HS_PAGING_PAE ? EFER_NXE : 0;
 	wanted = cpu;
@@ -145,6 +147,7 @@ static enum hs_status weave_tables(struct trial *trial, const struct options *op
 {
 	const struct hs_area *free_pages = area_of(trial, HS_AREA_FREE);
 	struct weave *weave = &trial->weave;
+	bool pse = options->format != HS_PAGING_32BIT || (options->cr4 & CR4_PSE);
 	struct hs_root old;
 	struct hs_range code;
 	enum hs_status st = agree_root(&trial->agree, &trial->side, &old, err);
@@ -159,10 +162,10 @@ static enum hs_status weave_tables(struct trial *trial, const struct options *op
 	if (!st) {
 		hs_translate(&trial->phys, &old, hs_gva_of(trial->offer.code), &code);
 	}
-	if (!st && old.format != options->format) {
+	if (!st && (old.format != options->format || (old.pse && !pse))) {
 		st = weave_copy(weave, &old, options->format, err);
 	}
-	weave->root.pse = options->cr4 & CR4_PSE;
+	weave->root.pse = pse;
 	if (!st) {
 		st = weave_add(weave, err);
 	}
