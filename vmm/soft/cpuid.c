@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What this CPU says it is. It offers what it executes and nothing else: no x87, no vectors. The same everywhere,
- * whatever the host is, so that a guest takes the same way wherever it runs; "GenuineIntel" because the SDM is what is
- * followed where vendors differ (syscall in 64-bit mode only, sysenter in all).
+ * What this CPU says it is. It offers what it executes and nothing else. That is the same on every host but for the
+ * instruction sets that the host's CPU executes (isa.h); "GenuineIntel" because the SDM is what is followed where
+ * vendors differ (syscall in 64-bit mode only, sysenter in all).
  */
+#include "vmm/soft/fpu.h"
+#include "vmm/soft/isa.h"
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
 
@@ -23,13 +25,11 @@
 #define LEAF1_EBX (8u << 8 | 1u << 16)
 /* cx16, movbe, popcnt, hypervisor */
 #define LEAF1_ECX (BIT(13) | BIT(22) | BIT(23) | BIT(31))
-#define CPUID_XSAVE BIT(26)
-/* Without XSAVE there are the x87 and SSE registers all the same. */
-#define XCR0_LEGACY UINT64_C(3)
-/* de, pse, tsc, msr, pae, cx8, sep, pge, cmov, pat, pse36, clflush, fxsr */
+#define CPUID_OSXSAVE BIT(27)
+/* de, pse, tsc, msr, pae, cx8, sep, pge, cmov, pat, pse36, clflush */
 #define LEAF1_EDX                                                                                                      \
 	(BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) | BIT(16) | BIT(17) |       \
-	 BIT(19) | BIT(24))
+	 BIT(19))
 /* fsgsbase, bmi1, smep, bmi2, erms (it is the fastest way here, too), adx, smap, clflushopt, clwb */
 #define LEAF7_EBX (BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(9) | BIT(19) | BIT(20) | BIT(23) | BIT(24))
 /* umip, la57 */
@@ -49,20 +49,43 @@ struct leaf {
 
 static const char brand[3 * 16] = "hindsight software CPU";
 
+static bool has_subleaves(uint32_t number)
+{
+	return number == 7 || number == 0xd;
+}
+
 static uint32_t four_bytes(const char *text)
 {
 	return (uint32_t)hs_soft_get_bytes(text, 4);
 }
 
-static struct leaf basic(uint32_t number, uint32_t subleaf)
+/* What of a leaf the list of instruction sets says. */
+static struct leaf listed(uint32_t number, uint32_t subleaf)
+{
+	return (struct leaf){
+		.eax = hs_soft_isa_bits(number, subleaf, HS_SOFT_EAX),
+		.ebx = hs_soft_isa_bits(number, subleaf, HS_SOFT_EBX),
+		.ecx = hs_soft_isa_bits(number, subleaf, HS_SOFT_ECX),
+		.edx = hs_soft_isa_bits(number, subleaf, HS_SOFT_EDX),
+	};
+}
+
+static struct leaf both(struct leaf a, struct leaf b)
+{
+	return (struct leaf){ a.eax | b.eax, a.ebx | b.ebx, a.ecx | b.ecx, a.edx | b.edx };
+}
+
+/* What the CPU has beside the list. */
+static struct leaf basic(const struct hs_soft_cpu *cpu, uint32_t number, uint32_t subleaf)
 {
 	static const char vendor[] = "GenuineIntel";
+	uint32_t osxsave = cpu->cr4 & HS_CR4_OSXSAVE ? CPUID_OSXSAVE : 0;
 
 	switch (number) {
 	case 0:
 		return (struct leaf){ LEAF_MAX, four_bytes(vendor), four_bytes(vendor + 8), four_bytes(vendor + 4) };
 	case 1:
-		return (struct leaf){ SIGNATURE, LEAF1_EBX, LEAF1_ECX, LEAF1_EDX };
+		return (struct leaf){ SIGNATURE, LEAF1_EBX, LEAF1_ECX | osxsave, LEAF1_EDX };
 	case 7:
 		return subleaf == 0 ? (struct leaf){ 0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX } : (struct leaf){ 0 };
 	default:
@@ -101,15 +124,13 @@ static struct leaf leaf_of(const struct hs_soft_cpu *cpu, uint32_t number, uint3
 	if (number == LEAF_HYPERVISOR) {
 		return (struct leaf){ LEAF_HYPERVISOR, four_bytes(name), four_bytes(name + 4), four_bytes(name + 8) };
 	}
-	return number >= LEAF_EXTENDED ? extended(cpu, number) : basic(number, subleaf);
+	return both(number >= LEAF_EXTENDED ? extended(cpu, number) : basic(cpu, number, subleaf),
+		    listed(number, has_subleaves(number) ? subleaf : 0));
 }
 
 uint64_t hs_soft_xcr0_offered(void)
 {
-	struct leaf leaf = basic(LEAF_MAX, 0);
-
-	_Static_assert(LEAF_MAX == 0xd, "the leaf of XSAVE");
-	return basic(1, 0).ecx & CPUID_XSAVE ? leaf.eax | (uint64_t)leaf.edx << 32 : XCR0_LEGACY;
+	return HS_SOFT_X87 | HS_SOFT_SSE | hs_soft_isa_components();
 }
 
 static enum hs_soft_flow execute_cpuid(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)

@@ -13,7 +13,10 @@
 #include <string.h>
 
 /** Components: bits of XSTATE_BV (SDM vol. 1 13.1). */
-enum hs_soft_component { HS_SOFT_X87 = 1, HS_SOFT_SSE = 2 };
+enum hs_soft_component { HS_SOFT_X87 = 1, HS_SOFT_SSE = 2, HS_SOFT_AVX = 4 };
+
+/** What XCR0 must have set for AVX. */
+#define HS_SOFT_AVX_STATE 6u
 
 /** Bits of MXCSR that exist, without AMD's for misaligned operands; the others raise #GP (SDM vol. 1 10.2.3). */
 #define HS_SOFT_MXCSR_MASK 0xffffu
@@ -21,6 +24,12 @@ enum hs_soft_component { HS_SOFT_X87 = 1, HS_SOFT_SSE = 2 };
 static inline uint8_t *hs_soft_xmm(struct hs_soft_cpu *cpu, unsigned int reg)
 {
 	return cpu->xsave + HS_XSAVE_XMM0 + (size_t)reg * 16;
+}
+
+/** The upper half of a YMM register, whose lower half is the XMM register. */
+static inline uint8_t *hs_soft_ymm_high(struct hs_soft_cpu *cpu, unsigned int reg)
+{
+	return cpu->xsave + HS_XSAVE_YMMH0 + (size_t)reg * 16;
 }
 
 static inline void hs_soft_mark_component(struct hs_soft_cpu *cpu, enum hs_soft_component component)
@@ -33,6 +42,20 @@ static inline void hs_soft_mark_component(struct hs_soft_cpu *cpu, enum hs_soft_
 static inline bool hs_soft_sse_usable(struct hs_soft_cpu *cpu)
 {
 	if ((cpu->cr0 & HS_CR0_EM) || !(cpu->cr4 & HS_CR4_OSFXSR)) {
+		hs_soft_raise(cpu, HS_VECTOR_UD, 0);
+		return false;
+	}
+	if (cpu->cr0 & HS_CR0_TS) {
+		hs_soft_raise(cpu, HS_VECTOR_NM, 0);
+		return false;
+	}
+	return true;
+}
+
+/** Whether VEX-encoded vector instructions may be executed now: else #UD or #NM is raised (SDM vol. 1 14.3). */
+static inline bool hs_soft_avx_usable(struct hs_soft_cpu *cpu)
+{
+	if (!(cpu->cr4 & HS_CR4_OSXSAVE) || (cpu->xcr0 & HS_SOFT_AVX_STATE) != HS_SOFT_AVX_STATE) {
 		hs_soft_raise(cpu, HS_VECTOR_UD, 0);
 		return false;
 	}

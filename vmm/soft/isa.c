@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The list of instruction sets, and what of it this host can run. Those that are executed by the host's CPU are offered
+ * where it has them; those that are done by hand everywhere.
+ */
+#include "vmm/soft/isa.h"
+
+#include "vmm/soft/fpu.h"
+
+#include <cpuid.h>
+#include <pthread.h>
+
+#define BIT(n) (1u << (n))
+
+#define LEAF_FEATURES 1u
+#define FEATURE_PCLMULQDQ BIT(1)
+#define FEATURE_OSXSAVE BIT(27)
+#define FEATURE_AVX BIT(28)
+
+enum executor {
+	OURS, /* done by hand */
+	HOST, /* runs natively */
+	VEX,  /* runs natively and needs AVX: the CPU's, and its state in XCR0 */
+};
+
+/* Bits of CPUID: SDM vol. 2A, tables 3-8 to 3-11. Sets without one of their own have that of the set they belong to. */
+static const struct row {
+	ZydisISASet set;
+	uint32_t leaf, subleaf;
+	enum hs_soft_cpuid_register reg;
+	uint32_t bit;
+	enum executor executor;
+	uint64_t components; /* of XCR0, beyond x87 and SSE */
+} rows[] = {
+	{ ZYDIS_ISA_SET_FXSAVE, LEAF_FEATURES, 0, HS_SOFT_EDX, BIT(24), OURS, 0 },
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+/* A leaf of the host's CPUID. In a VM each is an exit: rows of one leaf stand together, and it is asked for once. */
+struct host_leaf {
+	uint32_t number, subleaf;
+	unsigned int registers[HS_SOFT_CPUID_REGISTERS];
+};
+
+static bool offered_rows[ROWS];
+static bool offered_sets[ZYDIS_ISA_SET_MAX_VALUE + 1];
+
+static void ask_host(uint32_t number, uint32_t subleaf, struct host_leaf *leaf)
+{
+	unsigned int *to = leaf->registers;
+
+	if (leaf->number == number && leaf->subleaf == subleaf) {
+		return;
+	}
+	*leaf = (struct host_leaf){ .number = number, .subleaf = subleaf };
+	(void)__get_cpuid_count(number, subleaf, &to[HS_SOFT_EAX], &to[HS_SOFT_EBX], &to[HS_SOFT_ECX],
+				&to[HS_SOFT_EDX]);
+}
+
+/* Zydis counts vpclmulqdq of 128 bits as AVX, so that a host without pclmulqdq has no whole AVX. */
+static bool host_has_avx(void)
+{
+	uint32_t wanted = FEATURE_AVX | FEATURE_PCLMULQDQ | FEATURE_OSXSAVE;
+	struct host_leaf leaf = { 0 };
+	uint32_t low = 0, high;
+
+	ask_host(LEAF_FEATURES, 0, &leaf);
+	if ((leaf.registers[HS_SOFT_ECX] & wanted) != wanted) {
+		return false;
+	}
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return (low & HS_SOFT_AVX_STATE) == HS_SOFT_AVX_STATE;
+}
+
+static bool host_runs(const struct row *row, bool has_avx, struct host_leaf *leaf)
+{
+	if (row->executor == OURS) {
+		return true;
+	}
+	ask_host(row->leaf, row->subleaf, leaf);
+	return (leaf->registers[row->reg] & row->bit) && (row->executor != VEX || has_avx);
+}
+
+static void learn(void)
+{
+	bool has_avx = host_has_avx();
+	struct host_leaf leaf = { 0 };
+
+	for (size_t i = 0; i < ROWS; i++) {
+		offered_rows[i] = host_runs(&rows[i], has_avx, &leaf);
+		offered_sets[rows[i].set] = offered_rows[i];
+	}
+}
+
+static void know(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, learn);
+}
+
+bool hs_soft_isa_offered(ZydisISASet set)
+{
+	know();
+	return (size_t)set < sizeof(offered_sets) && offered_sets[set];
+}
+
+uint32_t hs_soft_isa_bits(uint32_t leaf, uint32_t subleaf, enum hs_soft_cpuid_register reg)
+{
+	uint32_t bits = 0;
+
+	know();
+	for (size_t i = 0; i < ROWS; i++) {
+		bool is_there = rows[i].leaf == leaf && rows[i].subleaf == subleaf && rows[i].reg == reg;
+
+		bits |= is_there && offered_rows[i] ? rows[i].bit : 0;
+	}
+	return bits;
+}
+
+uint64_t hs_soft_isa_components(void)
+{
+	uint64_t components = 0;
+
+	know();
+	for (size_t i = 0; i < ROWS; i++) {
+		components |= offered_rows[i] ? rows[i].components : 0;
+	}
+	return components;
+}
