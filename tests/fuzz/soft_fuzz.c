@@ -227,7 +227,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	make_once(sides);
 	get_reset_state(&cpu);
 	memset(ram, 0, sizeof(ram));
-	scene_make(&source, ram, &cpu);
+	/* Half of them; by the last byte, which machines of either kind take last. */
+	scene_make(&source, size > 0 && !(data[size - 1] & 1), ram, &cpu);
 	if (scene_choice(&source, 4) == 0) {
 		watch.gva = hs_gva_of(scene_choice(&source, SCENE_RAM));
 		armed.watches = &watch;

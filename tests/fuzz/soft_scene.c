@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "soft_scene.h"
+#include "soft_vectors.h"
 
 #include "base/bytes.h"
 #include "lib/random.h"
@@ -102,6 +103,17 @@ static void fill_code(struct scene_source *source, uint8_t *ram)
 	}
 	for (size_t i = 0; structured && i < SCENE_CODE_BYTES - 8; i += 1 + scene_choice(source, 24)) {
 		i += put_instruction(source, code + i);
+	}
+}
+
+/* One vector instruction behind the other, seldom with something else between them. */
+static void fill_code_with_vectors(struct scene_source *source, uint8_t *ram, bool is_long)
+{
+	uint8_t *code = ram + SCENE_CODE;
+
+	for (size_t i = 0; i < SCENE_CODE_BYTES - SCENE_VECTOR_BYTES;) {
+		i += scene_put_vector(source, code + i, is_long);
+		i += one_in(source, 16) ? scene_choice(source, 8) : 0;
 	}
 }
 
@@ -315,7 +327,7 @@ static void put_self_modification(struct scene_source *source, uint8_t *ram, str
 	cpu->gpr[HS_RSP] = cpu->rip + 16 + scene_choice(source, 16);
 }
 
-void scene_make(struct scene_source *source, uint8_t *ram, struct hs_cpu_state *cpu)
+void scene_make(struct scene_source *source, bool vectors, uint8_t *ram, struct hs_cpu_state *cpu)
 {
 	set_control(source, cpu);
 	fill_code(source, ram);
@@ -324,6 +336,10 @@ void scene_make(struct scene_source *source, uint8_t *ram, struct hs_cpu_state *
 	put_tables(source, ram, cpu);
 	set_segments(source, ram, cpu);
 	set_rest(source, cpu);
+	if (vectors) {
+		fill_code_with_vectors(source, ram, cpu->msr.efer & 0x400);
+		scene_set_vectors(source, cpu);
+	}
 	if (one_in(source, 4) && cpu->rip < SCENE_RAM - 64) {
 		put_self_modification(source, ram, cpu);
 	}

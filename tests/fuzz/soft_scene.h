@@ -10,6 +10,7 @@
 
 #include <hindsight/cpu.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,7 +38,10 @@ uint64_t scene_number(struct scene_source *source);
 /** From 0 to below - 1. */
 uint64_t scene_choice(struct scene_source *source, uint64_t below);
 
-/** Fill memory (SCENE_RAM bytes, zero before) and a state (of a new CPU before). */
-void scene_make(struct scene_source *source, uint8_t *ram, struct hs_cpu_state *cpu);
+/**
+ * Fill memory (SCENE_RAM bytes, zero before) and a state (of a new CPU before). `vectors` is for code that is mostly
+ * x87 and vector instructions, with a state to match; without it a machine is what it was before there were any.
+ */
+void scene_make(struct scene_source *source, bool vectors, uint8_t *ram, struct hs_cpu_state *cpu);
 
 #endif
