@@ -38,6 +38,18 @@ static inline void hs_soft_mark_component(struct hs_soft_cpu *cpu, enum hs_soft_
 	cpu->xsave_changed = true;
 }
 
+/** The guest's MXCSR. While the CPU runs nothing else may read it from cpu->xsave, or write it there. */
+static inline uint32_t hs_soft_mxcsr_get(struct hs_soft_cpu *cpu)
+{
+	return hs_get_le32(cpu->xsave + HS_XSAVE_MXCSR);
+}
+
+static inline void hs_soft_mxcsr_put(struct hs_soft_cpu *cpu, uint32_t value)
+{
+	hs_put_le32(cpu->xsave + HS_XSAVE_MXCSR, value);
+	hs_soft_mark_component(cpu, HS_SOFT_SSE);
+}
+
 /** Whether SSE instructions may be executed now: else #UD or #NM is raised (SDM vol. 3A 13.1.4, table 13-1). */
 static inline bool hs_soft_sse_usable(struct hs_soft_cpu *cpu)
 {

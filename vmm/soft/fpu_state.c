@@ -78,6 +78,7 @@ static enum hs_soft_flow execute_fxsave(struct hs_soft_cpu *cpu, const struct hs
 		return HS_SOFT_FAULT;
 	}
 	memcpy(image, cpu->xsave, sizeof(image));
+	hs_put_le32(image + HS_XSAVE_MXCSR, hs_soft_mxcsr_get(cpu));
 	hs_put_le32(image + HS_XSAVE_MXCSR_MASK, HS_SOFT_MXCSR_MASK);
 	if (op->bytes != 8) {
 		/* Selectors beside the 32-bit offsets: a CPU that deprecates FCS and FDS has zeroes. */
@@ -99,7 +100,7 @@ static void restore(struct hs_soft_cpu *cpu, const uint8_t *image, bool wide)
 	hs_put_le64(to + HS_XSAVE_FDP, 0);
 	memcpy(to + HS_XSAVE_FIP, image + HS_XSAVE_FIP, wide ? 8 : 4);
 	memcpy(to + HS_XSAVE_FDP, image + HS_XSAVE_FDP, wide ? 8 : 4);
-	memcpy(to + HS_XSAVE_MXCSR, image + HS_XSAVE_MXCSR, 4);
+	hs_soft_mxcsr_put(cpu, hs_get_le32(image + HS_XSAVE_MXCSR));
 	for (unsigned int i = 0; i < 8; i++) {
 		memcpy(to + HS_XSAVE_ST0 + i * 16, image + HS_XSAVE_ST0 + i * 16, 10);
 	}
@@ -135,14 +136,13 @@ static enum hs_soft_flow execute_ldmxcsr(struct hs_soft_cpu *cpu, const struct h
 	if (value & ~(uint64_t)HS_SOFT_MXCSR_MASK) {
 		return hs_soft_raise(cpu, HS_VECTOR_GP, 0);
 	}
-	hs_put_le32(cpu->xsave + HS_XSAVE_MXCSR, (uint32_t)value);
-	hs_soft_mark_component(cpu, HS_SOFT_SSE);
+	hs_soft_mxcsr_put(cpu, (uint32_t)value);
 	return HS_SOFT_NEXT;
 }
 
 static enum hs_soft_flow execute_stmxcsr(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
-	uint64_t value = hs_get_le32(cpu->xsave + HS_XSAVE_MXCSR);
+	uint64_t value = hs_soft_mxcsr_get(cpu);
 
 	return hs_soft_sse_usable(cpu) && hs_soft_put(cpu, op, 0, value) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
 }
