@@ -168,7 +168,8 @@ static void take_corrupt(struct hs_gdb *gdb)
  * nothing is owed. And it may come too early: a user who is quick makes gdb send 0x03 before the resume that
  * it is meant for (it checks for Ctrl-C while it sends). A client that has spoken since the stop knows that
  * nothing runs, so it can only mean what comes next. Nor is the end of a step what its user waits for: gdb steps off a
- * breakpoint, or through a line, and goes on by itself.
+ * breakpoint, or through a line, and goes on by itself. So it is kept as well where the target was about to end a step
+ * when it was asked: report().
  */
 static void take_interrupt(struct hs_gdb *gdb)
 {
@@ -248,6 +249,7 @@ static void report(struct hs_gdb *gdb, const struct hs_stop *stop)
 	hs_gdb_put_stop(gdb, stop);
 	gdb->client.knows_stop = false;
 	gdb->client.stepped = stop->kind == HS_STOP_STEPPED;
+	gdb->client.interrupt_due = gdb->client.stepped && gdb->interrupt_asked;
 	hs_gdb_send_payload(gdb);
 }
 

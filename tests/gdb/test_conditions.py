@@ -5,10 +5,6 @@ import re
 
 import pytest
 from lib.debuggers import Gdb, gdb_batch
-from lib.runner import RUNNERS
-
-# Not in the rig, where an interrupt does not get through yet (docs/gdb-remote.md, "Tests").
-HERE = pytest.mark.parametrize("runner", [name for name in RUNNERS if not name.endswith("rig")], indirect=True)
 
 
 def packets_to_stub(path):
@@ -153,7 +149,6 @@ def test_step_over_a_call_passes_false_conditions_inside(session):
     assert "exited normally" in said[8]
 
 
-@HERE
 def test_ctrl_c_gets_through_hits_that_are_passed_over(runner):
     with runner.serve("spin", options=["--core", "none"]) as served, Gdb() as gdb:
         gdb.command(f"target remote {served.address}")

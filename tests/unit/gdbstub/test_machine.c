@@ -209,6 +209,28 @@ static void test_interrupt_right_after_a_step_is_kept_for_the_next_resume(void *
 	assert_memory_equal(wire_receive(wire), "T02", 3);
 }
 
+static void test_interrupt_that_meets_the_end_of_a_step_stops_the_next_resume_once(void **state)
+{
+	struct wire *wire = *state;
+
+	/* The step has ended, which the stub does not know yet: the fake, like a session, ignores the interrupt. */
+	wire_send(wire, "vCont;s");
+	wire_expect_silence(wire);
+	fake_stop(&wire->fake, (struct hs_stop){ .kind = HS_STOP_STEPPED });
+	wire_send_bytes(wire, "\x03", 1);
+	assert_int_equal(wire->fake.interrupts, 1);
+	wire_event(wire);
+	assert_memory_equal(wire_receive(wire), "T05", 3);
+	wire_send(wire, "vCont;c");
+	wire_expect_silence(wire);
+	assert_int_equal(wire->fake.interrupts, 2);
+	wire_event(wire);
+	assert_memory_equal(wire_receive(wire), "T02", 3);
+	wire_send(wire, "vCont;c");
+	wire_expect_silence(wire);
+	assert_int_equal(wire->fake.interrupts, 2);
+}
+
 static void test_vctrlc_is_answered_and_stops(void **state)
 {
 	struct wire *wire = *state;
@@ -334,6 +356,7 @@ int main(void)
 		TEST(test_interrupt_right_after_a_stop_came_too_late_and_leaves_no_trace),
 		TEST(test_interrupt_before_the_resume_that_it_means_stops_that_once),
 		TEST(test_interrupt_right_after_a_step_is_kept_for_the_next_resume),
+		TEST(test_interrupt_that_meets_the_end_of_a_step_stops_the_next_resume_once),
 		TEST(test_vctrlc_is_answered_and_stops),
 		TEST(test_requests_to_a_running_target_are_refused),
 		TEST(test_guest_end_is_reported),
