@@ -110,9 +110,8 @@ static void test_cr3_cr4_cr8_refuse_what_the_sdm_forbids(void **state)
 		{ &ring0_64, cr4, 0x600, VECTOR_GP },              /* long mode without PAE */
 		{ &ring0_64, cr4, CR4_PAE | 1u << 12, VECTOR_GP }, /* LA57 in long mode */
 		{ &ring0_64, cr4, CR4_PAE | 1u << 13, VECTOR_GP }, /* VMXE */
-		{ &ring0_64, cr4, CR4_PAE | 1u << 18, VECTOR_GP }, /* OSXSAVE is not offered */
 		{ &ring0_64, cr4, CR4_PAE | UINT64_C(1) << 32, VECTOR_GP },
-		{ &ring0_64, cr4, 0x310fbc, RUNS },
+		{ &ring0_64, cr4, 0x350fbc, RUNS },
 		{ &ring0_64, cr8, 0xf, RUNS },
 		{ &ring0_64, cr8, 0x10, VECTOR_GP },
 		{ &ring0_32, cr4_32, 0x610, RUNS },

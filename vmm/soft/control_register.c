@@ -19,7 +19,7 @@
 /* What CPUID offers. OSXMMEXCPT comes with FXSR: whoever saves MXCSR may say how it treats #XM. */
 #define CR4_DEFINED                                                                                                    \
 	(HS_CR4_TSD | HS_CR4_DE | HS_CR4_PSE | HS_CR4_PAE | HS_CR4_PGE | HS_CR4_PCE | HS_CR4_OSFXSR |                  \
-	 HS_CR4_OSXMMEXCPT | HS_CR4_UMIP | HS_CR4_LA57 | HS_CR4_FSGSBASE | HS_CR4_SMEP | HS_CR4_SMAP)
+	 HS_CR4_OSXMMEXCPT | HS_CR4_UMIP | HS_CR4_LA57 | HS_CR4_FSGSBASE | HS_CR4_OSXSAVE | HS_CR4_SMEP | HS_CR4_SMAP)
 /* Changing one of these loads the PDPTEs (SDM vol. 3A 4.4.1). */
 #define CR4_LOADS_PDPTES (HS_CR4_PAE | HS_CR4_PGE | HS_CR4_PSE | HS_CR4_SMEP)
 #define CR8_DEFINED 0xfu

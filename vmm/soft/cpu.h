@@ -183,8 +183,8 @@ struct hs_soft_straddler {
 
 #define HS_SOFT_STRADDLERS 16u
 
-/** x87, SSE and the header: what fpu.h knows. */
-#define HS_SOFT_XSAVE_CHANGED HS_XSAVE_YMMH0
+/** Components: bits of XSTATE_BV (SDM vol. 1 13.1), and of what has changed. */
+enum hs_soft_component { HS_SOFT_X87 = 1, HS_SOFT_SSE = 2, HS_SOFT_AVX = 4, HS_SOFT_ALL_COMPONENTS = 0xff };
 
 /* ---- Events ---- */
 
@@ -305,9 +305,8 @@ struct hs_soft_cpu {
 	uint64_t changed_tables
 		[HS_SOFT_CHANGED_TABLES]; /* pages that hs_soft_change_table() has seen: since a run began */
 	unsigned int changed_table_count;
-	uint64_t noted_table; /* the page of tables that was noted last; 1 (no page) for none */
-	bool xsave_set;       /* all of xsave may be other than hs_soft_restore() has left it ... */
-	bool xsave_changed;   /* ... or what instructions can change, its first HS_SOFT_XSAVE_CHANGED bytes */
+	uint64_t noted_table;  /* the page of tables that was noted last; 1 (no page) for none */
+	uint8_t xsave_changed; /* what of xsave may be other than hs_soft_restore() has left it: components */
 	uint8_t xsave[HS_XSAVE_SIZE] __attribute__((aligned(64)));
 
 	/* Large, and memory only where it is used: zero is empty. */

@@ -13,7 +13,8 @@
 
 #define BIT(n) (1u << (n))
 
-#define LEAF_MAX 0xdu
+#define LEAF_XSAVE 0xdu
+#define LEAF_MAX LEAF_XSAVE
 #define LEAF_HYPERVISOR 0x40000000u
 #define LEAF_EXTENDED 0x80000000u
 #define LEAF_EXTENDED_MAX 0x80000008u
@@ -51,7 +52,7 @@ static const char brand[3 * 16] = "hindsight software CPU";
 
 static bool has_subleaves(uint32_t number)
 {
-	return number == 7 || number == 0xd;
+	return number == 7 || number == LEAF_XSAVE;
 }
 
 static uint32_t four_bytes(const char *text)
@@ -75,6 +76,38 @@ static struct leaf both(struct leaf a, struct leaf b)
 	return (struct leaf){ a.eax | b.eax, a.ebx | b.ebx, a.ecx | b.ecx, a.edx | b.edx };
 }
 
+uint64_t hs_soft_xcr0_offered(void)
+{
+	return HS_SOFT_X87 | HS_SOFT_SSE | hs_soft_isa_components();
+}
+
+/* Where the area of xsave ends when it has these components. */
+static uint32_t area_end(uint64_t components)
+{
+	return components & HS_SOFT_AVX ? HS_XSAVE_YMMH0 + HS_SOFT_REGISTERS_BYTES : HS_XSAVE_YMMH0;
+}
+
+/* The standard and the compacted format have the same size: AVX is the last component. */
+static struct leaf xsave_leaf(const struct hs_soft_cpu *cpu, uint32_t subleaf)
+{
+	uint64_t offered = hs_soft_xcr0_offered();
+
+	switch (subleaf) {
+	case 0:
+		return (struct leaf){ .eax = (uint32_t)offered,
+				      .ebx = area_end(cpu->xcr0),
+				      .ecx = area_end(offered),
+				      .edx = (uint32_t)(offered >> 32) };
+	case 1:
+		return (struct leaf){ .ebx = area_end(cpu->xcr0) };
+	case HS_XSTATE_AVX:
+		return offered & HS_SOFT_AVX ? (struct leaf){ .eax = HS_SOFT_REGISTERS_BYTES, .ebx = HS_XSAVE_YMMH0 }
+					     : (struct leaf){ 0 };
+	default:
+		return (struct leaf){ 0 };
+	}
+}
+
 /* What the CPU has beside the list. */
 static struct leaf basic(const struct hs_soft_cpu *cpu, uint32_t number, uint32_t subleaf)
 {
@@ -88,6 +121,8 @@ static struct leaf basic(const struct hs_soft_cpu *cpu, uint32_t number, uint32_
 		return (struct leaf){ SIGNATURE, LEAF1_EBX, LEAF1_ECX | osxsave, LEAF1_EDX };
 	case 7:
 		return subleaf == 0 ? (struct leaf){ 0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX } : (struct leaf){ 0 };
+	case LEAF_XSAVE:
+		return xsave_leaf(cpu, subleaf);
 	default:
 		return (struct leaf){ 0 };
 	}
@@ -126,11 +161,6 @@ static struct leaf leaf_of(const struct hs_soft_cpu *cpu, uint32_t number, uint3
 	}
 	return both(number >= LEAF_EXTENDED ? extended(cpu, number) : basic(cpu, number, subleaf),
 		    listed(number, has_subleaves(number) ? subleaf : 0));
-}
-
-uint64_t hs_soft_xcr0_offered(void)
-{
-	return HS_SOFT_X87 | HS_SOFT_SSE | hs_soft_isa_components();
 }
 
 static enum hs_soft_flow execute_cpuid(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)

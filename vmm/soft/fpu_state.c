@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The x87 and SSE state as a whole, and its control registers: fxsave, fxrstor, ldmxcsr, stmxcsr, fninit, fnclex,
- * fnstcw, fldcw, fnstsw, fwait. xsave and its family are undefined: CPUID does not offer them.
+ * fnstcw, fldcw, fnstsw, fwait.
  */
 #include "vmm/soft/fpu.h"
 #include "vmm/soft/operand.h"
@@ -69,6 +69,16 @@ static unsigned int registers_end(const struct hs_soft_cpu *cpu)
 	return HS_XSAVE_XMM0 + (cpu->mode == HS_SOFT_MODE_64 ? 16 : 8) * 16;
 }
 
+void hs_soft_get_x87_image(const struct hs_soft_cpu *cpu, bool wide, uint8_t *ret)
+{
+	memcpy(ret, cpu->xsave, HS_XSAVE_XMM0);
+	if (!wide) {
+		/* Selectors beside the 32-bit offsets: a CPU that deprecates FCS and FDS has zeroes. */
+		hs_put_le32(ret + HS_XSAVE_FIP + 4, 0);
+		hs_put_le32(ret + HS_XSAVE_FDP + 4, 0);
+	}
+}
+
 static enum hs_soft_flow execute_fxsave(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	uint8_t image[FXSAVE_BYTES];
@@ -77,19 +87,15 @@ static enum hs_soft_flow execute_fxsave(struct hs_soft_cpu *cpu, const struct hs
 	if (!fx_usable(cpu, op, HS_PROT_WRITE, &gva)) {
 		return HS_SOFT_FAULT;
 	}
-	memcpy(image, cpu->xsave, sizeof(image));
+	hs_soft_get_x87_image(cpu, op->bytes == 8, image);
 	hs_put_le32(image + HS_XSAVE_MXCSR, hs_soft_mxcsr_get(cpu));
 	hs_put_le32(image + HS_XSAVE_MXCSR_MASK, HS_SOFT_MXCSR_MASK);
-	if (op->bytes != 8) {
-		/* Selectors beside the 32-bit offsets: a CPU that deprecates FCS and FDS has zeroes. */
-		hs_put_le32(image + HS_XSAVE_FIP + 4, 0);
-		hs_put_le32(image + HS_XSAVE_FDP + 4, 0);
-	}
+	memcpy(image + HS_XSAVE_XMM0, hs_soft_xmm(cpu, 0), registers_end(cpu) - HS_XSAVE_XMM0);
 	(void)hs_soft_linear_store(cpu, cpu->space, gva, registers_end(cpu), image);
 	return HS_SOFT_NEXT;
 }
 
-static void restore(struct hs_soft_cpu *cpu, const uint8_t *image, bool wide)
+void hs_soft_put_x87_image(struct hs_soft_cpu *cpu, bool wide, const uint8_t *image)
 {
 	uint8_t *to = cpu->xsave;
 
@@ -100,12 +106,9 @@ static void restore(struct hs_soft_cpu *cpu, const uint8_t *image, bool wide)
 	hs_put_le64(to + HS_XSAVE_FDP, 0);
 	memcpy(to + HS_XSAVE_FIP, image + HS_XSAVE_FIP, wide ? 8 : 4);
 	memcpy(to + HS_XSAVE_FDP, image + HS_XSAVE_FDP, wide ? 8 : 4);
-	hs_soft_mxcsr_put(cpu, hs_get_le32(image + HS_XSAVE_MXCSR));
 	for (unsigned int i = 0; i < 8; i++) {
 		memcpy(to + HS_XSAVE_ST0 + i * 16, image + HS_XSAVE_ST0 + i * 16, 10);
 	}
-	memcpy(to + HS_XSAVE_XMM0, image + HS_XSAVE_XMM0, registers_end(cpu) - HS_XSAVE_XMM0);
-	hs_soft_mark_component(cpu, HS_SOFT_SSE);
 }
 
 static enum hs_soft_flow execute_fxrstor(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
@@ -120,7 +123,10 @@ static enum hs_soft_flow execute_fxrstor(struct hs_soft_cpu *cpu, const struct h
 	if (hs_get_le32(image + HS_XSAVE_MXCSR) & ~HS_SOFT_MXCSR_MASK) {
 		return hs_soft_raise(cpu, HS_VECTOR_GP, 0);
 	}
-	restore(cpu, image, op->bytes == 8);
+	hs_soft_put_x87_image(cpu, op->bytes == 8, image);
+	hs_soft_mxcsr_put(cpu, hs_get_le32(image + HS_XSAVE_MXCSR));
+	memcpy(hs_soft_xmm(cpu, 0), image + HS_XSAVE_XMM0, registers_end(cpu) - HS_XSAVE_XMM0);
+	hs_soft_mark_component(cpu, HS_SOFT_SSE);
 	return HS_SOFT_NEXT;
 }
 

@@ -6,6 +6,7 @@
 #include "vmm/soft/isa.h"
 
 #include "vmm/soft/fpu.h"
+#include "vmm/soft/native.h"
 
 #include <cpuid.h>
 #include <pthread.h>
@@ -13,6 +14,7 @@
 #define BIT(n) (1u << (n))
 
 #define LEAF_FEATURES 1u
+#define LEAF_XSAVE 0xdu
 #define FEATURE_PCLMULQDQ BIT(1)
 #define FEATURE_OSXSAVE BIT(27)
 #define FEATURE_AVX BIT(28)
@@ -33,6 +35,9 @@ static const struct row {
 	uint64_t components; /* of XCR0, beyond x87 and SSE */
 } rows[] = {
 	{ ZYDIS_ISA_SET_FXSAVE, LEAF_FEATURES, 0, HS_SOFT_EDX, BIT(24), OURS, 0 },
+	{ ZYDIS_ISA_SET_XSAVE, LEAF_FEATURES, 0, HS_SOFT_ECX, BIT(26), OURS, 0 },
+	{ ZYDIS_ISA_SET_XSAVEOPT, LEAF_XSAVE, 1, HS_SOFT_EAX, BIT(0), OURS, 0 },
+	{ ZYDIS_ISA_SET_XSAVEC, LEAF_XSAVE, 1, HS_SOFT_EAX, BIT(1), OURS, 0 },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -77,6 +82,9 @@ static bool host_runs(const struct row *row, bool has_avx, struct host_leaf *lea
 {
 	if (row->executor == OURS) {
 		return true;
+	}
+	if (!hs_soft_native_works()) {
+		return false;
 	}
 	ask_host(row->leaf, row->subleaf, leaf);
 	return (leaf->registers[row->reg] & row->bit) && (row->executor != VEX || has_avx);

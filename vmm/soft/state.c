@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Between the CPU and struct hs_cpu_state, and what the CPU is after its reset. */
 #include "vmm/soft/flags.h"
+#include "vmm/soft/fpu.h"
 
 #include "arch/regs.h"
 
@@ -132,6 +133,23 @@ static void set_msrs(struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
 	cpu->msr = msr;
 }
 
+/* The components that are given, or more. */
+static void set_components(struct hs_soft_cpu *cpu, const struct hs_cpu_state *state, unsigned int components)
+{
+	size_t length = HS_XSAVE_YMMH0;
+
+	if (components == 0) {
+		return;
+	}
+	if (components == HS_SOFT_ALL_COMPONENTS) {
+		length = sizeof(cpu->xsave);
+	} else if (components & HS_SOFT_AVX) {
+		length = HS_XSAVE_YMMH0 + HS_SOFT_REGISTERS_BYTES;
+	}
+	memcpy(cpu->xsave, state->xsave, length);
+	hs_soft_settle_components(cpu, components);
+}
+
 static void set_debug_registers(struct hs_soft_cpu *cpu, const struct hs_cpu_state *state)
 {
 	bool changed = memcmp(cpu->dr, state->dr, sizeof(cpu->dr)) != 0;
@@ -155,9 +173,9 @@ enum hs_status hs_soft_set_state(struct hs_backend *backend, unsigned int parts,
 		set_core(cpu, state);
 	}
 	if (parts & HS_STATE_FPU) {
-		memcpy(cpu->xsave, state->xsave, sizeof(cpu->xsave));
+		set_components(cpu, state, HS_SOFT_ALL_COMPONENTS);
 		cpu->xcr0 = state->xcr0;
-		cpu->xsave_set = true;
+		cpu->xsave_changed = HS_SOFT_ALL_COMPONENTS;
 	}
 	if (parts & HS_STATE_MSR) {
 		set_msrs(cpu, state);
@@ -178,12 +196,8 @@ enum hs_status hs_soft_restore(struct hs_backend *backend, const struct hs_cpu_s
 
 	(void)err;
 	set_core(cpu, state);
-	if (!again || cpu->xsave_set) {
-		memcpy(cpu->xsave, state->xsave, sizeof(cpu->xsave));
-	} else if (cpu->xsave_changed) {
-		memcpy(cpu->xsave, state->xsave, HS_SOFT_XSAVE_CHANGED);
-	}
-	cpu->xsave_set = cpu->xsave_changed = false;
+	set_components(cpu, state, again ? cpu->xsave_changed : HS_SOFT_ALL_COMPONENTS);
+	cpu->xsave_changed = 0;
 	cpu->xcr0 = state->xcr0;
 	set_msrs(cpu, state);
 	if (derived) {
