@@ -63,43 +63,68 @@ unsigned int hs_bench_rounds(const char *text, unsigned int otherwise)
 	return rounds < ROUNDS_MAX ? (unsigned int)rounds : ROUNDS_MAX;
 }
 
-/* One turn of each. */
-static bool take_turns(const struct hs_bench *bench, bool peer_first, double *ret_ours, double *ret_peer)
+/* The sides of a benchmark and what their turns took. */
+struct turns {
+	const struct hs_bench_side *sides[2 + HS_BENCH_OTHERS_MAX];
+	double ns[2 + HS_BENCH_OTHERS_MAX];
+	unsigned int count;
+};
+
+/* One turn of each. The next one begins where this one has ended. */
+static bool take_turns(struct turns *turns, bool backwards)
 {
-	if (peer_first) {
-		return bench->peer.run(bench->peer.ctx, ret_peer) && bench->ours.run(bench->ours.ctx, ret_ours);
+	for (unsigned int i = 0; i < turns->count; i++) {
+		unsigned int at = backwards ? turns->count - 1 - i : i;
+
+		if (!turns->sides[at]->run(turns->sides[at]->ctx, &turns->ns[at])) {
+			return false;
+		}
 	}
-	return bench->ours.run(bench->ours.ctx, ret_ours) && bench->peer.run(bench->peer.ctx, ret_peer);
+	return true;
+}
+
+static void print_sides(const struct hs_bench *bench, const struct turns *turns, double values[][ROUNDS_MAX],
+			unsigned int rounds)
+{
+	static double ratios[2 + HS_BENCH_OTHERS_MAX][ROUNDS_MAX];
+	const char *better = strchr(bench->unit, '/') ? "x (more is better)" : "x (less is better)";
+
+	/* Before the rounds are lost to sorting. */
+	for (unsigned int side = 1; side < turns->count; side++) {
+		for (unsigned int i = 0; i < rounds; i++) {
+			ratios[side][i] = values[0][i] / values[side][i];
+		}
+	}
+	print_row(bench->ours.name, bench->unit, values[0], rounds);
+	for (unsigned int side = 1; side < turns->count; side++) {
+		print_row(turns->sides[side]->name, bench->unit, values[side], rounds);
+		print_row("ratio", better, ratios[side], rounds);
+	}
 }
 
 bool hs_bench_run(const struct hs_bench *bench)
 {
-	double ours[ROUNDS_MAX];
-	double peer[ROUNDS_MAX];
-	double ratio[ROUNDS_MAX];
+	static double values[2 + HS_BENCH_OTHERS_MAX][ROUNDS_MAX];
+	struct turns turns = { .sides = { &bench->ours, &bench->peer }, .count = 2 };
 	unsigned int rounds = bench->rounds < ROUNDS_MAX ? bench->rounds : ROUNDS_MAX;
 
 	if (rounds == 0) {
 		fprintf(stderr, "the number of rounds is none\n");
 		return false;
 	}
+	for (unsigned int i = 0; i < bench->other_count && i < HS_BENCH_OTHERS_MAX; i++) {
+		turns.sides[turns.count++] = &bench->others[i];
+	}
 	printf("%s; %u rounds\n  %-44s %10s %10s %10s\n", bench->title, rounds, "", "min", "median", "max");
 	/* The first turn of each warms caches and is not counted. */
 	for (unsigned int i = 0; i <= rounds; i++) {
-		double a;
-		double b;
-
-		if (!take_turns(bench, i % 2, &a, &b)) {
+		if (!take_turns(&turns, i % 2)) {
 			return false;
 		}
-		if (i > 0) {
-			ours[i - 1] = in_unit(bench, a);
-			peer[i - 1] = in_unit(bench, b);
-			ratio[i - 1] = ours[i - 1] / peer[i - 1];
+		for (unsigned int side = 0; i > 0 && side < turns.count; side++) {
+			values[side][i - 1] = in_unit(bench, turns.ns[side]);
 		}
 	}
-	print_row(bench->ours.name, bench->unit, ours, rounds);
-	print_row(bench->peer.name, bench->unit, peer, rounds);
-	print_row("ratio", strchr(bench->unit, '/') ? "x (more is better)" : "x (less is better)", ratio, rounds);
+	print_sides(bench, &turns, values, rounds);
 	return true;
 }

@@ -17,8 +17,9 @@ struct hs_bench_pc {
 
 /** Start QEMU with a kernel and wait until the kernel is ready. False, with a message, when it does not work. */
 bool hs_bench_pc_start(struct hs_bench_pc *pc, const char *qemu, const char *kernel);
-/** Run a loop; *ret_ns is from the command to the answer. */
-bool hs_bench_pc_run(struct hs_bench_pc *pc, char letter, uint32_t rounds, double *ret_ns);
+/** Run a loop; *ret_ns is QEMU's processor time from the command to the answer, *ret_done whether its CPU has the
+ *  instructions for it. */
+bool hs_bench_pc_run(struct hs_bench_pc *pc, char letter, uint32_t rounds, bool *ret_done, double *ret_ns);
 /** Let the guest end the machine, and wait for that. */
 void hs_bench_pc_end(struct hs_bench_pc *pc);
 

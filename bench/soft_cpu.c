@@ -1,205 +1,146 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The software CPU beside the KVM of this host, and beside qemu-system's TCG on the same instructions.
- * Usage: GUEST.elf QEMU KERNEL.elf [ROUNDS]
+ * The software CPU beside qemu-system's TCG, the KVM of this host and the host itself, on the same instructions.
+ * Usage: GUEST.elf PAGES.elf QEMU KERNEL.elf STUB_PORT [ROUNDS] (a stub of QEMU's, on 127.0.0.1)
  *
- * Each side runs a loop as often as takes it 40 ms, since they are up to a thousand times apart; what is compared is
- * the time of one round.
+ * Each side runs a loop as often as takes it 40 ms, since they are up to ten thousand times apart; what is compared is
+ * the processor time of one round.
  */
+#include "gdb_client.h"
 #include "harness.h"
 #include "loops/loops.h"
-#include "pc.h"
-
-#include <hindsight/vm.h>
+#include "soft_side.h"
+#include "soft_trip.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #define LEAST_NS 40e6
-#define FIRST_ROUNDS 256u
-#define MOST_ROUNDS (1u << 28)
-#define STEPS 2000u
+#define LEAST_NS_PC 160e6  /* a command to it may take milliseconds */
+#define LEAST_NS_QUICK 1e6 /* of a single round: nobody asks how fast that was */
 
-/* One loop on one side. */
-struct side {
-	enum hs_backend_choice backend;
-	const char *guest;
-	struct hs_bench_pc *pc; /* not NULL: there, not in a VM */
-	const char *qemu, *kernel;
-	char letter;
-	uint32_t rounds;
-};
-
-static bool failed(const char *what, const struct hs_error *err)
-{
-	fprintf(stderr, "soft_cpu: %s: %s\n", what, err->message);
-	return false;
-}
-
-static bool open_vm(const struct side *side, uint32_t rounds, struct hs_vm **ret)
-{
-	char letter[] = { side->letter, 0 };
-	char number[16];
-	const char *const args[] = { "loops", letter, number };
-	struct hs_vm_config config = { .backend = side->backend, .args = args, .args_count = 3, .seed = 1 };
-	struct hs_error err;
-
-	(void)snprintf(number, sizeof(number), "%u", rounds);
-	return !hs_vm_create(side->guest, &config, ret, &err) || failed("create", &err);
-}
-
-static bool run_vm(const struct side *side, double *ret_ns)
-{
-	const struct hs_resume go = { .kind = HS_RESUME_CONTINUE };
-	struct hs_event event;
-	struct hs_error err = { .message = "the guest did not end as it should" };
-	struct hs_vm *vm;
-	double start;
-	bool ended;
-
-	if (!open_vm(side, side->rounds, &vm)) {
-		return false;
-	}
-	start = hs_bench_now();
-	ended = !hs_vm_run(vm, &go, &event, &err) && event.kind == HS_EVENT_EXITED;
-	*ret_ns = hs_bench_now() - start;
-	if (!ended && event.kind == HS_EVENT_CRASHED) {
-		fprintf(stderr, "soft_cpu: %s\n", event.crash.text);
-	}
-	hs_vm_destroy(vm);
-	return ended || failed("run", &err);
-}
-
-static bool run_once(const struct side *side, double *ret_ns)
-{
-	return side->pc ? hs_bench_pc_run(side->pc, side->letter, side->rounds, ret_ns) : run_vm(side, ret_ns);
-}
-
-/* The time of a round. */
-static bool run_loop(void *ctx, double *ret_ns)
-{
-	const struct side *side = ctx;
-
-	if (!run_once(side, ret_ns)) {
-		return false;
-	}
-	*ret_ns /= side->rounds;
-	return true;
-}
-
-/* As many rounds as take long enough. */
-static bool calibrate(struct side *side)
-{
-	double ns = 0;
-
-	for (side->rounds = FIRST_ROUNDS; side->rounds < MOST_ROUNDS; side->rounds *= 2) {
-		if (!run_once(side, &ns)) {
-			return false;
-		}
-		if (ns >= LEAST_NS) {
-			break;
-		}
-	}
-	return true;
-}
-
-static bool step(void *ctx, double *ret_ns)
-{
-	const struct hs_resume one = { .kind = HS_RESUME_STEP };
-	const struct side *side = ctx;
-	struct hs_event event;
-	struct hs_error err = { .message = "" };
-	struct hs_vm *vm;
-	enum hs_status st = HS_OK;
-	double start;
-
-	if (!open_vm(side, MOST_ROUNDS, &vm)) {
-		return false;
-	}
-	start = hs_bench_now();
-	for (unsigned int i = 0; i < STEPS && !st; i++) {
-		st = hs_vm_run(vm, &one, &event, &err);
-	}
-	*ret_ns = (hs_bench_now() - start) / STEPS;
-	hs_vm_destroy(vm);
-	return !st || failed("step", &err);
-}
-
-/* Up to the first instruction and away with it: the guest that gets no letter ends at once. */
-static bool open_and_close(void *ctx, double *ret_ns)
-{
-	const struct hs_resume go = { .kind = HS_RESUME_CONTINUE };
-	const struct side *side = ctx;
-	struct hs_bench_pc pc;
-	struct hs_event event;
-	struct hs_error err = { .message = "" };
-	struct hs_vm *vm;
-	double start = hs_bench_now();
-	bool ended;
-
-	if (side->qemu) {
-		ended = hs_bench_pc_start(&pc, side->qemu, side->kernel);
-		if (ended) {
-			hs_bench_pc_end(&pc);
-		}
-		*ret_ns = hs_bench_now() - start;
-		return ended;
-	}
-	if (!open_vm(side, 0, &vm)) {
-		return false;
-	}
-	ended = !hs_vm_run(vm, &go, &event, &err) && event.kind == HS_EVENT_EXITED;
-	hs_vm_destroy(vm);
-	*ret_ns = hs_bench_now() - start;
-	return ended || failed("run", &err);
-}
-
-static const struct loop {
-	char letter;
-	const char *title, *unit;
-	double work; /* million instructions in a round */
-} loops[] = {
-	{ LOOP_ALU, "registers", "M/s", LOOP_ALU_INSNS / 1e6 },
-	{ LOOP_MEMORY, "loads, stores, calls", "M/s", LOOP_MEMORY_INSNS / 1e6 },
-	{ LOOP_FAULT, "page fault through the guest's handler", "ns", 0 },
-	{ LOOP_PORT, "port exit", "ns", 0 },
-};
+enum { SOFT, TCG, KVM, HOST, SIDES };
 
 struct sides {
-	struct side soft, kvm, tcg;
-	bool has_kvm;
+	struct side side[SIDES];
+	bool has[SIDES];
+	struct hs_bench_client stub;
+	struct trip_pc process;
+	const char *pages;
 	unsigned int rounds;
 };
 
-static bool compare(const struct sides *sides, const char *title, const struct loop *loop,
-		    bool (*run)(void *ctx, double *ret_ns), const struct side *soft, const struct side *peer)
-{
-	bool is_kvm = peer->backend == HS_BACKEND_KVM;
-	const struct hs_bench bench = {
-		.title = title,
-		.unit = loop ? loop->unit : "us",
-		.work = loop ? loop->work : 0,
-		.rounds = sides->rounds,
-		.ours = { "software CPU", run, (void *)soft },
-		.peer = { is_kvm ? "KVM of this host" : "qemu-system, TCG", run, (void *)peer },
-	};
+static const struct loop {
+	char letter;
+	const char *title, *unit; /* M/s: million instructions, MB/s: million bytes a second */
+	bool here;                /* runs as a process, too */
+} loops[] = {
+	{ LOOP_ALU, "registers", "M/s", true },
+	{ LOOP_MEMORY, "loads, stores, calls", "M/s", true },
+	{ LOOP_MIXED, "mixed", "M/s", true },
+	{ LOOP_SORT, "sort", "M/s", true },
+	{ LOOP_CRC, "CRC-32", "M/s", true },
+	{ LOOP_REPEAT, "rep movs of 4 KiB", "MB/s", true },
+	{ LOOP_COPY_SSE2, "copy of 4 KiB by SSE2", "MB/s", true },
+	{ LOOP_COPY_AVX, "copy of 4 KiB by AVX", "MB/s", true },
+	{ LOOP_LENGTH_SSE2, "strlen of 4 KiB by SSE2", "MB/s", true },
+	{ LOOP_MATRIX_SSE2, "float matrix by SSE", "M/s", true },
+	{ LOOP_MATRIX_FMA, "float matrix by AVX2 and FMA", "M/s", true },
+	{ LOOP_MATRIX_SCALAR, "double matrix by scalar SSE2", "M/s", true },
+	{ LOOP_MATRIX_X87, "double matrix by the x87", "M/s", true },
+	{ LOOP_FAULT, "page fault through the guest's handler", "ns", false },
+	{ LOOP_PORT, "port exit", "ns", false },
+};
 
-	return hs_bench_run(&bench);
+/* Print and compare: the software CPU with each of the others that is there. */
+static bool compare(struct hs_bench *bench, const struct hs_bench_side *peers, unsigned int count)
+{
+	if (count == 0) {
+		printf("%s: not beside anything\n", bench->title);
+		return true;
+	}
+	bench->peer = peers[0];
+	bench->others = peers + 1;
+	bench->other_count = count - 1;
+	return hs_bench_run(bench);
 }
 
-static bool compare_loop(struct sides *sides, const struct loop *loop)
+/* What one round of a loop does. All CPUs execute the same instructions; the software CPU has counted them. */
+static bool work_of(const struct loop *loop, const struct side *soft, double *ret)
 {
-	struct side soft = sides->soft;
-	struct side kvm = sides->kvm;
-	struct side tcg = sides->tcg;
+	double instructions, ns;
 
-	soft.letter = kvm.letter = tcg.letter = loop->letter;
-	if (!calibrate(&soft) || !calibrate(&tcg) || (sides->has_kvm && !calibrate(&kvm))) {
+	if (side_try(soft, soft->rounds, &ns, &instructions) != SIDE_DONE) {
 		return false;
 	}
-	return compare(sides, loop->title, loop, run_loop, &soft, &tcg) &&
-	       (!sides->has_kvm || compare(sides, loop->title, loop, run_loop, &soft, &kvm));
+	*ret = strcmp(loop->unit, "MB/s") == 0 ? LOOP_COPY_BYTES / 1e6 : instructions / soft->rounds / 1e6;
+	return true;
+}
+
+static double least_ns(const struct sides *sides, unsigned int i)
+{
+	if (sides->rounds == 1) {
+		return LEAST_NS_QUICK;
+	}
+	return i == TCG ? LEAST_NS_PC : LEAST_NS;
+}
+
+static bool compare_loop(const struct sides *sides, const struct loop *loop)
+{
+	struct hs_bench bench = { .title = loop->title, .unit = loop->unit, .rounds = sides->rounds };
+	struct hs_bench_side peers[SIDES];
+	struct side side[SIDES];
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < SIDES; i++) {
+		enum side_outcome outcome = SIDE_NOT_OFFERED;
+
+		side[i] = sides->side[i];
+		side[i].letter = loop->letter;
+		if (sides->has[i] && (i != HOST || loop->here)) {
+			outcome = side_calibrate(&side[i], least_ns(sides, i));
+		}
+		if (i == SOFT && outcome != SIDE_DONE) {
+			printf("%s: the software CPU does not offer the instructions\n", loop->title);
+			return outcome == SIDE_NOT_OFFERED;
+		}
+		if (outcome == SIDE_DONE && i != SOFT) {
+			peers[count++] = (struct hs_bench_side){ side[i].name, side_run, &side[i] };
+		} else if (sides->has[i] && i != SOFT && (i != HOST || loop->here)) {
+			printf("%s: not beside %s\n", loop->title, side[i].name);
+		}
+	}
+	bench.ours = (struct hs_bench_side){ side[SOFT].name, side_run, &side[SOFT] };
+	return work_of(loop, &side[SOFT], &bench.work) && compare(&bench, peers, count);
+}
+
+/* One of what is done to a guest from outside. */
+static bool compare_trip(struct sides *sides, const char *title, hs_bench_run_fn *run, struct hs_bench_side qemu)
+{
+	struct hs_bench bench = { .title = title, .unit = "us", .rounds = sides->rounds };
+	struct hs_bench_side peers[2] = { qemu };
+
+	sides->side[SOFT].letter = sides->side[KVM].letter = LOOP_ALU;
+	bench.ours = (struct hs_bench_side){ sides->side[SOFT].name, run, &sides->side[SOFT] };
+	peers[1] = (struct hs_bench_side){ sides->side[KVM].name, run, &sides->side[KVM] };
+	return compare(&bench, peers, sides->has[KVM] ? 2 : 1);
+}
+
+static bool compare_backs(const struct sides *sides)
+{
+	struct hs_bench bench = { .title = "restore over 5 pages", .unit = "us", .rounds = sides->rounds };
+	struct hs_bench_side peers[2] = { { "memcpy of 5 pages", trip_copy, NULL } };
+	struct trip_back soft, kvm = { NULL, NULL };
+	bool done = trip_back_open(&soft, sides->pages, HS_BACKEND_SOFT) &&
+		    (!sides->has[KVM] || trip_back_open(&kvm, sides->pages, HS_BACKEND_KVM));
+
+	bench.ours = (struct hs_bench_side){ sides->side[SOFT].name, trip_back, &soft };
+	peers[1] = (struct hs_bench_side){ sides->side[KVM].name, trip_back, &kvm };
+	done = done && compare(&bench, peers, sides->has[KVM] ? 2 : 1);
+	trip_back_close(&soft);
+	trip_back_close(&kvm);
+	return done;
 }
 
 static bool has_kvm(const struct side *kvm)
@@ -219,43 +160,52 @@ static bool has_kvm(const struct side *kvm)
 
 static bool run_all(struct sides *sides)
 {
-	struct side process = sides->tcg;
+	struct hs_bench_side step = { "qemu-system, TCG, by its stub", trip_step_by_stub, &sides->stub };
+	struct hs_bench_side counted = { "qemu-system, TCG, as many steps", trip_run_by_stub, &sides->stub };
+	struct hs_bench_side process = { sides->side[TCG].name, trip_open_pc, &sides->process };
 
-	process.pc = NULL;
 	for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) {
 		if (!compare_loop(sides, &loops[i])) {
 			return false;
 		}
 	}
-	sides->soft.letter = sides->kvm.letter = LOOP_ALU;
-	if (sides->has_kvm && !compare(sides, "one step", NULL, step, &sides->soft, &sides->kvm)) {
-		return false;
-	}
-	process.letter = LOOP_ALU;
-	return compare(sides, "from the image to its end", NULL, open_and_close, &sides->soft, &process) &&
-	       (!sides->has_kvm ||
-		compare(sides, "from the image to its end", NULL, open_and_close, &sides->soft, &sides->kvm));
+	return compare_trip(sides, "one step", trip_step, step) &&
+	       compare_trip(sides, "run of 1000 instructions", trip_run_counted, counted) &&
+	       compare_trip(sides, "from the image to its end", trip_open, process) && compare_backs(sides);
+}
+
+static bool start(struct sides *sides, struct hs_bench_pc *pc, char **words)
+{
+	sides->process = (struct trip_pc){ words[3], words[4] };
+	sides->pages = words[2];
+	sides->side[SOFT] = (struct side){ "software CPU", .guest = words[1], .backend = HS_BACKEND_SOFT };
+	sides->side[TCG] = (struct side){ "qemu-system, TCG", .pc = pc };
+	sides->side[KVM] = (struct side){ "KVM of this host", .guest = words[1], .backend = HS_BACKEND_KVM };
+	sides->side[HOST] = (struct side){ .name = "this host, as a process" };
+	sides->has[SOFT] = sides->has[TCG] = true;
+	sides->has[KVM] = has_kvm(&sides->side[KVM]);
+	/* Its loops are those of amd64. */
+	sides->has[HOST] = strstr(words[1], "amd64") != NULL;
+	return hs_bench_client_open(&sides->stub, "qemu-system", words[5]) && hs_bench_pc_start(pc, words[3], words[4]);
 }
 
 int main(int argc, char **argv)
 {
-	struct sides sides = { .soft = { .backend = HS_BACKEND_SOFT }, .kvm = { .backend = HS_BACKEND_KVM } };
+	static struct sides sides;
 	struct hs_bench_pc pc;
 	bool done;
 
-	if (argc < 4 || argc > 5) {
-		fprintf(stderr, "usage: soft_cpu GUEST.elf QEMU KERNEL.elf [ROUNDS]\n");
+	if (argc < 6 || argc > 7) {
+		fprintf(stderr, "usage: soft_cpu GUEST.elf PAGES.elf QEMU KERNEL.elf STUB_PORT [ROUNDS]\n");
 		return 2;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
-	sides.rounds = hs_bench_rounds(argc == 5 ? argv[4] : NULL, 7);
-	sides.soft.guest = sides.kvm.guest = argv[1];
-	sides.tcg = (struct side){ .pc = &pc, .qemu = argv[2], .kernel = argv[3] };
-	sides.has_kvm = has_kvm(&sides.kvm);
-	if (!hs_bench_pc_start(&pc, argv[2], argv[3])) {
+	sides.rounds = hs_bench_rounds(argc == 7 ? argv[6] : NULL, 7);
+	if (!start(&sides, &pc, argv)) {
 		return 1;
 	}
 	done = run_all(&sides);
 	hs_bench_pc_end(&pc);
+	hs_bench_client_close(&sides.stub);
 	return done ? 0 : 1;
 }

@@ -1,23 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The loops, instruction by instruction, so that all CPUs execute the same and their number is known. */
+#include "assembly.h"
 #include "loops.h"
-
-#ifdef __x86_64__
-#define R(name) %r##name
-#define WORD 8
-#define IRET iretq
-#define ADD addq
-/* The argument is in rdi; rcx counts. */
-#define ENTER push R(bx); push R(bp); mov R(di), R(cx)
-#define LEAVE pop R(bp); pop R(bx); ret
-#else
-#define R(name) %e##name
-#define WORD 4
-#define IRET iretl
-#define ADD addl
-#define ENTER push R(bx); push R(bp); push R(si); push R(di); mov 20(R(sp)), R(cx)
-#define LEAVE pop R(di); pop R(si); pop R(bp); pop R(bx); ret
-#endif
 
 	.text
 	.globl loop_alu
@@ -49,7 +33,7 @@ loop_alu:
 	.globl loop_memory
 loop_memory:
 	ENTER
-	lea table, R(bp)
+	lea AT(table), R(bp)
 	xor R(dx), R(dx)
 	.balign 16
 1:	mov (R(bp)), R(ax)
@@ -70,6 +54,61 @@ leaf:
 	add $1, R(ax)
 	pop R(ax)
 	ret
+
+/* A walk over records, as compilers write it: half of all instructions go to memory or branch somewhere. */
+	.globl loop_mixed
+loop_mixed:
+	ENTER
+	lea AT(table), R(bp)
+	xor R(dx), R(dx)
+	.balign 16
+1:	mov R(cx), R(ax)
+	and $7, %eax
+	lea (R(bp), R(ax), WORD), R(bx)
+	mov (R(bx)), R(si)
+	test $4, %cl
+	jz 2f
+	add R(si), R(dx)
+	jmp 3f
+2:	sub R(si), R(dx)
+	xor $0x55, R(dx)
+3:	movzbl 1(R(bx)), %eax
+	imul $31, %eax, %eax
+	push R(ax)
+	mov R(dx), R(di)
+	call digest
+	pop R(si)
+	add R(si), R(ax)
+	mov R(ax), (R(bx))
+	cmp R(dx), R(ax)
+	setb %dl
+	movzbl %dl, %edx
+	dec R(cx)
+	jnz 1b
+	LEAVE
+digest:
+	mov R(di), R(ax)
+	shr $3, R(ax)
+	cmp $1000, R(ax)
+	ja 4f
+	add $17, R(ax)
+4:	xor R(di), R(ax)
+	ret
+
+	.globl loop_repeat
+loop_repeat:
+	ENTER
+	cld
+	.balign 16
+1:	mov R(cx), R(dx)
+	lea AT(loop_from), R(si)
+	lea AT(loop_to), R(di)
+	mov $LOOP_COPY_BYTES / WORD, %ecx
+	rep MOVS
+	mov R(dx), R(cx)
+	dec R(cx)
+	jnz 1b
+	LEAVE
 
 	.globl loop_fault
 loop_fault:
@@ -101,5 +140,11 @@ loop_port:
 	.data
 	.balign 64
 table:	.fill 64, 1, 1
+
+	.bss
+	.balign 4096
+	.globl loop_from, loop_to
+loop_from: .skip LOOP_COPY_BYTES
+loop_to: .skip LOOP_COPY_BYTES
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which loop, and the IDT for the one that faults. */
+/* What a loop needs of the machine, which is all ours. */
 #include "loops.h"
 
-#include <stddef.h>
-
 #define VECTOR_PF 14
+#define CR4_OSXSAVE (1u << 18)
 
 /* Gates (SDM vol. 3A 6.11 and 6.14.1). */
 struct gate {
@@ -39,22 +38,31 @@ static void load_idt(void)
 	__asm__ volatile("lidt %0" : : "m"(pointer), "m"(idt));
 }
 
-void loop_run(char letter, uint32_t rounds)
+/* XCR0: x87, SSE and AVX (SDM vol. 3A 2.6). */
+static void enable_avx(void)
 {
-	static const struct {
-		char letter;
-		void (*run)(unsigned long rounds);
-	} loops[] = {
-		{ LOOP_ALU, loop_alu },
-		{ LOOP_MEMORY, loop_memory },
-		{ LOOP_FAULT, loop_fault },
-		{ LOOP_PORT, loop_port },
-	};
+	unsigned long cr4;
 
-	load_idt();
-	for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) {
-		if (loops[i].letter == letter) {
-			loops[i].run(rounds);
-		}
+	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_OSXSAVE));
+	__asm__ volatile("xsetbv" : : "a"(7), "d"(0), "c"(0));
+}
+
+bool loop_run(char letter, uint32_t rounds)
+{
+	unsigned int has = loop_offered();
+	loop_fn *run = loop_find(letter, has | LOOP_NEEDS_CPL_0);
+
+	if (!run) {
+		return false;
 	}
+	load_idt();
+	if (has & LOOP_NEEDS_AVX2) {
+		enable_avx();
+	}
+	if (has & LOOP_NEEDS_X87) {
+		__asm__ volatile("fninit");
+	}
+	run(rounds);
+	return true;
 }
