@@ -186,6 +186,13 @@ struct hs_soft_straddler {
 /** Components: bits of XSTATE_BV (SDM vol. 1 13.1), and of what has changed. */
 enum hs_soft_component { HS_SOFT_X87 = 1, HS_SOFT_SSE = 2, HS_SOFT_AVX = 4, HS_SOFT_ALL_COMPONENTS = 0xff };
 
+/** Of the x87 state while it is in the host's x87 registers (x87.h). */
+struct hs_soft_x87 {
+	bool live;     /* it is there, and cpu->xsave has only the pointers */
+	bool unmasked; /* exceptions may become pending: the control word does not mask all */
+	bool pending;  /* one is */
+};
+
 /* ---- Events ---- */
 
 /** An exception on its way to the guest. */
@@ -305,7 +312,8 @@ struct hs_soft_cpu {
 	uint64_t changed_tables
 		[HS_SOFT_CHANGED_TABLES]; /* pages that hs_soft_change_table() has seen: since a run began */
 	unsigned int changed_table_count;
-	uint64_t noted_table;  /* the page of tables that was noted last; 1 (no page) for none */
+	uint64_t noted_table; /* the page of tables that was noted last; 1 (no page) for none */
+	struct hs_soft_x87 x87;
 	uint8_t xsave_changed; /* what of xsave may be other than hs_soft_restore() has left it: components */
 	uint8_t xsave[HS_XSAVE_SIZE] __attribute__((aligned(64)));
 

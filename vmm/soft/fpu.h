@@ -54,7 +54,7 @@ static inline void hs_soft_mxcsr_put(struct hs_soft_cpu *cpu, uint32_t value)
 
 /** The x87 FPU's part of an image of fxsave or xsave, the first HS_XSAVE_XMM0 bytes but for MXCSR: with offsets of 64
  *  bits, or of 32 beside selectors. fpu_state.c has them. */
-void hs_soft_get_x87_image(const struct hs_soft_cpu *cpu, bool wide, uint8_t *ret);
+void hs_soft_get_x87_image(struct hs_soft_cpu *cpu, bool wide, uint8_t *ret);
 void hs_soft_put_x87_image(struct hs_soft_cpu *cpu, bool wide, const uint8_t *image);
 
 /**

@@ -1,50 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The x87 and SSE state as a whole, and its control registers: fxsave, fxrstor, ldmxcsr, stmxcsr, fninit, fnclex,
- * fnstcw, fldcw, fnstsw, fwait.
+ * The x87 and SSE state as a whole, and MXCSR: fxsave, fxrstor, ldmxcsr, stmxcsr.
  */
 #include "vmm/soft/fpu.h"
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
+#include "vmm/soft/x87.h"
 
 #include "base/bytes.h"
 
 #define FXSAVE_BYTES 512u
 
-/* Bits of the control word that can be changed; bit 6 is always set. */
-#define FCW_MASK 0x1f7fu
-#define FCW_ALWAYS 0x40u
-#define FCW_INITIAL 0x37fu
-/* Bits of the status word (SDM vol. 1 8.1.3). */
-#define FSW_EXCEPTIONS 0x3fu
-#define FSW_ES 0x80u
-#define FSW_B 0x8000u
-#define FSW_STACK_FAULT 0x40u
 /* The last opcode has 11 bits. */
 #define FOP_MASK 0x7ffu
-
-static uint16_t get16(const struct hs_soft_cpu *cpu, enum hs_xsave_offset field)
-{
-	return hs_get_le16(cpu->xsave + field);
-}
-
-static void put16(struct hs_soft_cpu *cpu, enum hs_xsave_offset field, unsigned int value)
-{
-	hs_put_le16(cpu->xsave + field, (uint16_t)value);
-	hs_soft_mark_component(cpu, HS_SOFT_X87);
-}
-
-/* ES and B say whether an exception is pending that is not masked (SDM vol. 1 8.1.3.3). */
-static void put_control_and_status(struct hs_soft_cpu *cpu, unsigned int control, unsigned int status)
-{
-	control = (control & FCW_MASK) | FCW_ALWAYS;
-	status &= ~(FSW_ES | FSW_B);
-	if (status & ~control & FSW_EXCEPTIONS) {
-		status |= FSW_ES | FSW_B;
-	}
-	put16(cpu, HS_XSAVE_FCW, control);
-	put16(cpu, HS_XSAVE_FSW, status);
-}
 
 /* ---- fxsave, fxrstor ---- */
 
@@ -69,8 +37,9 @@ static unsigned int registers_end(const struct hs_soft_cpu *cpu)
 	return HS_XSAVE_XMM0 + (cpu->mode == HS_SOFT_MODE_64 ? 16 : 8) * 16;
 }
 
-void hs_soft_get_x87_image(const struct hs_soft_cpu *cpu, bool wide, uint8_t *ret)
+void hs_soft_get_x87_image(struct hs_soft_cpu *cpu, bool wide, uint8_t *ret)
 {
+	hs_soft_x87_park(cpu);
 	memcpy(ret, cpu->xsave, HS_XSAVE_XMM0);
 	if (!wide) {
 		/* Selectors beside the 32-bit offsets: a CPU that deprecates FCS and FDS has zeroes. */
@@ -99,9 +68,10 @@ void hs_soft_put_x87_image(struct hs_soft_cpu *cpu, bool wide, const uint8_t *im
 {
 	uint8_t *to = cpu->xsave;
 
-	put_control_and_status(cpu, hs_get_le16(image + HS_XSAVE_FCW), hs_get_le16(image + HS_XSAVE_FSW));
-	put16(cpu, HS_XSAVE_FTW, image[HS_XSAVE_FTW]);
-	put16(cpu, HS_XSAVE_FOP, hs_get_le16(image + HS_XSAVE_FOP) & FOP_MASK);
+	hs_soft_x87_park(cpu);
+	hs_soft_x87_put_words(cpu, hs_get_le16(image + HS_XSAVE_FCW), hs_get_le16(image + HS_XSAVE_FSW));
+	to[HS_XSAVE_FTW] = image[HS_XSAVE_FTW];
+	hs_put_le16(to + HS_XSAVE_FOP, hs_get_le16(image + HS_XSAVE_FOP) & FOP_MASK);
 	hs_put_le64(to + HS_XSAVE_FIP, 0);
 	hs_put_le64(to + HS_XSAVE_FDP, 0);
 	memcpy(to + HS_XSAVE_FIP, image + HS_XSAVE_FIP, wide ? 8 : 4);
@@ -153,82 +123,6 @@ static enum hs_soft_flow execute_stmxcsr(struct hs_soft_cpu *cpu, const struct h
 	return hs_soft_sse_usable(cpu) && hs_soft_put(cpu, op, 0, value) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
 }
 
-/* ---- x87 control ---- */
-
-static bool x87_usable(struct hs_soft_cpu *cpu)
-{
-	if (cpu->cr0 & (HS_CR0_EM | HS_CR0_TS)) {
-		hs_soft_raise(cpu, HS_VECTOR_NM, 0);
-		return false;
-	}
-	return true;
-}
-
-/* What instructions that wait do first: report a pending exception. Without CR0.NE it would go to a PIC: nowhere. */
-static bool no_exception_pends(struct hs_soft_cpu *cpu)
-{
-	if ((get16(cpu, HS_XSAVE_FSW) & FSW_ES) && (cpu->cr0 & HS_CR0_NE)) {
-		hs_soft_raise(cpu, HS_VECTOR_MF, 0);
-		return false;
-	}
-	return true;
-}
-
-static enum hs_soft_flow execute_fwait(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
-{
-	(void)op;
-	if ((cpu->cr0 & HS_CR0_MP) && (cpu->cr0 & HS_CR0_TS)) {
-		return hs_soft_raise(cpu, HS_VECTOR_NM, 0);
-	}
-	return no_exception_pends(cpu) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
-}
-
-/* The registers keep what is in them; they only are empty. */
-static enum hs_soft_flow execute_fninit(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
-{
-	(void)op;
-	if (!x87_usable(cpu)) {
-		return HS_SOFT_FAULT;
-	}
-	put_control_and_status(cpu, FCW_INITIAL, 0);
-	put16(cpu, HS_XSAVE_FTW, 0);
-	put16(cpu, HS_XSAVE_FOP, 0);
-	hs_put_le64(cpu->xsave + HS_XSAVE_FIP, 0);
-	hs_put_le64(cpu->xsave + HS_XSAVE_FDP, 0);
-	return HS_SOFT_NEXT;
-}
-
-static enum hs_soft_flow execute_fnclex(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
-{
-	(void)op;
-	if (!x87_usable(cpu)) {
-		return HS_SOFT_FAULT;
-	}
-	put16(cpu, HS_XSAVE_FSW, get16(cpu, HS_XSAVE_FSW) & ~(FSW_EXCEPTIONS | FSW_STACK_FAULT | FSW_ES | FSW_B));
-	return HS_SOFT_NEXT;
-}
-
-static enum hs_soft_flow execute_fnstcw(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
-{
-	return x87_usable(cpu) && hs_soft_put(cpu, op, 0, get16(cpu, HS_XSAVE_FCW)) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
-}
-
-static enum hs_soft_flow execute_fnstsw(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
-{
-	return x87_usable(cpu) && hs_soft_put(cpu, op, 0, get16(cpu, HS_XSAVE_FSW)) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
-}
-
-static enum hs_soft_flow execute_fldcw(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
-{
-	uint64_t value;
-
-	if (!x87_usable(cpu) || !no_exception_pends(cpu) || !hs_soft_get(cpu, op, 0, &value)) {
-		return HS_SOFT_FAULT;
-	}
-	put_control_and_status(cpu, (unsigned int)value, get16(cpu, HS_XSAVE_FSW));
-	return HS_SOFT_NEXT;
-}
-
 /* ---- Selection ---- */
 
 bool hs_soft_select_fpu_state(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
@@ -240,9 +134,6 @@ bool hs_soft_select_fpu_state(const struct hs_soft_decoded *decoded, struct hs_s
 		{ ZYDIS_MNEMONIC_FXSAVE, execute_fxsave },   { ZYDIS_MNEMONIC_FXSAVE64, execute_fxsave },
 		{ ZYDIS_MNEMONIC_FXRSTOR, execute_fxrstor }, { ZYDIS_MNEMONIC_FXRSTOR64, execute_fxrstor },
 		{ ZYDIS_MNEMONIC_LDMXCSR, execute_ldmxcsr }, { ZYDIS_MNEMONIC_STMXCSR, execute_stmxcsr },
-		{ ZYDIS_MNEMONIC_FWAIT, execute_fwait },     { ZYDIS_MNEMONIC_FNINIT, execute_fninit },
-		{ ZYDIS_MNEMONIC_FNCLEX, execute_fnclex },   { ZYDIS_MNEMONIC_FNSTCW, execute_fnstcw },
-		{ ZYDIS_MNEMONIC_FNSTSW, execute_fnstsw },   { ZYDIS_MNEMONIC_FLDCW, execute_fldcw },
 	};
 
 	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {

@@ -10,6 +10,7 @@
 #include "vmm/soft/flags.h"
 #include "vmm/soft/handler.h"
 #include "vmm/soft/operand.h"
+#include "vmm/soft/x87.h"
 
 #include <string.h>
 
@@ -272,6 +273,7 @@ enum hs_status hs_soft_run(struct hs_backend *backend, struct hs_exit *ret, stru
 	}
 	cpu->limit = cpu->debugger.step && steps < UINT64_MAX - cpu->executed ? cpu->executed + steps : UINT64_MAX;
 	run(cpu);
+	hs_soft_x87_park(cpu);
 	*ret = cpu->exit;
 	return HS_OK;
 }

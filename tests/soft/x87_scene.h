@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Random x87 states with a bias for what is special, and one instruction of x87 or MMX executed on them by the host.
+ */
+#ifndef HS_TESTS_SOFT_X87_SCENE_H
+#define HS_TESTS_SOFT_X87_SCENE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** What FNSAVE writes with a 32-bit operand size. */
+struct x87_image {
+	uint32_t control, status, tags;
+	uint32_t pointers[4];
+	uint8_t st[8][10];
+};
+
+/** The operand in memory: longer than the longest, an FNSAVE image. */
+#define X87_OPERAND_BYTES 128u
+
+/** All that an instruction with its operand at rdi sees and changes here. */
+struct x87_world {
+	struct x87_image x87;
+	uint64_t rax, rcx;
+	uint64_t rflags; /* CF, PF, AF, ZF, SF, OF */
+	uint8_t operand[X87_OPERAND_BYTES];
+};
+
+/** Which random world comes next. */
+struct x87_random {
+	uint64_t value;
+};
+
+uint64_t x87_random(struct x87_random *random);
+
+/** A world in which no exception is pending. masked: and none can come up. */
+void x87_random_world(struct x87_random *random, int masked, struct x87_world *ret);
+
+/** Executes one instruction on *world. */
+void x87_run_here(const uint8_t *instruction, size_t length, struct x87_world *world);
+
+#endif
