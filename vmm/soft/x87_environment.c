@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The x87 state in memory as the 80287 and the 80387 had it: fnstenv, fldenv, fnsave, frstor. With a 32-bit operand size
- * 28 bytes, with a 16-bit one 14, then the registers (SDM vol. 1 8.1.10). The selectors of the pointers are zero: a
- * CPU that deprecates FCS and FDS has no others.
+ * The x87 state in memory as the 80287 and the 80387 had it: fnstenv, fldenv, fnsave, frstor. With a 32-bit operand
+ * size 28 bytes, with a 16-bit one 14, then the registers (SDM vol. 1 8.1.10). The selectors of the pointers are zero:
+ * a CPU that deprecates FCS and FDS has no others.
  */
 #include "vmm/soft/fpu.h"
 #include "vmm/soft/operand.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The x87 state between cpu->xsave and the host's registers. By FRSTOR and FNSAVE: they move x87 and nothing else, every
- * CPU has them, and they take less time than XRSTOR and XSAVE of the one component.
+ * The x87 state between cpu->xsave and the host's registers. By FRSTOR and FNSAVE: they move x87 and nothing else,
+ * every CPU has them, and they take less time than XRSTOR and XSAVE of the one component.
  */
 #include "vmm/soft/fpu.h"
 #include "vmm/soft/x87.h"
