@@ -7,6 +7,7 @@
 #define ORACLE_CASE_H
 
 #include "layout.h"
+#include "xsave.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,6 +48,7 @@ struct oracle_state {
 	uint64_t rflags;
 	uint16_t seg[SEG_COUNT]; /* selectors; of a case's start, CS and SS follow from its bits */
 	uint16_t unused[2];
+	uint8_t xsave[ORACLE_XSAVE_BYTES]; /* of a case with vectors */
 };
 
 /** Bytes that stand in memory before the instruction, on top of the world's own. */
@@ -59,6 +61,7 @@ struct oracle_patch {
 struct oracle_case {
 	uint32_t bits; /* 32 or 64 */
 	uint32_t patch_count;
+	uint32_t vectors; /* x87, SSE and AVX state is part of it; else nobody sets it or looks at it */
 	struct oracle_state in;
 	struct oracle_patch patches[ORACLE_PATCHES];
 };

@@ -36,7 +36,7 @@ static void draft_memory(struct draft *draft)
 	unsigned int rm = (unsigned int)oracle_below(draft->random, 8);
 	unsigned int base = rm;
 
-	if (oracle_chance(draft->random, 20)) {
+	if (draft->encoding->vsib || oracle_chance(draft->random, 20)) {
 		rm = 4; /* a SIB byte; by itself too rare */
 	}
 	if (rm == 4) {
@@ -97,16 +97,21 @@ static uint8_t random_segment(struct draft *draft)
 	return segments[oracle_below(draft->random, draft->bits == 32 ? 6 : 5)];
 }
 
-static void put_vex(const struct draft *draft, struct oracle_code *code, const struct oracle_form *form)
+static void put_vex(const struct draft *draft, struct oracle_code *code)
 {
 	const struct oracle_encoding *encoding = draft->encoding;
-	/* Some have a second source in vvvv, for the others it must be all ones. */
-	bool unused = form->mnemonic == ZYDIS_MNEMONIC_RORX;
-	unsigned int vvvv = unused ? 0 : (unsigned int)oracle_below(draft->random, draft->bits == 64 ? 16 : 8);
+	unsigned int vvvv = encoding->vvvv ? (unsigned int)oracle_below(draft->random, draft->bits == 64 ? 16 : 8) : 0;
+	unsigned int last = (~vvvv & 0xf) << 3 | encoding->l << 2 | encoding->pp;
 
+	/* The short prefix says what it can. */
+	if (encoding->map == MAP_0F && !encoding->w && !(draft->rex & 3) && oracle_chance(draft->random, 50)) {
+		code->bytes[code->length++] = 0xc5;
+		code->bytes[code->length++] = (uint8_t)((~draft->rex & 4) << 5 | last);
+		return;
+	}
 	code->bytes[code->length++] = 0xc4;
 	code->bytes[code->length++] = (uint8_t)((~draft->rex & 7) << 5 | encoding->map);
-	code->bytes[code->length++] = (uint8_t)(encoding->w << 7 | (~vvvv & 0xf) << 3 | encoding->pp);
+	code->bytes[code->length++] = (uint8_t)(encoding->w << 7 | last);
 }
 
 static void put_opcode(const struct draft *draft, struct oracle_code *code)
@@ -144,7 +149,7 @@ static void put_all(struct draft *draft, const struct oracle_form *form, struct 
 	code->length = 0;
 	put_prefixes(draft, code);
 	if (draft->encoding->vex) {
-		put_vex(draft, code, form);
+		put_vex(draft, code);
 	} else {
 		put_opcode(draft, code);
 	}
@@ -156,7 +161,9 @@ static void put_all(struct draft *draft, const struct oracle_form *form, struct 
 		code->bytes[code->length++] = draft->sib;
 	}
 	for (unsigned int i = 0; i < draft->disp + draft->encoding->imm && code->length < 15; i++) {
-		code->bytes[code->length++] = random_byte(draft->random);
+		/* Vectors' immediates select, so that each is as good as another. */
+		code->bytes[code->length++] = form->vectors ? (uint8_t)oracle_random(draft->random)
+							    : random_byte(draft->random);
 	}
 }
 

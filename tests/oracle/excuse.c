@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "excuse.h"
+#include "excuse_vectors.h"
 
 #include <string.h>
 
@@ -256,6 +257,14 @@ static const struct {
 	{ "far call out of 64-bit mode, rsp above 4 GiB: AMD's processors push by esp", pushes_of_new_mode },
 	{ "rep movs by 16-bit addresses that overlap by less than 16 bytes: the host does not store in order",
 	  overlap_by_16_bits },
+	{ "fxsave, fxrstor with no exception pending: AMD's processors do not move the pointers to the last one",
+	  oracle_excuse_image_pointers },
+	{ "fxsave, fxrstor: which byte of the operand faults first, and whether it wraps around",
+	  oracle_excuse_far_end_first },
+	{ "fxsave: the bits of MXCSR that there are; AMD's processors have one more, for misaligned operands",
+	  oracle_excuse_mxcsr_mask },
+	{ "an operand that must be aligned and is not: #AC with AC set, and before its address is looked at",
+	  oracle_excuse_alignment_check },
 };
 
 const char *oracle_excuse_reason(unsigned int index)

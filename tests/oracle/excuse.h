@@ -15,6 +15,7 @@ struct oracle_pair {
 	const struct oracle_result *host;
 	const struct oracle_result *ours;
 	enum oracle_step step;
+	const uint8_t *before; /* memory as it is between two cases */
 };
 
 /** Whether the instruction was executed, rather than that it faulted. */
@@ -25,7 +26,7 @@ static inline bool oracle_executed(const struct oracle_pair *pair, const struct 
 }
 
 /** Number of excuses, and the sentence of one. */
-#define ORACLE_EXCUSES 12
+#define ORACLE_EXCUSES 16
 const char *oracle_excuse_reason(unsigned int index);
 
 /** Whether an excuse is for this pair; then what it covers of ours is made equal to the host's in *ours. */

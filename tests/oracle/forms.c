@@ -26,20 +26,47 @@ bool oracle_decode(const ZydisDecoder *decoder, const uint8_t *bytes, size_t len
 	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder, bytes, length, &ret->insn, ret->operands));
 }
 
-/* "r32", "m64", "i8", "al" for what cannot be another, "cs". */
+static const char *name_of_class(ZydisRegister reg)
+{
+	switch (ZydisRegisterGetClass(reg)) {
+	case ZYDIS_REGCLASS_X87:
+		return "st";
+	case ZYDIS_REGCLASS_MMX:
+		return "mm";
+	case ZYDIS_REGCLASS_XMM:
+		return "xmm";
+	case ZYDIS_REGCLASS_YMM:
+		return "ymm";
+	default:
+		return NULL;
+	}
+}
+
+/* Of a kind of which one is as good as another. */
+static bool is_numbered(ZydisRegister reg)
+{
+	return ZydisRegisterGetClass(reg) <= ZYDIS_REGCLASS_GPR64 || name_of_class(reg);
+}
+
+/* "r32", "m64", "i8", "xmm", "al" for what cannot be another, "cs". */
 static void name_operand(const ZydisDecodedOperand *operand, char *text, size_t bytes)
 {
 	switch (operand->type) {
 	case ZYDIS_OPERAND_TYPE_REGISTER:
-		if (operand->encoding == ZYDIS_OPERAND_ENCODING_NONE ||
-		    ZydisRegisterGetClass(operand->reg.value) > ZYDIS_REGCLASS_GPR64) {
+		if (operand->encoding == ZYDIS_OPERAND_ENCODING_NONE || !is_numbered(operand->reg.value)) {
 			snprintf(text, bytes, "%s", ZydisRegisterGetString(operand->reg.value));
+		} else if (name_of_class(operand->reg.value)) {
+			snprintf(text, bytes, "%s", name_of_class(operand->reg.value));
 		} else {
 			snprintf(text, bytes, "r%u", operand->size);
 		}
 		break;
 	case ZYDIS_OPERAND_TYPE_MEMORY:
-		snprintf(text, bytes, "m%u", operand->size);
+		if (operand->mem.type == ZYDIS_MEMOP_TYPE_VSIB) {
+			snprintf(text, bytes, "m%u by %s", operand->size, name_of_class(operand->mem.index));
+		} else {
+			snprintf(text, bytes, "m%u", operand->size);
+		}
 		break;
 	case ZYDIS_OPERAND_TYPE_IMMEDIATE:
 		snprintf(text, bytes, "i%u", operand->size);
@@ -105,7 +132,8 @@ static void name_form(const struct oracle_insn *decoded, bool illegal, unsigned 
 		used = strlen(name);
 		snprintf(name + used, bytes - used, " {m%u}", hidden_width(decoded));
 	}
-	if (insn->address_width != bits && (has_memory(decoded) || insn->meta.category == ZYDIS_CATEGORY_COND_BR)) {
+	if (insn->address_width != bits && !oracle_isa_vectors(insn) &&
+	    (has_memory(decoded) || insn->meta.category == ZYDIS_CATEGORY_COND_BR)) {
 		used = strlen(name);
 		snprintf(name + used, bytes - used, " [a%u]", insn->address_width);
 	}
@@ -129,6 +157,11 @@ static struct oracle_form *find_or_add(struct walk *walk, const char *name, cons
 	forms->forms = grown;
 	grown += forms->count++;
 	*grown = (struct oracle_form){ .bits = walk->bits, .mnemonic = insn->mnemonic, .isa = insn->meta.isa_set };
+	grown->vectors = oracle_isa_vectors(insn);
+	if (grown->vectors && insn->meta.category == ZYDIS_CATEGORY_X87_ALU &&
+	    insn->meta.isa_set == ZYDIS_ISA_SET_PPRO) {
+		grown->isa = ZYDIS_ISA_SET_X87;
+	}
 	snprintf(grown->name, sizeof(grown->name), "%s", name);
 	return grown;
 }
@@ -167,7 +200,9 @@ static void assemble(const struct oracle_encoding *encoding, uint8_t modrm, uint
 	if (encoding->vex) {
 		bytes[at++] = 0xc4;
 		bytes[at++] = 0xe0 | encoding->map;
-		bytes[at++] = (uint8_t)(encoding->w << 7 | 0xf << 3 | encoding->pp);
+		/* Registers of a gather must be different ones. */
+		bytes[at++] = (uint8_t)(encoding->w << 7 | (encoding->vsib ? 0xe : 0xf) << 3 | encoding->l << 2 |
+					encoding->pp);
 	} else {
 		if (encoding->w) {
 			bytes[at++] = 0x48;
@@ -180,7 +215,8 @@ static void assemble(const struct oracle_encoding *encoding, uint8_t modrm, uint
 		}
 	}
 	bytes[at++] = encoding->opcode;
-	bytes[at] = modrm;
+	bytes[at++] = encoding->vsib ? modrm | 4 : modrm;
+	bytes[at] = encoding->vsib ? 2 << 3 : 0;
 }
 
 static bool reg_is_operand(const struct oracle_insn *decoded)
@@ -188,8 +224,17 @@ static bool reg_is_operand(const struct oracle_insn *decoded)
 	for (unsigned int i = 0; i < decoded->insn.operand_count_visible; i++) {
 		const ZydisDecodedOperand *operand = &decoded->operands[i];
 
-		if (operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG &&
-		    ZydisRegisterGetClass(operand->reg.value) <= ZYDIS_REGCLASS_GPR64) {
+		if (operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG && is_numbered(operand->reg.value)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool vvvv_is_operand(const struct oracle_insn *decoded)
+{
+	for (unsigned int i = 0; i < decoded->insn.operand_count_visible; i++) {
+		if (decoded->operands[i].encoding == ZYDIS_OPERAND_ENCODING_NDSNDD) {
 			return true;
 		}
 	}
@@ -217,14 +262,15 @@ static bool decode_encoding(struct walk *walk, struct oracle_encoding *encoding,
 {
 	uint8_t bytes[16];
 
-	encoding->illegal = false;
+	encoding->illegal = encoding->vsib = false;
 	assemble(encoding, modrm, bytes);
 	if (oracle_decode(&walk->decoder, bytes, 15, decoded)) {
 		return true;
 	}
 	encoding->illegal = has_lock(encoding);
+	encoding->vsib = encoding->vex && modrm < 0xc0;
 	assemble(encoding, modrm, bytes);
-	return encoding->illegal && oracle_decode(&walk->decoder, bytes, 15, decoded);
+	return (encoding->illegal || encoding->vsib) && oracle_decode(&walk->decoder, bytes, 15, decoded);
 }
 
 /* On AMD's processors LOCK before mov cr0 makes mov cr8 of it. */
@@ -245,6 +291,7 @@ static bool try_modrm(struct walk *walk, struct oracle_encoding encoding, uint8_
 	encoding.modrm = decoded.insn.attributes & ZYDIS_ATTRIB_HAS_MODRM;
 	encoding.memory = encoding.modrm && modrm < 0xc0;
 	encoding.reg = (int8_t)(reg_is_operand(&decoded) ? -1 : modrm >> 3 & 7);
+	encoding.vvvv = encoding.vex && vvvv_is_operand(&decoded);
 	encoding.rm = (int8_t)(encoding.memory || rm_is_operand(&decoded) ? -1 : modrm & 7);
 	encoding.imm = (uint8_t)(decoded.insn.raw.imm[0].size / 8 + decoded.insn.raw.imm[1].size / 8);
 	if (!encoding.modrm) {
@@ -272,6 +319,11 @@ static void try_opcode(struct walk *walk, const struct oracle_encoding *encoding
 			continue;
 		}
 		try_modrm(walk, *encoding, (uint8_t)(0xc1 | reg << 3));
+		for (unsigned int rm = 0; rm < 8 && !rm_is_operand(&decoded); rm++) {
+			if (rm != 1) {
+				try_modrm(walk, *encoding, (uint8_t)(0xc0 | reg << 3 | rm));
+			}
+		}
 		if (reg_is_operand(&decoded)) {
 			return;
 		}
@@ -341,13 +393,15 @@ static void walk_legacy(struct walk *walk, uint8_t map)
 
 static void walk_vex(struct walk *walk, uint8_t map)
 {
-	for (unsigned int set = 0; set < 16; set++) {
-		struct oracle_encoding encoding = { .map = map, .vex = true, .w = set & 4, .pp = set & 3 };
+	for (unsigned int set = 0; set < 32; set++) {
+		struct oracle_encoding encoding = {
+			.map = map, .vex = true, .w = set & 4, .pp = set & 3, .l = set & 16
+		};
 
 		if (set & 8) {
 			encoding.prefixes[encoding.prefix_count++] = 0x67;
 		}
-		for (unsigned int opcode = 0xf0; opcode < 256; opcode++) {
+		for (unsigned int opcode = 0; opcode < 256; opcode++) {
 			encoding.opcode = (uint8_t)opcode;
 			try_opcode(walk, &encoding);
 		}
@@ -363,6 +417,7 @@ void oracle_forms_init(struct oracle_forms *forms, unsigned int bits)
 	for (unsigned int map = MAP_ONE_BYTE; map <= MAP_0F3A; map++) {
 		walk_legacy(&walk, (uint8_t)map);
 	}
+	walk_vex(&walk, MAP_0F);
 	walk_vex(&walk, MAP_0F38);
 	walk_vex(&walk, MAP_0F3A);
 }

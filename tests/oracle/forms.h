@@ -22,7 +22,10 @@ struct oracle_encoding {
 	uint8_t opcode;
 	uint8_t map;  /* enum oracle_map */
 	bool w;       /* REX.W or VEX.W */
-	bool vex;     /* with L = 0 */
+	bool vex;     /* with L as below */
+	bool l;       /* VEX.L: 256 bits */
+	bool vvvv;    /* of VEX is an operand; else it must be all ones */
+	bool vsib;    /* memory is as many places as a vector has elements */
 	uint8_t pp;   /* of VEX */
 	bool modrm;   /* there is a ModRM byte */
 	int8_t reg;   /* its reg field, -1 when it is an operand */
@@ -37,6 +40,7 @@ struct oracle_form {
 	unsigned int bits;
 	ZydisMnemonic mnemonic;
 	ZydisISASet isa;
+	bool vectors; /* x87, SSE and AVX state takes part in it */
 	struct oracle_encoding *encodings;
 	size_t encoding_count;
 };
@@ -63,7 +67,9 @@ bool oracle_decode(const ZydisDecoder *decoder, const uint8_t *bytes, size_t len
 
 /** Whether an instruction belongs to what is tested: of isa.c. *reason is set where it was left out on purpose. */
 bool oracle_isa_wanted(const struct oracle_insn *decoded, unsigned int bits, const char **reason);
+/** Whether it is one of x87, MMX, SSE or AVX: then that state is part of its cases. */
+bool oracle_isa_vectors(const ZydisDecodedInstruction *insn);
 /** Whether the host's CPU has the instruction; one that it lacks cannot be compared. */
-bool oracle_isa_on_host(ZydisISASet set);
+bool oracle_isa_on_host(const struct oracle_form *form);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "arch/regs.h"
 #include "base/bytes.h"
+#include "vmm/soft/isa.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,11 @@ static enum hs_status run_watched(struct oracle_guest *guest, struct hs_exit *re
 	st = guest->ops->run(guest->backend, ret, err);
 	running.guest = NULL;
 	return st;
+}
+
+bool oracle_guest_offers(const struct hs_backend_ops *ops, ZydisISASet set)
+{
+	return ops != &hs_soft_backend_ops || hs_soft_isa_offered(set);
 }
 
 const char *oracle_mode_name(enum oracle_mode mode)
@@ -121,13 +127,16 @@ static enum hs_status set_step(struct oracle_guest *guest, enum oracle_step step
 	return guest->ops->set_debug(guest->backend, &request, err);
 }
 
-static void take_state(const struct hs_cpu_state *cpu, struct oracle_result *ret)
+static void take_state(const struct hs_cpu_state *cpu, bool vectors, struct oracle_result *ret)
 {
 	memcpy(ret->out.gpr, cpu->gpr, sizeof(ret->out.gpr));
 	ret->out.rip = cpu->rip;
 	ret->out.rflags = cpu->rflags;
 	for (unsigned int i = 0; i < SEG_COUNT; i++) {
 		ret->out.seg[i] = cpu->seg[i].selector;
+	}
+	if (vectors) {
+		oracle_xsave_take(ret->out.xsave, cpu->xsave);
 	}
 }
 
@@ -153,12 +162,12 @@ static void take_frame(const struct oracle_guest *guest, unsigned int vector, st
 	ret->out.gpr[HS_RSP] = hs_get_le(frame + 3 * word, word);
 }
 
-static bool take_exit(struct oracle_guest *guest, const struct hs_exit *exit, struct oracle_result *ret, char *text,
-		      size_t text_bytes)
+static bool take_exit(struct oracle_guest *guest, const struct hs_exit *exit, const struct oracle_case *test,
+		      struct oracle_result *ret, char *text, size_t text_bytes)
 {
 	uint64_t stub = guest->cpu.rip - 1 - (guest->system + GUEST_STUBS);
 
-	take_state(&guest->cpu, ret);
+	take_state(&guest->cpu, test->vectors, ret);
 	ret->error = 0;
 	ret->cr2 = 0;
 	if (exit->kind == HS_EXIT_STEPPED) {
@@ -179,6 +188,7 @@ bool oracle_guest_run(struct oracle_guest *guest, const struct oracle_case *test
 {
 	struct hs_cpu_state *cpu = &guest->cpu;
 	struct hs_cpu_state start = *cpu;
+	unsigned int parts = HS_STATE_CORE | (test->vectors ? HS_STATE_FPU : 0);
 	struct hs_error err = { 0 };
 	struct hs_exit exit = { 0 };
 	enum hs_status st;
@@ -191,22 +201,25 @@ bool oracle_guest_run(struct oracle_guest *guest, const struct oracle_case *test
 	}
 	oracle_guest_segment(guest, test->in.seg[SEG_ES], &start.seg[SEG_ES]);
 	start.rflags = step == ORACLE_STEP_DEBUG ? test->in.rflags & ~(uint64_t)FLAG_TF : test->in.rflags;
+	if (test->vectors) {
+		oracle_xsave_put(start.xsave, test->in.xsave);
+	}
 	oracle_world_patch(&guest->world, test);
 	tell_written(guest, ORACLE_PAGE, 3 * ORACLE_PAGE); /* CODE: nothing else is ever fetched */
 	st = set_step(guest, step, &err);
 	if (!st) {
-		st = guest->ops->set_state(guest->backend, HS_STATE_CORE, &start, &err);
+		st = guest->ops->set_state(guest->backend, parts, &start, &err);
 	}
 	if (!st) {
 		st = run_watched(guest, &exit, &err);
 	}
 	if (!st) {
-		st = guest->ops->get_state(guest->backend, HS_STATE_CORE, cpu, &err);
+		st = guest->ops->get_state(guest->backend, parts, cpu, &err);
 	}
 	if (st) {
 		snprintf(text, text_bytes, "the backend failed: %s", err.message);
 	} else {
-		good = take_exit(guest, &exit, ret, text, text_bytes);
+		good = take_exit(guest, &exit, test, ret, text, text_bytes);
 	}
 	oracle_world_collect(&guest->world, ret);
 	*cpu = start;

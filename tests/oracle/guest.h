@@ -10,6 +10,8 @@
 
 #include "vmm/backend.h"
 
+#include <Zydis/Zydis.h>
+
 enum oracle_mode {
 	ORACLE_MODE_64,     /* 64-bit code under 4-level paging */
 	ORACLE_MODE_COMPAT, /* 32-bit code under the same */
@@ -33,6 +35,9 @@ void oracle_guest_destroy(struct oracle_guest *guest);
  */
 bool oracle_guest_run(struct oracle_guest *guest, const struct oracle_case *test, enum oracle_step step,
 		      struct oracle_result *ret, char *text, size_t text_bytes);
+
+/** Whether a backend's guests are offered an instruction set of vectors or x87; its instructions are #UD if not. */
+bool oracle_guest_offers(const struct hs_backend_ops *ops, ZydisISASet set);
 
 /** From a signal handler, every second or so: end a run that was under way the last time too. */
 void oracle_guest_watchdog(void);

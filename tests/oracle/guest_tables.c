@@ -246,6 +246,10 @@ enum hs_status oracle_guest_prepare(struct oracle_guest *guest, struct hs_error 
 	cpu->cr0 = 0x80050033; /* PG, AM, WP, NE, ET, MP, PE */
 	cpu->cr3 = root.base.v;
 	cpu->cr4 = 0x620; /* OSXMMEXCPT, OSFXSR, PAE */
+	if (oracle_guest_offers(guest->ops, ZYDIS_ISA_SET_AVX)) {
+		cpu->cr4 |= 0x40000; /* OSXSAVE */
+		cpu->xcr0 = 7;       /* x87, SSE, AVX */
+	}
 	cpu->msr.efer = is_long(guest) ? 0xd01 : 0x800;
 	make_segments(guest);
 	make_idt(guest);

@@ -4,14 +4,64 @@
 
 #include <cpuid.h>
 
-/* All of these, vectors apart. Sets of vectors have a few integer instructions, which stand in the second list. */
-static const ZydisISASet sets[] = {
-	ZYDIS_ISA_SET_I86,          ZYDIS_ISA_SET_I186,   ZYDIS_ISA_SET_I286REAL,  ZYDIS_ISA_SET_I286PROTECTED,
-	ZYDIS_ISA_SET_I386,         ZYDIS_ISA_SET_I486,   ZYDIS_ISA_SET_I486REAL,  ZYDIS_ISA_SET_PENTIUMREAL,
-	ZYDIS_ISA_SET_PPRO,         ZYDIS_ISA_SET_CMOV,   ZYDIS_ISA_SET_FAT_NOP,   ZYDIS_ISA_SET_PREFETCH_NOP,
-	ZYDIS_ISA_SET_PAUSE,        ZYDIS_ISA_SET_LAHF,   ZYDIS_ISA_SET_LONGMODE,  ZYDIS_ISA_SET_CMPXCHG16B,
-	ZYDIS_ISA_SET_SSE_PREFETCH, ZYDIS_ISA_SET_POPCNT, ZYDIS_ISA_SET_LZCNT,     ZYDIS_ISA_SET_MOVBE,
-	ZYDIS_ISA_SET_BMI1,         ZYDIS_ISA_SET_BMI2,   ZYDIS_ISA_SET_ADOX_ADCX,
+enum cpuid_register { EAX, EBX, ECX, EDX };
+
+/* All of these; where a set has a bit of CPUID, the host must have it (SDM vol. 2A, tables 3-8 to 3-11). Sets of
+ * vectors have a few integer instructions, which stand in the second list. */
+static const struct row {
+	ZydisISASet set;
+	bool vectors;
+	uint32_t leaf;
+	enum cpuid_register reg;
+	uint32_t bit;
+} rows[] = {
+	{ .set = ZYDIS_ISA_SET_I86 },
+	{ .set = ZYDIS_ISA_SET_I186 },
+	{ .set = ZYDIS_ISA_SET_I286REAL },
+	{ .set = ZYDIS_ISA_SET_I286PROTECTED },
+	{ .set = ZYDIS_ISA_SET_I386 },
+	{ .set = ZYDIS_ISA_SET_I486 },
+	{ .set = ZYDIS_ISA_SET_I486REAL },
+	{ .set = ZYDIS_ISA_SET_PENTIUMREAL },
+	{ .set = ZYDIS_ISA_SET_PPRO },
+	{ .set = ZYDIS_ISA_SET_CMOV },
+	{ .set = ZYDIS_ISA_SET_FAT_NOP },
+	{ .set = ZYDIS_ISA_SET_PREFETCH_NOP },
+	{ .set = ZYDIS_ISA_SET_PAUSE },
+	{ .set = ZYDIS_ISA_SET_LONGMODE },
+	{ .set = ZYDIS_ISA_SET_SSE_PREFETCH },
+	{ ZYDIS_ISA_SET_LAHF, false, 0x80000001, ECX, bit_LAHF_LM },
+	{ ZYDIS_ISA_SET_CMPXCHG16B, false, 1, ECX, bit_CMPXCHG16B },
+	{ ZYDIS_ISA_SET_POPCNT, false, 1, ECX, bit_POPCNT },
+	{ ZYDIS_ISA_SET_LZCNT, false, 0x80000001, ECX, bit_ABM },
+	{ ZYDIS_ISA_SET_MOVBE, false, 1, ECX, bit_MOVBE },
+	{ ZYDIS_ISA_SET_BMI1, false, 7, EBX, bit_BMI },
+	{ ZYDIS_ISA_SET_BMI2, false, 7, EBX, bit_BMI2 },
+	{ ZYDIS_ISA_SET_ADOX_ADCX, false, 7, EBX, bit_ADX },
+	{ ZYDIS_ISA_SET_X87, true, 1, EDX, 1u << 0 },
+	{ ZYDIS_ISA_SET_FCMOV, true, 1, EDX, 1u << 0 },
+	{ ZYDIS_ISA_SET_SSE3X87, true, 1, ECX, bit_SSE3 },
+	{ ZYDIS_ISA_SET_PENTIUMMMX, true, 1, EDX, bit_MMX },
+	{ ZYDIS_ISA_SET_FXSAVE, true, 1, EDX, bit_FXSAVE },
+	{ ZYDIS_ISA_SET_FXSAVE64, true, 1, EDX, bit_FXSAVE },
+	{ ZYDIS_ISA_SET_SSE, true, 1, EDX, bit_SSE },
+	{ ZYDIS_ISA_SET_SSEMXCSR, true, 1, EDX, bit_SSE },
+	{ ZYDIS_ISA_SET_SSE2, true, 1, EDX, bit_SSE2 },
+	{ ZYDIS_ISA_SET_SSE2MMX, true, 1, EDX, bit_SSE2 },
+	{ ZYDIS_ISA_SET_SSE3, true, 1, ECX, bit_SSE3 },
+	{ ZYDIS_ISA_SET_SSSE3, true, 1, ECX, bit_SSSE3 },
+	{ ZYDIS_ISA_SET_SSSE3MMX, true, 1, ECX, bit_SSSE3 },
+	{ ZYDIS_ISA_SET_SSE4, true, 1, ECX, bit_SSE4_1 },
+	{ ZYDIS_ISA_SET_SSE42, true, 1, ECX, bit_SSE4_2 },
+	{ ZYDIS_ISA_SET_AES, true, 1, ECX, bit_AES },
+	{ ZYDIS_ISA_SET_PCLMULQDQ, true, 1, ECX, bit_PCLMUL },
+	{ ZYDIS_ISA_SET_SHA, true, 7, EBX, bit_SHA },
+	{ ZYDIS_ISA_SET_AVX, true, 1, ECX, bit_AVX },
+	{ ZYDIS_ISA_SET_AVXAES, true, 1, ECX, bit_AES },
+	{ ZYDIS_ISA_SET_F16C, true, 1, ECX, bit_F16C },
+	{ ZYDIS_ISA_SET_FMA, true, 1, ECX, bit_FMA },
+	{ ZYDIS_ISA_SET_AVX2, true, 7, EBX, bit_AVX2 },
+	{ ZYDIS_ISA_SET_AVX2GATHER, true, 7, EBX, bit_AVX2 },
 };
 
 static const ZydisMnemonic from_vector_sets[] = {
@@ -32,8 +82,7 @@ static const struct {
 	{ ZYDIS_MNEMONIC_RDPMC, not_same }, { ZYDIS_MNEMONIC_SYSCALL, kernel },  { ZYDIS_MNEMONIC_SYSENTER, kernel },
 	{ ZYDIS_MNEMONIC_INT1, kernel },    { ZYDIS_MNEMONIC_SYSRET, vendors },  { ZYDIS_MNEMONIC_SYSEXIT, vendors },
 	{ ZYDIS_MNEMONIC_SGDT, tables },    { ZYDIS_MNEMONIC_SIDT, tables },     { ZYDIS_MNEMONIC_SLDT, tables },
-	{ ZYDIS_MNEMONIC_STR, tables },     { ZYDIS_MNEMONIC_SMSW, tables },     { ZYDIS_MNEMONIC_FWAIT, tables },
-	{ ZYDIS_MNEMONIC_RSM, vendors },
+	{ ZYDIS_MNEMONIC_STR, tables },     { ZYDIS_MNEMONIC_SMSW, tables },     { ZYDIS_MNEMONIC_RSM, vendors },
 };
 
 static bool is_excluded_mnemonic(ZydisMnemonic mnemonic, const char **reason)
@@ -89,13 +138,18 @@ static bool is_excluded(const struct oracle_insn *decoded, unsigned int bits, co
 	return false;
 }
 
-static bool is_in_sets(const ZydisDecodedInstruction *insn)
+static const struct row *row_of(ZydisISASet set)
 {
-	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
-		if (insn->meta.isa_set == sets[i]) {
-			return insn->meta.category != ZYDIS_CATEGORY_X87_ALU;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].set == set) {
+			return &rows[i];
 		}
 	}
+	return NULL;
+}
+
+static bool is_integer(const ZydisDecodedInstruction *insn)
+{
 	for (size_t i = 0; i < sizeof(from_vector_sets) / sizeof(from_vector_sets[0]); i++) {
 		if (insn->mnemonic == from_vector_sets[i]) {
 			return true;
@@ -107,42 +161,41 @@ static bool is_in_sets(const ZydisDecodedInstruction *insn)
 bool oracle_isa_wanted(const struct oracle_insn *decoded, unsigned int bits, const char **reason)
 {
 	*reason = NULL;
-	return is_in_sets(&decoded->insn) && !is_excluded(decoded, bits, reason);
+	return row_of(decoded->insn.meta.isa_set) != NULL && !is_excluded(decoded, bits, reason);
 }
 
-bool oracle_isa_on_host(ZydisISASet set)
+bool oracle_isa_vectors(const ZydisDecodedInstruction *insn)
 {
-	unsigned int a, b = 0, c = 0, d, leaf7 = 0, leaf1 = 0, extended = 0;
+	const struct row *row = row_of(insn->meta.isa_set);
 
-	if (__get_cpuid(1, &a, &b, &c, &d)) {
-		leaf1 = c;
+	/* Zydis counts fcomi to the sets of its time. */
+	return insn->meta.category == ZYDIS_CATEGORY_X87_ALU || (row != NULL && row->vectors && !is_integer(insn));
+}
+
+/* Where a signal frame has the upper halves of ymm: the host's kernel has set XCR0 up for it. */
+static bool frame_has_vectors(void)
+{
+	unsigned int registers[4] = { 0 }, low, high;
+
+	if (!__get_cpuid(1, &registers[EAX], &registers[EBX], &registers[ECX], &registers[EDX]) ||
+	    !(registers[ECX] & bit_OSXSAVE)) {
+		return false;
 	}
-	if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
-		leaf7 = b;
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return (low & 6) == 6;
+}
+
+bool oracle_isa_on_host(const struct oracle_form *form)
+{
+	const struct row *row = row_of(form->isa);
+	unsigned int registers[4] = { 0 };
+
+	if (form->vectors && !frame_has_vectors()) {
+		return false;
 	}
-	if (__get_cpuid(0x80000001, &a, &b, &c, &d)) {
-		extended = c;
-	}
-	switch (set) {
-	case ZYDIS_ISA_SET_POPCNT:
-		return leaf1 & bit_POPCNT;
-	case ZYDIS_ISA_SET_MOVBE:
-		return leaf1 & bit_MOVBE;
-	case ZYDIS_ISA_SET_CMPXCHG16B:
-		return leaf1 & bit_CMPXCHG16B;
-	case ZYDIS_ISA_SET_SSE42:
-		return leaf1 & bit_SSE4_2;
-	case ZYDIS_ISA_SET_LZCNT:
-		return extended & bit_ABM;
-	case ZYDIS_ISA_SET_LAHF:
-		return extended & bit_LAHF_LM;
-	case ZYDIS_ISA_SET_BMI1:
-		return leaf7 & bit_BMI;
-	case ZYDIS_ISA_SET_BMI2:
-		return leaf7 & bit_BMI2;
-	case ZYDIS_ISA_SET_ADOX_ADCX:
-		return leaf7 & bit_ADX;
-	default:
+	if (row == NULL || row->leaf == 0) {
 		return true;
 	}
+	return __get_cpuid_count(row->leaf, 0, &registers[EAX], &registers[EBX], &registers[ECX], &registers[EDX]) &&
+	       (registers[row->reg] & row->bit);
 }

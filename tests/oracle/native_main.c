@@ -70,6 +70,12 @@ static void store_result(const greg_t *gregs, struct oracle_result *result)
 	}
 }
 
+/* In the frame there is an XSAVE area in the standard format (<asm/sigcontext.h>, struct _xstate). */
+static uint8_t *xsave_of(ucontext_t *frame)
+{
+	return (uint8_t *)frame->uc_mcontext.fpregs;
+}
+
 static void load_case(const struct oracle_case *test, greg_t *gregs)
 {
 	uint64_t selectors = (uint64_t)gregs[REG_CSGSFS] & UINT64_C(0x0000ffffffff0000);
@@ -119,6 +125,9 @@ __attribute__((used)) static void handle(int number, siginfo_t *info, void *cont
 		struct oracle_result *result = &self.batch->results[self.at];
 
 		store_result(gregs, result);
+		if (self.batch->cases[self.at].vectors) {
+			oracle_xsave_take(result->out.xsave, xsave_of(frame));
+		}
 		oracle_world_collect(&self.world, result);
 		self.at++;
 		if (self.at == self.batch->count) {
@@ -133,6 +142,9 @@ __attribute__((used)) static void handle(int number, siginfo_t *info, void *cont
 	self.batch->at = self.at;
 	oracle_world_patch(&self.world, &self.batch->cases[self.at]);
 	load_case(&self.batch->cases[self.at], gregs);
+	if (self.batch->cases[self.at].vectors) {
+		oracle_xsave_put(xsave_of(frame), self.batch->cases[self.at].in.xsave);
+	}
 	load_data_segments(&self.batch->cases[self.at].in);
 }
 

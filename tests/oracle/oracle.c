@@ -9,6 +9,8 @@
 #include "compare.h"
 #include "native.h"
 #include "options.h"
+#include "pointers.h"
+#include "print.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -35,6 +37,7 @@ struct run {
 	struct oracle_options options;
 	uint8_t *before;
 	struct oracle_native *native;
+	const struct hs_backend_ops *ops; /* of the other side; NULL when that is the host again */
 	struct oracle_guest *guests[ORACLE_MODES];
 	struct oracle_forms forms;
 	unsigned int bits;
@@ -45,6 +48,7 @@ struct run {
 	struct tally total;
 	uint64_t excuses[ORACLE_EXCUSES];
 	uint64_t form_count, forms_not_there, forms_skipped, cases_skipped;
+	uint64_t not_offered[ZYDIS_ISA_SET_MAX_VALUE + 1]; /* forms */
 };
 
 static uint64_t hash(uint64_t seed, const char *text, uint64_t number)
@@ -70,44 +74,20 @@ static void print_case(const struct run *run, const struct slot *slot, enum orac
 	       slot->number);
 }
 
-static void print_state(const char *who, const struct oracle_state *state)
-{
-	printf("%s rip %" PRIx64 " rflags %" PRIx64, who, state->rip, state->rflags);
-	for (unsigned int i = 0; i < 16; i++) {
-		printf(" r%u %" PRIx64, i, state->gpr[i]);
-	}
-	printf(" es %x ds %x fs %x gs %x\n", state->seg[SEG_ES], state->seg[SEG_DS], state->seg[SEG_FS],
-	       state->seg[SEG_GS]);
-}
-
-/* Of a case that is looked at alone: all of it. */
-static void print_patches(const struct oracle_case *test, const struct oracle_result *host)
-{
-	print_state("before", &test->in);
-	print_state("host", &host->out);
-	printf("host vector %u error 0x%x cr2 0x%" PRIx64 "\n", host->vector, host->error, host->cr2);
-	for (uint32_t i = 0; i < test->patch_count; i++) {
-		printf("at 0x%" PRIx64 ":", test->patches[i].at);
-		for (uint32_t j = 0; j < test->patches[i].length; j++) {
-			printf(" %02x", test->patches[i].bytes[j]);
-		}
-		puts("");
-	}
-}
-
 static void judge(struct run *run, uint32_t index, enum oracle_mode mode, const struct oracle_result *ours)
 {
-	const struct oracle_batch *batch = oracle_native_batch(run->native);
-	const struct oracle_result *host = &batch->results[index];
+	struct oracle_batch *batch = oracle_native_batch(run->native);
+	struct oracle_result *host = &batch->results[index];
 	const struct slot *slot = &run->slots[index];
 	struct tally *tally = &run->form_tallies[slot->form];
-	const struct oracle_pair pair = { &slot->code, &batch->cases[index], host, ours, slot->step };
+	const struct oracle_pair pair = { &slot->code, &batch->cases[index], host, ours, slot->step, run->before };
 	uint32_t excuses;
 	char text[1024];
 
 	if (run->options.only >= 0) {
-		print_patches(&batch->cases[index], host);
+		oracle_print_case(&batch->cases[index], host);
 	}
+	oracle_pointers_settle(&slot->code, &batch->cases[index], host);
 	tally->cases++;
 	tally->faults += !oracle_executed(&pair, host);
 	switch (oracle_compare(&pair, &excuses, text, sizeof(text))) {
@@ -196,6 +176,7 @@ static bool flush_self(struct run *run)
 	}
 	for (uint32_t i = 0; i < run->count; i++) {
 		run->slots[i].step = run->slots[i].step == ORACLE_STEP_RUN ? ORACLE_STEP_RUN : ORACLE_STEP_TF;
+		oracle_pointers_settle(&run->slots[i].code, &batch->cases[i], &run->twin[i]);
 		judge(run, i, ORACLE_MODE_64, &run->twin[i]);
 	}
 	return true;
@@ -296,6 +277,11 @@ static void add_up(struct run *run)
 	}
 }
 
+static bool is_offered(const struct run *run, const struct oracle_form *form)
+{
+	return run->ops == NULL || !form->vectors || oracle_guest_offers(run->ops, form->isa);
+}
+
 static bool run_forms(struct run *run)
 {
 	ZydisDecoder decoder;
@@ -308,8 +294,10 @@ static bool run_forms(struct run *run)
 		}
 		if (run->options.list) {
 			printf("%u %s\n", run->bits, run->forms.forms[i].name);
-		} else if (!oracle_isa_on_host(run->forms.forms[i].isa)) {
+		} else if (!oracle_isa_on_host(&run->forms.forms[i])) {
 			run->forms_skipped++;
+		} else if (!is_offered(run, &run->forms.forms[i])) {
+			run->not_offered[run->forms.forms[i].isa]++;
 		} else {
 			good = run_form(run, &decoder, i);
 		}
@@ -338,21 +326,20 @@ static bool run_bits(struct run *run, unsigned int bits)
 
 static bool make_guests(struct run *run)
 {
-	const struct hs_backend_ops *ops = &hs_soft_backend_ops;
 	bool any = is_self(run);
 
-	if (strcmp(run->options.backend, "kvm") == 0) {
-		ops = &hs_kvm_backend_ops;
+	if (!is_self(run)) {
+		run->ops = strcmp(run->options.backend, "kvm") == 0 ? &hs_kvm_backend_ops : &hs_soft_backend_ops;
 	}
 	for (enum oracle_mode mode = 0; mode < ORACLE_MODES && !is_self(run); mode++) {
 		enum hs_arch arch = mode == ORACLE_MODE_32 ? HS_ARCH_I686 : HS_ARCH_AMD64;
 		struct hs_error err = { 0 };
 
-		if (ops->check(arch, &err)) {
+		if (run->ops->check(arch, &err)) {
 			printf("mode %s is left out: %s\n", oracle_mode_name(mode), err.message);
 			continue;
 		}
-		run->guests[mode] = oracle_guest_create(ops, mode, run->before);
+		run->guests[mode] = oracle_guest_create(run->ops, mode, run->before);
 		any |= run->guests[mode] != NULL;
 	}
 	return any;
@@ -363,6 +350,12 @@ static void print_summary(const struct run *run)
 	for (unsigned int i = 0; i < ORACLE_EXCUSES; i++) {
 		if (run->excuses[i]) {
 			printf("explained, %" PRIu64 " cases: %s\n", run->excuses[i], oracle_excuse_reason(i));
+		}
+	}
+	for (unsigned int set = 0; set <= ZYDIS_ISA_SET_MAX_VALUE; set++) {
+		if (run->not_offered[set]) {
+			printf("not offered, and so not run: %" PRIu64 " forms of %s\n", run->not_offered[set],
+			       ZydisISASetGetString((ZydisISASet)set));
 		}
 	}
 	printf("%" PRIu64 " forms, %" PRIu64 " cases (%" PRIu64 " of them faults), %" PRIu64 " differences; %" PRIu64

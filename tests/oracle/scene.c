@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Registers and memory for an instruction, so that its operands are where they can be seen and its faults happen. */
-#include "scene.h"
+#include "address.h"
+#include "vectors.h"
 
 #include <string.h>
 
 #define TRIES 64
+#define FXSAVE_BYTES 512u
 
 struct scene {
 	struct oracle_random *random;
 	const struct oracle_form *form;
 	struct oracle_code *code;
 	struct oracle_case *test;
+	struct oracle_lanes lanes;
 	bool aligned; /* operands are aligned by their size, or stand anywhere */
 };
 
@@ -64,6 +67,21 @@ static void add_patch(struct scene *scene, uint64_t at, const void *bytes, size_
 	}
 }
 
+/* What a vector instruction finds: elements of its type, or an image with valid control words. */
+static void fill_elements(struct scene *scene, const ZydisDecodedOperand *operand, uint64_t at)
+{
+	uint8_t bytes[ORACLE_PATCH_BYTES];
+
+	if (operand->size / 8 == FXSAVE_BYTES) {
+		oracle_choose_image(scene->random, bytes);
+		add_patch(scene, at, bytes, ORACLE_IMAGE_BYTES);
+	} else if (operand->size && operand->size / 8 <= sizeof(bytes)) {
+		oracle_lanes_fill(&scene->lanes, operand->element_type, operand->element_size, bytes,
+				  operand->size / 8);
+		add_patch(scene, at, bytes, operand->size / 8);
+	}
+}
+
 /* Values of the operand's size. */
 static void fill_memory(struct scene *scene, uint64_t at, unsigned int bits)
 {
@@ -78,17 +96,13 @@ static void fill_memory(struct scene *scene, uint64_t at, unsigned int bits)
 	}
 }
 
-/* The base that a segment starts the case with. */
-static uint64_t base_of(const struct scene *scene, ZydisRegister segment)
+static void fill_operand(struct scene *scene, const ZydisDecodedOperand *operand, uint64_t at)
 {
-	uint16_t selector;
-
-	if (segment < ZYDIS_REGISTER_ES || segment > ZYDIS_REGISTER_GS ||
-	    (scene->form->bits == 64 && segment != ZYDIS_REGISTER_GS)) {
-		return 0;
+	if (scene->form->vectors) {
+		fill_elements(scene, operand, at);
+	} else {
+		fill_memory(scene, at, operand->size);
 	}
-	selector = scene->test->in.seg[segment - ZYDIS_REGISTER_ES];
-	return selector & 4 ? oracle_descriptors[selector >> 3].base : 0;
 }
 
 /* The byte that a bit offset in a register moves the operand by (SDM vol. 2, "BT"). */
@@ -109,24 +123,18 @@ static uint64_t bit_displacement(const struct scene *scene, const ZydisDecodedOp
 	       (memory->size / 8u);
 }
 
-static bool is_sib_without_base(const ZydisDecodedInstruction *insn)
-{
-	return insn->address_width != 16 && insn->raw.sib.offset && insn->raw.sib.base == 5 && insn->raw.modrm.mod == 0;
-}
-
 /* Make the address of an operand of the ModRM byte be `at`. */
 static void aim(struct scene *scene, const ZydisDecodedOperand *operand, uint64_t at)
 {
 	const ZydisDecodedOperandMem *memory = &operand->mem;
 	unsigned int width = scene->code->decoded.insn.address_width;
 	uint64_t scale = memory->scale ? memory->scale : 1;
-	uint64_t offset = at - base_of(scene, memory->segment);
+	uint64_t offset = at - oracle_segment_base(scene->test, memory->segment);
 	ZydisRegister base = memory->base;
 	uint64_t index;
 
 	offset -= bit_displacement(scene, operand);
-	/* Zydis 4.0 sees r13d where REX.B and base 101 come with mod 00: there is no base (SDM vol. 2A 2.2.1.2). */
-	if (is_sib_without_base(&scene->code->decoded.insn)) {
+	if (oracle_is_sib_without_base(&scene->code->decoded.insn)) {
 		base = ZYDIS_REGISTER_NONE;
 	}
 	if (base == ZYDIS_REGISTER_NONE && memory->index != ZYDIS_REGISTER_NONE) {
@@ -154,9 +162,9 @@ static void aim_hidden(struct scene *scene, const ZydisDecodedOperand *operand)
 	const ZydisDecodedOperandMem *memory = &operand->mem;
 	unsigned int width = is_stack_base(memory->base) ? scene->form->bits : scene->code->decoded.insn.address_width;
 	uint64_t at = oracle_target(scene->random, width, operand->size / 8u, scene->aligned);
-	uint64_t offset = at - base_of(scene, memory->segment);
+	uint64_t offset = at - oracle_segment_base(scene->test, memory->segment);
 
-	fill_memory(scene, at, operand->size);
+	fill_operand(scene, operand, at);
 	if (memory->index != ZYDIS_REGISTER_NONE) {
 		offset -= get_gpr(scene, memory->index);
 	}
@@ -177,6 +185,11 @@ static void aim_all(struct scene *scene)
 		if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY) {
 			continue;
 		}
+		if (oracle_is_gather(operand)) {
+			oracle_choose_gather(scene->random, scene->code, operand, scene->test, &at);
+			set_gpr(scene, operand->mem.base, at);
+			continue;
+		}
 		if (operand->visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT || decoded->insn.raw.modrm.offset == 0) {
 			if (operand->encoding == ZYDIS_OPERAND_ENCODING_NONE) {
 				aim_hidden(scene, operand);
@@ -184,7 +197,7 @@ static void aim_all(struct scene *scene)
 			}
 		}
 		at = oracle_target(scene->random, decoded->insn.address_width, operand->size / 8u, scene->aligned);
-		fill_memory(scene, at, operand->size);
+		fill_operand(scene, operand, at);
 		aim(scene, operand, at);
 	}
 }
@@ -354,11 +367,22 @@ static void narrow(struct oracle_case *test)
 	}
 }
 
+/* Addresses of another width are the same for all vectors: only some cases have them. */
+static const struct oracle_encoding *choose_encoding(struct oracle_random *random, const struct oracle_form *form)
+{
+	const struct oracle_encoding *encoding = &form->encodings[oracle_below(random, form->encoding_count)];
+
+	if (form->vectors && memchr(encoding->prefixes, 0x67, encoding->prefix_count) && oracle_chance(random, 80)) {
+		encoding = &form->encodings[oracle_below(random, form->encoding_count)];
+	}
+	return encoding;
+}
+
 bool oracle_scene(struct oracle_random *random, const ZydisDecoder *decoder, const struct oracle_form *form,
 		  struct oracle_case *ret, struct oracle_code *ret_code)
 {
 	struct scene scene = { .random = random, .form = form, .code = ret_code, .test = ret };
-	const struct oracle_encoding *encoding = &form->encodings[oracle_below(random, form->encoding_count)];
+	const struct oracle_encoding *encoding = choose_encoding(random, form);
 	static const uint8_t nop = 0x90;
 	bool made = false;
 
@@ -371,8 +395,12 @@ bool oracle_scene(struct oracle_random *random, const ZydisDecoder *decoder, con
 	memset(ret, 0, sizeof(*ret));
 	ret->bits = form->bits;
 	ret_code->rip = choose_rip(random, ret_code);
-	scene.aligned = oracle_chance(random, 50);
+	scene.aligned = oracle_chance(random, form->vectors ? 75 : 50);
 	choose_registers(&scene);
+	if (form->vectors) {
+		oracle_lanes_init(&scene.lanes, random);
+		oracle_choose_vectors(&scene.lanes, ret_code, ret);
+	}
 	oracle_choose_segments(random, ret);
 	choose_counts(&scene);
 	choose_dividend(&scene);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pointers.h"
+
+#include "address.h"
+#include "base/bytes.h"
+
+#include <hindsight/cpu.h>
+
+#include <string.h>
+
+#define FSW_ES 0x80u
+#define FOP_TO_FDP (HS_XSAVE_FDP + 8 - HS_XSAVE_FOP)
+
+/* The control instructions: they leave the pointers, or set them in their own way. */
+static bool is_control(ZydisMnemonic mnemonic)
+{
+	switch (mnemonic) {
+	case ZYDIS_MNEMONIC_FLDCW:
+	case ZYDIS_MNEMONIC_FNSTCW:
+	case ZYDIS_MNEMONIC_FNSTSW:
+	case ZYDIS_MNEMONIC_FNCLEX:
+	case ZYDIS_MNEMONIC_FNINIT:
+	case ZYDIS_MNEMONIC_FNSTENV:
+	case ZYDIS_MNEMONIC_FLDENV:
+	case ZYDIS_MNEMONIC_FNSAVE:
+	case ZYDIS_MNEMONIC_FRSTOR:
+	case ZYDIS_MNEMONIC_FWAIT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_x87(const ZydisDecodedInstruction *insn)
+{
+	return insn->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && insn->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+	       insn->opcode >= 0xd8 && insn->opcode <= 0xdf;
+}
+
+void oracle_pointers_settle(const struct oracle_code *code, const struct oracle_case *test, struct oracle_result *host)
+{
+	const ZydisDecodedInstruction *insn = &code->decoded.insn;
+	uint8_t *xsave = host->out.xsave;
+	uint64_t offset;
+
+	if (!test->vectors || (hs_get_le16(xsave + HS_XSAVE_FSW) & FSW_ES)) {
+		return;
+	}
+	memcpy(xsave + HS_XSAVE_FOP, test->in.xsave + HS_XSAVE_FOP, FOP_TO_FDP);
+	if (host->out.rip == test->in.rip) {
+		return;
+	}
+	if (insn->mnemonic == ZYDIS_MNEMONIC_FNINIT || insn->mnemonic == ZYDIS_MNEMONIC_FNSAVE) {
+		memset(xsave + HS_XSAVE_FOP, 0, FOP_TO_FDP);
+	} else if (is_x87(insn) && !is_control(insn->mnemonic)) {
+		hs_put_le16(xsave + HS_XSAVE_FOP,
+			    (uint16_t)((insn->opcode & 7u) << 8 |
+				       code->bytes[code->length - insn->length + insn->raw.modrm.offset]));
+		hs_put_le64(xsave + HS_XSAVE_FIP, test->in.rip);
+		if (oracle_operand_offset(code, test, &offset)) {
+			hs_put_le64(xsave + HS_XSAVE_FDP, offset);
+		}
+	}
+}
