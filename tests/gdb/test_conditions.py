@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from lib.debuggers import Gdb, gdb_batch
+from lib.debuggers import LOCAL_FILES, Gdb, gdb_batch
 
 
 def packets_to_stub(path):
@@ -19,10 +19,10 @@ def session(runner, tmp_path):
     def run(commands, guest="debugme", words=()):
         log = tmp_path / "remote.log"
         with runner.serve(guest, *words, options=["--core", "none"]) as served:
-            said = gdb_batch([f"set remotelogfile {log}", f"target remote {served.address}",
+            said = gdb_batch([f"set remotelogfile {log}", LOCAL_FILES, f"target remote {served.address}",
                               "set breakpoint condition-evaluation target", *commands, "kill"])
             result = served.process.wait(60)
-        return said[3:-1], packets_to_stub(log), result
+        return said[4:-1], packets_to_stub(log), result
 
     return run
 

@@ -26,7 +26,8 @@ def packet(kind, path, tail=",0,0"):
 
 def served(runner, guest, debug, commands):
     with runner.serve(guest, options=["--core", "none"], inputs=[debug]) as server:
-        said, packets = gdb_packets([f"target remote {server.address}", *commands, "kill"])
+        said, packets = gdb_packets([f"target remote {server.address}", *commands, "kill"],
+                                    remote_files=True)
     return said, packets
 
 

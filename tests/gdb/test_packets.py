@@ -118,7 +118,8 @@ EXTENDED = [
 def test_packets_of_a_gdb_session_are_answered(runner, session):
     commands, rows = SESSIONS[session]
     with runner.serve("debugme", options=["--core", "none"]) as served:
-        _, packets = gdb_packets([f"target remote {served.address}", *commands, "kill"])
+        _, packets = gdb_packets([f"target remote {served.address}", *commands, "kill"],
+                                 remote_files=session == "attach")
     for sent, reply in rows:
         packets.check(sent, reply)
 

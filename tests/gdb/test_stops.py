@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from lib.debuggers import gdb_batch
+from lib.debuggers import LOCAL_FILES, gdb_batch
 from lib.runner import RUNNERS
 
 # Not in the rig: its translator does otherwise about steps and debug registers (docs/gdb-remote.md, "Tests").
@@ -38,11 +38,11 @@ def session(runner, tmp_path):
         script = tmp_path / "walk.gdb"
         script.write_text(WALK)
         with runner.serve(guest, *words, options=list(options)) as served:
-            said = gdb_batch([f"set remotelogfile {log}", f"source {script}", f"target remote {served.address}",
-                              *commands])
+            said = gdb_batch([f"set remotelogfile {log}", LOCAL_FILES, f"source {script}",
+                              f"target remote {served.address}", *commands])
             result = served.process.wait(60)
         received = re.findall(r"^r .*?\$([^#\n]*)#[0-9a-f]{2}", log.read_text(encoding="latin-1"), re.M)
-        return said[3:], received, result
+        return said[4:], received, result
 
     return run
 

@@ -14,6 +14,9 @@ GDB = ["gdb", "-q", "-nx"]
 GDB_SETTINGS = ("set confirm off", "set pagination off", "set width 0", "set height 0", "set style enabled off",
                 "set debuginfod enabled off", "set print entry-values no")
 ENVIRONMENT = {"LC_ALL": "C", "DEBUGINFOD_URLS": "", "TERM": "dumb"}
+# The image is this machine's file, and the one that is debugged. Without that it comes through the connection, twice,
+# which a log of packets takes a second to write down each time.
+LOCAL_FILES = "python gdb.execute('set sysroot'); gdb.execute('set exec-file-mismatch off')"
 MARK = "=-=-= {} =-=-="
 
 

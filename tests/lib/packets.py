@@ -11,7 +11,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 
-from lib.debuggers import gdb_batch, lldb_batch
+from lib.debuggers import LOCAL_FILES, gdb_batch, lldb_batch
 from lib.process import Failed
 
 RUN_BIAS = 29
@@ -139,13 +139,14 @@ def _caught(command):
     return f"python\ntry: gdb.execute({command!r})\nexcept gdb.error as error: print(error)"
 
 
-def gdb_packets(commands, program=None, timeout=120):
+def gdb_packets(commands, program=None, timeout=120, remote_files=False):
     """gdb_batch(), and what went over the wire: of the last connection, as gdb begins its log anew with each. The
-    Transcript has the commands given, and no others."""
+    Transcript has the commands given, and no others. With remote_files the image comes through the connection, too."""
     with tempfile.TemporaryDirectory() as directory:
         log = pathlib.Path(directory, "log")
-        said = gdb_batch([f"set remotelogfile {log}", *map(_caught, commands)], program, timeout=timeout)
-        del said[0]
+        settings = [f"set remotelogfile {log}", *([] if remote_files else [LOCAL_FILES])]
+        said = gdb_batch([*settings, *map(_caught, commands)], program, timeout=timeout)
+        del said[:len(settings)]
         return said, _paired(_gdb_events(log.read_text(encoding="latin-1")))
 
 

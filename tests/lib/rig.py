@@ -63,6 +63,13 @@ class Rig:
         """Whether QEMU has ended by itself, or does so within seconds."""
         return self._machine.ended(within)
 
+    def answers(self):
+        """Whether it runs commands."""
+        try:
+            return self.run(["true"], timeout=20).rc == 0
+        except (Failed, OSError):
+            return False
+
     def restart(self):
         """A fresh machine with the files of the start in place of one that has ended."""
         self.close()

@@ -84,8 +84,8 @@ class RigPlace:
         try:
             return self._run(args, timeout, cwd, env, inputs)
         except (Failed, OSError):
-            # A QEMU that dumps its core takes its time.
-            if not self.rig.ended(within=20):
+            # A QEMU that dumps its core takes its time, but answers no more.
+            if self.rig.answers() or not self.rig.ended(within=20):
                 raise
             return self._run(args, timeout, cwd, env, inputs)
 
