@@ -11,49 +11,53 @@
 
 #include <hindsight/abi.h>
 
-#include <cpuid.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MEMORY_DEFAULT (UINT64_C(1) << 30)
 
-/* CPUID.(EAX=0DH,ECX=0):EDX:EAX are the bits of XCR0 that can be set (SDM vol. 1 13.3). */
-#define LEAF_XSAVE 0xd
-/* What the software CPU has: x87 and SSE registers, whose state is always there. */
-#define XCR0_SOFT UINT64_C(3)
+/* SDM vol. 1 13.1: state components, as people call them. */
+static const struct component {
+	uint64_t bits;
+	const char *name;
+} components[] = {
+	{ 0x1, "x87" },      { 0x2, "SSE" },    { 0x4, "AVX" },     { 0x18, "MPX" },
+	{ 0xe0, "AVX-512" }, { 0x200, "PKRU" }, { 0x60000, "AMX" }, { ~UINT64_C(0x603ff), "further" },
+};
 
-static uint64_t xcr0_of_host(void)
+/* As "AVX-512 and PKRU". */
+static void name_components(uint64_t bits, char *ret, size_t size)
 {
-	unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
+	size_t length = 0;
+	unsigned int named = 0;
 
-	return __get_cpuid_count(LEAF_XSAVE, 0, &eax, &ebx, &ecx, &edx) ? eax | (uint64_t)edx << 32 : XCR0_SOFT;
-}
-
-/* SDM vol. 1 13.1: the state components. */
-static const char *component_name(unsigned int bit)
-{
-	static const char *const names[] = { "x87", "SSE", "AVX", "MPX", "MPX", "AVX-512", "AVX-512", "AVX-512" };
-
-	if (bit < sizeof(names) / sizeof(names[0])) {
-		return names[bit];
+	ret[0] = '\0';
+	for (size_t i = 0; i < sizeof(components) / sizeof(components[0]) && length < size; i++) {
+		if (bits & components[i].bits) {
+			bits &= ~components[i].bits;
+			length += (size_t)snprintf(ret + length, size - length, "%s%s",
+						   named == 0 ? ""
+						   : bits     ? ", "
+							      : " and ",
+						   components[i].name);
+			named++;
+		}
 	}
-	return bit == 9 ? "PKRU" : bit == 17 || bit == 18 ? "AMX" : "further";
 }
 
-enum hs_status hs_vm_check_registers(const struct hs_backend_ops *ops, const struct hs_cpu_state *cpu,
-				     struct hs_error *err)
+enum hs_status hs_vm_check_registers(const struct hs_vm *vm, const struct hs_cpu_state *cpu, struct hs_error *err)
 {
-	bool soft = ops == &hs_soft_backend_ops;
-	uint64_t missing = cpu->xcr0 & ~XCR0_SOFT;
+	bool soft = vm->ops == &hs_soft_backend_ops;
+	uint64_t missing = cpu->xcr0 & ~hs_vm_xcr0_offered(vm);
+	char names[64];
 
-	/* In a VM CPUID is an exit: only where there is something to ask. */
-	missing = missing && !soft ? missing & ~xcr0_of_host() : missing;
 	if (missing == 0) {
 		return HS_OK;
 	}
+	name_components(missing, names, sizeof(names));
 	return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0, "the snapshot needs %s registers (XCR0 0x%llx), which %s",
-			    component_name((unsigned int)__builtin_ctzll(missing)), (unsigned long long)cpu->xcr0,
-			    soft ? "the software CPU does not have (--backend kvm where there is KVM)"
+			    names, (unsigned long long)cpu->xcr0,
+			    soft ? "the software CPU does not have here (--backend kvm where there is KVM)"
 				 : "this host's CPU does not have");
 }
 
@@ -154,8 +158,8 @@ static enum hs_status make(struct hs_vm *vm, const struct hs_vm_origin *origin, 
 {
 	enum hs_status st = hs_vm_choose_backend(config, origin->image.arch, &vm->ops, err);
 
-	st = st ? st : hs_vm_check_registers(vm->ops, origin->cpu, err);
 	st = st ? st : vm->ops->create(&vm->backend, err);
+	st = st ? st : hs_vm_check_registers(vm, origin->cpu, err);
 	if (st) {
 		return st;
 	}

@@ -306,7 +306,7 @@ enum hs_status hs_vm_restore(struct hs_vm *vm, const struct hs_memory_image *ima
 	bool same = hs_vm_is_on(vm, image) && vm->loaded_shared == share;
 	bool whole = !vm->unusable;
 	bool again = same && vm->loaded_cpu == cpu;
-	enum hs_status st = again ? HS_OK : hs_vm_check_registers(vm->ops, cpu, err);
+	enum hs_status st = again ? HS_OK : hs_vm_check_registers(vm, cpu, err);
 
 	if (st) {
 		return st;

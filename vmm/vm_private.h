@@ -68,7 +68,7 @@ HS_MUST_CHECK enum hs_status hs_vm_allocate(struct hs_vm **ret, struct hs_error 
 HS_MUST_CHECK enum hs_status hs_vm_choose_backend(const struct hs_vm_config *config, enum hs_arch arch,
 						  const struct hs_backend_ops **ret, struct hs_error *err);
 /** HS_ERR_UNSUPPORTED: registers that this host or backend lacks (XCR0); the message names them. */
-HS_MUST_CHECK enum hs_status hs_vm_check_registers(const struct hs_backend_ops *ops, const struct hs_cpu_state *cpu,
+HS_MUST_CHECK enum hs_status hs_vm_check_registers(const struct hs_vm *vm, const struct hs_cpu_state *cpu,
 						   struct hs_error *err);
 /** Bring parts of vm->cpu up to date: behind the instruction of the event that came last. */
 HS_MUST_CHECK enum hs_status hs_vm_fetch(struct hs_vm *vm, unsigned int parts, struct hs_error *err);

@@ -285,6 +285,12 @@ static void case_registers_missing(void)
 	CHECK(counted(sandbox) == 2);
 	EXPECT(hs_sandbox_create_from(snapshot, NULL, &none, &err), HS_ERR_UNSUPPORTED, "needs further registers");
 	cpu->xcr0 &= ~(UINT64_C(1) << 62);
+	if (configured().vm.backend == HS_BACKEND_SOFT) {
+		cpu->xcr0 |= 0x2e0;
+		EXPECT(hs_sandbox_restore(sandbox, snapshot, &err), HS_ERR_UNSUPPORTED,
+		       "needs AVX-512 and PKRU registers (XCR0 0x2e");
+		cpu->xcr0 &= ~UINT64_C(0x2e0);
+	}
 	restore(sandbox, snapshot);
 	CHECK(counted(sandbox) == 1);
 	hs_snapshot_unref(snapshot);
