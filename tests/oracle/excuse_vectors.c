@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define FSW_ES 0x80u
-#define LARGE_OPERAND 64u
+#define FSW_INVALID 0x1u
 
 /* ---- Memory ---- */
 
@@ -74,36 +74,56 @@ static void take_memory(const struct oracle_pair *pair, uint64_t at, unsigned in
 
 /* ---- The excuses ---- */
 
-static bool loads_image(ZydisMnemonic mnemonic)
-{
-	return mnemonic == ZYDIS_MNEMONIC_FXRSTOR || mnemonic == ZYDIS_MNEMONIC_FXRSTOR64;
-}
+enum image { NO_IMAGE, FXSAVE_IMAGE, ENVIRONMENT_32, ENVIRONMENT_16 };
 
-static bool stores_image(ZydisMnemonic mnemonic)
+static bool is_fxsave(ZydisMnemonic mnemonic)
 {
 	return mnemonic == ZYDIS_MNEMONIC_FXSAVE || mnemonic == ZYDIS_MNEMONIC_FXSAVE64;
 }
 
-/* fxsave and fxrstor take the pointers with them; AMD's processors only those of a pending exception. */
+static enum image image_of(const struct oracle_code *code)
+{
+	switch (code->decoded.insn.mnemonic) {
+	case ZYDIS_MNEMONIC_FXSAVE:
+	case ZYDIS_MNEMONIC_FXSAVE64:
+	case ZYDIS_MNEMONIC_FXRSTOR:
+	case ZYDIS_MNEMONIC_FXRSTOR64:
+		return FXSAVE_IMAGE;
+	case ZYDIS_MNEMONIC_FNSTENV:
+	case ZYDIS_MNEMONIC_FLDENV:
+	case ZYDIS_MNEMONIC_FNSAVE:
+	case ZYDIS_MNEMONIC_FRSTOR:
+		return code->decoded.insn.operand_width == 16 ? ENVIRONMENT_16 : ENVIRONMENT_32;
+	default:
+		return NO_IMAGE;
+	}
+}
+
+/* What moves the pointers between memory and registers. AMD's processors only do with those of a pending exception. */
 bool oracle_excuse_image_pointers(const struct oracle_pair *pair, struct oracle_result *ours)
 {
-	ZydisMnemonic mnemonic = pair->code->decoded.insn.mnemonic;
+	static const struct {
+		uint8_t from, to;
+	} pointers[] = {
+		[FXSAVE_IMAGE] = { HS_XSAVE_FOP, HS_XSAVE_FDP + 8 },
+		[ENVIRONMENT_32] = { 12, 28 },
+		[ENVIRONMENT_16] = { 6, 14 },
+	};
+	enum image image = image_of(pair->code);
 	const uint8_t *host = pair->host->out.xsave;
 	uint64_t at;
 
-	if ((hs_get_le16(host + HS_XSAVE_FSW) & FSW_ES) || !oracle_operand_address(pair->code, pair->test, &at) ||
-	    !oracle_executed(pair, pair->host)) {
+	if (image == NO_IMAGE || !oracle_executed(pair, pair->host) ||
+	    !oracle_operand_address(pair->code, pair->test, &at)) {
 		return false;
 	}
-	if (loads_image(mnemonic)) {
+	if (!(hs_get_le16(host + HS_XSAVE_FSW) & FSW_ES)) {
 		memcpy(ours->out.xsave + HS_XSAVE_FOP, host + HS_XSAVE_FOP, HS_XSAVE_FDP + 8 - HS_XSAVE_FOP);
-		return true;
 	}
-	if (stores_image(mnemonic)) {
-		take_memory(pair, at + HS_XSAVE_FOP, HS_XSAVE_FDP + 8 - HS_XSAVE_FOP, ours);
-		return true;
+	if (!(hs_get_le16(pair->test->in.xsave + HS_XSAVE_FSW) & FSW_ES)) {
+		take_memory(pair, at + pointers[image].from, pointers[image].to - pointers[image].from, ours);
 	}
-	return false;
+	return true;
 }
 
 /* MXCSR_MASK: bit 17 is MM (APM vol. 1, 4.2.2). */
@@ -111,7 +131,7 @@ bool oracle_excuse_mxcsr_mask(const struct oracle_pair *pair, struct oracle_resu
 {
 	uint64_t at;
 
-	if (!stores_image(pair->code->decoded.insn.mnemonic) || !oracle_executed(pair, pair->host) ||
+	if (!is_fxsave(pair->code->decoded.insn.mnemonic) || !oracle_executed(pair, pair->host) ||
 	    !oracle_operand_address(pair->code, pair->test, &at)) {
 		return false;
 	}
@@ -138,29 +158,44 @@ bool oracle_excuse_alignment_check(const struct oracle_pair *pair, struct oracle
 	return true;
 }
 
-/* Of an operand of many accesses that are on missing pages, the host does not begin with the first; and where it goes
- * on behind the last offset, the host goes on with offset 0. */
-bool oracle_excuse_far_end_first(const struct oracle_pair *pair, struct oracle_result *ours)
+static bool is_of_memory(uint32_t vector)
 {
-	unsigned int width = pair->code->decoded.insn.address_width, bytes = 0;
-	uint64_t at, mask = width == 64 ? UINT64_MAX : (UINT64_C(1) << width) - 1;
-	bool wraps;
+	return vector == 12 || vector == 13 || vector == 14 || vector == 17;
+}
 
-	for (unsigned int i = 0; i < pair->code->decoded.insn.operand_count; i++) {
-		const ZydisDecodedOperand *operand = &pair->code->decoded.operands[i];
-
-		bytes = operand->type == ZYDIS_OPERAND_TYPE_MEMORY ? operand->size / 8u : bytes;
-	}
-	if (bytes < LARGE_OPERAND || pair->host->vector != 14 || !oracle_operand_address(pair->code, pair->test, &at) ||
-	    ((pair->host->cr2 - at) & mask) >= bytes) {
-		return false;
-	}
-	wraps = at + bytes - 1 > mask;
-	if (pair->ours->vector != 14 && !(wraps && pair->ours->vector == 13)) {
+/* An operand of many accesses: which of them the CPU does first, and where it goes on behind the last offset. */
+bool oracle_excuse_image_fault(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	if (image_of(pair->code) == NO_IMAGE || pair->ours->out.rip != pair->test->in.rip ||
+	    oracle_executed(pair, pair->host) || !is_of_memory(pair->host->vector) ||
+	    !is_of_memory(pair->ours->vector)) {
 		return false;
 	}
 	ours->vector = pair->host->vector;
 	ours->cr2 = pair->host->cr2;
 	ours->error = pair->host->error;
+	return true;
+}
+
+/* An invalid operation that is not masked: "the status flags are not set" (SDM vol. 2A, "FCOMI"), but AMD's processors
+ * set them as for a masked one. */
+bool oracle_excuse_invalid_comparison(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	unsigned int control = hs_get_le16(pair->host->out.xsave + HS_XSAVE_FCW);
+	unsigned int status = hs_get_le16(pair->host->out.xsave + HS_XSAVE_FSW);
+
+	switch (pair->code->decoded.insn.mnemonic) {
+	case ZYDIS_MNEMONIC_FCOMI:
+	case ZYDIS_MNEMONIC_FCOMIP:
+	case ZYDIS_MNEMONIC_FUCOMI:
+	case ZYDIS_MNEMONIC_FUCOMIP:
+		break;
+	default:
+		return false;
+	}
+	if (!(status & ~control & FSW_INVALID) || !oracle_executed(pair, pair->host)) {
+		return false;
+	}
+	ours->out.rflags = (ours->out.rflags & ~(uint64_t)FLAG_STATUS) | (pair->host->out.rflags & FLAG_STATUS);
 	return true;
 }

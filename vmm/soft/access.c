@@ -126,11 +126,26 @@ bool hs_soft_segment_allows(const struct hs_segment *segment, uint64_t offset, u
 	return last <= segment->limit;
 }
 
+/* What #AC asks of an operand, by its length (SDM vol. 3A table 6-7). */
+static unsigned int alignment_of(unsigned int length)
+{
+	switch (length) {
+	case 14: /* x87 environment and state, 16 bits */
+	case 94:
+		return 2;
+	case 28: /* and 32 bits */
+	case 108:
+		return 4;
+	default:
+		return length > 8 || (length & (length - 1)) ? 1 : length;
+	}
+}
+
 static bool aligned_as_asked(const struct hs_soft_cpu *cpu, uint64_t gva, unsigned int length)
 {
 	bool checked = cpu->cpl == 3 && (cpu->cr0 & HS_CR0_AM) && (cpu->rflags & HS_FLAG_AC);
 
-	return !checked || length > 8 || (length & (length - 1)) || !(gva & (length - 1));
+	return !checked || !(gva & (alignment_of(length) - 1));
 }
 
 bool hs_soft_linear(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length, int prot,
