@@ -18,7 +18,6 @@
 
 #define STATES 40u
 #define VECTOR_UD 6u
-#define RFLAGS_STATUS 0x8D5u
 /* Of an environment of 28 bytes: where the pointers and the opcode are. */
 #define POINTERS 12u
 #define POINTERS_END 28u
@@ -29,72 +28,6 @@ static const struct machine_config configs[] = {
 };
 
 #define CONFIG_COUNT (sizeof(configs) / sizeof(configs[0]))
-
-static uint8_t abridged(uint32_t tags)
-{
-	uint8_t ret = 0;
-
-	for (unsigned int i = 0; i < 8; i++) {
-		ret = (uint8_t)(ret | ((tags >> (2 * i) & 3) != 3) << i);
-	}
-	return ret;
-}
-
-static void give(struct machine *machine, const struct x87_world *world)
-{
-	uint8_t *xsave = machine->cpu.xsave;
-
-	hs_put_le16(xsave + HS_XSAVE_FCW, (uint16_t)world->x87.control);
-	hs_put_le16(xsave + HS_XSAVE_FSW, (uint16_t)world->x87.status);
-	xsave[HS_XSAVE_FTW] = abridged(world->x87.tags);
-	for (size_t i = 0; i < 8; i++) {
-		memcpy(xsave + HS_XSAVE_ST0 + i * 16, world->x87.st[i], 10);
-	}
-	machine->cpu.gpr[HS_RAX] = (uint32_t)world->rax;
-	machine->cpu.gpr[HS_RCX] = (uint32_t)world->rcx;
-	machine->cpu.gpr[HS_RDI] = MACHINE_DATA;
-	machine->cpu.rflags = 2 | world->rflags;
-	machine_put(machine, MACHINE_DATA, world->operand, X87_OPERAND_BYTES);
-}
-
-static bool is_as(struct machine *machine, const struct machine_stop *stop, const struct x87_world *world)
-{
-	const uint8_t *xsave = stop->cpu.xsave;
-	bool equal = hs_get_le16(xsave + HS_XSAVE_FCW) == (uint16_t)world->x87.control &&
-		     hs_get_le16(xsave + HS_XSAVE_FSW) == (uint16_t)world->x87.status &&
-		     xsave[HS_XSAVE_FTW] == abridged(world->x87.tags) &&
-		     (stop->cpu.rflags & RFLAGS_STATUS) == world->rflags &&
-		     (uint32_t)stop->cpu.gpr[HS_RAX] == (uint32_t)world->rax;
-
-	for (size_t i = 0; i < 8 && equal; i++) {
-		equal = memcmp(xsave + HS_XSAVE_ST0 + i * 16, world->x87.st[i], 10) == 0;
-	}
-	return equal && memcmp(machine_at(machine, MACHINE_DATA), world->operand, X87_OPERAND_BYTES) == 0;
-}
-
-static void describe(const struct x87_world *world, const char *what)
-{
-	print_error("%s: control %04x status %04x tags %04x rflags %03x\n", what, world->x87.control & 0xFFFF,
-		    world->x87.status & 0xFFFF, world->x87.tags & 0xFFFF, (unsigned int)world->rflags);
-	for (size_t i = 0; i < 8; i++) {
-		print_error("  st%zu %04x %016llx\n", i, hs_get_le16(world->x87.st[i] + 8),
-			    (unsigned long long)hs_get_le64(world->x87.st[i]));
-	}
-}
-
-static void describe_stop(const struct machine_stop *stop)
-{
-	const uint8_t *xsave = stop->cpu.xsave;
-	struct x87_world world = { .rflags = stop->cpu.rflags & RFLAGS_STATUS };
-
-	world.x87.control = hs_get_le16(xsave + HS_XSAVE_FCW);
-	world.x87.status = hs_get_le16(xsave + HS_XSAVE_FSW);
-	world.x87.tags = xsave[HS_XSAVE_FTW];
-	for (size_t i = 0; i < 8; i++) {
-		memcpy(world.x87.st[i], xsave + HS_XSAVE_ST0 + i * 16, 10);
-	}
-	describe(&world, "here (abridged tags)");
-}
 
 /* The pointers here and there are of different programs, and which instruction changes them differs between CPUs. */
 static void forget_pointers(const uint8_t *code, uint8_t *operand)
@@ -125,16 +58,11 @@ static void compare(struct machine *machine, const uint8_t *code, const struct x
 
 	x87_run_here(code, 2, &after);
 	follow_intel(code, before, &after);
-	give(machine, before);
+	x87_give(machine, before);
 	machine_start(machine, &stop);
 	forget_pointers(code, after.operand);
 	forget_pointers(code, machine_at(machine, MACHINE_DATA));
-	if (stop.kind != MACHINE_HLT || !is_as(machine, &stop, &after)) {
-		describe(before, "before");
-		describe(&after, "the host");
-		describe_stop(&stop);
-		fail_msg("%02x %02x: stopped by %d, vector %u", code[0], code[1], (int)stop.kind, stop.vector);
-	}
+	x87_compare(machine, &stop, before, &after, code, 2);
 }
 
 static bool is_fisttp(uint8_t opcode, uint8_t modrm)

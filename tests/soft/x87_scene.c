@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "x87_scene.h"
 
+#include "base/bytes.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <setjmp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include <cmocka.h>
 
 #define STATUS_FLAGS 0x8D5u
-#define ALL_MASKED 0x37Fu
 #define EXCEPTIONS 0x3Fu
 #define CODE_BYTES 4096u
 
@@ -139,4 +141,87 @@ void x87_run_here(const uint8_t *instruction, size_t length, struct x87_world *w
 			 : [code] "r"(code), "D"(world->operand)
 			 : "memory", "cc");
 	world->rflags = flags & STATUS_FLAGS;
+}
+
+static uint8_t abridged(uint32_t tags)
+{
+	uint8_t ret = 0;
+
+	for (unsigned int i = 0; i < 8; i++) {
+		ret = (uint8_t)(ret | ((tags >> (2 * i) & 3) != 3) << i);
+	}
+	return ret;
+}
+
+void x87_give(struct machine *machine, const struct x87_world *world)
+{
+	uint8_t *xsave = machine->cpu.xsave;
+
+	hs_put_le16(xsave + HS_XSAVE_FCW, (uint16_t)world->x87.control);
+	hs_put_le16(xsave + HS_XSAVE_FSW, (uint16_t)world->x87.status);
+	xsave[HS_XSAVE_FTW] = abridged(world->x87.tags);
+	for (size_t i = 0; i < 8; i++) {
+		memcpy(xsave + HS_XSAVE_ST0 + i * 16, world->x87.st[i], 10);
+	}
+	machine->cpu.gpr[HS_RAX] = (uint32_t)world->rax;
+	machine->cpu.gpr[HS_RCX] = (uint32_t)world->rcx;
+	machine->cpu.gpr[HS_RDI] = MACHINE_DATA;
+	machine->cpu.rflags = 2 | world->rflags;
+	machine_put(machine, MACHINE_DATA, world->operand, X87_OPERAND_BYTES);
+}
+
+static bool is_as(struct machine *machine, const struct machine_stop *stop, const struct x87_world *world)
+{
+	const uint8_t *xsave = stop->cpu.xsave;
+	bool equal = hs_get_le16(xsave + HS_XSAVE_FCW) == (uint16_t)world->x87.control &&
+		     hs_get_le16(xsave + HS_XSAVE_FSW) == (uint16_t)world->x87.status &&
+		     xsave[HS_XSAVE_FTW] == abridged(world->x87.tags) &&
+		     (stop->cpu.rflags & STATUS_FLAGS) == world->rflags &&
+		     (uint32_t)stop->cpu.gpr[HS_RAX] == (uint32_t)world->rax;
+
+	for (size_t i = 0; i < 8 && equal; i++) {
+		equal = memcmp(xsave + HS_XSAVE_ST0 + i * 16, world->x87.st[i], 10) == 0;
+	}
+	return equal && memcmp(machine_at(machine, MACHINE_DATA), world->operand, X87_OPERAND_BYTES) == 0;
+}
+
+static void describe(const struct x87_world *world, const char *what)
+{
+	print_error("%s: control %04x status %04x tags %04x rflags %03x\n", what, world->x87.control & 0xFFFF,
+		    world->x87.status & 0xFFFF, world->x87.tags & 0xFFFF, (unsigned int)world->rflags);
+	for (size_t i = 0; i < 8; i++) {
+		print_error("  st%zu %04x %016llx\n", i, hs_get_le16(world->x87.st[i] + 8),
+			    (unsigned long long)hs_get_le64(world->x87.st[i]));
+	}
+}
+
+static void describe_stop(const struct machine_stop *stop)
+{
+	const uint8_t *xsave = stop->cpu.xsave;
+	struct x87_world world = { .rflags = stop->cpu.rflags & STATUS_FLAGS };
+
+	world.x87.control = hs_get_le16(xsave + HS_XSAVE_FCW);
+	world.x87.status = hs_get_le16(xsave + HS_XSAVE_FSW);
+	world.x87.tags = xsave[HS_XSAVE_FTW];
+	for (size_t i = 0; i < 8; i++) {
+		memcpy(world.x87.st[i], xsave + HS_XSAVE_ST0 + i * 16, 10);
+	}
+	describe(&world, "here (abridged tags)");
+}
+
+void x87_compare(struct machine *machine, const struct machine_stop *stop, const struct x87_world *before,
+		 const struct x87_world *after, const uint8_t *code, size_t length)
+{
+	char bytes[64] = "";
+
+	if (stop->kind == MACHINE_HLT && is_as(machine, stop, after)) {
+		return;
+	}
+	describe(before, "before");
+	describe(after, "the host");
+	describe_stop(stop);
+	for (size_t i = 0; i < length; i++) {
+		(void)snprintf(bytes + i * 3, sizeof(bytes) - i * 3, "%02x ", code[i]);
+	}
+	fail_msg("%s: stopped by %d, vector %u", bytes, (int)stop->kind, stop->vector);
 }

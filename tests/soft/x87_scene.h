@@ -5,6 +5,8 @@
 #ifndef HS_TESTS_SOFT_X87_SCENE_H
 #define HS_TESTS_SOFT_X87_SCENE_H
 
+#include "machine.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,5 +40,13 @@ void x87_random_world(struct x87_random *random, int masked, struct x87_world *r
 
 /** Executes one instruction on *world. */
 void x87_run_here(const uint8_t *instruction, size_t length, struct x87_world *world);
+
+/** Gives the same to the machine, with its operand at MACHINE_DATA and rdi there. */
+void x87_give(struct machine *machine, const struct x87_world *world);
+
+/** Fails the test, with all that there is to see, when the machine is not as the host was behind the instruction. Of
+ *  rax and rcx the low halves count. */
+void x87_compare(struct machine *machine, const struct machine_stop *stop, const struct x87_world *before,
+		 const struct x87_world *after, const uint8_t *code, size_t length);
 
 #endif

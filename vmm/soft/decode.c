@@ -45,6 +45,7 @@ static bool (*const selectors[])(const struct hs_soft_decoded *decoded, struct h
 	hs_soft_select_control_register,
 	hs_soft_select_cpuid,
 	hs_soft_select_msr,
+	hs_soft_select_mmx,
 	hs_soft_select_x87_control,
 	hs_soft_select_x87_environment,
 	hs_soft_select_x87, /* behind those: it takes all of D8 to DF */

@@ -35,6 +35,7 @@ bool hs_soft_select_control(const struct hs_soft_decoded *decoded, struct hs_sof
 bool hs_soft_select_string(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_sse(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_fpu_state(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
+bool hs_soft_select_mmx(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_x87(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_x87_control(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_x87_environment(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
