@@ -63,9 +63,15 @@ HS_SOFT_INLINE bool has_to_look(struct hs_soft_cpu *cpu, bool limited)
 				atomic_load_explicit(&cpu->attention, memory_order_relaxed));
 }
 
-/* Run a row from op on. HS_SOFT_NEXT when it was left between two instructions. */
+/*
+ * Run a row from op on. HS_SOFT_NEXT when it was left between two instructions. Handlers see rip and the count, and those
+ * that change either do not return HS_SOFT_NEXT: so neither is read back from memory between two instructions, which
+ * would have each wait for the one before.
+ */
 HS_SOFT_INLINE enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool limited)
 {
+	uint64_t rip = cpu->r[HS_SOFT_RIP];
+	uint64_t executed = cpu->executed;
 	enum hs_soft_flow flow;
 
 	for (;;) {
@@ -73,8 +79,10 @@ HS_SOFT_INLINE enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct h
 		if (HS_SOFT_UNLIKELY(flow != HS_SOFT_NEXT)) {
 			break;
 		}
-		cpu->r[HS_SOFT_RIP] += op->length;
-		cpu->executed++;
+		rip += op->length;
+		executed++;
+		cpu->r[HS_SOFT_RIP] = rip;
+		cpu->executed = executed;
 		if (has_to_look(cpu, limited)) {
 			break;
 		}

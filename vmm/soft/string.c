@@ -265,7 +265,11 @@ repeat(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
 	}
 	add(cpu, op, HS_RCX, -done);
 	cpu->executed += done - 1; /* the loop adds the last one */
-	return done < count && (!compares || goes_on(op, hs_soft_zf(cpu))) ? HS_SOFT_REPEAT : HS_SOFT_NEXT;
+	if (done < count && (!compares || goes_on(op, hs_soft_zf(cpu)))) {
+		return HS_SOFT_REPEAT;
+	}
+	cpu->r[HS_SOFT_RIP] = hs_soft_next_rip(cpu, op);
+	return HS_SOFT_BRANCH;
 }
 
 /* ---- Handlers of one size: alone, and repeated ---- */
