@@ -55,10 +55,13 @@ static inline const struct hs_soft_tlb_entry *hs_soft_tlb_of(const struct hs_sof
 	return &cpu->tlb[cpu->space][hs_soft_tlb_place(gva)];
 }
 
-/** Whether [gva, gva + bytes) lies in the page that tag names. */
+/**
+ * Whether [gva, gva + bytes) lies in the page that tag names, of the TLB entry where gva has its place. The last byte
+ * decides: a page that it would be alone in has its place elsewhere.
+ */
 static inline bool hs_soft_in_page(uint64_t gva, unsigned int bytes, uint64_t tag)
 {
-	return hs_soft_tag(gva) == tag && gva % HS_PAGE_SIZE <= HS_PAGE_SIZE - bytes;
+	return hs_soft_tag(gva + bytes - 1) == tag;
 }
 
 /* Little-endian host: the product runs on x86-64 only. */
@@ -75,29 +78,64 @@ static inline uint64_t hs_soft_gva(const struct hs_soft_cpu *cpu, unsigned int s
 	return (cpu->seg_base[seg] + offset) & cpu->linear_mask;
 }
 
-/** Read 1, 2, 4 or 8 bytes, extended with zeroes. */
-static inline bool hs_soft_load(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int bytes,
-				uint64_t *ret)
+/*
+ * These know no other way than the TLB. Where it does not help they have done nothing and said nothing: a handler goes
+ * on as one that takes all operands does, by a call that is its last act, and so has nothing to keep on the stack.
+ */
+static inline bool hs_soft_load_quickly(const struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset,
+					unsigned int bytes, uint64_t *ret)
 {
 	uint64_t gva = hs_soft_gva(cpu, seg, offset);
 	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
 
-	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, bytes, entry->read) && (cpu->seg_flat[seg] & HS_PROT_READ))) {
-		*ret = hs_soft_get_bytes((const void *)(gva + entry->addend), bytes);
-		return true;
+	if (HS_SOFT_UNLIKELY(!hs_soft_in_page(gva, bytes, entry->read) || !(cpu->seg_flat[seg] & HS_PROT_READ))) {
+		return false;
 	}
-	return hs_soft_load_slowly(cpu, seg, offset, bytes, false, ret);
+	*ret = hs_soft_get_bytes((const void *)(gva + entry->addend), bytes);
+	return true;
+}
+
+/** Where to read and write: the host's address, NULL if not by the TLB. */
+static inline void *hs_soft_find_quickly(const struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset,
+					 unsigned int bytes)
+{
+	uint64_t gva = hs_soft_gva(cpu, seg, offset);
+	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+
+	if (HS_SOFT_UNLIKELY(!hs_soft_in_page(gva, bytes, entry->write) || !(cpu->seg_flat[seg] & HS_PROT_WRITE))) {
+		return NULL;
+	}
+	return (void *)(gva + entry->addend);
+}
+
+static inline bool hs_soft_store_quickly(const struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset,
+					 unsigned int bytes, uint64_t value)
+{
+	void *to = hs_soft_find_quickly(cpu, seg, offset, bytes);
+
+	if (HS_SOFT_UNLIKELY(!to)) {
+		return false;
+	}
+	memcpy(to, &value, bytes);
+	return true;
+}
+
+/** Read 1, 2, 4 or 8 bytes, extended with zeroes. */
+static inline bool hs_soft_load(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int bytes,
+				uint64_t *ret)
+{
+	return hs_soft_load_quickly(cpu, seg, offset, bytes, ret) ||
+	       hs_soft_load_slowly(cpu, seg, offset, bytes, false, ret);
 }
 
 /** The same for an instruction that writes the operand back: faults as a write does, and the store cannot fail. */
 static inline bool hs_soft_load_rw(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int bytes,
 				   uint64_t *ret)
 {
-	uint64_t gva = hs_soft_gva(cpu, seg, offset);
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+	const void *from = hs_soft_find_quickly(cpu, seg, offset, bytes);
 
-	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, bytes, entry->write) && (cpu->seg_flat[seg] & HS_PROT_WRITE))) {
-		*ret = hs_soft_get_bytes((const void *)(gva + entry->addend), bytes);
+	if (HS_SOFT_LIKELY(from)) {
+		*ret = hs_soft_get_bytes(from, bytes);
 		return true;
 	}
 	return hs_soft_load_slowly(cpu, seg, offset, bytes, true, ret);
@@ -106,14 +144,8 @@ static inline bool hs_soft_load_rw(struct hs_soft_cpu *cpu, unsigned int seg, ui
 static inline bool hs_soft_store(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int bytes,
 				 uint64_t value)
 {
-	uint64_t gva = hs_soft_gva(cpu, seg, offset);
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
-
-	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, bytes, entry->write) && (cpu->seg_flat[seg] & HS_PROT_WRITE))) {
-		memcpy((void *)(gva + entry->addend), &value, bytes);
-		return true;
-	}
-	return hs_soft_store_slowly(cpu, seg, offset, bytes, value);
+	return hs_soft_store_quickly(cpu, seg, offset, bytes, value) ||
+	       hs_soft_store_slowly(cpu, seg, offset, bytes, value);
 }
 
 #endif

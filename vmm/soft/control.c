@@ -6,6 +6,7 @@
  * The operand size says how much of rip a branch keeps. In 64-bit mode it is always 8 bytes: an operand-size prefix is
  * ignored there, as the SDM has it (vol. 2A, JMP; AMD's CPUs do otherwise).
  */
+#include "vmm/soft/handler.h"
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
 
@@ -86,11 +87,24 @@ static inline enum hs_soft_flow call(struct hs_soft_cpu *cpu, const struct hs_so
 	return HS_SOFT_BRANCH;
 }
 
-#define CALL_RELATIVE(bytes)                                                                                           \
-	static enum hs_soft_flow execute_call_relative_##bytes(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)   \
-	{                                                                                                              \
-		return call(cpu, op, bytes, relative_target(cpu, op, bytes));                                          \
+HS_SOFT_LAST_RESORT call_relative(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	return call(cpu, op, op->bytes, relative_target(cpu, op, op->bytes));
+}
+
+HS_SOFT_INLINE enum hs_soft_flow call_relative_quickly(struct hs_soft_cpu *cpu, const struct hs_soft_op *op,
+						       unsigned int bytes)
+{
+	uint64_t target = relative_target(cpu, op, bytes);
+
+	if (!is_near(cpu, target, bytes) || !hs_soft_push_quickly(cpu, bytes, hs_soft_next_rip(cpu, op))) {
+		return call_relative(cpu, op);
 	}
+	cpu->r[HS_SOFT_RIP] = target;
+	return HS_SOFT_BRANCH;
+}
+
+#define CALL_RELATIVE(bytes) HS_SOFT_HANDLER(call_relative_##bytes, call_relative_quickly(cpu, op, bytes))
 
 CALL_RELATIVE(2)
 CALL_RELATIVE(4)
@@ -107,24 +121,37 @@ static enum hs_soft_flow execute_call(struct hs_soft_cpu *cpu, const struct hs_s
 
 /* ---- ret ---- */
 
-static inline enum hs_soft_flow ret(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
+HS_SOFT_INLINE enum hs_soft_flow go_back(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+					 uint64_t target)
 {
-	uint64_t target;
-
-	if (!hs_soft_peek(cpu, 0, bytes, &target) || !can_go(cpu, target, bytes)) {
-		return HS_SOFT_FAULT;
-	}
 	/* The immediate is 0 where there is none. */
 	hs_soft_set_sp(cpu, cpu->r[HS_RSP] + bytes + op->immediate);
 	cpu->r[HS_SOFT_RIP] = target;
 	return HS_SOFT_BRANCH;
 }
 
-#define RET(bytes)                                                                                                     \
-	static enum hs_soft_flow execute_ret_##bytes(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)             \
-	{                                                                                                              \
-		return ret(cpu, op, bytes);                                                                            \
+HS_SOFT_LAST_RESORT ret(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	uint64_t target;
+
+	if (!hs_soft_peek(cpu, 0, op->bytes, &target) || !can_go(cpu, target, op->bytes)) {
+		return HS_SOFT_FAULT;
 	}
+	return go_back(cpu, op, op->bytes, target);
+}
+
+HS_SOFT_INLINE enum hs_soft_flow ret_quickly(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
+{
+	uint64_t target;
+
+	if (!hs_soft_load_quickly(cpu, HS_SS, hs_soft_below_sp(cpu, 0), bytes, &target) ||
+	    !is_near(cpu, target, bytes)) {
+		return ret(cpu, op);
+	}
+	return go_back(cpu, op, bytes, target);
+}
+
+#define RET(bytes) HS_SOFT_HANDLER(ret_##bytes, ret_quickly(cpu, op, bytes))
 
 RET(2)
 RET(4)

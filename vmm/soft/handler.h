@@ -19,6 +19,9 @@ typedef enum hs_soft_flow hs_soft_handler(struct hs_soft_cpu *cpu, const struct 
 		return call;                                                                                           \
 	}
 
+/** A handler that others end in when they do not get on. */
+#define HS_SOFT_LAST_RESORT static __attribute__((noinline)) enum hs_soft_flow
+
 /** The two operands of the most common instructions; destination first. */
 enum hs_soft_form {
 	HS_SOFT_REG_REG,

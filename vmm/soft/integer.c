@@ -67,9 +67,10 @@ HS_SOFT_INLINE enum hs_soft_flow any_operands(struct hs_soft_cpu *cpu, const str
 	return HS_SOFT_NEXT;
 }
 
-/* The destination is a register. */
+/* The destination is a register. `any` does the same with any operands. */
 HS_SOFT_INLINE enum hs_soft_flow to_register(struct hs_soft_cpu *cpu, const struct hs_soft_op *op,
-					     enum operation operation, enum hs_soft_form form, unsigned int bytes)
+					     enum operation operation, enum hs_soft_form form, unsigned int bytes,
+					     hs_soft_handler *any)
 {
 	unsigned int reg = op->operand[0].reg;
 	uint64_t result, b;
@@ -78,8 +79,8 @@ HS_SOFT_INLINE enum hs_soft_flow to_register(struct hs_soft_cpu *cpu, const stru
 		b = hs_soft_reg(cpu, op->operand[1].reg, bytes);
 	} else if (form == HS_SOFT_REG_IMM) {
 		b = hs_soft_zero_extend(op->immediate, bytes);
-	} else if (!hs_soft_load(cpu, op->segment, hs_soft_ea(cpu, op), bytes, &b)) {
-		return HS_SOFT_FAULT;
+	} else if (!hs_soft_load_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, &b)) {
+		return any(cpu, op);
 	}
 	result = compute(cpu, operation, hs_soft_reg(cpu, reg, bytes), b, bytes);
 	if (writes(operation)) {
@@ -90,39 +91,51 @@ HS_SOFT_INLINE enum hs_soft_flow to_register(struct hs_soft_cpu *cpu, const stru
 
 /* The destination is in memory. */
 HS_SOFT_INLINE enum hs_soft_flow to_memory(struct hs_soft_cpu *cpu, const struct hs_soft_op *op,
-					   enum operation operation, enum hs_soft_form form, unsigned int bytes)
+					   enum operation operation, enum hs_soft_form form, unsigned int bytes,
+					   hs_soft_handler *any)
 {
 	uint64_t offset = hs_soft_ea(cpu, op);
 	uint64_t b = form == HS_SOFT_MEM_REG ? hs_soft_reg(cpu, op->operand[1].reg, bytes)
 					     : hs_soft_zero_extend(op->immediate, bytes);
 	uint64_t a;
+	void *place;
 
 	if (!writes(operation)) {
-		if (!hs_soft_load(cpu, op->segment, offset, bytes, &a)) {
-			return HS_SOFT_FAULT;
+		if (!hs_soft_load_quickly(cpu, op->segment, offset, bytes, &a)) {
+			return any(cpu, op);
 		}
 		compute(cpu, operation, a, b, bytes);
 		return HS_SOFT_NEXT;
 	}
-	if (!hs_soft_load_rw(cpu, op->segment, offset, bytes, &a)) {
-		return HS_SOFT_FAULT;
+	place = hs_soft_find_quickly(cpu, op->segment, offset, bytes);
+	if (!place) {
+		return any(cpu, op);
 	}
-	hs_soft_store(cpu, op->segment, offset, bytes, compute(cpu, operation, a, b, bytes));
+	a = compute(cpu, operation, hs_soft_get_bytes(place, bytes), b, bytes);
+	memcpy(place, &a, bytes);
 	return HS_SOFT_NEXT;
 }
 
 #define HANDLERS_OF_SIZE(operation, bytes)                                                                             \
-	HS_SOFT_HANDLER(operation##_reg_reg_##bytes, to_register(cpu, op, operation, HS_SOFT_REG_REG, bytes))          \
-	HS_SOFT_HANDLER(operation##_reg_imm_##bytes, to_register(cpu, op, operation, HS_SOFT_REG_IMM, bytes))          \
-	HS_SOFT_HANDLER(operation##_reg_mem_##bytes, to_register(cpu, op, operation, HS_SOFT_REG_MEM, bytes))          \
-	HS_SOFT_HANDLER(operation##_mem_reg_##bytes, to_memory(cpu, op, operation, HS_SOFT_MEM_REG, bytes))            \
-	HS_SOFT_HANDLER(operation##_mem_imm_##bytes, to_memory(cpu, op, operation, HS_SOFT_MEM_IMM, bytes))
+	HS_SOFT_HANDLER(operation##_reg_reg_##bytes,                                                                   \
+			to_register(cpu, op, operation, HS_SOFT_REG_REG, bytes, execute_##operation))                  \
+	HS_SOFT_HANDLER(operation##_reg_imm_##bytes,                                                                   \
+			to_register(cpu, op, operation, HS_SOFT_REG_IMM, bytes, execute_##operation))                  \
+	HS_SOFT_HANDLER(operation##_reg_mem_##bytes,                                                                   \
+			to_register(cpu, op, operation, HS_SOFT_REG_MEM, bytes, execute_##operation))                  \
+	HS_SOFT_HANDLER(operation##_mem_reg_##bytes,                                                                   \
+			to_memory(cpu, op, operation, HS_SOFT_MEM_REG, bytes, execute_##operation))                    \
+	HS_SOFT_HANDLER(operation##_mem_imm_##bytes,                                                                   \
+			to_memory(cpu, op, operation, HS_SOFT_MEM_IMM, bytes, execute_##operation))
 
 #define HANDLERS(operation)                                                                                            \
+	HS_SOFT_LAST_RESORT execute_##operation(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)                  \
+	{                                                                                                              \
+		return any_operands(cpu, op, operation);                                                               \
+	}                                                                                                              \
 	HANDLERS_OF_SIZE(operation, 1)                                                                                 \
 	HANDLERS_OF_SIZE(operation, 4)                                                                                 \
-	HANDLERS_OF_SIZE(operation, 8)                                                                                 \
-	HS_SOFT_HANDLER(operation, any_operands(cpu, op, operation))
+	HANDLERS_OF_SIZE(operation, 8)
 
 HANDLERS(ADD)
 HANDLERS(OR)

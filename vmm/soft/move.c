@@ -11,6 +11,16 @@
 
 /* ---- mov ---- */
 
+HS_SOFT_LAST_RESORT execute_mov(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	uint64_t value;
+
+	if (!hs_soft_get(cpu, op, 1, &value) || !hs_soft_put(cpu, op, 0, value)) {
+		return HS_SOFT_FAULT;
+	}
+	return HS_SOFT_NEXT;
+}
+
 HS_SOFT_INLINE enum hs_soft_flow move(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, enum hs_soft_form form,
 				      unsigned int bytes)
 {
@@ -20,23 +30,13 @@ HS_SOFT_INLINE enum hs_soft_flow move(struct hs_soft_cpu *cpu, const struct hs_s
 		value = cpu->r[op->operand[1].reg];
 	} else if (form == HS_SOFT_REG_IMM || form == HS_SOFT_MEM_IMM) {
 		value = op->immediate;
-	} else if (!hs_soft_load(cpu, op->segment, hs_soft_ea(cpu, op), bytes, &value)) {
-		return HS_SOFT_FAULT;
+	} else if (!hs_soft_load_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, &value)) {
+		return execute_mov(cpu, op);
 	}
 	if (form == HS_SOFT_REG_REG || form == HS_SOFT_REG_IMM || form == HS_SOFT_REG_MEM) {
 		hs_soft_set_reg(cpu, op->operand[0].reg, bytes, value);
-	} else if (!hs_soft_store(cpu, op->segment, hs_soft_ea(cpu, op), bytes, value)) {
-		return HS_SOFT_FAULT;
-	}
-	return HS_SOFT_NEXT;
-}
-
-static enum hs_soft_flow execute_mov(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
-{
-	uint64_t value;
-
-	if (!hs_soft_get(cpu, op, 1, &value) || !hs_soft_put(cpu, op, 0, value)) {
-		return HS_SOFT_FAULT;
+	} else if (!hs_soft_store_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, value)) {
+		return execute_mov(cpu, op);
 	}
 	return HS_SOFT_NEXT;
 }
@@ -67,14 +67,27 @@ static hs_soft_handler *mov_handler(const struct hs_soft_op *op)
 
 /* ---- movzx, movsx, movsxd: always to a register ---- */
 
-HS_SOFT_INLINE enum hs_soft_flow extend(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool with_sign,
-					unsigned int to, unsigned int from)
+HS_SOFT_LAST_RESORT extend(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool with_sign)
+{
+	unsigned int from = op->operand[1].bytes;
+	uint64_t value;
+
+	if (!hs_soft_get(cpu, op, 1, &value)) {
+		return HS_SOFT_FAULT;
+	}
+	hs_soft_set_reg(cpu, op->operand[0].reg, op->operand[0].bytes,
+			with_sign ? hs_soft_sign_extend(value, from) : value);
+	return HS_SOFT_NEXT;
+}
+
+HS_SOFT_INLINE enum hs_soft_flow extend_quickly(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool with_sign,
+						unsigned int to, unsigned int from)
 {
 	uint64_t value;
 
 	if (op->operand[1].kind == HS_SOFT_MEMORY) {
-		if (!hs_soft_load(cpu, op->segment, hs_soft_ea(cpu, op), from, &value)) {
-			return HS_SOFT_FAULT;
+		if (!hs_soft_load_quickly(cpu, op->segment, hs_soft_ea(cpu, op), from, &value)) {
+			return extend(cpu, op, with_sign);
 		}
 	} else {
 		(void)hs_soft_get(cpu, op, 1, &value);
@@ -83,16 +96,16 @@ HS_SOFT_INLINE enum hs_soft_flow extend(struct hs_soft_cpu *cpu, const struct hs
 	return HS_SOFT_NEXT;
 }
 
-HS_SOFT_HANDLER(movzx, extend(cpu, op, false, op->operand[0].bytes, op->operand[1].bytes))
-HS_SOFT_HANDLER(movsx, extend(cpu, op, true, op->operand[0].bytes, op->operand[1].bytes))
+HS_SOFT_HANDLER(movzx, extend(cpu, op, false))
+HS_SOFT_HANDLER(movsx, extend(cpu, op, true))
 /* To 4 or 8 bytes, which is the same when the upper half becomes zero. */
-HS_SOFT_HANDLER(movzx_1, extend(cpu, op, false, 4, 1))
-HS_SOFT_HANDLER(movzx_2, extend(cpu, op, false, 4, 2))
-HS_SOFT_HANDLER(movsx_4_1, extend(cpu, op, true, 4, 1))
-HS_SOFT_HANDLER(movsx_4_2, extend(cpu, op, true, 4, 2))
-HS_SOFT_HANDLER(movsx_8_1, extend(cpu, op, true, 8, 1))
-HS_SOFT_HANDLER(movsx_8_2, extend(cpu, op, true, 8, 2))
-HS_SOFT_HANDLER(movsx_8_4, extend(cpu, op, true, 8, 4))
+HS_SOFT_HANDLER(movzx_1, extend_quickly(cpu, op, false, 4, 1))
+HS_SOFT_HANDLER(movzx_2, extend_quickly(cpu, op, false, 4, 2))
+HS_SOFT_HANDLER(movsx_4_1, extend_quickly(cpu, op, true, 4, 1))
+HS_SOFT_HANDLER(movsx_4_2, extend_quickly(cpu, op, true, 4, 2))
+HS_SOFT_HANDLER(movsx_8_1, extend_quickly(cpu, op, true, 8, 1))
+HS_SOFT_HANDLER(movsx_8_2, extend_quickly(cpu, op, true, 8, 2))
+HS_SOFT_HANDLER(movsx_8_4, extend_quickly(cpu, op, true, 8, 4))
 
 static hs_soft_handler *movzx_handler(const struct hs_soft_op *op)
 {

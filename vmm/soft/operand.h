@@ -116,6 +116,18 @@ static inline bool hs_soft_push(struct hs_soft_cpu *cpu, unsigned int bytes, uin
 	return true;
 }
 
+/** The same by the TLB alone. */
+static inline bool hs_soft_push_quickly(struct hs_soft_cpu *cpu, unsigned int bytes, uint64_t value)
+{
+	uint64_t sp = hs_soft_below_sp(cpu, bytes);
+
+	if (!hs_soft_store_quickly(cpu, HS_SS, sp, bytes, value)) {
+		return false;
+	}
+	hs_soft_set_sp(cpu, sp);
+	return true;
+}
+
 /** Load what lies `up` bytes above the stack pointer; the stack pointer stays. */
 static inline bool hs_soft_peek(struct hs_soft_cpu *cpu, uint64_t up, unsigned int bytes, uint64_t *ret)
 {

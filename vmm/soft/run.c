@@ -64,9 +64,9 @@ HS_SOFT_INLINE bool has_to_look(struct hs_soft_cpu *cpu, bool limited)
 }
 
 /*
- * Run a row from op on. HS_SOFT_NEXT when it was left between two instructions. Handlers see rip and the count, and those
- * that change either do not return HS_SOFT_NEXT: so neither is read back from memory between two instructions, which
- * would have each wait for the one before.
+ * Run a row from op on. HS_SOFT_NEXT when it was left between two instructions. Handlers see rip and the count, and
+ * those that change either do not return HS_SOFT_NEXT: so neither is read back from memory between two instructions,
+ * which would have each wait for the one before.
  */
 HS_SOFT_INLINE enum hs_soft_flow run_row(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool limited)
 {

@@ -4,6 +4,7 @@
  *
  * The operand size says how much is moved, the stack's own width (SS.B, the mode) how much of rsp counts.
  */
+#include "vmm/soft/handler.h"
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
 
@@ -12,11 +13,20 @@
 
 /* ---- push ---- */
 
-#define PUSH_REG(bytes)                                                                                                \
-	static enum hs_soft_flow execute_push_reg_##bytes(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)        \
-	{                                                                                                              \
-		return hs_soft_push(cpu, bytes, cpu->r[op->operand[0].reg]) ? HS_SOFT_NEXT : HS_SOFT_FAULT;            \
-	}
+HS_SOFT_LAST_RESORT push_reg(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	return hs_soft_push(cpu, op->bytes, cpu->r[op->operand[0].reg]) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
+}
+
+HS_SOFT_INLINE enum hs_soft_flow push_reg_quickly(struct hs_soft_cpu *cpu, const struct hs_soft_op *op,
+						  unsigned int bytes)
+{
+	bool done = hs_soft_push_quickly(cpu, bytes, cpu->r[op->operand[0].reg]);
+
+	return HS_SOFT_LIKELY(done) ? HS_SOFT_NEXT : push_reg(cpu, op);
+}
+
+#define PUSH_REG(bytes) HS_SOFT_HANDLER(push_reg_##bytes, push_reg_quickly(cpu, op, bytes))
 
 PUSH_REG(2)
 PUSH_REG(4)
@@ -48,23 +58,33 @@ static enum hs_soft_flow execute_push_sreg(struct hs_soft_cpu *cpu, const struct
 /* ---- pop ---- */
 
 /* rsp moves first: pop rsp leaves what was popped. */
-static inline enum hs_soft_flow pop_reg(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
+HS_SOFT_INLINE enum hs_soft_flow take_popped(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes,
+					     uint64_t value)
 {
-	uint64_t value;
-
-	if (!hs_soft_peek(cpu, 0, bytes, &value)) {
-		return HS_SOFT_FAULT;
-	}
 	hs_soft_set_sp(cpu, cpu->r[HS_RSP] + bytes);
 	hs_soft_set_reg(cpu, op->operand[0].reg, bytes, value);
 	return HS_SOFT_NEXT;
 }
 
-#define POP_REG(bytes)                                                                                                 \
-	static enum hs_soft_flow execute_pop_reg_##bytes(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)         \
-	{                                                                                                              \
-		return pop_reg(cpu, op, bytes);                                                                        \
+HS_SOFT_LAST_RESORT pop_reg(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	uint64_t value;
+
+	return hs_soft_peek(cpu, 0, op->bytes, &value) ? take_popped(cpu, op, op->bytes, value) : HS_SOFT_FAULT;
+}
+
+HS_SOFT_INLINE enum hs_soft_flow pop_reg_quickly(struct hs_soft_cpu *cpu, const struct hs_soft_op *op,
+						 unsigned int bytes)
+{
+	uint64_t value;
+
+	if (!hs_soft_load_quickly(cpu, HS_SS, hs_soft_below_sp(cpu, 0), bytes, &value)) {
+		return pop_reg(cpu, op);
 	}
+	return take_popped(cpu, op, bytes, value);
+}
+
+#define POP_REG(bytes) HS_SOFT_HANDLER(pop_reg_##bytes, pop_reg_quickly(cpu, op, bytes))
 
 POP_REG(2)
 POP_REG(4)
