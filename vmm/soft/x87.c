@@ -50,7 +50,7 @@ static void bring_back(struct hs_soft_cpu *cpu, unsigned int flags)
 
 /* Behind an instruction with exceptions that are not masked: note whether one is pending now. Returns those that this
  * instruction has raised. */
-static unsigned int see(struct hs_soft_cpu *cpu, unsigned int aside)
+static unsigned int see(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int aside)
 {
 	unsigned int status = hs_soft_x87_status();
 	unsigned int raised = 0;
@@ -58,6 +58,8 @@ static unsigned int see(struct hs_soft_cpu *cpu, unsigned int aside)
 	if (status & HS_FSW_ES) {
 		raised = status & ~hs_soft_x87_control() & HS_FSW_EXCEPTIONS;
 		cpu->x87.pending = true;
+		/* Only then does it change (SDM vol. 1 8.1.9). */
+		hs_put_le16(cpu->xsave + HS_XSAVE_FOP, (uint16_t)op->aux);
 	}
 	if (aside) {
 		bring_back(cpu, aside);
@@ -65,15 +67,13 @@ static unsigned int see(struct hs_soft_cpu *cpu, unsigned int aside)
 	return raised;
 }
 
-/* What is inlined around the native code: the same before and behind each. The opcode is kept as if every instruction
- * set it, which CPUs do in the fopcode compatibility mode (SDM vol. 1 8.1.9.1): the debugger shows it. */
+/* What is inlined around the native code: the same before and behind each. */
 #define AROUND(cpu, op, call)                                                                                          \
 	__extension__({                                                                                                \
 		unsigned int aside_ = HS_SOFT_UNLIKELY((cpu)->x87.pending) ? put_aside(cpu) : 0;                       \
 		call;                                                                                                  \
-		hs_put_le16((cpu)->xsave + HS_XSAVE_FOP, (uint16_t)(op)->aux);                                         \
 		hs_put_le64((cpu)->xsave + HS_XSAVE_FIP, (cpu)->r[HS_SOFT_RIP] & (cpu)->linear_mask);                  \
-		HS_SOFT_UNLIKELY((cpu)->x87.unmasked) ? see(cpu, aside_) : 0;                                          \
+		HS_SOFT_UNLIKELY((cpu)->x87.unmasked) ? see(cpu, op, aside_) : 0;                                      \
 	})
 
 /* ---- Register operands, or none ---- */
