@@ -6,24 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] = "usage: oracle [option]...\n"
-			    "Execute instructions on the host's CPU and on a CPU backend, and compare.\n"
-			    "  --bits 32|64      one mode only\n"
-			    "  --form NAME       forms of this name only; a * at its end stands for anything\n"
-			    "  --cases N         cases for each form\n"
-			    "  --seed N          another seed\n"
-			    "  --only N          the case of this number only\n"
-			    "  --show N          differences to print for each form\n"
-			    "  --backend NAME    soft (the default), kvm, or host: the host's CPU against itself\n"
-			    "  --list            print the forms\n"
-			    "  --undefined       print what is undefined and so not compared\n";
+static const char usage[] =
+	"usage: oracle [option]...\n"
+	"Execute instructions on the host's CPU and on a CPU backend, and compare.\n"
+	"  --bits 32|64      one mode only\n"
+	"  --form NAME       forms of this name only; a * at its end stands for anything\n"
+	"  --cases N         cases for each form\n"
+	"  --vectors N       cases for each form of x87, MMX, SSE and AVX, if others\n"
+	"  --seed N          another seed\n"
+	"  --only N          the case of this number only\n"
+	"  --show N          differences to print for each form\n"
+	"  --backend NAME    soft (the default), kvm, or host: the host's CPU against itself\n"
+	"  --spoil FIELD     make xmm, ymm_hi, mxcsr, ftw or such wrong each time: all must be found\n"
+	"  --list            print the forms\n"
+	"  --undefined       print what is undefined and so not compared\n";
 
 static const struct option table[] = {
 	{ "bits", required_argument, NULL, 'b' },    { "form", required_argument, NULL, 'f' },
 	{ "cases", required_argument, NULL, 'c' },   { "seed", required_argument, NULL, 's' },
 	{ "only", required_argument, NULL, 'o' },    { "show", required_argument, NULL, 'w' },
 	{ "backend", required_argument, NULL, 'k' }, { "list", no_argument, NULL, 'l' },
-	{ "undefined", no_argument, NULL, 'u' },     { NULL, 0, NULL, 0 },
+	{ "undefined", no_argument, NULL, 'u' },     { "vectors", required_argument, NULL, 'v' },
+	{ "spoil", required_argument, NULL, 'p' },   { NULL, 0, NULL, 0 },
 };
 
 static bool take(struct oracle_options *options, int option)
@@ -38,6 +42,12 @@ static bool take(struct oracle_options *options, int option)
 	case 'c':
 		options->cases = (unsigned int)strtoul(optarg, NULL, 0);
 		return options->cases > 0;
+	case 'v':
+		options->vectors = (unsigned int)strtoul(optarg, NULL, 0);
+		return options->vectors > 0;
+	case 'p':
+		options->spoil = optarg;
+		return true;
 	case 's':
 		options->seed = strtoull(optarg, NULL, 0);
 		return true;
@@ -78,6 +88,9 @@ bool oracle_options_parse(int argc, char **argv, struct oracle_options *ret)
 	}
 	if (options.only >= (long)options.cases) {
 		options.cases = (unsigned int)options.only + 1;
+	}
+	if (options.vectors <= options.only) {
+		options.vectors = 0;
 	}
 	*ret = options;
 	return true;

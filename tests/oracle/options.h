@@ -8,10 +8,12 @@
 struct oracle_options {
 	uint64_t seed;
 	unsigned int cases;   /* for each form */
+	unsigned int vectors; /* for each of x87, MMX, SSE and AVX; 0: the same */
 	const char *form;     /* only forms of this name, or whose name begins with it before a '*' */
 	unsigned int bits;    /* 32, 64, 0 for both */
 	long only;            /* only the case of this number, -1 for all */
 	unsigned int shown;   /* differences printed for one form */
+	const char *spoil;    /* name of a field of the XSAVE area to make wrong in each case, to see it found */
 	const char *backend;  /* "soft", "kvm", or "host": the host's CPU against itself */
 	bool list, undefined; /* print the forms, the table of undefined flags, and end */
 };
