@@ -139,6 +139,15 @@ static void name_form(const struct oracle_insn *decoded, bool illegal, unsigned 
 	}
 }
 
+/* Zydis counts these to the sets that their registers came with. */
+static ZydisISASet set_of(const ZydisDecodedInstruction *insn)
+{
+	if (insn->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ) {
+		return ZYDIS_ISA_SET_SSE;
+	}
+	return insn->meta.category == ZYDIS_CATEGORY_X87_ALU ? ZYDIS_ISA_SET_X87 : insn->meta.isa_set;
+}
+
 static struct oracle_form *find_or_add(struct walk *walk, const char *name, const ZydisDecodedInstruction *insn)
 {
 	struct oracle_forms *forms = walk->forms;
@@ -156,12 +165,9 @@ static struct oracle_form *find_or_add(struct walk *walk, const char *name, cons
 	}
 	forms->forms = grown;
 	grown += forms->count++;
-	*grown = (struct oracle_form){ .bits = walk->bits, .mnemonic = insn->mnemonic, .isa = insn->meta.isa_set };
-	grown->vectors = oracle_isa_vectors(insn);
-	if (grown->vectors && insn->meta.category == ZYDIS_CATEGORY_X87_ALU &&
-	    insn->meta.isa_set == ZYDIS_ISA_SET_PPRO) {
-		grown->isa = ZYDIS_ISA_SET_X87;
-	}
+	*grown = (struct oracle_form){
+		.bits = walk->bits, .mnemonic = insn->mnemonic, .isa = set_of(insn), .vectors = oracle_isa_vectors(insn)
+	};
 	snprintf(grown->name, sizeof(grown->name), "%s", name);
 	return grown;
 }
