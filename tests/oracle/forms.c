@@ -145,7 +145,7 @@ static ZydisISASet set_of(const ZydisDecodedInstruction *insn)
 	if (insn->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ) {
 		return ZYDIS_ISA_SET_SSE;
 	}
-	return insn->meta.category == ZYDIS_CATEGORY_X87_ALU ? ZYDIS_ISA_SET_X87 : insn->meta.isa_set;
+	return insn->meta.isa_set == ZYDIS_ISA_SET_PPRO ? ZYDIS_ISA_SET_X87 : insn->meta.isa_set; /* fcomi */
 }
 
 static struct oracle_form *find_or_add(struct walk *walk, const char *name, const ZydisDecodedInstruction *insn)

@@ -71,10 +71,7 @@ static void expect(const struct oracle_code *code, const struct oracle_case *tes
 	if (insn->mnemonic == ZYDIS_MNEMONIC_FNINIT || insn->mnemonic == ZYDIS_MNEMONIC_FNSAVE) {
 		memset(xsave + HS_XSAVE_FOP, 0, FOP_TO_FDP);
 	} else if (is_x87(insn) && !is_control(insn->mnemonic)) {
-		uint8_t modrm = code->bytes[code->length - insn->length + insn->raw.modrm.offset];
-
-		/* Without the "fopcode compatibility mode" the SDM lets it be as it was (vol. 1 8.1.9.1). */
-		hs_put_le16(xsave + HS_XSAVE_FOP, (uint16_t)((insn->opcode & 7u) << 8 | modrm));
+		/* The opcode changes only with an exception that is not masked (SDM vol. 1 8.1.9). */
 		hs_put_le64(xsave + HS_XSAVE_FIP, test->in.rip);
 		if (oracle_operand_offset(code, test, &offset)) {
 			hs_put_le64(xsave + HS_XSAVE_FDP, offset);
