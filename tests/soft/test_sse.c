@@ -342,7 +342,6 @@ static void test_sse_and_fpu_faults_come_before_anything_changes(void **state)
 		ROW("fwait", CR0_TS | CR0_MP, 0, 7),
 		ROW("fwait", 0, 0, 16),
 		ROW("fldcw [esi]", 0, 0, 16),
-		ROW("addps xmm1, xmm2", 0, 0, 6), /* arithmetic is not there yet, and CPUID says so */
 	};
 	struct scene scene;
 

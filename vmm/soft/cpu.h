@@ -263,6 +263,8 @@ struct hs_soft_cpu {
 	uint64_t noted_table; /* the page of tables that was noted last; 1 (no page) for none */
 	struct hs_soft_x87 x87;
 	uint8_t xsave_changed; /* what of xsave may be other than hs_soft_restore() has left it: components */
+	bool mxcsr_lent;       /* MXCSR is in the host's register, and host_mxcsr what was there: mxcsr.h */
+	uint32_t host_mxcsr;
 	uint8_t xsave[HS_XSAVE_SIZE] __attribute__((aligned(64)));
 
 	/* Large, and memory only where it is used: zero is empty. */

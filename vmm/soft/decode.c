@@ -42,6 +42,7 @@ static bool (*const selectors[])(const struct hs_soft_decoded *decoded, struct h
 	hs_soft_select_string,
 	hs_soft_select_syscall,
 	hs_soft_select_system,
+	hs_soft_select_vector,
 	hs_soft_select_control_register,
 	hs_soft_select_cpuid,
 	hs_soft_select_msr,
@@ -100,6 +101,9 @@ static void set_register(ZydisRegister reg, struct hs_soft_operand *ret)
 		break;
 	case ZYDIS_REGCLASS_XMM:
 		ret->kind = HS_SOFT_XMM;
+		break;
+	case ZYDIS_REGCLASS_YMM:
+		ret->kind = HS_SOFT_YMM;
 		break;
 	case ZYDIS_REGCLASS_MMX:
 		ret->kind = HS_SOFT_MMX;

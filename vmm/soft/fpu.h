@@ -39,19 +39,6 @@ static inline void hs_soft_mark_component(struct hs_soft_cpu *cpu, enum hs_soft_
 	cpu->xsave_changed |= (uint8_t)component;
 }
 
-/** The guest's MXCSR, which is not part of what XSTATE_BV says of SSE (SDM vol. 1 13.6). While the CPU runs nothing
- *  else may read it from cpu->xsave, or write it there. */
-static inline uint32_t hs_soft_mxcsr_get(struct hs_soft_cpu *cpu)
-{
-	return hs_get_le32(cpu->xsave + HS_XSAVE_MXCSR);
-}
-
-static inline void hs_soft_mxcsr_put(struct hs_soft_cpu *cpu, uint32_t value)
-{
-	hs_put_le32(cpu->xsave + HS_XSAVE_MXCSR, value);
-	cpu->xsave_changed |= HS_SOFT_SSE;
-}
-
 /** The x87 FPU's part of an image of fxsave or xsave, the first HS_XSAVE_XMM0 bytes but for MXCSR: with offsets of 64
  *  bits, or of 32 beside selectors. fpu_state.c has them. */
 void hs_soft_get_x87_image(struct hs_soft_cpu *cpu, bool wide, uint8_t *ret);

@@ -3,6 +3,7 @@
  * The x87 and SSE state as a whole, and MXCSR: fxsave, fxrstor, ldmxcsr, stmxcsr.
  */
 #include "vmm/soft/fpu.h"
+#include "vmm/soft/mxcsr.h"
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
 #include "vmm/soft/x87.h"

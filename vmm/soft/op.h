@@ -35,8 +35,9 @@ enum hs_soft_kind {
 	HS_SOFT_CR,
 	HS_SOFT_DR,
 	HS_SOFT_XMM,
+	HS_SOFT_YMM,
 	HS_SOFT_MMX,
-	HS_SOFT_OTHER, /* x87, ymm, masks, ... : no handler yet */
+	HS_SOFT_OTHER, /* x87, masks, ... */
 };
 
 struct hs_soft_operand {

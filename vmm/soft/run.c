@@ -9,6 +9,7 @@
 #include "vmm/soft/access.h"
 #include "vmm/soft/flags.h"
 #include "vmm/soft/handler.h"
+#include "vmm/soft/mxcsr.h"
 #include "vmm/soft/operand.h"
 #include "vmm/soft/x87.h"
 
@@ -281,6 +282,7 @@ enum hs_status hs_soft_run(struct hs_backend *backend, struct hs_exit *ret, stru
 	}
 	cpu->limit = cpu->debugger.step && steps < UINT64_MAX - cpu->executed ? cpu->executed + steps : UINT64_MAX;
 	run(cpu);
+	hs_soft_mxcsr_return(cpu);
 	hs_soft_x87_park(cpu);
 	*ret = cpu->exit;
 	return HS_OK;

@@ -50,5 +50,6 @@ bool hs_soft_select_cpuid(const struct hs_soft_decoded *decoded, struct hs_soft_
 bool hs_soft_select_port(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_xsave(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_system(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
+bool hs_soft_select_vector(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 
 #endif

@@ -8,6 +8,7 @@
  */
 #include "vmm/soft/fpu.h"
 #include "vmm/soft/isa.h"
+#include "vmm/soft/mxcsr.h"
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
 

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Vector instructions that run on the host's CPU: what is around the thunk. Whether they may be executed, their memory,
+ * the exceptions that MXCSR does not mask, and where the results go.
+ *
+ * Of an operation here, `immediate` is the thunk, `bytes` the width of the operand in memory, and `aux` the rest.
+ */
+#include "vmm/soft/fpu.h"
+#include "vmm/soft/handler.h"
+#include "vmm/soft/isa.h"
+#include "vmm/soft/mxcsr.h"
+#include "vmm/soft/operand.h"
+#include "vmm/soft/thunk.h"
+
+/* op->aux: bits that must be zero in the address, enum hs_soft_thunk_trait, which operand is a general register. */
+#define AUX_ALIGNMENT 0x1fu
+#define AUX_TRAITS_AT 8
+#define AUX_VALUE_AT 16
+#define AUX_COMPUTES (1u << 24) /* with MXCSR */
+#define AUX_VEX (1u << 25)
+
+#define MEMORY_MAX 32u
+
+/* ---- Memory ---- */
+
+/* The linear address, as hs_soft_linear(), and #GP(0) unless it is aligned as the instruction wants it. */
+static bool linear_of(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, int prot, uint64_t *ret)
+{
+	if (!hs_soft_linear(cpu, op->segment, hs_soft_ea(cpu, op), op->bytes, prot, ret)) {
+		return false;
+	}
+	if (*ret & op->aux & AUX_ALIGNMENT) {
+		hs_soft_raise(cpu, HS_VECTOR_GP, 0);
+		return false;
+	}
+	return true;
+}
+
+static __attribute__((noinline)) uint8_t *load_slowly(struct hs_soft_cpu *cpu, const struct hs_soft_op *op,
+						      uint8_t *buffer)
+{
+	uint64_t gva;
+
+	return linear_of(cpu, op, HS_PROT_READ, &gva) && hs_soft_linear_load(cpu, cpu->space, gva, op->bytes, buffer)
+		       ? buffer
+		       : NULL;
+}
+
+/* Where the guest's memory can be accessed as it is; NULL where there is more to do. */
+HS_SOFT_INLINE uint8_t *direct(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, int prot)
+{
+	uint64_t gva = hs_soft_gva(cpu, op->segment, hs_soft_ea(cpu, op));
+	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+	uint64_t tag = prot == HS_PROT_READ ? entry->read : entry->write;
+
+	return HS_SOFT_LIKELY(hs_soft_in_page(gva, op->bytes, tag) && (cpu->seg_flat[op->segment] & prot) &&
+			      !(gva & op->aux & AUX_ALIGNMENT))
+		       ? (uint8_t *)(gva + entry->addend)
+		       : NULL;
+}
+
+/* The operand's bytes: the guest's memory itself, or the buffer that they were read to. NULL: a fault. */
+HS_SOFT_INLINE uint8_t *source(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, uint8_t *buffer)
+{
+	uint8_t *memory = direct(cpu, op, HS_PROT_READ);
+
+	return HS_SOFT_LIKELY(memory) ? memory : load_slowly(cpu, op, buffer);
+}
+
+/* ---- The usual ones ---- */
+
+HS_SOFT_INLINE hs_soft_thunk_fn *thunk_of(const struct hs_soft_op *op)
+{
+	return (hs_soft_thunk_fn *)(uintptr_t)op->immediate;
+}
+
+HS_SOFT_INLINE uint8_t *place(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int i)
+{
+	return hs_soft_xmm(cpu, op->operand[i].reg);
+}
+
+HS_SOFT_INLINE bool is_usable(struct hs_soft_cpu *cpu, bool vex)
+{
+	return vex ? hs_soft_avx_usable(cpu) : hs_soft_sse_usable(cpu);
+}
+
+HS_SOFT_INLINE void mark(struct hs_soft_cpu *cpu, bool vex)
+{
+	hs_soft_mark_component(cpu, HS_SOFT_SSE);
+	if (vex) {
+		hs_soft_mark_component(cpu, HS_SOFT_AVX);
+	}
+}
+
+static enum hs_soft_flow execute_any(struct hs_soft_cpu *cpu, const struct hs_soft_op *op);
+
+/* Registers and memory that is read, and nothing else but MXCSR. */
+HS_SOFT_INLINE enum hs_soft_flow compute(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool vex, bool computes,
+					 bool loads)
+{
+	_Alignas(MEMORY_MAX) uint8_t buffer[MEMORY_MAX];
+	uint8_t *memory = NULL;
+
+	if (!is_usable(cpu, vex)) {
+		return HS_SOFT_FAULT;
+	}
+	if (computes && HS_SOFT_UNLIKELY(!hs_soft_mxcsr_ready(cpu))) {
+		return execute_any(cpu, op);
+	}
+	if (loads) {
+		memory = source(cpu, op, buffer);
+		if (HS_SOFT_UNLIKELY(!memory)) {
+			return HS_SOFT_FAULT;
+		}
+	}
+	(void)thunk_of(op)(place(cpu, op, 0), place(cpu, op, 1), place(cpu, op, 2), place(cpu, op, 3), memory, NULL);
+	mark(cpu, vex);
+	return HS_SOFT_NEXT;
+}
+
+HS_SOFT_HANDLER(sse, compute(cpu, op, false, false, false))
+HS_SOFT_HANDLER(sse_load, compute(cpu, op, false, false, true))
+HS_SOFT_HANDLER(sse_compute, compute(cpu, op, false, true, false))
+HS_SOFT_HANDLER(sse_compute_load, compute(cpu, op, false, true, true))
+HS_SOFT_HANDLER(vex, compute(cpu, op, true, false, false))
+HS_SOFT_HANDLER(vex_load, compute(cpu, op, true, false, true))
+HS_SOFT_HANDLER(vex_compute, compute(cpu, op, true, true, false))
+HS_SOFT_HANDLER(vex_compute_load, compute(cpu, op, true, true, true))
+
+/* ---- All others ---- */
+
+struct call {
+	_Alignas(MEMORY_MAX) uint8_t buffer[MEMORY_MAX];
+	uint8_t *vector[HS_SOFT_OPERANDS];
+	uint8_t *memory;
+	struct hs_soft_scalars scalars;
+	uint64_t flags;
+	/* A register that is written only if no exception comes: both halves, as far apart as in xsave. */
+	uint8_t copy[HS_SOFT_HIGH_HALF + 16];
+};
+
+static void call_thunk(const struct hs_soft_op *op, struct call *call)
+{
+	call->flags = thunk_of(op)(call->vector[0], call->vector[1], call->vector[2], call->vector[3], call->memory,
+				   &call->scalars);
+}
+
+/* The exceptions that it meets with this control word. */
+static uint32_t flags_under(const struct hs_soft_op *op, struct call *call, uint32_t control)
+{
+	uint32_t host = hs_soft_mxcsr_swap((control & ~HS_SOFT_MXCSR_FLAGS) | HS_SOFT_MXCSR_MASKS);
+
+	call_thunk(op, call);
+	return hs_soft_mxcsr_swap(host) & HS_SOFT_MXCSR_FLAGS;
+}
+
+static void copy_register(uint8_t *to, const uint8_t *from, bool vex)
+{
+	memcpy(to, from, 16);
+	if (vex) {
+		memcpy(to + HS_SOFT_HIGH_HALF, from + HS_SOFT_HIGH_HALF, 16);
+	}
+}
+
+/*
+ * With exceptions that are not masked (SDM vol. 1 11.5.2, 4.9.1): invalid, denormal and divide by zero are found before
+ * anything is computed, so that they come alone; and underflow is not masked when the result is tiny, inexact or not,
+ * which flushing to zero shows. Flags are set, and nothing else is.
+ */
+static enum hs_soft_flow call_unmasked(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, struct call *call)
+{
+	const uint32_t before = HS_SOFT_MXCSR_INVALID | HS_SOFT_MXCSR_DENORMAL | HS_SOFT_MXCSR_ZERO_DIVIDE;
+	uint32_t control = hs_soft_mxcsr_get(cpu) & HS_SOFT_MXCSR_MASK;
+	uint32_t unmasked = ~(control >> HS_SOFT_MXCSR_MASKS_AT) & HS_SOFT_MXCSR_FLAGS;
+	uint8_t *written = call->vector[0];
+	bool vex = op->aux & AUX_VEX;
+	uint32_t flags;
+
+	copy_register(call->copy, written, vex);
+	call->vector[0] = call->copy;
+	flags = 0;
+	if (unmasked & HS_SOFT_MXCSR_UNDERFLOW) {
+		flags = flags_under(op, call, control | HS_SOFT_MXCSR_FTZ) & HS_SOFT_MXCSR_UNDERFLOW;
+		control &= ~HS_SOFT_MXCSR_FTZ;
+		copy_register(call->copy, written, vex);
+	}
+	flags |= flags_under(op, call, control);
+	if (flags & unmasked & before) {
+		flags &= before;
+	}
+	hs_soft_mxcsr_put(cpu, hs_soft_mxcsr_get(cpu) | flags);
+	if (flags & unmasked) {
+		return hs_soft_raise(cpu, cpu->cr4 & HS_CR4_OSXMMEXCPT ? HS_VECTOR_XM : HS_VECTOR_UD, 0);
+	}
+	copy_register(written, call->copy, vex);
+	return HS_SOFT_NEXT;
+}
+
+/* Read what it reads, and see that what it writes can be written. */
+static bool prepare(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, struct call *call)
+{
+	unsigned int traits = op->aux >> AUX_TRAITS_AT;
+	uint64_t gva;
+
+	for (unsigned int i = 0; i < HS_SOFT_OPERANDS; i++) {
+		call->vector[i] = place(cpu, op, i);
+	}
+	call->memory = call->buffer;
+	if (traits & HS_SOFT_THUNK_READS_MEMORY) {
+		call->memory = source(cpu, op, call->buffer);
+	}
+	if (!call->memory) {
+		return false;
+	}
+	if (traits & HS_SOFT_THUNK_READS_VALUE) {
+		(void)hs_soft_get(cpu, op, op->aux >> AUX_VALUE_AT & 3, &call->scalars.value);
+	}
+	call->scalars.lengths[0] = cpu->r[HS_RAX];
+	call->scalars.lengths[1] = cpu->r[HS_RDX];
+	return !(traits & HS_SOFT_THUNK_WRITES_MEMORY) ||
+	       (linear_of(cpu, op, HS_PROT_WRITE, &gva) &&
+		hs_soft_linear_check(cpu, cpu->space, gva, op->bytes, HS_PROT_WRITE));
+}
+
+/* What is not in vector registers. */
+static bool finish(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, const struct call *call)
+{
+	unsigned int traits = op->aux >> AUX_TRAITS_AT;
+
+	if (traits & HS_SOFT_THUNK_WRITES_MEMORY) {
+		return hs_soft_store_bytes(cpu, op->segment, hs_soft_ea(cpu, op), op->bytes, call->buffer);
+	}
+	if (traits & HS_SOFT_THUNK_WRITES_VECTOR) {
+		mark(cpu, op->aux & AUX_VEX);
+	}
+	if (traits & HS_SOFT_THUNK_WRITES_VALUE) {
+		(void)hs_soft_put(cpu, op, op->aux >> AUX_VALUE_AT & 3, call->scalars.value);
+	}
+	if (traits & HS_SOFT_THUNK_WRITES_INDEX) {
+		hs_soft_set_reg(cpu, HS_RCX, 4, call->scalars.index);
+	}
+	if (traits & HS_SOFT_THUNK_WRITES_FLAGS) {
+		hs_soft_set_status(cpu, call->flags & HS_FLAG_STATUS);
+	}
+	return true;
+}
+
+static enum hs_soft_flow execute_any(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	struct call call;
+
+	if (!is_usable(cpu, op->aux & AUX_VEX) || !prepare(cpu, op, &call)) {
+		return HS_SOFT_FAULT;
+	}
+	if (!(op->aux & AUX_COMPUTES) || hs_soft_mxcsr_ready(cpu)) {
+		call_thunk(op, &call);
+	} else if (call_unmasked(cpu, op, &call) != HS_SOFT_NEXT) {
+		return HS_SOFT_FAULT;
+	}
+	return finish(cpu, op, &call) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
+}
+
+/* ---- Selection ---- */
+
+static enum hs_soft_flow execute_no_room(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	(void)op;
+	hs_soft_leave(cpu, HS_EXIT_INTERNAL);
+	cpu->exit.failure = "no memory for native code";
+	return HS_SOFT_FAULT;
+}
+
+/* Those whose exceptions MXCSR governs; approximations have none but may look at how it treats denormal numbers. */
+static bool computes(const ZydisDecodedInstruction *insn)
+{
+	switch (insn->mnemonic) {
+	case ZYDIS_MNEMONIC_RCPPS:
+	case ZYDIS_MNEMONIC_RCPSS:
+	case ZYDIS_MNEMONIC_RSQRTPS:
+	case ZYDIS_MNEMONIC_RSQRTSS:
+	case ZYDIS_MNEMONIC_VRCPPS:
+	case ZYDIS_MNEMONIC_VRCPSS:
+	case ZYDIS_MNEMONIC_VRSQRTPS:
+	case ZYDIS_MNEMONIC_VRSQRTSS:
+		return true;
+	default:
+		break;
+	}
+	switch (insn->meta.exception_class) {
+	case ZYDIS_EXCEPTION_CLASS_SSE2:
+	case ZYDIS_EXCEPTION_CLASS_SSE3:
+	case ZYDIS_EXCEPTION_CLASS_AVX2:
+	case ZYDIS_EXCEPTION_CLASS_AVX3:
+	case ZYDIS_EXCEPTION_CLASS_AVX11:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Of the fourth class, but not aligned all the same (SDM vol. 2A table 2-21). */
+static bool is_exempt(ZydisMnemonic mnemonic)
+{
+	switch (mnemonic) {
+	case ZYDIS_MNEMONIC_MOVUPS:
+	case ZYDIS_MNEMONIC_MOVUPD:
+	case ZYDIS_MNEMONIC_MOVDQU:
+	case ZYDIS_MNEMONIC_LDDQU:
+	case ZYDIS_MNEMONIC_PCMPESTRI:
+	case ZYDIS_MNEMONIC_PCMPESTRM:
+	case ZYDIS_MNEMONIC_PCMPISTRI:
+	case ZYDIS_MNEMONIC_PCMPISTRM:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Bits of the address that must be zero (SDM vol. 2A 2.4, by classes of exceptions). */
+static uint32_t alignment_of(const ZydisDecodedInstruction *insn, unsigned int bytes)
+{
+	switch (insn->meta.exception_class) {
+	case ZYDIS_EXCEPTION_CLASS_SSE1:
+	case ZYDIS_EXCEPTION_CLASS_SSE2:
+	case ZYDIS_EXCEPTION_CLASS_SSE4:
+		return bytes == 16 && !is_exempt(insn->mnemonic) ? 15 : 0;
+	case ZYDIS_EXCEPTION_CLASS_AVX1:
+		return bytes - 1;
+	default:
+		return 0;
+	}
+}
+
+static hs_soft_handler *handler_for(unsigned int traits, bool vex, bool computing)
+{
+	static hs_soft_handler *const handlers[2][2][2] = {
+		{ { execute_sse, execute_sse_load }, { execute_sse_compute, execute_sse_compute_load } },
+		{ { execute_vex, execute_vex_load }, { execute_vex_compute, execute_vex_compute_load } },
+	};
+
+	if (traits & ~(unsigned int)(HS_SOFT_THUNK_WRITES_VECTOR | HS_SOFT_THUNK_READS_MEMORY)) {
+		return execute_any;
+	}
+	return handlers[vex][computing][(traits & HS_SOFT_THUNK_READS_MEMORY) != 0];
+}
+
+bool hs_soft_select_vector(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
+{
+	const ZydisDecodedInstruction *insn = &decoded->insn;
+	bool vex = insn->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+	bool computing = computes(insn);
+	struct hs_soft_thunk thunk;
+	enum hs_soft_thunk_end end;
+
+	/* Instructions of these sets that have no vectors, and those of MMX, are of no class. */
+	if (insn->meta.exception_class == ZYDIS_EXCEPTION_CLASS_NONE || !hs_soft_isa_offered(insn->meta.isa_set)) {
+		return false;
+	}
+	end = hs_soft_thunk_make(decoded, &thunk);
+	if (end == HS_SOFT_THUNK_REFUSED) {
+		return false;
+	}
+	if (end == HS_SOFT_THUNK_NO_ROOM) {
+		op->execute = execute_no_room;
+		return true;
+	}
+	if (thunk.traits & (HS_SOFT_THUNK_READS_MEMORY | HS_SOFT_THUNK_WRITES_MEMORY)) {
+		op->bytes = op->operand[thunk.memory].bytes;
+	}
+	op->aux = alignment_of(insn, op->bytes) | thunk.traits << AUX_TRAITS_AT | thunk.value << AUX_VALUE_AT |
+		  (computing ? AUX_COMPUTES : 0) | (vex ? AUX_VEX : 0);
+	op->immediate = (uintptr_t)thunk.run;
+	op->execute = handler_for(thunk.traits, vex, computing);
+	return true;
+}
