@@ -20,10 +20,17 @@ static bool both_fault(const struct oracle_pair *pair)
 	       pair->host->out.rip == pair->test->in.rip && pair->ours->out.rip == pair->test->in.rip;
 }
 
-/* The single-step trap between two iterations: Intel's processors push RF set (SDM vol. 3B 17.3.1.1), AMD's clear. */
+static bool is_gather(const struct oracle_code *code)
+{
+	return code->decoded.insn.meta.category == ZYDIS_CATEGORY_AVX2GATHER;
+}
+
+/* The single-step trap between two iterations, or two elements: Intel's processors push RF set (SDM vol. 3B 17.3.1.1,
+ * vol. 2C, "VPGATHERDD"), AMD's clear. */
 static bool repeat_flag(const struct oracle_pair *pair, struct oracle_result *ours)
 {
-	if (!both_stepped(pair) || !is_repeated(pair->code) || pair->host->out.rip != pair->test->in.rip) {
+	if (!both_stepped(pair) || !(is_repeated(pair->code) || is_gather(pair->code)) ||
+	    pair->host->out.rip != pair->test->in.rip) {
 		return false;
 	}
 	ours->out.rflags = (ours->out.rflags & ~(uint64_t)FLAG_RF) | (pair->host->out.rflags & FLAG_RF);
@@ -266,6 +273,8 @@ static const struct {
 	  oracle_excuse_mxcsr_mask },
 	{ "an operand that must be aligned and is not: #AC with AC set, and before its address is looked at",
 	  oracle_excuse_alignment_check },
+	{ "maskmovq, maskmovdqu: AMD's processors look at memory that is not asked for, and have entered MMX by then",
+	  oracle_excuse_masked_bytes },
 };
 
 const char *oracle_excuse_reason(unsigned int index)

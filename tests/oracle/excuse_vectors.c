@@ -177,6 +177,37 @@ bool oracle_excuse_image_fault(const struct oracle_pair *pair, struct oracle_res
 	return true;
 }
 
+/*
+ * "Exceptions may still be signaled (implementation dependent)" with a mask that asks for nothing (SDM vol. 2B,
+ * "MASKMOVQ"), and the operand need not be aligned. AMD's processors look at all of it whatever the mask is, have #AC,
+ * and have entered the MMX state when they fault.
+ */
+bool oracle_excuse_masked_bytes(const struct oracle_pair *pair, struct oracle_result *ours)
+{
+	ZydisMnemonic mnemonic = pair->code->decoded.insn.mnemonic;
+
+	if ((mnemonic != ZYDIS_MNEMONIC_MASKMOVQ && mnemonic != ZYDIS_MNEMONIC_MASKMOVDQU &&
+	     mnemonic != ZYDIS_MNEMONIC_VMASKMOVDQU) ||
+	    oracle_executed(pair, pair->host) || !is_of_memory(pair->host->vector)) {
+		return false;
+	}
+	if (oracle_executed(pair, pair->ours)) {
+		*ours = *pair->host;
+		return true;
+	}
+	if (is_of_memory(pair->ours->vector)) {
+		ours->vector = pair->host->vector;
+		ours->error = pair->host->error;
+		ours->cr2 = pair->host->cr2;
+	}
+	if (mnemonic == ZYDIS_MNEMONIC_MASKMOVQ) {
+		memcpy(ours->out.xsave, pair->host->out.xsave, HS_XSAVE_MXCSR);
+		memcpy(ours->out.xsave + HS_XSAVE_ST0, pair->host->out.xsave + HS_XSAVE_ST0,
+		       HS_XSAVE_XMM0 - HS_XSAVE_ST0);
+	}
+	return true;
+}
+
 /* An invalid operation that is not masked: "the status flags are not set" (SDM vol. 2A, "FCOMI"), but AMD's processors
  * set them as for a masked one. */
 bool oracle_excuse_invalid_comparison(const struct oracle_pair *pair, struct oracle_result *ours)

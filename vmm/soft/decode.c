@@ -30,6 +30,7 @@ static bool (*const selectors[])(const struct hs_soft_decoded *decoded, struct h
 	hs_soft_select_flag,
 	hs_soft_select_fpu_state,
 	hs_soft_select_xsave,
+	hs_soft_select_vector_special,
 	hs_soft_select_integer,
 	hs_soft_select_control,
 	hs_soft_select_move,

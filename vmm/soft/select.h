@@ -48,6 +48,7 @@ bool hs_soft_select_control_register(const struct hs_soft_decoded *decoded, stru
 bool hs_soft_select_msr(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_cpuid(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_port(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
+bool hs_soft_select_vector_special(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_xsave(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_system(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_vector(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
