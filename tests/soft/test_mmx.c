@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Every instruction on MMX registers that has nothing to do with floating point does to the machine's x87 state, its
- * registers and memory what it does to the host's, from random states of the stack.
+ * registers and memory what it does to the host's, from random states of the stack. Conversions have examples.
  */
 #include "machine.h"
 #include "x87_scene.h"
@@ -214,6 +214,61 @@ static void test_mmx_registers_are_those_of_the_x87(void **state)
 	machine_each(configs, CONFIG_COUNT, check_aliases);
 }
 
+/* From 1.5 and -2.5 to integers by the rounding mode or towards zero, and back. */
+static void check_conversions(struct machine *machine)
+{
+	struct machine_stop stop;
+
+	machine_set_code(machine,
+			 CODE_FOR(machine, "fninit\n movups xmm1, [edi]\n cvtpi2ps xmm2, [edi + 16]\n"
+					   "cvtpi2pd xmm3, [edi + 16]\n fnstenv [edi + 64]\n cvtps2pi mm3, xmm1\n"
+					   "cvttps2pi mm4, [edi]\n cvtpi2pd xmm4, mm3\n cvttpd2pi mm5, xmm4\n"
+					   "cvtpd2pi mm6, [edi + 32]"));
+	machine->cpu.gpr[HS_RDI] = MACHINE_DATA;
+	hs_put_le64(machine_at(machine, MACHINE_DATA), UINT64_C(0xC02000003FC00000));
+	hs_put_le64(machine_at(machine, MACHINE_DATA + 16), UINT64_C(0xFFFFFFFF00000007));
+	hs_put_le64(machine_at(machine, MACHINE_DATA + 32), UINT64_C(0x4004000000000000));
+	hs_put_le64(machine_at(machine, MACHINE_DATA + 40), UINT64_C(0xBFF8000000000000));
+	machine_start(machine, &stop);
+	assert_int_equal(stop.kind, MACHINE_HLT);
+	assert_int_equal(hs_get_le16(machine_at(machine, MACHINE_DATA + 72)), 0xFFFF); /* no register is in use yet */
+	assert_int_equal(hs_get_le64(stop.cpu.xsave + HS_XSAVE_XMM0 + 32), UINT64_C(0xBF80000040E00000));
+	assert_int_equal(hs_get_le64(stop.cpu.xsave + HS_XSAVE_XMM0 + 48), UINT64_C(0x401C000000000000));
+	assert_int_equal(hs_get_le64(stop.cpu.xsave + HS_XSAVE_XMM0 + 56), UINT64_C(0xBFF0000000000000));
+	assert_int_equal(hs_get_le64(stop.cpu.xsave + HS_XSAVE_ST0 + 48), UINT64_C(0xFFFFFFFE00000002));
+	assert_int_equal(hs_get_le64(stop.cpu.xsave + HS_XSAVE_ST0 + 64), UINT64_C(0xFFFFFFFE00000001));
+	assert_int_equal(hs_get_le64(stop.cpu.xsave + HS_XSAVE_ST0 + 80), UINT64_C(0xFFFFFFFE00000002));
+	assert_int_equal(hs_get_le64(stop.cpu.xsave + HS_XSAVE_ST0 + 96), UINT64_C(0xFFFFFFFE00000002));
+	assert_int_equal(stop.cpu.xsave[HS_XSAVE_FTW], 0xFF);
+	assert_int_equal(hs_get_le32(stop.cpu.xsave + HS_XSAVE_MXCSR), 0x1FA0); /* inexact */
+}
+
+/* Not a number and a number that is rounded: an invalid operation that is not masked comes alone. */
+static void check_unmasked(struct machine *machine)
+{
+	struct machine_stop stop;
+
+	machine_set_code(machine, CODE_FOR(machine, "cvtps2pi mm1, xmm1"));
+	hs_put_le64(machine->cpu.xsave + HS_XSAVE_XMM0 + 16, UINT64_C(0x7FC000003FC00000));
+	hs_put_le32(machine->cpu.xsave + HS_XSAVE_MXCSR, 0x1F00);
+	hs_put_le64(machine->cpu.xsave + HS_XSAVE_ST0 + 16, 77);
+	machine_start(machine, &stop);
+	assert_int_equal(stop.kind, MACHINE_FAULT);
+	assert_int_equal(stop.vector, 19);
+	assert_int_equal(hs_get_le64(stop.cpu.xsave + HS_XSAVE_ST0 + 16), 77);
+	assert_int_equal(hs_get_le32(stop.cpu.xsave + HS_XSAVE_MXCSR), 0x1F01);
+}
+
+static void test_mmx_converts_as_mxcsr_says(void **state)
+{
+	(void)state;
+	if (!hs_soft_isa_offered(ZYDIS_ISA_SET_SSE2)) {
+		skip();
+	}
+	machine_each(configs, CONFIG_COUNT, check_conversions);
+	machine_each(configs, CONFIG_COUNT, check_unmasked);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_mmx_moves_are_as_on_the_host),
 		cmocka_unit_test(test_mmx_that_faults_leaves_the_stack_alone),
 		cmocka_unit_test(test_mmx_registers_are_those_of_the_x87),
+		cmocka_unit_test(test_mmx_converts_as_mxcsr_says),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

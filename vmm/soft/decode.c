@@ -33,6 +33,8 @@ static bool (*const selectors[])(const struct hs_soft_decoded *decoded, struct h
 	hs_soft_select_vector_special,
 	hs_soft_select_integer,
 	hs_soft_select_control,
+	hs_soft_select_mmx, /* before hs_soft_select_vector: some have a vector operand, too */
+	hs_soft_select_mmx_convert,
 	hs_soft_select_move,
 	hs_soft_select_multiply,
 	hs_soft_select_port,
@@ -47,7 +49,6 @@ static bool (*const selectors[])(const struct hs_soft_decoded *decoded, struct h
 	hs_soft_select_control_register,
 	hs_soft_select_cpuid,
 	hs_soft_select_msr,
-	hs_soft_select_mmx,
 	hs_soft_select_x87_control,
 	hs_soft_select_x87_environment,
 	hs_soft_select_x87, /* behind those: it takes all of D8 to DF */

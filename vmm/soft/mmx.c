@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * MMX, with what SSE to SSSE3 have added on its registers, but for what has to do with numbers of floating point.
+ * MMX, with what SSE to SSSE3 have added on its registers; conversions are mmx_convert.c.
  *
  * What computes runs natively, as a piece of code that loads mm0 and mm1, computes, stores mm0 and empties the host's
  * registers again; which registers the guest has named is not in it, so that there are few.
@@ -66,6 +66,13 @@ void hs_soft_mmx_enter(struct hs_soft_cpu *cpu)
 	}
 	cpu->xsave[HS_XSAVE_FTW] = 0xff;
 	hs_soft_mark_component(cpu, HS_SOFT_X87);
+}
+
+uint64_t hs_soft_mmx_read(const struct hs_soft_cpu *cpu, unsigned int reg)
+{
+	unsigned int top = (hs_get_le16(cpu->xsave + HS_XSAVE_FSW) & FSW_TOP) >> FSW_TOP_SHIFT;
+
+	return hs_get_le64(cpu->xsave + HS_XSAVE_ST0 + (size_t)((reg - top) % REGISTERS) * 16);
 }
 
 void hs_soft_mmx_write(struct hs_soft_cpu *cpu, unsigned int reg, uint64_t value)
@@ -252,7 +259,7 @@ static void append_instruction(struct code *code, const ZydisDecodedInstruction 
 	append(code, bytes, length);
 }
 
-static bool make_native(const ZydisDecodedInstruction *insn, struct hs_soft_op *op)
+static void make_native(const ZydisDecodedInstruction *insn, struct hs_soft_op *op)
 {
 	static const uint8_t before[] = {
 		0x0f, 0x6f, 0x07,       /* movq (%rdi), %mm0 */
@@ -270,7 +277,9 @@ static bool make_native(const ZydisDecodedInstruction *insn, struct hs_soft_op *
 	append_instruction(&code, insn, op);
 	append(&code, behind, sizeof(behind));
 	op->immediate = (uintptr_t)hs_soft_native_code(code.bytes, code.length);
-	return op->immediate != 0;
+	if (op->immediate == 0) {
+		op->execute = hs_soft_execute_no_room;
+	}
 }
 
 /* ---- Selection ---- */
@@ -312,21 +321,18 @@ static bool select_move(ZydisMnemonic mnemonic, struct hs_soft_op *op)
 	}
 }
 
-/* Conversions have an XMM operand; maskmovq has memory that is implied. */
 static bool select_computation(const ZydisDecodedInstruction *insn, struct hs_soft_op *op)
 {
-	const struct hs_soft_operand *operand = op->operand;
-
-	if (insn->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || operand[0].kind == HS_SOFT_XMM ||
-	    operand[1].kind == HS_SOFT_XMM) {
+	if (insn->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ || insn->meta.category == ZYDIS_CATEGORY_CONVERT) {
 		return false;
 	}
-	if (operand[0].kind == HS_SOFT_GPR) {
+	if (op->operand[0].kind == HS_SOFT_GPR) {
 		op->execute = execute_to_general;
 	} else {
-		op->execute = operand[1].kind == HS_SOFT_IMMEDIATE ? execute_unary : execute_binary;
+		op->execute = op->operand[1].kind == HS_SOFT_IMMEDIATE ? execute_unary : execute_binary;
 	}
-	return make_native(insn, op);
+	make_native(insn, op);
+	return true;
 }
 
 bool hs_soft_select_mmx(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)

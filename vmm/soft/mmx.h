@@ -21,6 +21,8 @@ static inline uint8_t *hs_soft_mm(struct hs_soft_cpu *cpu, unsigned int reg)
 	return cpu->xsave + HS_XSAVE_ST0 + (size_t)reg * 16;
 }
 
+/** The value of one, without entering. */
+uint64_t hs_soft_mmx_read(const struct hs_soft_cpu *cpu, unsigned int reg);
 void hs_soft_mmx_write(struct hs_soft_cpu *cpu, unsigned int reg, uint64_t value);
 
 #endif

@@ -36,6 +36,7 @@ bool hs_soft_select_string(const struct hs_soft_decoded *decoded, struct hs_soft
 bool hs_soft_select_sse(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_fpu_state(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_mmx(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
+bool hs_soft_select_mmx_convert(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_x87(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_x87_control(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_x87_environment(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
@@ -52,5 +53,8 @@ bool hs_soft_select_vector_special(const struct hs_soft_decoded *decoded, struct
 bool hs_soft_select_xsave(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_system(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
 bool hs_soft_select_vector(const struct hs_soft_decoded *decoded, struct hs_soft_op *op);
+
+/** The handler of an instruction whose native code could not be made: an exit that says so. */
+enum hs_soft_flow hs_soft_execute_no_room(struct hs_soft_cpu *cpu, const struct hs_soft_op *op);
 
 #endif

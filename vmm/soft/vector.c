@@ -262,7 +262,7 @@ static enum hs_soft_flow execute_any(struct hs_soft_cpu *cpu, const struct hs_so
 
 /* ---- Selection ---- */
 
-static enum hs_soft_flow execute_no_room(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+enum hs_soft_flow hs_soft_execute_no_room(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	(void)op;
 	hs_soft_leave(cpu, HS_EXIT_INTERNAL);
@@ -361,7 +361,7 @@ bool hs_soft_select_vector(const struct hs_soft_decoded *decoded, struct hs_soft
 		return false;
 	}
 	if (end == HS_SOFT_THUNK_NO_ROOM) {
-		op->execute = execute_no_room;
+		op->execute = hs_soft_execute_no_room;
 		return true;
 	}
 	if (thunk.traits & (HS_SOFT_THUNK_READS_MEMORY | HS_SOFT_THUNK_WRITES_MEMORY)) {
