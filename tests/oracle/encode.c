@@ -213,12 +213,57 @@ static void lengthen(struct oracle_random *random, struct oracle_code *code)
 	code->length = length;
 }
 
+/* In 32-bit mode VEX begins with what is LES or LDS unless its next two bits are set. */
+static void put_undefined_vex(struct oracle_random *random, const struct oracle_encoding *encoding, unsigned int bits,
+			      struct oracle_code *code)
+{
+	uint8_t set = bits == 64 ? 0 : 0xc0;
+
+	if (encoding->map == MAP_0F && oracle_chance(random, 50)) {
+		code->bytes[code->length++] = 0xc5;
+	} else {
+		code->bytes[code->length++] = 0xc4;
+		code->bytes[code->length++] = (uint8_t)((oracle_random(random) & 0xe0) | encoding->map | set);
+		set = 0;
+	}
+	code->bytes[code->length++] = (uint8_t)oracle_random(random) | set;
+}
+
+/* Now and then with a prefix that selects an instruction, or that may not stand before VEX. */
+static bool encode_undefined(struct oracle_random *random, const ZydisDecoder *decoder, const struct oracle_form *form,
+			     const struct oracle_encoding *encoding, struct oracle_code *ret)
+{
+	static const uint8_t prefixes[] = { 0x66, 0xf2, 0xf3, 0x48 },
+			     second[] = { [MAP_0F38] = 0x38, [MAP_0F3A] = 0x3a };
+
+	ret->length = 0;
+	if (oracle_chance(random, 30)) {
+		ret->bytes[ret->length++] = prefixes[oracle_below(random, form->bits == 64 ? 4 : 3)];
+	}
+	if (encoding->vex) {
+		put_undefined_vex(random, encoding, form->bits, ret);
+	} else {
+		ret->bytes[ret->length++] = 0x0f;
+	}
+	if (!encoding->vex && encoding->map >= MAP_0F38) {
+		ret->bytes[ret->length++] = second[encoding->map];
+	}
+	while (ret->length < 15) {
+		ret->bytes[ret->length++] = (uint8_t)oracle_random(random);
+	}
+	return !oracle_decode(decoder, ret->bytes, ret->length, &ret->decoded) &&
+	       oracle_decode_undefined(decoder, &ret->decoded);
+}
+
 bool oracle_encode(struct oracle_random *random, const ZydisDecoder *decoder, const struct oracle_form *form,
 		   const struct oracle_encoding *encoding, struct oracle_code *ret)
 {
 	struct draft draft = { .random = random, .encoding = encoding, .bits = form->bits };
 	bool narrow = has_prefix(encoding, 0x67);
 
+	if (encoding->undefined) {
+		return encode_undefined(random, decoder, form, encoding, ret);
+	}
 	draft.address_width = form->bits == 64 ? (narrow ? 32 : 64) : narrow ? 16 : 32;
 	if (encoding->modrm) {
 		draft_modrm(&draft);

@@ -145,7 +145,10 @@ static ZydisISASet set_of(const ZydisDecodedInstruction *insn)
 	if (insn->mnemonic == ZYDIS_MNEMONIC_MASKMOVQ) {
 		return ZYDIS_ISA_SET_SSE;
 	}
-	return insn->meta.isa_set == ZYDIS_ISA_SET_PPRO ? ZYDIS_ISA_SET_X87 : insn->meta.isa_set; /* fcomi */
+	if (insn->meta.category == ZYDIS_CATEGORY_X87_ALU && insn->meta.isa_set == ZYDIS_ISA_SET_PPRO) {
+		return ZYDIS_ISA_SET_X87;
+	}
+	return insn->meta.isa_set;
 }
 
 static struct oracle_form *find_or_add(struct walk *walk, const char *name, const ZydisDecodedInstruction *insn)
@@ -172,14 +175,12 @@ static struct oracle_form *find_or_add(struct walk *walk, const char *name, cons
 	return grown;
 }
 
-static void add(struct walk *walk, const struct oracle_encoding *encoding, const struct oracle_insn *decoded)
+static void add_named(struct walk *walk, const char *name, const struct oracle_encoding *encoding,
+		      const struct oracle_insn *decoded)
 {
-	char name[sizeof(walk->forms->forms->name)];
+	struct oracle_form *form = find_or_add(walk, name, &decoded->insn);
 	struct oracle_encoding *grown;
-	struct oracle_form *form;
 
-	name_form(decoded, encoding->illegal, walk->bits, name, sizeof(name));
-	form = find_or_add(walk, name, &decoded->insn);
 	if (form == NULL) {
 		return;
 	}
@@ -190,6 +191,14 @@ static void add(struct walk *walk, const struct oracle_encoding *encoding, const
 	}
 	form->encodings = grown;
 	grown[form->encoding_count++] = *encoding;
+}
+
+static void add(struct walk *walk, const struct oracle_encoding *encoding, const struct oracle_insn *decoded)
+{
+	char name[sizeof(walk->forms->forms->name)];
+
+	name_form(decoded, encoding->illegal, walk->bits, name, sizeof(name));
+	add_named(walk, name, encoding, decoded);
 }
 
 /* An instruction with the given ModRM and zeros behind it. */
@@ -414,6 +423,33 @@ static void walk_vex(struct walk *walk, uint8_t map)
 	}
 }
 
+bool oracle_decode_undefined(const ZydisDecoder *decoder, struct oracle_insn *ret)
+{
+	static const uint8_t ud1[] = { 0x0f, 0xb9, 0xc0 };
+
+	return oracle_decode(decoder, ud1, sizeof(ud1), ret);
+}
+
+/* What is no instruction, by map: reserved opcodes, prefixes, fields of VEX. */
+static void add_undefined(struct walk *walk)
+{
+	static const char *const names[] = { [MAP_0F] = "0f", [MAP_0F38] = "0f38", [MAP_0F3A] = "0f3a" };
+	struct oracle_insn decoded;
+
+	if (!oracle_decode_undefined(&walk->decoder, &decoded)) {
+		return;
+	}
+	for (unsigned int map = MAP_0F; map <= MAP_0F3A; map++) {
+		for (unsigned int vex = 0; vex < 2; vex++) {
+			const struct oracle_encoding encoding = { .undefined = true, .map = (uint8_t)map, .vex = vex };
+			char name[sizeof(walk->forms->forms->name)];
+
+			snprintf(name, sizeof(name), "undefined %s%s", vex ? "vex " : "", names[map]);
+			add_named(walk, name, &encoding, &decoded);
+		}
+	}
+}
+
 void oracle_forms_init(struct oracle_forms *forms, unsigned int bits)
 {
 	struct walk walk = { .forms = forms, .bits = bits };
@@ -426,6 +462,7 @@ void oracle_forms_init(struct oracle_forms *forms, unsigned int bits)
 	walk_vex(&walk, MAP_0F);
 	walk_vex(&walk, MAP_0F38);
 	walk_vex(&walk, MAP_0F3A);
+	add_undefined(&walk);
 }
 
 void oracle_forms_deinit(struct oracle_forms *forms)

@@ -20,19 +20,20 @@ struct oracle_encoding {
 	uint8_t prefixes[4]; /* of 66, 67, F0, F2, F3 */
 	uint8_t prefix_count;
 	uint8_t opcode;
-	uint8_t map;  /* enum oracle_map */
-	bool w;       /* REX.W or VEX.W */
-	bool vex;     /* with L as below */
-	bool l;       /* VEX.L: 256 bits */
-	bool vvvv;    /* of VEX is an operand; else it must be all ones */
-	bool vsib;    /* memory is as many places as a vector has elements */
-	uint8_t pp;   /* of VEX */
-	bool modrm;   /* there is a ModRM byte */
-	int8_t reg;   /* its reg field, -1 when it is an operand */
-	int8_t rm;    /* its rm field where that is part of the opcode, else -1 */
-	bool memory;  /* mod is not 3 */
-	uint8_t imm;  /* bytes of all immediates, an address without ModRM included */
-	bool illegal; /* LOCK where it is not allowed: #UD, and Zydis decodes it only without */
+	uint8_t map;    /* enum oracle_map */
+	bool w;         /* REX.W or VEX.W */
+	bool vex;       /* with L as below */
+	bool l;         /* VEX.L: 256 bits */
+	bool vvvv;      /* of VEX is an operand; else it must be all ones */
+	bool vsib;      /* memory is as many places as a vector has elements */
+	uint8_t pp;     /* of VEX */
+	bool modrm;     /* there is a ModRM byte */
+	int8_t reg;     /* its reg field, -1 when it is an operand */
+	int8_t rm;      /* its rm field where that is part of the opcode, else -1 */
+	bool memory;    /* mod is not 3 */
+	uint8_t imm;    /* bytes of all immediates, an address without ModRM included */
+	bool undefined; /* any bytes of this map, legacy or VEX, that are no instruction: #UD */
+	bool illegal;   /* LOCK where it is not allowed: #UD, and Zydis decodes it only without */
 };
 
 struct oracle_form {
@@ -64,6 +65,9 @@ struct oracle_insn {
 
 void oracle_decoder_init(ZydisDecoder *decoder, unsigned int bits);
 bool oracle_decode(const ZydisDecoder *decoder, const uint8_t *bytes, size_t length, struct oracle_insn *ret);
+
+/** What stands for bytes that are no instruction. */
+bool oracle_decode_undefined(const ZydisDecoder *decoder, struct oracle_insn *ret);
 
 /** Whether an instruction belongs to what is tested: of isa.c. *reason is set where it was left out on purpose. */
 bool oracle_isa_wanted(const struct oracle_insn *decoded, unsigned int bits, const char **reason);
