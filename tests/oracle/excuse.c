@@ -246,7 +246,7 @@ static bool overlap_by_16_bits(const struct oracle_pair *pair, struct oracle_res
 static const struct {
 	const char *reason;
 	bool (*applies)(const struct oracle_pair *pair, struct oracle_result *ours);
-} excuses[ORACLE_EXCUSES] = {
+} excuses[] = {
 	{ "RF that a single-step trap between two iterations pushes: set on Intel's processors, clear on AMD's",
 	  repeat_flag },
 	{ "cmpxchg r32 that finds no equal: Intel's processors clear the destination's upper half, AMD's do not",
@@ -275,7 +275,13 @@ static const struct {
 	  oracle_excuse_alignment_check },
 	{ "maskmovq, maskmovdqu: AMD's processors look at memory that is not asked for, and have entered MMX by then",
 	  oracle_excuse_masked_bytes },
+	{ "an operand of 16 or 32 bytes that need not be aligned, and is not, with AC set: #AC on AMD's processors",
+	  oracle_excuse_unaligned_vector },
+	{ "#XM for an overflow or underflow: PE by the masked result, and not by that of unlimited exponent",
+	  oracle_excuse_precision_beside },
 };
+
+_Static_assert(sizeof(excuses) / sizeof(excuses[0]) == ORACLE_EXCUSES, "none is missing");
 
 const char *oracle_excuse_reason(unsigned int index)
 {

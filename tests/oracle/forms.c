@@ -157,7 +157,9 @@ static struct oracle_form *find_or_add(struct walk *walk, const char *name, cons
 	struct oracle_form *grown;
 
 	for (size_t i = forms->count; i-- > 0;) {
-		if (strcmp(forms->forms[i].name, name) == 0) {
+		/* pextrw of SSE2 and of SSE4.1 are different instructions of one name. */
+		if ((!forms->forms[i].vectors || forms->forms[i].isa == set_of(insn)) &&
+		    strcmp(forms->forms[i].name, name) == 0) {
 			return &forms->forms[i];
 		}
 	}
