@@ -255,8 +255,8 @@ bool oracle_excuse_unaligned_vector(const struct oracle_pair *pair, struct oracl
 }
 
 /*
- * With one of those not masked, P says whether the result was rounded that would be without a limit of the exponent (SDM
- * vol. 1 11.5.2.4, 11.5.2.5). Here the masked result is what there is.
+ * With one of those not masked, P says whether the result was rounded that would be without a limit of the exponent
+ * (SDM vol. 1 11.5.2.4, 11.5.2.5). Here the masked result is what there is.
  */
 bool oracle_excuse_precision_beside(const struct oracle_pair *pair, struct oracle_result *ours)
 {
