@@ -97,7 +97,8 @@ static enum hs_status release_task(struct hs_vm *vm, const struct hs_cpu_state *
 }
 
 /* The frame that the guest's stub has pushed becomes the state of the fault. */
-static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit *exit, enum hs_turn *ret,
+static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit *exit,
+					 const struct hs_debug_request *armed, enum hs_turn *ret,
 					 struct hs_event *event, struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
@@ -122,8 +123,11 @@ static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit 
 	if (planted) {
 		vm->cpu.rip = at.v;
 	}
-	/* A step in progress had TF set in the CPU, never in the guest: what the CPU pushed is not the guest's. */
-	vm->cpu.rflags &= ~RFLAGS_TF;
+	/* A step in progress had TF set in the CPU, never in the guest: what the CPU pushed is not the guest's.
+	 * Otherwise it is. */
+	if (armed->step) {
+		vm->cpu.rflags &= ~RFLAGS_TF;
+	}
 	vm->dirty |= HS_STATE_CORE;
 	if (release_task(vm, &at_call, NULL) || hs_vm_flush(vm, NULL)) {
 		/* The guest may have made the frame up of what no CPU accepts. */
@@ -199,8 +203,9 @@ static enum hs_status end_by_call(struct hs_vm *vm, const struct hs_exit *exit, 
 	return st;
 }
 
-static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, enum hs_bus_action action,
-				 uint64_t value, enum hs_turn *ret, struct hs_event *event, struct hs_error *err)
+static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, const struct hs_debug_request *armed,
+				 enum hs_bus_action action, uint64_t value, enum hs_turn *ret, struct hs_event *event,
+				 struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	struct hs_crash_scene scene = scene_of(vm, &phys);
@@ -219,7 +224,7 @@ static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, e
 	case HS_BUS_LOG:
 		return end_by_call(vm, exit, HS_EVENT_LOG, event, err);
 	case HS_BUS_EXCEPTION:
-		return crash_of_exception(vm, exit, ret, event, err);
+		return crash_of_exception(vm, exit, armed, ret, event, err);
 	case HS_BUS_ABORT:
 		st = hs_vm_rewind_access(vm, exit, err);
 		event->kind = HS_EVENT_CRASHED;
@@ -240,8 +245,8 @@ static enum hs_status end_by_bus(struct hs_vm *vm, const struct hs_exit *exit, e
 	}
 }
 
-static enum hs_status handle_port(struct hs_vm *vm, const struct hs_exit *exit, enum hs_turn *ret,
-				  struct hs_event *event, struct hs_error *err)
+static enum hs_status handle_port(struct hs_vm *vm, const struct hs_exit *exit, const struct hs_debug_request *armed,
+				  enum hs_turn *ret, struct hs_event *event, struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	enum hs_bus_action action;
@@ -265,7 +270,7 @@ static enum hs_status handle_port(struct hs_vm *vm, const struct hs_exit *exit, 
 		action = HS_BUS_CONTINUE;
 	}
 	*ret = action == HS_BUS_CONTINUE ? HS_TURN_STEP : HS_TURN_EVENT;
-	return action == HS_BUS_CONTINUE ? HS_OK : end_by_bus(vm, exit, action, value, ret, event, err);
+	return action == HS_BUS_CONTINUE ? HS_OK : end_by_bus(vm, exit, armed, action, value, ret, event, err);
 }
 
 void hs_vm_breakpoint_event(struct hs_vm *vm, const struct hs_breakpoint *breakpoint, struct hs_event *event)
@@ -360,7 +365,7 @@ enum hs_status hs_vm_handle_exit(struct hs_vm *vm, const struct hs_exit *exit, c
 	switch (exit->kind) {
 	case HS_EXIT_PORT_IN:
 	case HS_EXIT_PORT_OUT:
-		return handle_port(vm, exit, ret, event, err);
+		return handle_port(vm, exit, armed, ret, event, err);
 	case HS_EXIT_HLT:
 	case HS_EXIT_INT3:
 	case HS_EXIT_EMULATION:

@@ -14,6 +14,8 @@
 #include <hindsight/paging.h>
 
 #define RFLAGS_DF (1ull << 10)
+#define EFER_SCE 1u
+#define RPL_MASK 3u
 
 /* Run once with the given request. */
 static enum hs_status run_backend(struct hs_vm *vm, const struct hs_debug_request *request, struct hs_exit *ret,
@@ -100,6 +102,22 @@ static void after_step(struct hs_vm *vm, const struct step *step, enum hs_turn *
 #define OPCODE_IRET 0xCF
 #define PREFIX_REX_W 0x48
 
+/* A syscall or sysret of 64-bit code (SDM vol. 2B, SYSCALL, SYSRET). */
+static bool find_syscall_target(struct hs_vm *vm, const struct hs_insn *insn, hs_gva *ret)
+{
+	const struct hs_segment *cs = &vm->cpu.seg[HS_CS];
+
+	if (!cs->l || !(vm->cpu.msr.efer & EFER_SCE)) {
+		return false;
+	}
+	if (insn->is_syscall && hs_vm_fetch(vm, HS_STATE_MSR, NULL) == HS_OK) {
+		*ret = hs_gva_of(vm->cpu.msr.lstar);
+		return true;
+	}
+	*ret = hs_gva_of(vm->cpu.gpr[HS_RCX]);
+	return insn->is_sysret && (cs->selector & RPL_MASK) == 0;
+}
+
 /* Where the iret at rip goes, as far as the stack tells. */
 static bool find_return(struct hs_vm *vm, hs_gva *ret)
 {
@@ -130,7 +148,8 @@ static bool find_return(struct hs_vm *vm, hs_gva *ret)
 /*
  * A step over an iret of a CPU that plants breakpoints: up to where it returns to, for as long as that is a breakpoint
  * like the others. A step of the CPU's own would end one instruction behind that: the flags which iret loads have no
- * trap flag, and KVM sees no instruction executed before the next one (kvm_pvm).
+ * trap flag, and KVM sees no instruction executed before the next one (kvm_pvm). One over a syscall would end behind
+ * it, where the flag is loaded again: IA32_FMASK hides it from the handler.
  *
  * A step that begins with the guest's own trap flag ends in the guest's handler, as the trap belongs to the
  * instruction. A step of the CPU's own would take the trap for its own one.
@@ -145,7 +164,8 @@ static bool plan_stop(struct hs_vm *vm, struct step *step, hs_gva *ret)
 	if (vm->ops->steps_unseen || debug->count == HS_DEBUG_MAX) {
 		return false;
 	}
-	if (!(step->traps ? hs_trap_flag_handler(&phys, &vm->cpu, ret) : find_return(vm, ret))) {
+	if (!(step->traps ? hs_trap_flag_handler(&phys, &vm->cpu, ret)
+			  : find_return(vm, ret) || find_syscall_target(vm, &step->insn, ret))) {
 		return false;
 	}
 	if (!debug->abilities_known) {

@@ -15,6 +15,11 @@ from lib.transcripts import Command, Scene, scenes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEBUGGING = scenes((ROOT / "docs" / "debugging.md").read_text(encoding="utf-8"))
+# What is the same but for the names; the others show registers, tables, or the lines of instructions.
+I686 = scenes((ROOT / "docs" / "debugging.md").read_text(encoding="utf-8")
+              .replace("amd64", "i686").replace("rax", "eax"))
+SAME = ["A crash, repaired", "Conditions, and prints without stops", "Once more from the beginning", "After a crash",
+        "Back to a moment"]
 SECONDS = 60
 
 
@@ -23,6 +28,13 @@ def test_debugging_transcript_comes_out_as_documented(build, tmp_path, section):
     commands = DEBUGGING[section]
     Scene(commands, build, tmp_path).run()
     problems = [command.problem() for command in commands if command.problem()]
+    assert not problems, "\n\n".join(problems)
+
+
+@pytest.mark.parametrize("section", SAME)
+def test_debugging_transcript_of_an_i686_guest_is_the_same(build, tmp_path, section):
+    Scene(I686[section], build, tmp_path).run()
+    problems = [command.problem() for command in I686[section] if command.problem()]
     assert not problems, "\n\n".join(problems)
 
 

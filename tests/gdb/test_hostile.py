@@ -4,38 +4,10 @@ handles itself, code that changes under a breakpoint, ring 3."""
 
 import pytest
 
-from lib.assemble import assemble
+from lib.assemble import OWN_IDT, assemble
 from lib.debuggers import Transcript, gdb_batch
 from lib.hostile import RING3
 from lib.runner import RUNNERS
-
-# An IDT that is the provided one but for the vectors that are set.
-OWN_IDT = r"""
-.macro OWN_IDT
-	sidt [idtr]
-	mov SI, [idtr + 2]
-	lea DI, [idt]
-	mov ecx, 256 * 2 * W / 4
-	rep movsd
-	lea AX, [idt]
-	mov [idtr + 2], AX
-	lidt [idtr]
-.endm
-.macro GATE vector, handler
-	lea AX, [\handler]
-	mov word ptr [idt + \vector * 2 * W], ax
-	shr eax, 16
-	mov word ptr [idt + \vector * 2 * W + 6], ax
-#ifdef __x86_64__
-	mov byte ptr [idt + \vector * 2 * W + 4], 0 /* on the current stack */
-#endif
-.endm
-.section .bss
-.balign 16
-idtr: .skip 16
-idt: .skip 4096
-.section .text
-"""
 
 # Each label is where a step is expected to end, unless it is named in SKIPPED.
 AWKWARD = r"""

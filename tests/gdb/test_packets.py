@@ -12,13 +12,15 @@ STOP = rb"T05thread:p1.1;.*"
 
 # What is done: its commands, and (the packet, its answer) of each row of docs/gdb-remote.md that it is for.
 SESSIONS = {
-    "attach": (["info threads", "info auxv", "maintenance packet qC", "detach"], [
+    "attach": (["info threads", "info auxv", "maintenance packet qC", "maintenance packet vCont;t", "detach"], [
         (rb"qSupported:.*swbreak\+.*", rb"PacketSize=40000;QStartNoAckMode\+;vContSupported\+;swbreak\+;hwbreak\+;.*"),
         (rb"QStartNoAckMode", rb"OK"),
         (rb"vMustReplyEmpty", rb""),
         (rb"H[gc].*", rb"OK"),
         (rb"\?", STOP),
         (rb"qC", rb"QCp1.1"),
+        # Where it stands, as it does.
+        (rb"vCont;t", STOP),
         (rb"qAttached.*", rb"1"),
         (rb"qOffsets", rb"Text=0;Data=0;Bss=0"),
         (rb"qSymbol::", rb"OK"),
@@ -122,6 +124,14 @@ def test_packets_of_a_gdb_session_are_answered(runner, session):
                                  remote_files=session == "attach")
     for sent, reply in rows:
         packets.check(sent, reply)
+
+
+def test_packets_of_like_bytes_come_as_runs(runner):
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        _, packets = gdb_packets([f"target remote {served.address}", "info registers", "kill"])
+    assert packets.of(rb"g")
+    for exchange in packets.of(rb"g"):
+        assert b"0*" in exchange.wire and len(exchange.wire) < len(exchange.reply) / 2, str(exchange)
 
 
 def test_packets_that_gdb_is_made_to_send_are_answered(runner):

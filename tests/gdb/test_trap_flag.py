@@ -4,13 +4,13 @@
 import re
 
 import pytest
-from lib.assemble import assemble
+from lib.assemble import OWN_IDT, assemble
 from lib.debuggers import gdb_batch
 
 # The flag is set by popf, then by iret, over some instructions each time: the label of each one that a trap follows
 # begins with t_ (the flag counts where an instruction begins: SDM vol. 3B 17.3.1.4). The handler notes the low digit of
 # each place that it was called from, A to P, in lower case where the flag is set in its frame.
-OWN = r"""
+OWN = OWN_IDT + r"""
 .macro SET_FLAG
 	PUSHF
 	or WORD_PTR [SP], 0x100
@@ -29,21 +29,8 @@ on_db:	push AX
 	pop BX
 	pop AX
 	IRET
-test:	sidt [idtr]
-	mov SI, [idtr + 2]
-	lea DI, [idt]
-	mov ecx, 256 * 2 * W / 4
-	rep movsd
-	lea AX, [idt]
-	mov [idtr + 2], AX
-	lidt [idtr]
-	lea AX, [on_db]
-	mov word ptr [idt + 2 * W], ax
-	shr eax, 16
-	mov word ptr [idt + 2 * W + 6], ax
-#ifdef __x86_64__
-	mov byte ptr [idt + 2 * W + 4], 0 /* on the current stack */
-#endif
+test:	OWN_IDT
+	GATE 1, on_db
 	xor eax, eax
 begin:	nop
 	SET_FLAG
@@ -81,9 +68,6 @@ done:	nop
 	out HS_PORT_EXIT, eax
 callee:	ret
 .section .bss
-.balign 16
-idtr: .skip 16
-idt: .skip 4096
 count: .skip 4
 place: .skip 4
 places: .skip 64

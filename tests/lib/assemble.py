@@ -127,6 +127,38 @@ boot: .skip 8
 .globl test
 """
 
+# An IDT of the guest's own. OWN_IDT copies the provided one; GATE sets one of its entries, whose handler is on the
+# current stack, or on the one that it had with GATE_ON_ITS_STACK.
+OWN_IDT = r"""
+.macro OWN_IDT
+	sidt [idtr]
+	mov SI, [idtr + 2]
+	lea DI, [idt]
+	mov ecx, 256 * 2 * W / 4
+	rep movsd
+	lea AX, [idt]
+	mov [idtr + 2], AX
+	lidt [idtr]
+.endm
+.macro GATE_ON_ITS_STACK vector, handler
+	lea AX, [\handler]
+	mov word ptr [idt + \vector * 2 * W], ax
+	shr eax, 16
+	mov word ptr [idt + \vector * 2 * W + 6], ax
+.endm
+.macro GATE vector, handler
+	GATE_ON_ITS_STACK \vector, \handler
+#ifdef __x86_64__
+	mov byte ptr [idt + \vector * 2 * W + 4], 0
+#endif
+.endm
+.section .bss
+.balign 16
+idtr: .skip 16
+idt: .skip 4096
+.section .text
+"""
+
 
 def assemble(directory, arch, text, name="hostile"):
     """Build a guest and return its path. A text is built once for a directory and architecture."""

@@ -26,6 +26,8 @@ class Exchange:
 
     sent: bytes
     reply: bytes | None = None
+    wire: bytes | None = None
+    """The reply as it came, with its runs and escapes."""
 
     def __str__(self):
         return f"> {shown(self.sent)}\n< {'(nothing)' if self.reply is None else shown(self.reply)}"
@@ -96,7 +98,7 @@ def _paired(events):
         if direction == "sent":
             packets.append(Exchange(undo_escapes(payload)))
         elif packets and packets[-1].reply is None:
-            packets[-1].reply = expand(payload)
+            packets[-1].reply, packets[-1].wire = expand(payload), payload
     return packets
 
 

@@ -23,7 +23,8 @@ PROMPTS = "(gdb) ", "(lldb) "
 SECONDS = 60
 CORE = r"\b[\w.]+\.elf\.\d+\.\d+\.core\b"
 # What differs from one machine, compiler and run to the next.
-VARIABLE = [CORE, r"0x[0-9a-f]{5,}\b", r"(?<=\w)\+(?:\d+|0x[0-9a-f]+)\b", r"\b[\d.]+ [KM]iB\b", r"\b[\d.]+ us\b"]
+VARIABLE = [CORE, r"0x[0-9a-f]{5,}\b", r"(?<=argv=)0x[0-9a-f]+", r"\b\d+ pages\b",
+            r"(?<=\w)\+(?:\d+|0x[0-9a-f]+)\b", r"\b[\d.]+ [KM]iB\b", r"\b[\d.]+ us\b"]
 
 
 class Command:
