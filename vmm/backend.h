@@ -129,6 +129,9 @@ struct hs_backend_ops {
 	enum hs_status (*set_state)(struct hs_backend *backend, unsigned int parts, const struct hs_cpu_state *state,
 				    struct hs_error *err);
 
+	/** Whether it executes vector and x87 instructions of a set (a ZydisISASet), where the guest has switched them
+	 *  on. NULL where it executes what the CPU has. */
+	bool (*executes)(unsigned int set);
 	/** The bits of XCR0 that the guest may set; x87 and SSE where the CPU has no XSAVE. */
 	uint64_t (*xcr0_offered)(const struct hs_backend *backend);
 

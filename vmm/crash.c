@@ -174,21 +174,22 @@ static void describe_protection(const struct hs_crash_scene *scene, const char *
  */
 static const char *missing_vectors(const struct hs_crash_scene *scene)
 {
-	const char *set = NULL;
+	const char *name = NULL;
 	uint64_t needed = CR4_OSFXSR;
+	unsigned int set;
 
-	if (scene->lacks_vectors && !(scene->cpu->cr0 & CR0_EM)) {
-		set = hs_insn_vector_set(scene->phys, scene->cpu, hs_gva_of(scene->cpu->rip));
+	if (scene->executes && !(scene->cpu->cr0 & CR0_EM)) {
+		name = hs_insn_vector_set(scene->phys, scene->cpu, hs_gva_of(scene->cpu->rip), &set);
 	}
-	if (!set) {
+	if (!name || scene->executes(set)) {
 		return NULL;
 	}
-	if (strcmp(set, "x87") == 0 || strcmp(set, "MMX") == 0) {
+	if (strcmp(name, "x87") == 0 || strcmp(name, "MMX") == 0) {
 		needed = 0;
-	} else if (strncmp(set, "AVX", 3) == 0) {
+	} else if (strncmp(name, "AVX", 3) == 0) {
 		needed = CR4_OSXSAVE;
 	}
-	return (scene->cpu->cr4 & needed) == needed ? set : NULL;
+	return (scene->cpu->cr4 & needed) == needed ? name : NULL;
 }
 
 static void describe_undefined(const struct hs_crash_scene *scene, const char *name, struct hs_crash *crash)
@@ -198,8 +199,8 @@ static void describe_undefined(const struct hs_crash_scene *scene, const char *n
 	snprintf(crash->text, sizeof(crash->text), "%s", name);
 	if (set) {
 		snprintf(crash->text, sizeof(crash->text),
-			 "%s: this instruction needs %s, which the software CPU does not offer yet "
-			 "(--backend kvm runs it on hosts with VMX or SVM)",
+			 "%s: this instruction needs %s, which the software CPU does not offer here "
+			 "(--backend kvm runs it where the CPU has it, and VMX or SVM)",
 			 name, set);
 	}
 }

@@ -17,7 +17,7 @@ struct hs_crash_scene {
 	const struct hs_phys *phys;
 	const struct hs_cpu_state *cpu;
 	uint64_t guard, guard_bytes; /* gva below the stack that the boot provided; a fault there has run out of it */
-	bool lacks_vectors;          /* the backend executes no vector and no x87 instructions */
+	bool (*executes)(unsigned int set); /* of the backend */
 };
 
 /** An exception that nobody handled. */

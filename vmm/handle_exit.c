@@ -23,7 +23,7 @@ static struct hs_crash_scene scene_of(struct hs_vm *vm, const struct hs_phys *ph
 		.cpu = &vm->cpu,
 		.guard = vm->guest.guard,
 		.guard_bytes = vm->guest.guard_bytes,
-		.lacks_vectors = vm->ops == &hs_soft_backend_ops,
+		.executes = vm->ops->executes,
 	};
 }
 

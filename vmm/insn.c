@@ -335,7 +335,8 @@ static const char *vector_set_name(ZydisISAExt extension)
 	}
 }
 
-const char *hs_insn_vector_set(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva)
+const char *hs_insn_vector_set(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
+			       unsigned int *ret_set)
 {
 	uint8_t bytes[HS_INSN_BYTES_MAX];
 	struct decoded decoded;
@@ -347,6 +348,7 @@ const char *hs_insn_vector_set(const struct hs_phys *phys, const struct hs_cpu_s
 	    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, length, &decoded.insn, decoded.operands))) {
 		return NULL;
 	}
+	*ret_set = decoded.insn.meta.isa_set;
 	return vector_set_name(decoded.insn.meta.isa_ext);
 }
 

@@ -58,8 +58,11 @@ void hs_insn_text(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs
 /**
  * The instruction set of a vector or x87 instruction at gva ("SSE2", "AVX", "x87"), static; NULL for any other
  * instruction, and where there is none.
+ *
+ * @param ret_set the same as hs_backend_ops.executes takes it
  */
-const char *hs_insn_vector_set(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva);
+const char *hs_insn_vector_set(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
+			       unsigned int *ret_set);
 
 /**
  * The general registers before an instruction, from those after it, as far as it has moved the stack pointer or, by

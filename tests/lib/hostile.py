@@ -232,17 +232,21 @@ case(
     Ends(status=3),
     Ends(SIGILL, r"this host's KVM cannot execute the instruction \(.*\), at 0x[0-9a-f]+ here\+0x0: pxor xmm0, xmm1$"),
 )
-for name, insn, needed in (
-    ("sse", "addps xmm0, xmm1", "SSE"),
-    ("x87", "fldpi", "x87"),
-):
+for name, insn in ("sse", "addps xmm0, xmm1"), ("x87", "fldpi"):
     case(
-        f"vectors_{name}_that_the_software_cpu_does_not_offer",
+        f"vectors_{name}_that_are_always_on",
         f"test: nop\nhere: {insn}\nEXIT 3",
         Ends(status=3),
-        Ends(SIGILL, rf"\(#UD\): this instruction needs {needed}, which the software CPU .* here\+0x0: {insn}"),
         Ends(SIGILL, rf"this host's KVM cannot execute the instruction \(.*\), at 0x[0-9a-f]+ here\+0x0: {insn}"),
     )
+case(
+    "vectors_that_one_vendor_alone_has",
+    "test: nop\nhere: extrq xmm0, xmm1\nEXIT 3",
+    Ends(SIGILL, r"\(#UD\): this instruction needs SSE4A, which the software CPU does not offer .* here\+0x0: extrq"),
+    Ends(SIGILL, r"this host's KVM cannot execute the instruction \(.*\), at 0x[0-9a-f]+ here\+0x0: extrq"),
+    Ends(status=3),
+    Ends(SIGILL, r"invalid opcode \(#UD\), at 0x[0-9a-f]+ here\+0x0: extrq"),
+)
 case(
     "avx_that_is_not_switched_on",
     "test: nop\nhere: vpaddb xmm0, xmm1, xmm2\nEXIT 3",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The software CPU as a backend: making and unmaking it, its memory, and the table of operations. */
 #include "vmm/soft/cpu.h"
+#include "vmm/soft/isa.h"
 
 #include "base/error.h"
 
@@ -125,6 +126,11 @@ static uint64_t xcr0_offered(const struct hs_backend *backend)
 	return hs_soft_xcr0_offered();
 }
 
+static bool executes(unsigned int set)
+{
+	return hs_soft_isa_offered((ZydisISASet)set);
+}
+
 static void port_in(struct hs_backend *backend, uint32_t value)
 {
 	backend->cpu.pending_in.value = value;
@@ -164,6 +170,7 @@ const struct hs_backend_ops hs_soft_backend_ops = {
 	.memory_written = memory_written,
 	.get_state = hs_soft_get_state,
 	.set_state = hs_soft_set_state,
+	.executes = executes,
 	.xcr0_offered = xcr0_offered,
 	.restore = hs_soft_restore,
 	.abilities = abilities,

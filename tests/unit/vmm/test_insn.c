@@ -339,6 +339,7 @@ static void test_insn_vector_set_is_named(void **state)
 		{ "\x0f\xff", 2, NULL },                      /* ud0 */
 	};
 	struct scene *scene = *state;
+	unsigned int number;
 
 	for (int is_long = 0; is_long < 2; is_long++) {
 		set_mode(scene, is_long);
@@ -346,14 +347,14 @@ static void test_insn_vector_set_is_named(void **state)
 			const char *set;
 
 			put(scene, cases[i].bytes, cases[i].length);
-			set = hs_insn_vector_set(&scene->phys, &scene->cpu, hs_gva_of(CODE));
+			set = hs_insn_vector_set(&scene->phys, &scene->cpu, hs_gva_of(CODE), &number);
 			assert_int_equal(!set, !cases[i].set);
 			if (set) {
 				assert_string_equal(set, cases[i].set);
 			}
 		}
 	}
-	assert_null(hs_insn_vector_set(&scene->phys, &scene->cpu, hs_gva_of(0x100000)));
+	assert_null(hs_insn_vector_set(&scene->phys, &scene->cpu, hs_gva_of(0x100000), &number));
 }
 
 int main(void)
