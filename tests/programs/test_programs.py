@@ -61,6 +61,10 @@ def assert_same(guest, here):
     assert (guest.rc, guest.stdout, guest.stderr) == (here.rc, here.stdout, "")
 
 
+def run_guest(runner, image):
+    return runner.run(image, options=["--core", "none"], timeout=RUN_SECONDS)
+
+
 @pytest.mark.parametrize("variant", [(v.compiler, v.level) for v in programs.VARIANTS if v.arch == "amd64"],
                          ids="-".join)
 def test_program_writes_as_a_guest_what_it_writes_here(runner, images, variant):
@@ -68,7 +72,10 @@ def test_program_writes_as_a_guest_what_it_writes_here(runner, images, variant):
     if not shutil.which(made.compiler):
         pytest.skip(f"no {made.compiler} here")
     here = native_result(images, made)
-    guest = runner.run(images / made.name / "guest.elf", options=["--core", "none"], timeout=RUN_SECONDS)
+    guest = run_guest(runner, images / made.name / "guest.elf")
+    if runner.place.name == "rig" and guest.stdout != here.stdout:
+        # Its translator mixes up the registers of about one such run in a hundred (docs/hosts.md), and not of two.
+        guest = run_guest(runner, images / made.name / "guest.elf")
     cannot = CANNOT.search(guest.stderr)
     if cannot and runner.backend == "kvm":
         # What it wrote up to there must be right all the same.
