@@ -4,8 +4,11 @@
  * operations. Nothing here looks into a number or at MXCSR.
  */
 #include "vmm/soft/fpu.h"
+#include "vmm/soft/handler.h"
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
+
+#include <emmintrin.h>
 
 /* op->aux of moves of whole registers: whether memory must be aligned to 16 bytes. */
 enum { UNALIGNED, ALIGNED };
@@ -32,19 +35,45 @@ bool hs_soft_linear_16(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offse
 	return true;
 }
 
-/* ---- Whole registers ---- */
+/*
+ * ---- Whole registers ----
+ * They are read and written as a whole: what is put together from two stores the host cannot load at once before both
+ * are in its cache.
+ */
+
+HS_SOFT_INLINE __m128i *place(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int i)
+{
+	return (__m128i *)(void *)hs_soft_xmm(cpu, op->operand[i].reg);
+}
+
+HS_SOFT_INLINE void put(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, __m128i value)
+{
+	_mm_store_si128(place(cpu, op, 0), value);
+	hs_soft_mark_component(cpu, HS_SOFT_SSE);
+}
+
+/* What hs_soft_sse_usable() finds; it raises nothing. */
+HS_SOFT_INLINE bool is_ready(const struct hs_soft_cpu *cpu)
+{
+	return HS_SOFT_LIKELY(!(cpu->cr0 & (HS_CR0_EM | HS_CR0_TS)) && (cpu->cr4 & HS_CR4_OSFXSR));
+}
+
+/* Where the guest's memory can be accessed as it is; NULL where there is more to do. */
+HS_SOFT_INLINE __m128i *direct(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, int prot, bool aligned)
+{
+	uint64_t gva = hs_soft_gva(cpu, op->segment, hs_soft_ea(cpu, op));
+	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+	bool is_direct = hs_soft_in_page(gva, 16, prot == HS_PROT_READ ? entry->read : entry->write) &&
+			 (cpu->seg_flat[op->segment] & prot) && (!aligned || gva % 16 == 0);
+
+	return HS_SOFT_LIKELY(is_direct) ? (__m128i *)(gva + entry->addend) : NULL;
+}
 
 static bool load_16(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool aligned, uint8_t *ret)
 {
 	uint64_t offset = hs_soft_ea(cpu, op);
-	uint64_t gva = hs_soft_gva(cpu, op->segment, offset);
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+	uint64_t gva;
 
-	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, 16, entry->read) && (cpu->seg_flat[op->segment] & HS_PROT_READ) &&
-			   (!aligned || gva % 16 == 0))) {
-		memcpy(ret, (const void *)(gva + entry->addend), 16);
-		return true;
-	}
 	if (!aligned) {
 		return hs_soft_load_bytes(cpu, op->segment, offset, 16, ret);
 	}
@@ -55,14 +84,8 @@ static bool load_16(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool a
 static bool store_16(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool aligned, const uint8_t *bytes)
 {
 	uint64_t offset = hs_soft_ea(cpu, op);
-	uint64_t gva = hs_soft_gva(cpu, op->segment, offset);
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+	uint64_t gva;
 
-	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, 16, entry->write) && (cpu->seg_flat[op->segment] & HS_PROT_WRITE) &&
-			   (!aligned || gva % 16 == 0))) {
-		memcpy((void *)(gva + entry->addend), bytes, 16);
-		return true;
-	}
 	if (!aligned) {
 		return hs_soft_store_bytes(cpu, op->segment, offset, 16, bytes);
 	}
@@ -70,28 +93,32 @@ static bool store_16(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool 
 	       hs_soft_linear_store(cpu, cpu->space, gva, 16, bytes);
 }
 
-static bool get_whole(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int i, bool aligned, uint8_t *ret)
+HS_SOFT_LAST_RESORT load_whole(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
-	if (op->operand[i].kind == HS_SOFT_XMM) {
-		memcpy(ret, hs_soft_xmm(cpu, op->operand[i].reg), 16);
-		return true;
-	}
-	return load_16(cpu, op, aligned, ret);
-}
+	__m128i value;
 
-static enum hs_soft_flow execute_move_whole(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
-{
-	uint8_t value[16];
-
-	if (!hs_soft_sse_usable(cpu) || !get_whole(cpu, op, 1, op->aux == ALIGNED, value)) {
+	if (!hs_soft_sse_usable(cpu) || !load_16(cpu, op, op->aux == ALIGNED, (uint8_t *)&value)) {
 		return HS_SOFT_FAULT;
 	}
-	memcpy(hs_soft_xmm(cpu, op->operand[0].reg), value, 16);
-	hs_soft_mark_component(cpu, HS_SOFT_SSE);
+	put(cpu, op, value);
 	return HS_SOFT_NEXT;
 }
 
-static enum hs_soft_flow execute_store_whole(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+HS_SOFT_INLINE enum hs_soft_flow load_whole_quickly(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool aligned)
+{
+	const __m128i *from = is_ready(cpu) ? direct(cpu, op, HS_PROT_READ, aligned) : NULL;
+
+	if (HS_SOFT_UNLIKELY(!from)) {
+		return load_whole(cpu, op);
+	}
+	put(cpu, op, _mm_loadu_si128(from));
+	return HS_SOFT_NEXT;
+}
+
+HS_SOFT_HANDLER(load_aligned, load_whole_quickly(cpu, op, true))
+HS_SOFT_HANDLER(load_unaligned, load_whole_quickly(cpu, op, false))
+
+HS_SOFT_LAST_RESORT store_whole(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	if (!hs_soft_sse_usable(cpu) || !store_16(cpu, op, op->aux == ALIGNED, hs_soft_xmm(cpu, op->operand[1].reg))) {
 		return HS_SOFT_FAULT;
@@ -99,68 +126,141 @@ static enum hs_soft_flow execute_store_whole(struct hs_soft_cpu *cpu, const stru
 	return HS_SOFT_NEXT;
 }
 
-/* ---- Parts of 4 or 8 bytes ---- */
-
-static void put_part(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, size_t bytes, uint64_t value)
+HS_SOFT_INLINE enum hs_soft_flow store_whole_quickly(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool aligned)
 {
-	uint8_t *xmm = hs_soft_xmm(cpu, op->operand[0].reg);
+	__m128i *to = is_ready(cpu) ? direct(cpu, op, HS_PROT_WRITE, aligned) : NULL;
 
-	if (op->aux & CLEARS) {
-		memset(xmm, 0, 16);
+	if (HS_SOFT_UNLIKELY(!to)) {
+		return store_whole(cpu, op);
 	}
-	memcpy(xmm + (op->aux & TO_HIGH ? 8 : 0), &value, bytes);
-	hs_soft_mark_component(cpu, HS_SOFT_SSE);
+	_mm_storeu_si128(to, _mm_load_si128(place(cpu, op, 1)));
+	return HS_SOFT_NEXT;
 }
 
-static enum hs_soft_flow execute_move_part(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+HS_SOFT_HANDLER(store_aligned, store_whole_quickly(cpu, op, true))
+HS_SOFT_HANDLER(store_unaligned, store_whole_quickly(cpu, op, false))
+
+static enum hs_soft_flow execute_move_whole(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
-	size_t bytes = op->aux & FOUR_BYTES ? 4 : 8;
-	uint64_t value = 0;
+	if (!hs_soft_sse_usable(cpu)) {
+		return HS_SOFT_FAULT;
+	}
+	put(cpu, op, _mm_load_si128(place(cpu, op, 1)));
+	return HS_SOFT_NEXT;
+}
+
+/* ---- Parts of 4 or 8 bytes ---- */
+
+/* The part, with zeroes above it. */
+static __m128i with_part(uint32_t how, __m128i old, uint64_t value)
+{
+	__m128i part = _mm_cvtsi64_si128((int64_t)value);
+
+	if (how & CLEARS) {
+		return part;
+	}
+	if (how & TO_HIGH) {
+		return _mm_unpacklo_epi64(old, part);
+	}
+	if (how & FOUR_BYTES) {
+		return _mm_castps_si128(_mm_move_ss(_mm_castsi128_ps(old), _mm_castsi128_ps(part)));
+	}
+	return _mm_castpd_si128(_mm_move_sd(_mm_castsi128_pd(old), _mm_castsi128_pd(part)));
+}
+
+static uint64_t part_of(const uint8_t *xmm, uint32_t how)
+{
+	return hs_soft_zero_extend(hs_get_le64(xmm + (how & FROM_HIGH ? 8 : 0)), how & FOUR_BYTES ? 4 : 8);
+}
+
+HS_SOFT_LAST_RESORT execute_move_part(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	uint64_t value;
 
 	if (!hs_soft_sse_usable(cpu)) {
 		return HS_SOFT_FAULT;
 	}
 	if (op->operand[1].kind == HS_SOFT_XMM) {
-		memcpy(&value, hs_soft_xmm(cpu, op->operand[1].reg) + (op->aux & FROM_HIGH ? 8 : 0), bytes);
+		value = part_of(hs_soft_xmm(cpu, op->operand[1].reg), op->aux);
 	} else if (!hs_soft_get(cpu, op, 1, &value)) {
 		return HS_SOFT_FAULT;
 	}
 	if (op->operand[0].kind == HS_SOFT_XMM) {
-		put_part(cpu, op, bytes, value);
+		put(cpu, op, with_part(op->aux, _mm_load_si128(place(cpu, op, 0)), value));
 		return HS_SOFT_NEXT;
 	}
 	return hs_soft_put(cpu, op, 0, value) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
 }
 
+/* From memory, zeroes above it. */
+HS_SOFT_INLINE enum hs_soft_flow load_part(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
+{
+	uint64_t value;
+
+	if (!is_ready(cpu) || !hs_soft_load_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, &value)) {
+		return execute_move_part(cpu, op);
+	}
+	put(cpu, op, with_part(CLEARS, _mm_setzero_si128(), value));
+	return HS_SOFT_NEXT;
+}
+
+HS_SOFT_INLINE enum hs_soft_flow store_low(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
+{
+	uint64_t value = hs_get_le64(hs_soft_xmm(cpu, op->operand[1].reg));
+
+	if (!is_ready(cpu) || !hs_soft_store_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, value)) {
+		return execute_move_part(cpu, op);
+	}
+	return HS_SOFT_NEXT;
+}
+
+HS_SOFT_HANDLER(load_part_4, load_part(cpu, op, 4))
+HS_SOFT_HANDLER(load_part_8, load_part(cpu, op, 8))
+HS_SOFT_HANDLER(store_low_4, store_low(cpu, op, 4))
+HS_SOFT_HANDLER(store_low_8, store_low(cpu, op, 8))
+
+static hs_soft_handler *part_handler(const struct hs_soft_op *op)
+{
+	bool four = op->aux & FOUR_BYTES;
+
+	if (op->operand[1].kind == HS_SOFT_MEMORY && (op->aux & CLEARS)) {
+		return four ? execute_load_part_4 : execute_load_part_8;
+	}
+	if (op->operand[0].kind == HS_SOFT_MEMORY && !(op->aux & FROM_HIGH)) {
+		return four ? execute_store_low_4 : execute_store_low_8;
+	}
+	return execute_move_part;
+}
+
 /* ---- Bitwise ---- */
 
-static uint64_t combine(uint32_t operation, uint64_t a, uint64_t b)
+HS_SOFT_INLINE __m128i combine(uint32_t operation, __m128i a, __m128i b)
 {
 	switch (operation) {
 	case AND:
-		return a & b;
+		return _mm_and_si128(a, b);
 	case ANDN:
-		return ~a & b;
+		return _mm_andnot_si128(a, b);
 	case OR:
-		return a | b;
+		return _mm_or_si128(a, b);
 	default:
-		return a ^ b;
+		return _mm_xor_si128(a, b);
 	}
 }
 
 static enum hs_soft_flow execute_bitwise(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
-	uint8_t *to = hs_soft_xmm(cpu, op->operand[0].reg);
-	uint64_t a[2], b[2];
+	__m128i value;
 
-	if (!hs_soft_sse_usable(cpu) || !get_whole(cpu, op, 1, true, (uint8_t *)b)) {
+	if (!hs_soft_sse_usable(cpu)) {
 		return HS_SOFT_FAULT;
 	}
-	memcpy(a, to, 16);
-	a[0] = combine(op->aux, a[0], b[0]);
-	a[1] = combine(op->aux, a[1], b[1]);
-	memcpy(to, a, 16);
-	hs_soft_mark_component(cpu, HS_SOFT_SSE);
+	if (op->operand[1].kind == HS_SOFT_XMM) {
+		value = _mm_load_si128(place(cpu, op, 1));
+	} else if (!load_16(cpu, op, true, (uint8_t *)&value)) {
+		return HS_SOFT_FAULT;
+	}
+	put(cpu, op, combine(op->aux, _mm_load_si128(place(cpu, op, 0)), value));
 	return HS_SOFT_NEXT;
 }
 
@@ -187,7 +287,13 @@ static bool select_whole(ZydisMnemonic mnemonic, struct hs_soft_op *op)
 	default:
 		return false;
 	}
-	op->execute = op->operand[0].kind == HS_SOFT_MEMORY ? execute_store_whole : execute_move_whole;
+	if (op->operand[0].kind == HS_SOFT_MEMORY) {
+		op->execute = op->aux == ALIGNED ? execute_store_aligned : execute_store_unaligned;
+	} else if (op->operand[1].kind == HS_SOFT_MEMORY) {
+		op->execute = op->aux == ALIGNED ? execute_load_aligned : execute_load_unaligned;
+	} else {
+		op->execute = execute_move_whole;
+	}
 	return true;
 }
 
@@ -227,7 +333,7 @@ static bool select_part(ZydisMnemonic mnemonic, struct hs_soft_op *op)
 		return false;
 	}
 	op->aux = aux;
-	op->execute = execute_move_part;
+	op->execute = part_handler(op);
 	return true;
 }
 
