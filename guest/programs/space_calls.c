@@ -24,6 +24,13 @@ HS_GUEST_FUNCTION(visit, "u(u)")
 	hs_space_switch(0);
 }
 
+/* What examples/debugged.c calls. */
+HS_GUEST_FUNCTION(counter, "U()")
+{
+	(void)args;
+	ret->ul = visited();
+}
+
 int main(int argc, char **argv)
 {
 	(void)argc, (void)argv;

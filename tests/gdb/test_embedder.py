@@ -11,11 +11,11 @@ CYCLES = 12
 
 
 @contextlib.contextmanager
-def program(runner, cycles=CYCLES, cores="none"):
+def program(runner, cycles=CYCLES, cores="none", guest="functions", **kwargs):
     """The example, once it waits for its debugger."""
     words = [runner.build / "examples/example_debugged", *runner.place.listen_options, runner.backend, str(cycles),
-             cores, runner.guest("functions")]
-    running = runner.place.spawn(words)
+             cores, runner.guest(guest)]
+    running = runner.place.spawn(words, **kwargs)
     with running:
         port = running.stderr.wait_for(r"waiting for a debugger on \S+:(\d+)\n", RUN_SECONDS)[1]
         yield Served(running, runner.place.reach(int(port)))
@@ -41,6 +41,33 @@ def test_embedder_restores_keep_breakpoints_watchpoints_and_conditions(runner):
     assert [hits(said[-1], number) for number in (1, 2, 3)] == [CYCLES, CYCLES, 0], said.text
     assert hits(said[-1], 4) % CYCLES == 0 and hits(said[-1], 4) >= 2 * CYCLES, said.text
     assert ended.stdout == "1\n" * CYCLES + f"exited 0 after {CYCLES} cycles\n", str(ended)
+
+
+def test_embedder_restores_keep_the_chosen_space(runner):
+    own = 0x10000000000 if runner.arch == "amd64" else 0x50000000
+    shown = [f"x/wd {own:#x}", "monitor roots"]
+    said, ended = session(runner, [
+        "tbreak hs_guest_call_counter", "continue", "monitor root 2", *shown, "break visited",
+        "monitor cycle", "continue", *shown, "monitor cycle 5", "continue", *shown, "continue",
+    ], guest="space_calls")
+    for memory, roots in (said[3:5], said[8:10], said[12:14]):
+        assert memory.endswith("200") and roots.splitlines()[2].endswith("chosen"), said
+    # The CPU comes to `visited` in the other space only.
+    assert "exited normally" in said[-1], said
+    assert ended.stdout == "101\n" * CYCLES + f"exited 0 after {CYCLES} cycles\n", str(ended)
+
+
+def test_embedder_planted_bytes_are_in_no_read_and_no_core(runner, tmp_path):
+    guest = runner.guest("functions")
+    places = ["hs_guest_call_counter", "hs_guest_call_add"]
+    show = [f"x/8xb {place}" for place in places]
+    clean = gdb_batch(show, guest)
+    said, _ = session(runner, [
+        "set breakpoint always-inserted on", *(f"break *{place}" for place in places), "continue", *show, "continue 3",
+        *show, "monitor core a.core", "kill"], cwd=tmp_path)
+    assert said[4:6] == clean and said[7:9] == clean, said.text
+    core = runner.place.collect(tmp_path)["a.core"]
+    assert gdb_batch(show, guest, core) == clean
 
 
 def test_embedder_guest_is_begun_again_by_run_and_put_back_by_monitor_restore(runner):

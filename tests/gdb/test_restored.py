@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from lib.debuggers import gdb_batch
+from lib.debuggers import Gdb, gdb_batch
 from lib.runner import RUNNERS, Runner
 
 SECONDS = 60
@@ -93,3 +93,25 @@ def test_restored_snapshot_goes_on_again_and_again(runner):
         ended = served.process.wait(SECONDS)
     assert "exited with code 07" in said[-1], said.text
     assert (ended.rc, ended.stdout) == (7, "after: kept for us\n"), str(ended)
+
+
+def test_restored_guest_has_no_planted_byte_of_another_one_of_the_snapshot(runner):
+    """While one runs with its breakpoint planted, in a call that does not come back."""
+    snapshot = runner.run("functions", options=["--snapshot", "a.snap"]).files["a.snap"]
+    show = "x/8xb hs_guest_call_counter"
+    (clean,) = gdb_batch([show], runner.guest("functions"))
+    hangs = ["--core", "none", "--call", 'print("up\\n")', "--call", "hang()"]
+    with runner.serve_restored(snapshot, hangs) as served, Gdb() as gdb:
+        gdb.command(f"target remote {served.address}")
+        gdb.command("break *hs_guest_call_counter")
+        gdb.send("continue")
+        served.process.stdout.wait_for("up\n", SECONDS)
+        other = runner.restore(snapshot, ["--call", "counter()"])
+        assert (other.rc, other.stdout) == (0, "counter() = 1UL\n"), str(other)
+        with runner.serve_restored(snapshot, ["--core", "none", "--call", "counter()"]) as second:
+            assert gdb_batch([f"target remote {second.address}", show, "kill"])[1] == clean
+        gdb.wait_for("Continuing")
+        gdb.interrupt()
+        gdb.wait_for("received signal SIGINT")
+        gdb.settle()
+        assert gdb.command(show) == clean

@@ -37,6 +37,20 @@ def test_lldb_cycles_a_hundred_have_exact_hits(runner):
     assert counted(runner, cycles) == ([cycles] * 3, cycles * written)
 
 
+def test_lldb_cycles_a_hundred_are_stepped_through_with_exact_hits(runner):
+    """Each stop is left by an instruction, and lldb stops three times a cycle."""
+    cycles = 4 if runner.place.name == "rig" else 100
+    said, ended = session(runner, [
+        "breakpoint set --name hs_guest_call_add", "breakpoint set --hardware --name hs_guest_call_counter",
+        "breakpoint set --name hs_guest_call_nothing --condition 'calls == 1'",
+        *["continue", "thread step-inst"] * (3 * cycles), "breakpoint list", "continue",
+    ], "nothing()", "add(40, 2)", "counter()", "nothing()", cycles=cycles)
+    assert "exited with status = 0" in said, said[-3000:]
+    assert (ended.rc, ended.stdout) == (0, "nothing() = ()\nadd(40, 2) = 42\ncounter() = 1UL\nnothing() = ()\n")
+    assert [int(re.search(rf"(?m)^{number}: .*hit count = (\d+)\b", said)[1]) for number in (1, 2, 3)] == [cycles] * 3
+    assert said.count("stop reason = breakpoint ") == said.count("stop reason = instruction step into") == 3 * cycles
+
+
 def test_lldb_cycles_each_stop_shows_its_own_memory(runner):
     said, ended = session(runner, [
         "breakpoint set --name hs_guest_call_counter", *["continue", "frame variable calls"] * 3,
