@@ -352,6 +352,25 @@ static void test_x87_of_the_host_is_as_programs_expect_it_behind_a_run(void **st
 	machine_each(configs, CONFIG_COUNT, check_steps);
 }
 
+/* Which says that images have no selectors. */
+static void check_cpuid(struct machine *machine)
+{
+	struct machine_stop stop;
+
+	machine_set_code(machine, CODE_FOR(machine, "cpuid\n mov esi, ebx\n mov eax, 1\n cpuid"));
+	machine->cpu.gpr[HS_RAX] = 7;
+	machine_start(machine, &stop);
+	assert_int_equal(stop.kind, MACHINE_HLT);
+	assert_true(stop.cpu.gpr[HS_RSI] & 1u << 13);
+	assert_true(stop.cpu.gpr[HS_RDX] & 1u << 0);
+}
+
+static void test_x87_is_in_cpuid(void **state)
+{
+	(void)state;
+	machine_each(configs, CONFIG_COUNT, check_cpuid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_x87_environment_of_16_bits_has_14_bytes),
 		cmocka_unit_test(test_x87_state_of_32_bits_has_108_bytes),
 		cmocka_unit_test(test_x87_of_the_host_is_as_programs_expect_it_behind_a_run),
+		cmocka_unit_test(test_x87_is_in_cpuid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

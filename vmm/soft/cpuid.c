@@ -31,8 +31,8 @@
 #define LEAF1_EDX                                                                                                      \
 	(BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | BIT(15) | BIT(16) | BIT(17) |       \
 	 BIT(19))
-/* fsgsbase, bmi1, smep, bmi2, erms (it is the fastest way here, too), adx, smap, clflushopt, clwb */
-#define LEAF7_EBX (BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(9) | BIT(19) | BIT(20) | BIT(23) | BIT(24))
+/* fsgsbase, bmi1, smep, bmi2, erms (it is the fastest way here, too), no FCS and FDS, adx, smap, clflushopt, clwb */
+#define LEAF7_EBX (BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(23) | BIT(24))
 /* umip, la57 */
 #define LEAF7_ECX (BIT(2) | BIT(16))
 /* fsrm */
