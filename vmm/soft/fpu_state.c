@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The x87 and SSE state as a whole, and MXCSR: fxsave, fxrstor, ldmxcsr, stmxcsr.
+ * The x87 and SSE state as a whole, and MXCSR: fxsave, fxrstor, ldmxcsr, stmxcsr, also by VEX.
  */
 #include "vmm/soft/fpu.h"
+#include "vmm/soft/isa.h"
 #include "vmm/soft/mxcsr.h"
 #include "vmm/soft/operand.h"
 #include "vmm/soft/select.h"
@@ -103,11 +104,17 @@ static enum hs_soft_flow execute_fxrstor(struct hs_soft_cpu *cpu, const struct h
 
 /* ---- MXCSR ---- */
 
+/* op->aux: whether it is encoded by VEX. */
+static bool mxcsr_usable(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	return op->aux ? hs_soft_avx_usable(cpu) : hs_soft_sse_usable(cpu);
+}
+
 static enum hs_soft_flow execute_ldmxcsr(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	uint64_t value;
 
-	if (!hs_soft_sse_usable(cpu) || !hs_soft_get(cpu, op, 0, &value)) {
+	if (!mxcsr_usable(cpu, op) || !hs_soft_get(cpu, op, 0, &value)) {
 		return HS_SOFT_FAULT;
 	}
 	if (value & ~(uint64_t)HS_SOFT_MXCSR_MASK) {
@@ -121,7 +128,7 @@ static enum hs_soft_flow execute_stmxcsr(struct hs_soft_cpu *cpu, const struct h
 {
 	uint64_t value = hs_soft_mxcsr_get(cpu);
 
-	return hs_soft_sse_usable(cpu) && hs_soft_put(cpu, op, 0, value) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
+	return mxcsr_usable(cpu, op) && hs_soft_put(cpu, op, 0, value) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
 }
 
 /* ---- Selection ---- */
@@ -132,14 +139,21 @@ bool hs_soft_select_fpu_state(const struct hs_soft_decoded *decoded, struct hs_s
 		ZydisMnemonic mnemonic;
 		enum hs_soft_flow (*execute)(struct hs_soft_cpu *cpu, const struct hs_soft_op *op);
 	} handlers[] = {
-		{ ZYDIS_MNEMONIC_FXSAVE, execute_fxsave },   { ZYDIS_MNEMONIC_FXSAVE64, execute_fxsave },
-		{ ZYDIS_MNEMONIC_FXRSTOR, execute_fxrstor }, { ZYDIS_MNEMONIC_FXRSTOR64, execute_fxrstor },
-		{ ZYDIS_MNEMONIC_LDMXCSR, execute_ldmxcsr }, { ZYDIS_MNEMONIC_STMXCSR, execute_stmxcsr },
+		{ ZYDIS_MNEMONIC_FXSAVE, execute_fxsave },    { ZYDIS_MNEMONIC_FXSAVE64, execute_fxsave },
+		{ ZYDIS_MNEMONIC_FXRSTOR, execute_fxrstor },  { ZYDIS_MNEMONIC_FXRSTOR64, execute_fxrstor },
+		{ ZYDIS_MNEMONIC_LDMXCSR, execute_ldmxcsr },  { ZYDIS_MNEMONIC_STMXCSR, execute_stmxcsr },
+		{ ZYDIS_MNEMONIC_VLDMXCSR, execute_ldmxcsr }, { ZYDIS_MNEMONIC_VSTMXCSR, execute_stmxcsr },
 	};
+	bool is_vex = decoded->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+
+	if (is_vex && !hs_soft_isa_offered(decoded->insn.meta.isa_set)) {
+		return false;
+	}
 
 	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
 		if (decoded->insn.mnemonic == handlers[i].mnemonic) {
 			op->execute = handlers[i].execute;
+			op->aux = is_vex;
 			return true;
 		}
 	}
