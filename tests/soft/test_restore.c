@@ -30,6 +30,9 @@
 #define OTHER_CALLEE (MACHINE_FRAMES + 2 * HS_PAGE_SIZE)
 /* Present, writable, A and D. */
 #define LEAF 0x63
+#define CR4_OSXSAVE (1u << 18)
+/* Its bit in XSTATE_BV. */
+#define AVX 4u
 
 struct trial {
 	struct machine machine;
@@ -75,6 +78,15 @@ static struct code piece(uint64_t which)
 		CODE64("push 0x27f\n fldcw [rsp]\n pop rdx"),
 		CODE64("fninit"),
 		CODE64("fxsave [rbx + 0x400]"),
+		/* The area is one that xsave has written, or zero: then all of it is initialised. AVX may not be offered. */
+		CODE64("mov eax, 7\n xor edx, edx\n xsave [rbx + 0x800]\n mov edx, 0x10"),
+		CODE64("mov eax, 7\n xor edx, edx\n xrstor [rbx + 0x800]\n mov edx, 0x10"),
+		CODE64("mov eax, 4\n xor edx, edx\n xrstor [rbx + 0x800]\n mov edx, 0x10"),
+		CODE64("mov r12, rcx\n xor ecx, ecx\n xgetbv\n and eax, 3\n xsetbv\n mov rcx, r12\n mov edx, 0x10"),
+		CODE64("vmovdqu ymm5, [rbx]\n vmovdqu [rbx + 0x40], ymm15"),
+		CODE64("vzeroupper"),
+		CODE64("fldpi\n fstp qword ptr [rbx + 0x60]"),
+		CODE64("movd mm3, edx"),
 		CODE64("lea rdx, [rbx + 0x100]\n mov dr0, rdx\n mov edx, 0xd0401\n mov dr7, rdx"),
 		CODE64("mov dr3, r10"),
 		CODE64("mov r12, rcx\n mov ecx, 0xc0000102\n mov eax, r10d\n xor edx, edx\n wrmsr\n mov rcx, r12"),
@@ -123,6 +135,12 @@ static void prepare(struct trial *trial)
 	machine_put(machine, OTHER_CALLEE, "\x49\x83\xC2\x07\xC3", 5);
 	memset(machine_at(machine, MACHINE_DATA), 1, 16);
 	memset(machine_at(machine, OTHER_DATA), 2, 16);
+	machine->cpu.cr4 |= CR4_OSXSAVE;
+	machine->cpu.xcr0 = TEST_OPS.xcr0_offered(machine->backend);
+	if (random_below(&trial->seed, 2)) {
+		memset(machine->cpu.xsave + HS_XSAVE_YMMH0, 0x77, 256);
+		machine->cpu.xsave[HS_XSAVE_XSTATE_BV] |= AVX;
+	}
 	gpr[HS_RBX] = DATA;
 	gpr[HS_RBP] = CALLEE;
 	gpr[HS_RDI] = machine_entry_at(machine, DATA, -1);
@@ -192,6 +210,7 @@ static void meddle(struct trial *trial)
 
 	get(trial, &cpu);
 	cpu.xsave[HS_XSAVE_YMMH0] = 7;
+	cpu.xsave[HS_XSAVE_XSTATE_BV] |= AVX;
 	cpu.xsave[HS_XSAVE_XMM0] = 8;
 	cpu.msr.lstar = 9;
 	cpu.seg[HS_GS].base = 10;
