@@ -268,7 +268,9 @@ static void check_narrow(struct machine *machine)
 	const uint8_t *image = machine_at(machine, MACHINE_DATA + 16);
 	struct machine_stop stop;
 
-	load(machine, CODE_FOR(machine, "fld dword ptr [esi + 4]\n fnstenvw [esi + 16]\n fninit\n fldenvw [esi + 16]"),
+	load(machine,
+	     CODE_FOR(machine, "fld dword ptr [esi + 4]\n .byte 0x66\n fnstenv [esi + 16]\n"
+			       "fninit\n .byte 0x66\n fldenv [esi + 16]"),
 	     FCW_NONE_MASKED);
 	memset(machine_at(machine, MACHINE_DATA), 0, 64);
 	machine_at(machine, MACHINE_DATA + 30)[0] = 0xAA;
