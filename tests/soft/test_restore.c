@@ -78,7 +78,7 @@ static struct code piece(uint64_t which)
 		CODE64("push 0x27f\n fldcw [rsp]\n pop rdx"),
 		CODE64("fninit"),
 		CODE64("fxsave [rbx + 0x400]"),
-		/* The area is one that xsave has written, or zero: then all of it is initialised. AVX may not be offered. */
+		/* The area is one that xsave has written, or zero: then all is initialised. AVX may not be offered. */
 		CODE64("mov eax, 7\n xor edx, edx\n xsave [rbx + 0x800]\n mov edx, 0x10"),
 		CODE64("mov eax, 7\n xor edx, edx\n xrstor [rbx + 0x800]\n mov edx, 0x10"),
 		CODE64("mov eax, 4\n xor edx, edx\n xrstor [rbx + 0x800]\n mov edx, 0x10"),
