@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "excuse.h"
+#include "excuse_exceptions.h"
 #include "excuse_vectors.h"
 
 #include <string.h>
@@ -264,6 +265,11 @@ static const struct {
 	{ "far call out of 64-bit mode, rsp above 4 GiB: AMD's processors push by esp", pushes_of_new_mode },
 	{ "rep movs by 16-bit addresses that overlap by less than 16 bytes: the host does not store in order",
 	  overlap_by_16_bits },
+	{ "#XM in dpps, dppd: flags of the steps behind the one that raised it are set too",
+	  oracle_excuse_dot_product },
+	{ "sha*: memory must be aligned, but on AMD's processors need not", oracle_excuse_sha_alignment },
+	{ "vpextrd, vpinsrd with VEX.W in 32-bit code: ignored on Intel's processors, #UD on AMD's",
+	  oracle_excuse_wide_element },
 	{ "fxsave, fnsave, fnstenv and their loads with no exception pending: AMD's processors leave the pointers out",
 	  oracle_excuse_image_pointers },
 	{ "fxsave, fnsave, fnstenv and their loads: which of their accesses faults first", oracle_excuse_image_fault },
@@ -275,8 +281,6 @@ static const struct {
 	  oracle_excuse_alignment_check },
 	{ "maskmovq, maskmovdqu: AMD's processors look at memory that is not asked for, and have entered MMX by then",
 	  oracle_excuse_masked_bytes },
-	{ "an operand of 16 or 32 bytes that need not be aligned, and is not, with AC set: #AC on AMD's processors",
-	  oracle_excuse_unaligned_vector },
 	{ "#XM for an overflow or underflow: PE by the masked result, and not by that of unlimited exponent",
 	  oracle_excuse_precision_beside },
 };

@@ -26,7 +26,7 @@ static inline bool oracle_executed(const struct oracle_pair *pair, const struct 
 }
 
 /** Number of excuses, and the sentence of one. */
-#define ORACLE_EXCUSES 20
+#define ORACLE_EXCUSES 22
 const char *oracle_excuse_reason(unsigned int index);
 
 /** Whether an excuse is for this pair; then what it covers of ours is made equal to the host's in *ours. */

@@ -234,26 +234,6 @@ bool oracle_excuse_invalid_comparison(const struct oracle_pair *pair, struct ora
 	return true;
 }
 
-/* "An alignment check exception might be generated" (SDM vol. 3A 6.15, interrupt 17): here it never is. */
-bool oracle_excuse_unaligned_vector(const struct oracle_pair *pair, struct oracle_result *ours)
-{
-	unsigned int bits = 0;
-	uint64_t at;
-
-	for (unsigned int i = 0; i < pair->code->decoded.insn.operand_count; i++) {
-		const ZydisDecodedOperand *operand = &pair->code->decoded.operands[i];
-
-		bits = operand->type == ZYDIS_OPERAND_TYPE_MEMORY ? operand->size : bits;
-	}
-	if (!pair->test->vectors || !(pair->test->in.rflags & FLAG_AC) || pair->host->vector != 17 ||
-	    (bits != 128 && bits != 256) || !oracle_operand_address(pair->code, pair->test, &at) ||
-	    at % (bits / 8) == 0) {
-		return false;
-	}
-	*ours = *pair->host;
-	return true;
-}
-
 /*
  * With one of those not masked, P says whether the result was rounded that would be without a limit of the exponent
  * (SDM vol. 1 11.5.2.4, 11.5.2.5). Here the masked result is what there is.

@@ -8,7 +8,6 @@
 bool oracle_excuse_image_pointers(const struct oracle_pair *pair, struct oracle_result *ours);
 bool oracle_excuse_mxcsr_mask(const struct oracle_pair *pair, struct oracle_result *ours);
 bool oracle_excuse_alignment_check(const struct oracle_pair *pair, struct oracle_result *ours);
-bool oracle_excuse_unaligned_vector(const struct oracle_pair *pair, struct oracle_result *ours);
 bool oracle_excuse_precision_beside(const struct oracle_pair *pair, struct oracle_result *ours);
 bool oracle_excuse_image_fault(const struct oracle_pair *pair, struct oracle_result *ours);
 bool oracle_excuse_masked_bytes(const struct oracle_pair *pair, struct oracle_result *ours);

@@ -126,7 +126,8 @@ bool hs_soft_segment_allows(const struct hs_segment *segment, uint64_t offset, u
 	return last <= segment->limit;
 }
 
-/* What #AC asks of an operand, by its length (SDM vol. 3A table 6-7). */
+/* What #AC asks of an operand, by its length (SDM vol. 3A table 6-7; of vectors it is left open there, and AMD's
+ * processors want all of them aligned). */
 static unsigned int alignment_of(unsigned int length)
 {
 	switch (length) {
@@ -137,7 +138,10 @@ static unsigned int alignment_of(unsigned int length)
 	case 108:
 		return 4;
 	default:
-		return length > 8 || (length & (length - 1)) ? 1 : length;
+		if (length > 32 || (length & (length - 1))) {
+			return 1;
+		}
+		return length > 16 ? 16 : length;
 	}
 }
 
@@ -148,11 +152,12 @@ static bool aligned_as_asked(const struct hs_soft_cpu *cpu, uint64_t gva, unsign
 	return !checked || !(gva & (alignment_of(length) - 1));
 }
 
-bool hs_soft_linear(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length, int prot,
-		    uint64_t *ret)
+static bool in_segment(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length, int prot,
+		       uint64_t *ret)
 {
 	uint64_t gva = hs_soft_gva(cpu, seg, offset);
 
+	*ret = gva;
 	if (cpu->mode == HS_SOFT_MODE_64) {
 		if (!hs_soft_canonical(cpu, gva) || !hs_soft_canonical(cpu, gva + length - 1)) {
 			return segment_fault(cpu, seg);
@@ -160,11 +165,32 @@ bool hs_soft_linear(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, 
 	} else if (!hs_soft_segment_allows(&cpu->seg[seg], offset, length, prot)) {
 		return segment_fault(cpu, seg);
 	}
-	if (!aligned_as_asked(cpu, gva, length)) {
+	return true;
+}
+
+bool hs_soft_linear(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length, int prot,
+		    uint64_t *ret)
+{
+	if (!in_segment(cpu, seg, offset, length, prot, ret)) {
+		return false;
+	}
+	if (!aligned_as_asked(cpu, *ret, length)) {
 		hs_soft_raise(cpu, HS_VECTOR_AC, 0);
 		return false;
 	}
-	*ret = gva;
+	return true;
+}
+
+bool hs_soft_linear_aligned(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length,
+			    unsigned int alignment, int prot, uint64_t *ret)
+{
+	if (!in_segment(cpu, seg, offset, length, prot, ret)) {
+		return false;
+	}
+	if (*ret & (alignment - 1)) {
+		hs_soft_raise(cpu, HS_VECTOR_GP, 0);
+		return false;
+	}
 	return true;
 }
 

@@ -30,6 +30,10 @@ bool hs_soft_check_store(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t off
 bool hs_soft_linear(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length, int prot,
 		    uint64_t *ret);
 
+/** The same for an operand that must be aligned: else #GP(0). */
+bool hs_soft_linear_aligned(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length,
+			    unsigned int alignment, int prot, uint64_t *ret);
+
 /** Limit and type of a segment outside 64-bit mode (SDM vol. 3A 5.3, 5.5); raises nothing. */
 bool hs_soft_segment_allows(const struct hs_segment *segment, uint64_t offset, unsigned int length, int prot);
 

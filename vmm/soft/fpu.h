@@ -79,8 +79,4 @@ static inline bool hs_soft_avx_usable(struct hs_soft_cpu *cpu)
 	return true;
 }
 
-/** The linear address of an operand that must be aligned to 16 bytes: hs_soft_linear(), then #GP(0). */
-bool hs_soft_linear_16(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length, int prot,
-		       uint64_t *ret);
-
 #endif

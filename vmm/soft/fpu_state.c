@@ -29,7 +29,7 @@ static bool fx_usable(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, int 
 		hs_soft_raise(cpu, HS_VECTOR_NM, 0);
 		return false;
 	}
-	return hs_soft_linear_16(cpu, op->segment, hs_soft_ea(cpu, op), FXSAVE_BYTES, prot, ret) &&
+	return hs_soft_linear_aligned(cpu, op->segment, hs_soft_ea(cpu, op), FXSAVE_BYTES, 16, prot, ret) &&
 	       hs_soft_linear_check(cpu, cpu->space, *ret, FXSAVE_BYTES, prot);
 }
 

@@ -38,7 +38,8 @@ static bool take_source(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, st
 		break;
 	}
 	if (operand->bytes == XMM_BYTES) {
-		return hs_soft_linear_16(cpu, op->segment, hs_soft_ea(cpu, op), XMM_BYTES, HS_PROT_READ, &gva) &&
+		return hs_soft_linear_aligned(cpu, op->segment, hs_soft_ea(cpu, op), XMM_BYTES, XMM_BYTES, HS_PROT_READ,
+					      &gva) &&
 		       hs_soft_linear_load(cpu, cpu->space, gva, XMM_BYTES, ret->xmm);
 	}
 	if (!hs_soft_get(cpu, op, 1, &ret->mm)) {

@@ -19,22 +19,6 @@ enum { FOUR_BYTES = 1, FROM_HIGH = 2, TO_HIGH = 4, CLEARS = 8 };
 /* op->aux of bitwise operations. */
 enum { AND, ANDN, OR, XOR };
 
-bool hs_soft_linear_16(struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset, unsigned int length, int prot,
-		       uint64_t *ret)
-{
-	uint64_t gva;
-
-	if (!hs_soft_linear(cpu, seg, offset, length, prot, &gva)) {
-		return false;
-	}
-	if (gva % 16 != 0) {
-		hs_soft_raise(cpu, HS_VECTOR_GP, 0);
-		return false;
-	}
-	*ret = gva;
-	return true;
-}
-
 /*
  * ---- Whole registers ----
  * They are read and written as a whole: what is put together from two stores the host cannot load at once before both
@@ -77,7 +61,7 @@ static bool load_16(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool a
 	if (!aligned) {
 		return hs_soft_load_bytes(cpu, op->segment, offset, 16, ret);
 	}
-	return hs_soft_linear_16(cpu, op->segment, offset, 16, HS_PROT_READ, &gva) &&
+	return hs_soft_linear_aligned(cpu, op->segment, offset, 16, 16, HS_PROT_READ, &gva) &&
 	       hs_soft_linear_load(cpu, cpu->space, gva, 16, ret);
 }
 
@@ -89,7 +73,7 @@ static bool store_16(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool 
 	if (!aligned) {
 		return hs_soft_store_bytes(cpu, op->segment, offset, 16, bytes);
 	}
-	return hs_soft_linear_16(cpu, op->segment, offset, 16, HS_PROT_WRITE, &gva) &&
+	return hs_soft_linear_aligned(cpu, op->segment, offset, 16, 16, HS_PROT_WRITE, &gva) &&
 	       hs_soft_linear_store(cpu, cpu->space, gva, 16, bytes);
 }
 

@@ -23,17 +23,14 @@
 
 /* ---- Memory ---- */
 
-/* The linear address, as hs_soft_linear(), and #GP(0) unless it is aligned as the instruction wants it. */
+/* Only operands that need not be aligned may raise #AC. */
 static bool linear_of(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, int prot, uint64_t *ret)
 {
-	if (!hs_soft_linear(cpu, op->segment, hs_soft_ea(cpu, op), op->bytes, prot, ret)) {
-		return false;
-	}
-	if (*ret & op->aux & AUX_ALIGNMENT) {
-		hs_soft_raise(cpu, HS_VECTOR_GP, 0);
-		return false;
-	}
-	return true;
+	uint64_t offset = hs_soft_ea(cpu, op);
+	uint32_t bits = op->aux & AUX_ALIGNMENT;
+
+	return bits ? hs_soft_linear_aligned(cpu, op->segment, offset, op->bytes, bits + 1, prot, ret)
+		    : hs_soft_linear(cpu, op->segment, offset, op->bytes, prot, ret);
 }
 
 static __attribute__((noinline)) uint8_t *load_slowly(struct hs_soft_cpu *cpu, const struct hs_soft_op *op,
