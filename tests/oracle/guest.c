@@ -38,9 +38,28 @@ static enum hs_status run_watched(struct oracle_guest *guest, struct hs_exit *re
 	return st;
 }
 
+/* Those that have no bit of CPUID of their own come with another (SDM vol. 2A, CPUID). */
+static ZydisISASet set_with_bit(ZydisISASet set)
+{
+	switch (set) {
+	case ZYDIS_ISA_SET_FXSAVE64:
+		return ZYDIS_ISA_SET_FXSAVE;
+	case ZYDIS_ISA_SET_SSEMXCSR:
+		return ZYDIS_ISA_SET_SSE;
+	case ZYDIS_ISA_SET_SSE2MMX:
+		return ZYDIS_ISA_SET_SSE2;
+	case ZYDIS_ISA_SET_SSE3X87:
+		return ZYDIS_ISA_SET_SSE3;
+	case ZYDIS_ISA_SET_SSSE3MMX:
+		return ZYDIS_ISA_SET_SSSE3;
+	default:
+		return set;
+	}
+}
+
 bool oracle_guest_offers(const struct hs_backend_ops *ops, ZydisISASet set)
 {
-	return ops != &hs_soft_backend_ops || hs_soft_isa_offered(set);
+	return ops != &hs_soft_backend_ops || hs_soft_isa_offered(set_with_bit(set));
 }
 
 const char *oracle_mode_name(enum oracle_mode mode)

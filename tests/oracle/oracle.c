@@ -47,6 +47,7 @@ struct run {
 	uint32_t count;
 	struct tally total;
 	uint64_t excuses[ORACLE_EXCUSES];
+	uint64_t vectors[32]; /* how often the host raised each */
 	uint64_t form_count, forms_not_there, forms_skipped, cases_skipped;
 	uint64_t not_offered[ZYDIS_ISA_SET_MAX_VALUE + 1]; /* forms */
 };
@@ -109,6 +110,7 @@ static void judge(struct run *run, uint32_t index, enum oracle_mode mode, struct
 	}
 	tally->cases++;
 	tally->faults += !oracle_executed(&pair, host);
+	run->vectors[host->vector & 31] += !oracle_executed(&pair, host);
 	switch (oracle_compare(&pair, &excuses, text, sizeof(text))) {
 	case ORACLE_AGREES:
 		break;
@@ -376,6 +378,13 @@ static void print_summary(const struct run *run)
 			printf("explained, %" PRIu64 " cases: %s\n", run->excuses[i], oracle_excuse_reason(i));
 		}
 	}
+	printf("faults by vector:");
+	for (unsigned int i = 0; i < sizeof(run->vectors) / sizeof(run->vectors[0]); i++) {
+		if (run->vectors[i]) {
+			printf(" %u: %" PRIu64, i, run->vectors[i]);
+		}
+	}
+	puts("");
 	for (unsigned int set = 0; set <= ZYDIS_ISA_SET_MAX_VALUE; set++) {
 		if (run->not_offered[set]) {
 			printf("not offered, and so not run: %" PRIu64 " forms of %s\n", run->not_offered[set],
