@@ -235,11 +235,6 @@ void hs_roots_deinit(struct hs_roots *roots)
 	*roots = (struct hs_roots){ 0 };
 }
 
-uint32_t hs_roots_spaces(const struct hs_roots *roots)
-{
-	return roots->named > 0 ? roots->named : 1;
-}
-
 uint32_t hs_roots_current_space(const struct hs_roots *roots)
 {
 	return roots->current < roots->named ? roots->current + 1 : 1;

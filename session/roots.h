@@ -36,9 +36,8 @@ HS_MUST_CHECK enum hs_status hs_roots_find(struct hs_vm *vm, const struct hs_roo
 					   const struct hs_cpu_state *cpu, struct hs_roots *ret, struct hs_error *err);
 void hs_roots_deinit(struct hs_roots *roots);
 
-/** How many address spaces they are to a debugger, at least 1: a root that nothing names is of the first. */
-uint32_t hs_roots_spaces(const struct hs_roots *roots);
-/** The number of the one that the CPU is in, from 1 on (struct hs_target_space). */
+/** The number of the address space that the CPU is in, from 1 on (struct hs_target_space): a root that nothing names is
+ *  of the first. */
 uint32_t hs_roots_current_space(const struct hs_roots *roots);
 
 /** Tell the VM which spaces its breakpoints belong to, as they are now; if they cannot be found, as they were. */

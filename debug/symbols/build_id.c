@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "symbols/elf_note.h"
+#include "symbols/elf_open.h"
 
 #include <gelf.h>
 #include <string.h>
@@ -26,16 +27,13 @@ size_t hs_elf_note_build_id(Elf_Data *data, uint8_t ret[HS_BUILD_ID_MAX])
 enum hs_status hs_build_id_read(int fd, const char *name, uint8_t ret[HS_BUILD_ID_MAX], size_t *ret_length,
 				struct hs_error *err)
 {
+	enum hs_status st;
 	size_t count = 0;
 	Elf *elf;
 
-	if (elf_version(EV_CURRENT) == EV_NONE) {
-		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0, "libelf does not know this version of ELF");
-	}
-	elf = elf_begin(fd, ELF_C_READ, NULL);
-	if (elf == NULL || elf_kind(elf) != ELF_K_ELF) {
-		elf_end(elf);
-		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "%s: not an ELF file", name);
+	st = hs_elf_open(fd, name, &elf, err);
+	if (st) {
+		return st;
 	}
 	*ret_length = 0;
 	if (elf_getphdrnum(elf, &count) != 0) {

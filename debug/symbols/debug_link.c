@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "symbols/elf_open.h"
 
 #include <errno.h>
 #include <gelf.h>
@@ -53,16 +54,13 @@ enum hs_status hs_debug_link_read(int fd, const char *name, char ret_name[HS_DEB
 {
 	Elf_Data *data = NULL;
 	Elf_Scn *scn;
+	enum hs_status st;
 	bool found;
 	Elf *elf;
 
-	if (elf_version(EV_CURRENT) == EV_NONE) {
-		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0, "libelf does not know this version of ELF");
-	}
-	elf = elf_begin(fd, ELF_C_READ, NULL);
-	if (elf == NULL || elf_kind(elf) != ELF_K_ELF) {
-		elf_end(elf);
-		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "%s: not an ELF file", name);
+	st = hs_elf_open(fd, name, &elf, err);
+	if (st) {
+		return st;
 	}
 	scn = find_section(elf);
 	data = scn ? elf_rawdata(scn, NULL) : NULL;

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "symbols/elf_note.h"
+#include "symbols/elf_open.h"
 
 #include <gelf.h>
 #include <libelf.h>
@@ -214,17 +215,12 @@ enum hs_status hs_elf_functions_init(int fd, const char *name, struct hs_elf_fun
 {
 	struct reading reading = { .name = name };
 
-	if (elf_version(EV_CURRENT) == EV_NONE) {
-		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0, "libelf does not know this version of ELF");
-	}
-	/* Not mapped: a file that shrinks meanwhile must not raise SIGBUS. */
-	reading.elf = elf_begin(fd, ELF_C_READ, NULL);
-	if (reading.elf == NULL || elf_kind(reading.elf) != ELF_K_ELF) {
-		elf_end(reading.elf);
-		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "%s: not an ELF file", name);
-	}
-	enum hs_status st = read_code(&reading, err);
+	enum hs_status st = hs_elf_open(fd, name, &reading.elf, err);
 
+	if (st) {
+		return st;
+	}
+	st = read_code(&reading, err);
 	st = st ? st : read_sections(&reading, err);
 	elf_end(reading.elf);
 	if (st) {

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "symbols/elf_open.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,14 +83,11 @@ enum hs_status hs_variable_find(int fd, const char *name, const char *symbol, hs
 	if (own < 0) {
 		return hs_error_os(err, errno, "cannot read %s", name);
 	}
-	if (elf_version(EV_CURRENT) == EV_NONE) {
-		return hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0, "libelf does not know this version of ELF");
-	}
-	Elf *elf = elf_begin(own, ELF_C_READ, NULL);
+	Elf *elf;
+	enum hs_status st = hs_elf_open(own, name, &elf, err);
 
-	if (elf == NULL || elf_kind(elf) != ELF_K_ELF) {
-		elf_end(elf);
-		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "%s: not an ELF file", name);
+	if (st) {
+		return st;
 	}
 	look_in_image(&finding, elf);
 	elf_end(elf);
