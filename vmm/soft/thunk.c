@@ -229,13 +229,28 @@ static bool is_as_meant(const ZydisDecodedOperand *made, const ZydisDecodedOpera
 	}
 }
 
-static bool is_same_hidden(const ZydisDecodedOperand *made, const ZydisDecodedOperand *meant)
+/* Outside 64-bit mode Zydis 4.0 sees rax and rdx in vpcmpestri with VEX.W, which is ignored there: eax and edx. */
+static ZydisRegister hidden_register(ZydisRegister reg, ZydisMachineMode mode)
+{
+	if (mode == ZYDIS_MACHINE_MODE_LONG_64) {
+		return reg;
+	}
+	return reg == ZYDIS_REGISTER_RAX ? ZYDIS_REGISTER_EAX : reg == ZYDIS_REGISTER_RDX ? ZYDIS_REGISTER_EDX : reg;
+}
+
+static bool is_same_hidden(const ZydisDecodedOperand *made, const ZydisDecodedOperand *meant, ZydisMachineMode mode)
 {
 	bool flags = ZydisRegisterGetClass(meant->reg.value) == ZYDIS_REGCLASS_FLAGS;
 
 	return made->type == ZYDIS_OPERAND_TYPE_REGISTER && made->actions == meant->actions &&
 	       (flags ? ZydisRegisterGetClass(made->reg.value) == ZYDIS_REGCLASS_FLAGS
-		      : made->reg.value == meant->reg.value);
+		      : made->reg.value == hidden_register(meant->reg.value, mode));
+}
+
+/* pextrw to a register is there twice: SSE4.1 has it with the encoding that it has to memory, too. */
+static bool is_same_set(const ZydisDecodedInstruction *made, const ZydisDecodedInstruction *meant)
+{
+	return made->meta.isa_set == meant->meta.isa_set || meant->mnemonic == ZYDIS_MNEMONIC_PEXTRW;
 }
 
 /* Whether the bytes are the instruction that was to be encoded. */
@@ -250,12 +265,13 @@ static bool is_same(const struct hs_soft_decoded *meant, const uint8_t *bytes, s
 		return false;
 	}
 	same = made.insn.length == length && made.insn.mnemonic == meant->insn.mnemonic &&
-	       made.insn.encoding == meant->insn.encoding && made.insn.meta.isa_set == meant->insn.meta.isa_set &&
+	       made.insn.encoding == meant->insn.encoding && is_same_set(&made.insn, &meant->insn) &&
 	       made.insn.operand_count == meant->insn.operand_count &&
 	       made.insn.operand_count_visible == meant->insn.operand_count_visible;
 	for (unsigned int i = 0; same && i < made.insn.operand_count; i++) {
-		same = i < made.insn.operand_count_visible ? is_as_meant(&made.operands[i], &meant->operands[i], i)
-							   : is_same_hidden(&made.operands[i], &meant->operands[i]);
+		same = i < made.insn.operand_count_visible
+			       ? is_as_meant(&made.operands[i], &meant->operands[i], i)
+			       : is_same_hidden(&made.operands[i], &meant->operands[i], meant->insn.machine_mode);
 	}
 	return same;
 }
