@@ -101,10 +101,10 @@ static void check_later_sets(struct machine *machine)
 					      { 0x38, 0x1C, 0x1E, 0 },
 					      { 0x3A, 0x0F, 0x0F, 1 } };
 
-	for (size_t i = 0; hs_soft_isa_offered(ZYDIS_ISA_SET_SSE2) && i < sizeof(sse2) / sizeof(sse2[0]); i++) {
+	for (size_t i = 0; hs_soft_isa_offered(ZYDIS_ISA_SET_SSE2MMX) && i < sizeof(sse2) / sizeof(sse2[0]); i++) {
 		compare_range(machine, &sse2[i], any, sizeof(any));
 	}
-	for (size_t i = 0; hs_soft_isa_offered(ZYDIS_ISA_SET_SSSE3) && i < sizeof(ssse3) / sizeof(ssse3[0]); i++) {
+	for (size_t i = 0; hs_soft_isa_offered(ZYDIS_ISA_SET_SSSE3MMX) && i < sizeof(ssse3) / sizeof(ssse3[0]); i++) {
 		compare_range(machine, &ssse3[i], any, sizeof(any));
 	}
 }

@@ -284,21 +284,6 @@ static void make_native(const ZydisDecodedInstruction *insn, struct hs_soft_op *
 
 /* ---- Selection ---- */
 
-/* What later sets have added is there with them. */
-static bool is_offered(const ZydisDecodedInstruction *insn)
-{
-	switch (insn->meta.isa_set) {
-	case ZYDIS_ISA_SET_PENTIUMMMX:
-		return hs_soft_isa_offered(ZYDIS_ISA_SET_PENTIUMMMX);
-	case ZYDIS_ISA_SET_SSE2MMX:
-		return hs_soft_isa_offered(ZYDIS_ISA_SET_SSE2);
-	case ZYDIS_ISA_SET_SSSE3MMX:
-		return hs_soft_isa_offered(ZYDIS_ISA_SET_SSSE3);
-	default:
-		return hs_soft_isa_offered(insn->meta.isa_set);
-	}
-}
-
 static bool select_move(ZydisMnemonic mnemonic, struct hs_soft_op *op)
 {
 	switch (mnemonic) {
@@ -341,7 +326,7 @@ bool hs_soft_select_mmx(const struct hs_soft_decoded *decoded, struct hs_soft_op
 	bool has_mmx = op->operand[0].kind == HS_SOFT_MMX || op->operand[1].kind == HS_SOFT_MMX;
 
 	if (insn->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
-	    (!has_mmx && insn->mnemonic != ZYDIS_MNEMONIC_EMMS) || !is_offered(insn)) {
+	    (!has_mmx && insn->mnemonic != ZYDIS_MNEMONIC_EMMS) || !hs_soft_isa_offered(insn->meta.isa_set)) {
 		return false;
 	}
 	return select_move(insn->mnemonic, op) || select_computation(insn, op);

@@ -193,9 +193,6 @@ static bool is_offered(const ZydisDecodedInstruction *insn)
 {
 	ZydisISASet set = insn->meta.isa_set;
 
-	if (insn->mnemonic == ZYDIS_MNEMONIC_FISTTP) {
-		return hs_soft_isa_offered(ZYDIS_ISA_SET_SSE3);
-	}
 	return hs_soft_isa_offered(set == ZYDIS_ISA_SET_PPRO ? ZYDIS_ISA_SET_X87 : set);
 }
 
