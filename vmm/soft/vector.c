@@ -5,15 +5,12 @@
  *
  * Of an operation here, `immediate` is the thunk, `bytes` the width of the operand in memory, and `aux` the rest.
  */
-#include "vmm/soft/fpu.h"
-#include "vmm/soft/handler.h"
 #include "vmm/soft/isa.h"
 #include "vmm/soft/mxcsr.h"
-#include "vmm/soft/operand.h"
 #include "vmm/soft/thunk.h"
+#include "vmm/soft/vector.h"
 
-/* op->aux: bits that must be zero in the address, enum hs_soft_thunk_trait, which operand is a general register. */
-#define AUX_ALIGNMENT 0x1fu
+/* op->aux behind HS_SOFT_AUX_ALIGNMENT: enum hs_soft_thunk_trait, which operand is a general register. */
 #define AUX_TRAITS_AT 8
 #define AUX_VALUE_AT 16
 #define AUX_COMPUTES (1u << 24) /* with MXCSR */
@@ -27,7 +24,7 @@
 static bool linear_of(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, int prot, uint64_t *ret)
 {
 	uint64_t offset = hs_soft_ea(cpu, op);
-	uint32_t bits = op->aux & AUX_ALIGNMENT;
+	uint32_t bits = op->aux & HS_SOFT_AUX_ALIGNMENT;
 
 	return bits ? hs_soft_linear_aligned(cpu, op->segment, offset, op->bytes, bits + 1, prot, ret)
 		    : hs_soft_linear(cpu, op->segment, offset, op->bytes, prot, ret);
@@ -43,23 +40,10 @@ static __attribute__((noinline)) uint8_t *load_slowly(struct hs_soft_cpu *cpu, c
 		       : NULL;
 }
 
-/* Where the guest's memory can be accessed as it is; NULL where there is more to do. */
-HS_SOFT_INLINE uint8_t *direct(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, int prot)
-{
-	uint64_t gva = hs_soft_gva(cpu, op->segment, hs_soft_ea(cpu, op));
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
-	uint64_t tag = prot == HS_PROT_READ ? entry->read : entry->write;
-
-	return HS_SOFT_LIKELY(hs_soft_in_page(gva, op->bytes, tag) && (cpu->seg_flat[op->segment] & prot) &&
-			      !(gva & op->aux & AUX_ALIGNMENT))
-		       ? (uint8_t *)(gva + entry->addend)
-		       : NULL;
-}
-
 /* The operand's bytes: the guest's memory itself, or the buffer that they were read to. NULL: a fault. */
 HS_SOFT_INLINE uint8_t *source(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, uint8_t *buffer)
 {
-	uint8_t *memory = direct(cpu, op, HS_PROT_READ);
+	uint8_t *memory = hs_soft_vector_direct(cpu, op, op->bytes, HS_PROT_READ);
 
 	return HS_SOFT_LIKELY(memory) ? memory : load_slowly(cpu, op, buffer);
 }
@@ -89,8 +73,6 @@ HS_SOFT_INLINE void mark(struct hs_soft_cpu *cpu, bool vex)
 	}
 }
 
-static enum hs_soft_flow execute_any(struct hs_soft_cpu *cpu, const struct hs_soft_op *op);
-
 /* Registers and memory that is read, and nothing else but MXCSR. */
 HS_SOFT_INLINE enum hs_soft_flow compute(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool vex, bool computes,
 					 bool loads)
@@ -102,7 +84,7 @@ HS_SOFT_INLINE enum hs_soft_flow compute(struct hs_soft_cpu *cpu, const struct h
 		return HS_SOFT_FAULT;
 	}
 	if (computes && HS_SOFT_UNLIKELY(!hs_soft_mxcsr_ready(cpu))) {
-		return execute_any(cpu, op);
+		return hs_soft_execute_vector(cpu, op);
 	}
 	if (loads) {
 		memory = source(cpu, op, buffer);
@@ -110,7 +92,9 @@ HS_SOFT_INLINE enum hs_soft_flow compute(struct hs_soft_cpu *cpu, const struct h
 			return HS_SOFT_FAULT;
 		}
 	}
-	(void)thunk_of(op)(place(cpu, op, 0), place(cpu, op, 1), place(cpu, op, 2), place(cpu, op, 3), memory, NULL);
+	/* Without VEX a third operand is an immediate, and what is implied is xmm0. */
+	(void)thunk_of(op)(place(cpu, op, 0), place(cpu, op, 1), vex ? place(cpu, op, 2) : NULL,
+			   vex ? place(cpu, op, 3) : hs_soft_xmm(cpu, 0), memory, NULL);
 	mark(cpu, vex);
 	return HS_SOFT_NEXT;
 }
@@ -214,9 +198,19 @@ static bool prepare(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, struct
 	}
 	call->scalars.lengths[0] = cpu->r[HS_RAX];
 	call->scalars.lengths[1] = cpu->r[HS_RDX];
-	return !(traits & HS_SOFT_THUNK_WRITES_MEMORY) ||
-	       (linear_of(cpu, op, HS_PROT_WRITE, &gva) &&
-		hs_soft_linear_check(cpu, cpu->space, gva, op->bytes, HS_PROT_WRITE));
+	if (!(traits & HS_SOFT_THUNK_WRITES_MEMORY)) {
+		return true;
+	}
+	/* What computes may have to do so more than once. */
+	if (!(op->aux & AUX_COMPUTES)) {
+		call->memory = hs_soft_vector_direct(cpu, op, op->bytes, HS_PROT_WRITE);
+		if (call->memory) {
+			return true;
+		}
+		call->memory = call->buffer;
+	}
+	return linear_of(cpu, op, HS_PROT_WRITE, &gva) &&
+	       hs_soft_linear_check(cpu, cpu->space, gva, op->bytes, HS_PROT_WRITE);
 }
 
 /* What is not in vector registers. */
@@ -224,7 +218,7 @@ static bool finish(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, const s
 {
 	unsigned int traits = op->aux >> AUX_TRAITS_AT;
 
-	if (traits & HS_SOFT_THUNK_WRITES_MEMORY) {
+	if ((traits & HS_SOFT_THUNK_WRITES_MEMORY) && call->memory == call->buffer) {
 		return hs_soft_store_bytes(cpu, op->segment, hs_soft_ea(cpu, op), op->bytes, call->buffer);
 	}
 	if (traits & HS_SOFT_THUNK_WRITES_VECTOR) {
@@ -242,7 +236,7 @@ static bool finish(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, const s
 	return true;
 }
 
-static enum hs_soft_flow execute_any(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+enum hs_soft_flow hs_soft_execute_vector(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	struct call call;
 
@@ -336,7 +330,7 @@ static hs_soft_handler *handler_for(unsigned int traits, bool vex, bool computin
 	};
 
 	if (traits & ~(unsigned int)(HS_SOFT_THUNK_WRITES_VECTOR | HS_SOFT_THUNK_READS_MEMORY)) {
-		return execute_any;
+		return hs_soft_execute_vector;
 	}
 	return handlers[vex][computing][(traits & HS_SOFT_THUNK_READS_MEMORY) != 0];
 }
@@ -367,6 +361,9 @@ bool hs_soft_select_vector(const struct hs_soft_decoded *decoded, struct hs_soft
 	op->aux = alignment_of(insn, op->bytes) | thunk.traits << AUX_TRAITS_AT | thunk.value << AUX_VALUE_AT |
 		  (computing ? AUX_COMPUTES : 0) | (vex ? AUX_VEX : 0);
 	op->immediate = (uintptr_t)thunk.run;
-	op->execute = handler_for(thunk.traits, vex, computing);
+	op->execute = hs_soft_vector_mover(insn, op);
+	if (!op->execute) {
+		op->execute = handler_for(thunk.traits, vex, computing);
+	}
 	return true;
 }
