@@ -128,6 +128,20 @@ def test_vectors_are_there_after_a_restore_and_each_is_written_alone(runner, vec
         assert [value_of(text) for text in written] == wanted, f"{vectors.prefix}{i}"
 
 
+def test_vectors_of_any_cpu_stand_on_the_software_cpu_or_are_refused_by_name(runner, vectors, core, build, tmp_path):
+    command = [build / "hindsight", "restore", "--backend", "soft", "--core", "none", "--gdb", "127.0.0.1:0", core[0]]
+    with LocalProcess(command, tmp_path) as process:
+        if vectors.avx512 or vectors.pkru:
+            process.wait(SECONDS)
+            needs = " and ".join(["AVX-512"] * vectors.avx512 + ["PKRU"] * vectors.pkru)
+            refusal = rf"hindsight: the snapshot needs {needs} registers \(XCR0 0x[0-9a-f]+\), which the software .*\n"
+            assert re.fullmatch(refusal, process.stderr.text), process.stderr.text
+            return
+        port = process.stderr.wait_for(r"waiting for a debugger on \S+:(\d+) ", 60)[1]
+        said = gdb_batch([f"target remote 127.0.0.1:{port}", *QUIET, *commands(vectors), "kill"])
+    check(vectors, said[1 + len(QUIET):-1])
+
+
 def test_vectors_are_zero_and_are_not_written_before_the_guest_switches_them_on(runner, vectors):
     half, zero = "$ymm1.v2_int128[1]", "0x0"
     with runner.serve("vectors", "empty", options=["--core", "none"]) as served:
