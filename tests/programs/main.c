@@ -7,7 +7,7 @@ static const struct {
 	topic_function *run;
 } topics[] = {
 #define TOPIC(name) { #name, topic_##name },
-#include "topics.h"
+#include TOPICS
 #undef TOPIC
 };
 

@@ -5,7 +5,8 @@
  * all others. Inputs come from the generator here, whose seed no compiler knows, so that nothing is computed
  * beforehand.
  *
- * No libc, no floating point, nothing of the host: no addresses, no time.
+ * No libc, nothing of the host: no addresses, no time. There are two such programs: one of general registers alone
+ * (topics/), and one of floating point and vectors (floats/), which is built with TOPICS saying so.
  */
 #ifndef PROGRAM_H
 #define PROGRAM_H
@@ -78,10 +79,14 @@ static inline uint64_t next(struct source *source)
 /** As next(), but of any number of significant bits, and often at the ends of the range, where things go wrong. */
 uint64_t next_wide(struct source *source);
 
-/** What main.c knows of a topic; topics.h lists them. */
+#ifndef TOPICS
+#define TOPICS "topics.h"
+#endif
+
+/** What main.c knows of a topic; topics.h and floats.h list them. */
 typedef void topic_function(void);
 #define TOPIC(name) void topic_##name(void);
-#include "topics.h"
+#include TOPICS
 #undef TOPIC
 
 #endif
