@@ -50,7 +50,7 @@ bool oracle_excuse_sha_alignment(const struct oracle_pair *pair, struct oracle_r
 	uint64_t at;
 
 	if (pair->code->decoded.insn.meta.isa_set != ZYDIS_ISA_SET_SHA || pair->ours->vector != VECTOR_GP ||
-	    !oracle_operand_address(pair->code, pair->test, &at) || at % 16 == 0) {
+	    pair->host->vector == VECTOR_GP || !oracle_operand_address(pair->code, pair->test, &at) || at % 16 == 0) {
 		return false;
 	}
 	*ours = *pair->host;
@@ -63,7 +63,8 @@ bool oracle_excuse_wide_element(const struct oracle_pair *pair, struct oracle_re
 	const ZydisDecodedInstruction *insn = &pair->code->decoded.insn;
 
 	if ((insn->mnemonic != ZYDIS_MNEMONIC_VPEXTRD && insn->mnemonic != ZYDIS_MNEMONIC_VPINSRD) ||
-	    pair->test->bits == 64 || !insn->raw.vex.W || pair->host->vector != VECTOR_UD) {
+	    pair->test->bits == 64 || !insn->raw.vex.W || pair->host->vector != VECTOR_UD ||
+	    pair->ours->vector == VECTOR_UD) {
 		return false;
 	}
 	*ours = *pair->host;

@@ -142,6 +142,19 @@ bool oracle_excuse_mxcsr_mask(const struct oracle_pair *pair, struct oracle_resu
 	return true;
 }
 
+/* What an operand is aligned to that must be: 32 bytes of a ymm register, else 16. */
+static unsigned int alignment_of(const struct oracle_pair *pair)
+{
+	for (unsigned int i = 0; i < pair->code->decoded.insn.operand_count; i++) {
+		const ZydisDecodedOperand *operand = &pair->code->decoded.operands[i];
+
+		if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->size == 256) {
+			return 32;
+		}
+	}
+	return 16;
+}
+
 /* With AC set it is #GP or #AC (SDM vol. 2A, "FXSAVE"; vol. 3A 6.15, interrupt 17). AMD's processors look at it before
  * they do at a limit or whether an address is canonical, which for SS is another vector. */
 bool oracle_excuse_alignment_check(const struct oracle_pair *pair, struct oracle_result *ours)
@@ -149,7 +162,7 @@ bool oracle_excuse_alignment_check(const struct oracle_pair *pair, struct oracle
 	uint64_t at;
 
 	if (!pair->test->vectors || oracle_executed(pair, pair->host) ||
-	    !oracle_operand_address(pair->code, pair->test, &at) || at % 16 == 0) {
+	    !oracle_operand_address(pair->code, pair->test, &at) || at % alignment_of(pair) == 0) {
 		return false;
 	}
 	if (!(pair->host->vector == 17 && pair->ours->vector == 13) &&

@@ -9,7 +9,7 @@
 
 /* Where code begins: no instruction that is fetched first lies across two lines of the cache. */
 #define ALIGNMENT 16u
-#define BUCKETS 1024u
+#define BUCKETS 32768u
 
 struct code {
 	struct code *next; /* of its bucket */
