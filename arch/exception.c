@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "arch/exception.h"
 
+#include "base/bytes.h"
+
 #include <hindsight/cpu.h>
 
 #include <signal.h>
@@ -54,6 +56,42 @@ const struct hs_exception *hs_exception_of(uint8_t vector)
 int hs_exception_pf_code(uint32_t error_code)
 {
 	return error_code & HS_PF_P ? SEGV_ACCERR : SEGV_MAPERR;
+}
+
+/* Flags that are set and not masked: they are in the same places in both words of x87, and MXCSR has the masks 7 bits
+ * above the flags (SDM vol. 1 8.1, 10.2.3). */
+static unsigned int unmasked_flags(uint8_t vector, const uint8_t *xsave)
+{
+	uint32_t mxcsr = hs_get_le32(xsave + HS_XSAVE_MXCSR);
+
+	switch (vector) {
+	case HS_VECTOR_MF:
+		return hs_get_le16(xsave + HS_XSAVE_FSW) & ~(unsigned int)hs_get_le16(xsave + HS_XSAVE_FCW);
+	case HS_VECTOR_XM:
+		return mxcsr & ~(mxcsr >> 7);
+	default:
+		return 0;
+	}
+}
+
+const struct hs_float_exception *hs_float_exception_of(uint8_t vector, const uint8_t *xsave)
+{
+	static const struct {
+		unsigned int flags;
+		struct hs_float_exception exception;
+	} rows[] = {
+		{ 0x01, { FPE_FLTINV, "invalid operation" } }, { 0x04, { FPE_FLTDIV, "division by zero" } },
+		{ 0x08, { FPE_FLTOVF, "overflow" } },          { 0x02, { FPE_FLTUND, "denormal operand" } },
+		{ 0x10, { FPE_FLTUND, "underflow" } },         { 0x20, { FPE_FLTRES, "inexact result" } },
+	};
+	unsigned int flags = unmasked_flags(vector, xsave);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (flags & rows[i].flags) {
+			return &rows[i].exception;
+		}
+	}
+	return NULL;
 }
 
 /* Numbers of x86 Linux (signal(7)), which are the guest's on any host. */

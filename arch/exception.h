@@ -45,6 +45,20 @@ const struct hs_exception *hs_exception_of(uint8_t vector);
 /** si_code of a page fault: SEGV_MAPERR (1) when the P bit is clear, else SEGV_ACCERR (2). */
 int hs_exception_pf_code(uint32_t error_code);
 
+/** What of floating point an exception is about: the si_code, and the words for it. */
+struct hs_float_exception {
+	int code;
+	const char *name; /* "division by zero" */
+};
+
+/**
+ * Of a #MF or #XM: the first one, by Linux's order, of those that the control word, or MXCSR, does not mask. NULL for
+ * another vector, and when there is none.
+ *
+ * @param xsave  the CPU's state (enum hs_xsave_offset)
+ */
+const struct hs_float_exception *hs_float_exception_of(uint8_t vector, const uint8_t *xsave);
+
 /** "SIGSEGV" for 11; "signal N" has no name: NULL. */
 const char *hs_signal_name(int signal);
 

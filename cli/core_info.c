@@ -26,7 +26,8 @@ const char *hs_core_code_name(int signal, int code)
 		const char *name;
 	} rows[] = {
 		{ SIGSEGV, 1, "SEGV_MAPERR" }, { SIGSEGV, 2, "SEGV_ACCERR" }, { SIGFPE, 1, "FPE_INTDIV" },
-		{ SIGFPE, 2, "FPE_INTOVF" },   { SIGFPE, 3, "FPE_FLTDIV" },   { SIGFPE, 7, "FPE_FLTINV" },
+		{ SIGFPE, 2, "FPE_INTOVF" },   { SIGFPE, 3, "FPE_FLTDIV" },   { SIGFPE, 4, "FPE_FLTOVF" },
+		{ SIGFPE, 5, "FPE_FLTUND" },   { SIGFPE, 6, "FPE_FLTRES" },   { SIGFPE, 7, "FPE_FLTINV" },
 		{ SIGILL, 1, "ILL_ILLOPC" },   { SIGILL, 2, "ILL_ILLOPN" },   { SIGTRAP, 1, "TRAP_BRKPT" },
 		{ SIGTRAP, 2, "TRAP_TRACE" },  { SIGBUS, 1, "BUS_ADRALN" },   { SIGBUS, 2, "BUS_ADRERR" },
 	};

@@ -205,6 +205,17 @@ static void describe_undefined(const struct hs_crash_scene *scene, const char *n
 	}
 }
 
+static void describe_float(const struct hs_crash_scene *scene, const char *name, struct hs_crash *crash)
+{
+	const struct hs_float_exception *exception = hs_float_exception_of(crash->vector, scene->cpu->xsave);
+
+	snprintf(crash->text, sizeof(crash->text), "%s", name);
+	if (exception) {
+		crash->code = exception->code;
+		snprintf(crash->text, sizeof(crash->text), "%s: %s", name, exception->name);
+	}
+}
+
 void hs_crash_of_exception(const struct hs_crash_scene *scene, const struct hs_exception_frame *frame,
 			   struct hs_crash *ret)
 {
@@ -223,6 +234,8 @@ void hs_crash_of_exception(const struct hs_crash_scene *scene, const struct hs_e
 		describe_protection(scene, name, &crash);
 	} else if (frame->vector == HS_VECTOR_UD) {
 		describe_undefined(scene, name, &crash);
+	} else if (frame->vector == HS_VECTOR_MF || frame->vector == HS_VECTOR_XM) {
+		describe_float(scene, name, &crash);
 	} else if (frame->vector == HS_VECTOR_DF && is_stack_overflow(scene, scene->cpu->cr2)) {
 		crash.fault_address = scene->cpu->cr2;
 		snprintf(crash.text, sizeof(crash.text),

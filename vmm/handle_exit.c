@@ -138,10 +138,15 @@ static enum hs_status crash_of_exception(struct hs_vm *vm, const struct hs_exit 
 	}
 	if (planted) {
 		stand_at_break(vm, ret, event);
-	} else {
+		return HS_OK;
+	}
+	if (frame.vector == HS_VECTOR_MF || frame.vector == HS_VECTOR_XM) {
+		st = hs_vm_fetch(vm, HS_STATE_FPU, err); /* which exception it is */
+	}
+	if (!st) {
 		hs_crash_of_exception(&scene, &frame, &event->crash);
 	}
-	return HS_OK;
+	return st;
 }
 
 /* The run that comes next finishes the out, at no cost of its own; whoever looks at the registers before has it

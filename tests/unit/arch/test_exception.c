@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* arch/exception: every vector has a row, and the rows say what Linux tells a process. */
 #include "arch/exception.h"
+#include "base/bytes.h"
 
 #include <hindsight/cpu.h>
 
@@ -73,6 +74,34 @@ static void test_exception_page_fault_code_follows_the_present_bit(void **state)
 	assert_int_equal(hs_exception_pf_code(HS_PF_P | HS_PF_I), SEGV_ACCERR);
 }
 
+static int float_code(uint8_t vector, uint16_t control, uint16_t status, uint32_t mxcsr)
+{
+	uint8_t xsave[HS_XSAVE_XMM0] = { 0 };
+	const struct hs_float_exception *exception;
+
+	hs_put_le16(xsave + HS_XSAVE_FCW, control);
+	hs_put_le16(xsave + HS_XSAVE_FSW, status);
+	hs_put_le32(xsave + HS_XSAVE_MXCSR, mxcsr);
+	exception = hs_float_exception_of(vector, xsave);
+	return exception ? exception->code : 0;
+}
+
+/* fpu__exception_code() of Linux. */
+static void test_float_exception_is_the_first_that_is_not_masked(void **state)
+{
+	(void)state;
+	assert_int_equal(float_code(HS_VECTOR_MF, 0x340, 0x80BF, 0), FPE_FLTINV);
+	assert_int_equal(float_code(HS_VECTOR_MF, 0x341, 0x80BF, 0), FPE_FLTDIV);
+	assert_int_equal(float_code(HS_VECTOR_MF, 0x345, 0x80BF, 0), FPE_FLTOVF);
+	assert_int_equal(float_code(HS_VECTOR_MF, 0x34D, 0x80BF, 0), FPE_FLTUND);
+	assert_int_equal(float_code(HS_VECTOR_MF, 0x34F, 0x80BF, 0), FPE_FLTUND);
+	assert_int_equal(float_code(HS_VECTOR_MF, 0x35F, 0x80BF, 0), FPE_FLTRES);
+	assert_int_equal(float_code(HS_VECTOR_MF, 0x37F, 0x80BF, 0), 0);
+	assert_int_equal(float_code(HS_VECTOR_XM, 0x37F, 0, 0x1D84), FPE_FLTDIV);
+	assert_int_equal(float_code(HS_VECTOR_XM, 0x340, 0x80BF, 0x1FBF), 0);
+	assert_int_equal(float_code(HS_VECTOR_GP, 0x340, 0x80BF, 0x3F), 0);
+}
+
 /* This host is x86 Linux (the only one the library builds on), so its own names are an independent list. */
 static void test_signal_names_are_those_of_the_c_library(void **state)
 {
@@ -98,6 +127,7 @@ int main(void)
 		cmocka_unit_test(test_exception_error_code_is_pushed_by_these_vectors_alone),
 		cmocka_unit_test(test_exception_signals_are_those_of_linux),
 		cmocka_unit_test(test_exception_page_fault_code_follows_the_present_bit),
+		cmocka_unit_test(test_float_exception_is_the_first_that_is_not_masked),
 		cmocka_unit_test(test_signal_names_are_those_of_the_c_library),
 	};
 
