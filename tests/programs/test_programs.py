@@ -117,8 +117,6 @@ def test_program_computes_as_a_guest_what_it_computes_here(runner, images, varia
     if runner.place.name == "rig":
         here = runner.place.run([images / variant.name / "linux.elf"], timeout=RUN_SECONDS)
     guest = run_guest(runner, images / variant.name / "guest.elf", here)
-    if runner.backend == "soft" and "  f16c " not in guest.stdout:
-        pytest.skip(f"{runner.arch}-soft: no x87 and no arithmetic on vectors yet")
     assert_same(guest, here)
 
 
