@@ -73,40 +73,107 @@ HS_SOFT_INLINE void mark(struct hs_soft_cpu *cpu, bool vex)
 	}
 }
 
-/* Registers and memory that is read, and nothing else but MXCSR. */
-HS_SOFT_INLINE enum hs_soft_flow compute(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool vex, bool computes,
-					 bool loads)
+HS_SOFT_INLINE bool has(const struct hs_soft_op *op, enum hs_soft_thunk_trait trait)
+{
+	return op->aux & (uint32_t)trait << AUX_TRAITS_AT;
+}
+
+HS_SOFT_INLINE const struct hs_soft_operand *value_of(const struct hs_soft_op *op)
+{
+	return &op->operand[op->aux >> AUX_VALUE_AT & 3];
+}
+
+HS_SOFT_INLINE uint64_t call(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool vex, uint8_t *memory,
+			     struct hs_soft_scalars *scalars)
+{
+	/* Without VEX a third operand is an immediate, and what is implied is xmm0. */
+	return thunk_of(op)(place(cpu, op, 0), place(cpu, op, 1), vex ? place(cpu, op, 2) : NULL,
+			    vex ? place(cpu, op, 3) : hs_soft_xmm(cpu, 0), memory, scalars);
+}
+
+/* With a general register or the status flags. */
+HS_SOFT_INLINE void call_with_scalars(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool vex, uint8_t *memory)
+{
+	struct hs_soft_scalars scalars;
+	uint64_t flags;
+
+	scalars.value = cpu->r[value_of(op)->reg];
+	flags = call(cpu, op, vex, memory, &scalars);
+	if (has(op, HS_SOFT_THUNK_WRITES_FLAGS)) {
+		hs_soft_set_status(cpu, flags & HS_FLAG_STATUS);
+	} else if (has(op, HS_SOFT_THUNK_WRITES_VALUE)) {
+		hs_soft_set_reg(cpu, value_of(op)->reg, value_of(op)->bytes, scalars.value);
+	}
+}
+
+/* What compute() does: constants. */
+enum {
+	VEX = 1,
+	COMPUTES = 2, /* with MXCSR */
+	LOADS = 4,
+	SCALARS = 8,
+};
+
+/* Registers, flags, and memory that is read. */
+HS_SOFT_INLINE enum hs_soft_flow compute(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int what)
 {
 	_Alignas(MEMORY_MAX) uint8_t buffer[MEMORY_MAX];
 	uint8_t *memory = NULL;
 
-	if (!is_usable(cpu, vex)) {
+	if (!is_usable(cpu, what & VEX)) {
 		return HS_SOFT_FAULT;
 	}
-	if (computes && HS_SOFT_UNLIKELY(!hs_soft_mxcsr_ready(cpu))) {
+	if ((what & COMPUTES) && HS_SOFT_UNLIKELY(!hs_soft_mxcsr_ready(cpu))) {
 		return hs_soft_execute_vector(cpu, op);
 	}
-	if (loads) {
+	if (what & LOADS) {
 		memory = source(cpu, op, buffer);
 		if (HS_SOFT_UNLIKELY(!memory)) {
 			return HS_SOFT_FAULT;
 		}
 	}
-	/* Without VEX a third operand is an immediate, and what is implied is xmm0. */
-	(void)thunk_of(op)(place(cpu, op, 0), place(cpu, op, 1), vex ? place(cpu, op, 2) : NULL,
-			   vex ? place(cpu, op, 3) : hs_soft_xmm(cpu, 0), memory, NULL);
-	mark(cpu, vex);
+	if (what & SCALARS) {
+		call_with_scalars(cpu, op, what & VEX, memory);
+	} else {
+		(void)call(cpu, op, what & VEX, memory, NULL);
+	}
+	mark(cpu, what & VEX);
 	return HS_SOFT_NEXT;
 }
 
-HS_SOFT_HANDLER(sse, compute(cpu, op, false, false, false))
-HS_SOFT_HANDLER(sse_load, compute(cpu, op, false, false, true))
-HS_SOFT_HANDLER(sse_compute, compute(cpu, op, false, true, false))
-HS_SOFT_HANDLER(sse_compute_load, compute(cpu, op, false, true, true))
-HS_SOFT_HANDLER(vex, compute(cpu, op, true, false, false))
-HS_SOFT_HANDLER(vex_load, compute(cpu, op, true, false, true))
-HS_SOFT_HANDLER(vex_compute, compute(cpu, op, true, true, false))
-HS_SOFT_HANDLER(vex_compute_load, compute(cpu, op, true, true, true))
+/* Named by their bits. */
+HS_SOFT_HANDLER(0, compute(cpu, op, 0))
+HS_SOFT_HANDLER(1, compute(cpu, op, 1))
+HS_SOFT_HANDLER(2, compute(cpu, op, 2))
+HS_SOFT_HANDLER(3, compute(cpu, op, 3))
+HS_SOFT_HANDLER(4, compute(cpu, op, 4))
+HS_SOFT_HANDLER(5, compute(cpu, op, 5))
+HS_SOFT_HANDLER(6, compute(cpu, op, 6))
+HS_SOFT_HANDLER(7, compute(cpu, op, 7))
+HS_SOFT_HANDLER(8, compute(cpu, op, 8))
+HS_SOFT_HANDLER(9, compute(cpu, op, 9))
+HS_SOFT_HANDLER(10, compute(cpu, op, 10))
+HS_SOFT_HANDLER(11, compute(cpu, op, 11))
+HS_SOFT_HANDLER(12, compute(cpu, op, 12))
+HS_SOFT_HANDLER(13, compute(cpu, op, 13))
+HS_SOFT_HANDLER(14, compute(cpu, op, 14))
+HS_SOFT_HANDLER(15, compute(cpu, op, 15))
+
+/* Registers that are stored, and nothing else. */
+static enum hs_soft_flow execute_store(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
+{
+	uint8_t *memory;
+
+	if (!is_usable(cpu, op->aux & AUX_VEX)) {
+		return HS_SOFT_FAULT;
+	}
+	memory = hs_soft_vector_direct(cpu, op, op->bytes, HS_PROT_WRITE);
+	if (HS_SOFT_UNLIKELY(!memory)) {
+		return hs_soft_execute_vector(cpu, op);
+	}
+	(void)call(cpu, op, op->aux & AUX_VEX, memory, NULL);
+	return HS_SOFT_NEXT;
+}
 
 /* ---- All others ---- */
 
@@ -198,19 +265,9 @@ static bool prepare(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, struct
 	}
 	call->scalars.lengths[0] = cpu->r[HS_RAX];
 	call->scalars.lengths[1] = cpu->r[HS_RDX];
-	if (!(traits & HS_SOFT_THUNK_WRITES_MEMORY)) {
-		return true;
-	}
-	/* What computes may have to do so more than once. */
-	if (!(op->aux & AUX_COMPUTES)) {
-		call->memory = hs_soft_vector_direct(cpu, op, op->bytes, HS_PROT_WRITE);
-		if (call->memory) {
-			return true;
-		}
-		call->memory = call->buffer;
-	}
-	return linear_of(cpu, op, HS_PROT_WRITE, &gva) &&
-	       hs_soft_linear_check(cpu, cpu->space, gva, op->bytes, HS_PROT_WRITE);
+	return !(traits & HS_SOFT_THUNK_WRITES_MEMORY) ||
+	       (linear_of(cpu, op, HS_PROT_WRITE, &gva) &&
+		hs_soft_linear_check(cpu, cpu->space, gva, op->bytes, HS_PROT_WRITE));
 }
 
 /* What is not in vector registers. */
@@ -218,7 +275,7 @@ static bool finish(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, const s
 {
 	unsigned int traits = op->aux >> AUX_TRAITS_AT;
 
-	if ((traits & HS_SOFT_THUNK_WRITES_MEMORY) && call->memory == call->buffer) {
+	if (traits & HS_SOFT_THUNK_WRITES_MEMORY) {
 		return hs_soft_store_bytes(cpu, op->segment, hs_soft_ea(cpu, op), op->bytes, call->buffer);
 	}
 	if (traits & HS_SOFT_THUNK_WRITES_VECTOR) {
@@ -324,15 +381,22 @@ static uint32_t alignment_of(const ZydisDecodedInstruction *insn, unsigned int b
 
 static hs_soft_handler *handler_for(unsigned int traits, bool vex, bool computing)
 {
-	static hs_soft_handler *const handlers[2][2][2] = {
-		{ { execute_sse, execute_sse_load }, { execute_sse_compute, execute_sse_compute_load } },
-		{ { execute_vex, execute_vex_load }, { execute_vex_compute, execute_vex_compute_load } },
+	/* By the bits of what compute() does. */
+	static hs_soft_handler *const handlers[] = {
+		execute_0, execute_1, execute_2,  execute_3,  execute_4,  execute_5,  execute_6,  execute_7,
+		execute_8, execute_9, execute_10, execute_11, execute_12, execute_13, execute_14, execute_15,
 	};
+	const unsigned int scalars = HS_SOFT_THUNK_WRITES_FLAGS | HS_SOFT_THUNK_READS_VALUE |
+				     HS_SOFT_THUNK_WRITES_VALUE;
 
-	if (traits & ~(unsigned int)(HS_SOFT_THUNK_WRITES_VECTOR | HS_SOFT_THUNK_READS_MEMORY)) {
+	if (traits == HS_SOFT_THUNK_WRITES_MEMORY && !computing) {
+		return execute_store;
+	}
+	if (traits & (HS_SOFT_THUNK_WRITES_MEMORY | HS_SOFT_THUNK_READS_LENGTHS | HS_SOFT_THUNK_WRITES_INDEX)) {
 		return hs_soft_execute_vector;
 	}
-	return handlers[vex][computing][(traits & HS_SOFT_THUNK_READS_MEMORY) != 0];
+	return handlers[(vex ? VEX : 0) | (computing ? COMPUTES : 0) |
+			(traits & HS_SOFT_THUNK_READS_MEMORY ? LOADS : 0) | (traits & scalars ? SCALARS : 0)];
 }
 
 bool hs_soft_select_vector(const struct hs_soft_decoded *decoded, struct hs_soft_op *op)
