@@ -76,7 +76,7 @@ static bool store_elements(struct hs_soft_cpu *cpu, const struct hs_soft_op *op,
 			   const uint8_t *from)
 {
 	unsigned int bytes = AUX_ELEMENT_BYTES(op->aux), count = AUX_COUNT(op->aux);
-	uint64_t gva[16];
+	uint64_t gva[16] = { 0 };
 
 	for (unsigned int i = 0; i < count; i++) {
 		if (is_asked(mask, i, bytes) &&
