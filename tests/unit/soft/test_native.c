@@ -137,20 +137,35 @@ static void test_native_parent_and_forked_child_both_go_on(void **state)
 	close(go[1]);
 }
 
+#define LARGE 4096u
+
+/* The same, and as large as fills the bound soon. */
+static hs_soft_native_fn *large_returning(uint32_t number)
+{
+	uint8_t code[LARGE] = { 0xb8, 0, 0, 0, 0, 0xc3 };
+
+	memcpy(code + 1, &number, sizeof(number));
+	return hs_soft_native_code(code, sizeof(code));
+}
+
 /* The last one: there is no more afterwards. */
 static void test_native_bound_reached_gives_none(void **state)
 {
 	hs_soft_native_fn *known = returning(400);
-	uint32_t made = 0;
+	uint32_t large = 0, small = 0;
 
 	(void)state;
-	while (made <= HS_SOFT_NATIVE_MAX && returning(1000 + made)) {
-		made++;
+	while (large <= HS_SOFT_NATIVE_MAX / LARGE && large_returning(large)) {
+		large++;
 	}
-	assert_in_range(made, HS_SOFT_NATIVE_MAX / 16 - 200, HS_SOFT_NATIVE_MAX / 16);
+	while (small <= LARGE && returning(1000 + small)) {
+		small++;
+	}
+	assert_in_range(large, HS_SOFT_NATIVE_MAX / LARGE - 2, HS_SOFT_NATIVE_MAX / LARGE);
+	assert_in_range(small, 0, LARGE / 16);
 	assert_null(returning(401));
 	assert_ptr_equal(returning(400), known);
-	assert_int_equal(returning(1000 + made - 1)(NULL), 1000 + made - 1);
+	assert_int_equal(large_returning(large - 1)(NULL), large - 1);
 	assert_true(hs_soft_native_works());
 }
 
