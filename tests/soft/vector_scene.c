@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 
+#include <cpuid.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,6 +98,11 @@ void vector_run_to_fault(struct machine *machine, const char *name, unsigned int
 
 bool vector_is_there(const struct vector_text *text)
 {
-	return text->name[0] != 'v' ||
-	       (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"));
+	unsigned int eax, ebx, ecx, edx;
+
+	if (text->name[0] != 'v') {
+		return true;
+	}
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+	       __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
 }
