@@ -51,3 +51,21 @@ def test_a_debugger_costs_the_guest_no_time(runner, tmp_path):
     assert "Breakpoint 1, " in said[12]
     assert "exited with code 0150" in said[-1]
     assert result.rc == 104
+
+
+# What makes the CPU execute AVX-512 where it has it, but for XCR0.
+WIDE = """
+test:	mov AX, cr4
+	or eax, 0x40000
+	mov cr4, AX
+here:	vaddps zmm0, zmm1, zmm2
+	EXIT 3
+"""
+
+
+@SOFT
+def test_an_instruction_set_that_is_not_offered_is_named(runner, tmp_path):
+    result = runner.run(assemble(tmp_path, runner.arch, WIDE, "wide"), options=["--core", "none"])
+    assert result.rc == 128 + 4
+    assert "this instruction needs AVX-512, which the software CPU does not offer" in result.stderr
+    assert " here+0x0: vaddps zmm0, zmm1, zmm2" in result.stderr
