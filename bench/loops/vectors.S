@@ -202,9 +202,16 @@ loop_matrix_x87:
 
 	.data
 	.balign 64
-left:	.fill SIDE * SIDE, 4, 0x3F800000  /* 1 */
-right:	.fill SIDE * SIDE, 4, 0x3FC00000  /* 1.5 */
-doubles: .fill SIDE * SIDE, 8, 0x3FF8000000000000
+	/* Numbers whose products are not exact, as hardly any are: emulators take another way for those that are. */
+left:	.rept SIDE * SIDE
+	.float 1.1
+	.endr
+right:	.rept SIDE * SIDE
+	.float 0.3
+	.endr
+doubles: .rept SIDE * SIDE
+	.double 1.1
+	.endr
 loop_text: .fill LOOP_COPY_BYTES - 1, 1, 1
 	.byte 0
 
