@@ -3,10 +3,15 @@
 
 #include "base/bytes.h"
 
+#include <Zydis/Zydis.h>
+
 #include <string.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define CR0_MP_EM_TS 0xeu
+#define TRIES 6
+/* Where operands mostly are: nothing that the machine itself lives on. */
+#define DATA 0x18000u
 #define CR4_OSXSAVE (1u << 18)
 
 static bool one_in(struct scene_source *source, uint64_t n)
@@ -23,7 +28,8 @@ static uint8_t byte_of(struct scene_source *source)
 static size_t put_operand(struct scene_source *source, uint8_t *at, bool is_long)
 {
 	uint8_t reg = (uint8_t)(byte_of(source) & 0x38);
-	uint32_t place = (uint32_t)scene_choice(source, SCENE_RAM);
+	uint32_t place = one_in(source, 8) ? (uint32_t)scene_choice(source, SCENE_RAM)
+					   : DATA + (uint32_t)scene_choice(source, SCENE_RAM - DATA);
 	uint8_t rm;
 
 	switch (scene_choice(source, 4)) {
@@ -37,8 +43,8 @@ static size_t put_operand(struct scene_source *source, uint8_t *at, bool is_long
 		rm = byte_of(source) & 7;
 		at[0] = (uint8_t)(0x40 | reg | rm);
 		/* A byte of SIB where 4 asks for one: of a gather, the index is a vector. */
-		at[1] = byte_of(source);
-		at[2] = byte_of(source);
+		at[1] = byte_of(source) & (one_in(source, 2) ? 0xff : 0x3f);
+		at[2] = byte_of(source) & (one_in(source, 4) ? 0xff : 0x60);
 		return rm == 4 ? 3 : 2;
 	default:
 		at[0] = (uint8_t)(reg | (is_long ? 4 : 5));
@@ -165,7 +171,7 @@ static size_t put_control(struct scene_source *source, uint8_t *at, bool is_long
 	return used + operand;
 }
 
-size_t scene_put_vector(struct scene_source *source, uint8_t *at, bool is_long)
+static size_t put_any(struct scene_source *source, uint8_t *at, bool is_long)
 {
 	switch (scene_choice(source, 10)) {
 	case 0:
@@ -184,6 +190,25 @@ size_t scene_put_vector(struct scene_source *source, uint8_t *at, bool is_long)
 	default:
 		return one_in(source, 4) ? put_evex(source, at, is_long) : put_x87(source, at, is_long);
 	}
+}
+
+/* Most bytes behind a VEX prefix are no instruction: a few are tried. */
+size_t scene_put_vector(struct scene_source *source, uint8_t *at, bool is_long)
+{
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction insn;
+	ZydisDecoder decoder;
+	size_t length = 0;
+
+	ZydisDecoderInit(&decoder, is_long ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LEGACY_32,
+			 is_long ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32);
+	for (unsigned int i = 0; i < TRIES; i++) {
+		length = put_any(source, at, is_long);
+		if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, at, SCENE_VECTOR_BYTES, &insn, operands))) {
+			return insn.length;
+		}
+	}
+	return length;
 }
 
 /* Two floats, one double, or anything: zeros, ones, denormals, the largest, infinities and NaNs of both kinds. */
@@ -261,6 +286,12 @@ void scene_set_vectors(struct scene_source *source, struct hs_cpu_state *cpu)
 	for (size_t i = 0; i < 256; i += 8) {
 		hs_put_le64(cpu->xsave + HS_XSAVE_XMM0 + i, put_float(source));
 		hs_put_le64(cpu->xsave + HS_XSAVE_YMMH0 + i, put_float(source));
+	}
+	for (int i = 0; i < HS_GPR_COUNT; i++) {
+		if (i != HS_RSP && !one_in(source, 4)) {
+			cpu->gpr[i] = DATA + scene_choice(source, SCENE_RAM - DATA - 256);
+			cpu->gpr[i] &= one_in(source, 4) ? ~UINT64_C(0) : ~UINT64_C(31);
+		}
 	}
 	set_controls(source, cpu);
 }
