@@ -150,7 +150,8 @@ static void make_decimal(struct oracle_random *random, uint8_t *to)
 
 static void make_integer(struct oracle_random *random, unsigned int bits, uint8_t *to)
 {
-	uint64_t top = UINT64_C(1) << ((bits > 64 ? 64 : bits) - 1), values[2];
+	unsigned int width = bits > 64 ? 64 : bits;
+	uint64_t top = UINT64_C(1) << (width - 1), values[2];
 
 	for (unsigned int i = 0; i < 2; i++) {
 		switch (oracle_below(random, 7)) {
@@ -161,8 +162,8 @@ static void make_integer(struct oracle_random *random, unsigned int bits, uint8_
 			values[i] = oracle_below(random, 5) - 2; /* where unsigned ones end */
 			break;
 		case 2: /* where they end in a type of half the width, as packs saturate to */
-			values[i] =
-				(UINT64_C(1) << bits / 2) / (1 + oracle_below(random, 2)) + oracle_below(random, 3) - 1;
+			values[i] = (UINT64_C(1) << width / 2) / (1 + oracle_below(random, 2)) +
+				    oracle_below(random, 3) - 1;
 			break;
 		case 3: /* a count of a shift, an index */
 			values[i] = oracle_below(random, 70);
