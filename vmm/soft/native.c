@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/soft/native.h"
 
+#include <hindsight/types.h>
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Where code begins: no instruction that is fetched first lies across two lines of the cache. */
@@ -48,9 +51,18 @@ static bool map_twice(int fd, size_t size, struct area *ret)
 	return false;
 }
 
-static bool make_area(size_t size, struct area *ret)
+/* A file that would be longer than a process may make them ends it by SIGXFSZ. */
+static size_t longest_file(size_t wanted)
 {
-	int fd = memfd_create("hindsight-code", MFD_CLOEXEC);
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < wanted ? (size_t)limit.rlim_cur : wanted;
+}
+
+static bool make_area(size_t wanted, struct area *ret)
+{
+	size_t size = longest_file(wanted) / HS_PAGE_SIZE * HS_PAGE_SIZE;
+	int fd = size ? memfd_create("hindsight-code", MFD_CLOEXEC) : -1;
 	bool made;
 
 	if (fd < 0) {

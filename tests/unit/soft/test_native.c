@@ -3,10 +3,12 @@
 #include "vmm/soft/native.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -137,6 +139,35 @@ static void test_native_parent_and_forked_child_both_go_on(void **state)
 	close(go[1]);
 }
 
+/* In a forked child, whose files may not be as long as all code may become. */
+static int limited_child(void)
+{
+	const struct rlimit limit = { .rlim_cur = 65536, .rlim_max = 65536 };
+	uint32_t made = 0;
+
+	if (signal(SIGXFSZ, SIG_DFL) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &limit) != 0) {
+		return 1;
+	}
+	while (made <= limit.rlim_cur && returning(500 + made)) {
+		made++;
+	}
+	return made == limit.rlim_cur / 16 && returning(500)(NULL) == 500 ? 0 : 2;
+}
+
+static void test_native_limit_of_files_is_one_of_code(void **state)
+{
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	assert_true(child >= 0);
+	if (child == 0) {
+		_exit(limited_child());
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 #define LARGE 4096u
 
 /* The same, and as large as fills the bound soon. */
@@ -177,6 +208,7 @@ int main(void)
 		cmocka_unit_test(test_native_bytes_that_begin_alike_are_two_codes),
 		cmocka_unit_test(test_native_no_mapping_is_writable_and_executable),
 		cmocka_unit_test(test_native_parent_and_forked_child_both_go_on),
+		cmocka_unit_test(test_native_limit_of_files_is_one_of_code),
 		cmocka_unit_test(test_native_bound_reached_gives_none),
 	};
 
