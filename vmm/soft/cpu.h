@@ -265,6 +265,7 @@ struct hs_soft_cpu {
 	uint8_t xsave_changed; /* what of xsave may be other than hs_soft_restore() has left it: components */
 	bool mxcsr_lent;       /* MXCSR is in the host's register, and host_mxcsr what was there: mxcsr.h */
 	uint32_t host_mxcsr;
+	uint16_t host_x87_control; /* what was there before x87.live */
 	uint8_t xsave[HS_XSAVE_SIZE] __attribute__((aligned(64)));
 
 	/* Large, and memory only where it is used: zero is empty. */

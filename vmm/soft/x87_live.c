@@ -72,6 +72,8 @@ void hs_soft_x87_go_live(struct hs_soft_cpu *cpu)
 	for (unsigned int i = 0; i < REGISTERS; i++) {
 		memcpy(image.st + i * REGISTER_BYTES, cpu->xsave + HS_XSAVE_ST0 + i * 16, REGISTER_BYTES);
 	}
+	/* The caller's, which may have another precision or rounding than most. */
+	cpu->host_x87_control = (uint16_t)hs_soft_x87_control();
 	__asm__ volatile("frstor %0" : : "m"(image));
 	cpu->x87.live = true;
 	hs_soft_x87_loaded(cpu);
@@ -81,8 +83,8 @@ void hs_soft_x87_fetch(struct hs_soft_cpu *cpu)
 {
 	struct image image;
 
-	/* It leaves the host's registers as FNINIT does: empty, all exceptions masked. */
-	__asm__ volatile("fnsave %0" : "=m"(image));
+	/* It leaves the host's registers as FNINIT does: empty, with no exception. */
+	__asm__ volatile("fnsave %0\n\tfldcw %1" : "=m"(image) : "m"(cpu->host_x87_control));
 	hs_put_le16(cpu->xsave + HS_XSAVE_FCW, (uint16_t)image.control);
 	hs_put_le16(cpu->xsave + HS_XSAVE_FSW, (uint16_t)image.status);
 	cpu->xsave[HS_XSAVE_FTW] = abridged_tags(image.tags);
