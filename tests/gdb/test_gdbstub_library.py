@@ -36,7 +36,7 @@ def compiled(prefix, source, program, static=False):
     flags = run(words, env=environment).check().stdout.split()
     flags += ["-static"] if static else [f"-Wl,-rpath,{prefix / 'lib'}"]
     compiler = os.environ.get("CC", "cc").split()
-    run([*compiler, "-Wall", "-Wextra", "-Werror", source, *flags, "-pthread", "-o", program]).check()
+    run([*compiler, "-Wall", "-Wextra", "-Werror", source, *flags, "-o", program]).check()
     return program
 
 
@@ -75,7 +75,8 @@ def test_gdbstub_library_comes_with_headers_licence_and_documents(prefix):
                 for name in re.findall(r"#include <hindsight/(.*)>", path.read_text(encoding="utf-8"))}
     assert included <= headers and {"gdb.h", "target.h"} <= headers
     documents = prefix / "share" / "doc" / "hindsight-gdbstub"
-    assert {path.name for path in documents.iterdir()} == {"LICENSE", "gdbstub.md", "gdb-remote.md", "toy_target.c"}
+    assert {path.name for path in documents.iterdir()} == {"LICENSE", "gdbstub.md", "gdb-remote.md", "toy_cpu.h",
+                                                              "toy_target.c"}
     assert (documents / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
@@ -84,10 +85,11 @@ def test_gdbstub_library_is_a_subproject(tmp_path):
     dependency = re.search(r"`(dependency\('hindsight-gdbstub', .*\))`", document)[1]
     (tmp_path / "subprojects").mkdir()
     (tmp_path / "subprojects" / "hindsight").symlink_to(ROOT)
-    (tmp_path / "toy.c").write_bytes((ROOT / "examples" / "toy_target.c").read_bytes())
+    for name in "toy_target.c", "toy_cpu.h":
+        (tmp_path / name).write_bytes((ROOT / "examples" / name).read_bytes())
     (tmp_path / "meson.build").write_text(
         "project('emulator', 'c')\n"
-        f"executable('toy', 'toy.c', dependencies: [{dependency}, dependency('threads')])\n", encoding="utf-8")
+        f"executable('toy', 'toy_target.c', dependencies: {dependency})\n", encoding="utf-8")
     run(["meson", "setup", "build"], cwd=tmp_path, env={"PKG_CONFIG_LIBDIR": "/nowhere"}).check()
     run(["ninja", "-C", "build"], timeout=300, cwd=tmp_path).check()
     result = run([tmp_path / "build" / "toy", "nowhere"])
