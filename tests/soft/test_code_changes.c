@@ -109,6 +109,31 @@ static void test_code_stored_over_by_every_kind_of_store_is_new(void **state)
 	scene_everywhere(by_every_store, NULL);
 }
 
+/* What is no instruction may become one by its second byte, also at the end of a page: mov byte ptr [esi], 0xFF; then
+ * lock nop, to become lock inc dword ptr [edi]; mov eax, [edi]; hlt. */
+static void undefined_before(struct scene *scene)
+{
+	static const uint8_t code[] = { 0xC6, 0x06, 0xFF, 0xF0, 0x90, 0x07, 0x8B, 0x07, 0xF4 };
+	struct machine *machine = &scene->machine;
+	uint8_t number[4];
+
+	hs_put_le32(number, 41);
+	machine_set_code(machine, scene_choose(scene, CODE64("nop"), CODE32("nop")));
+	machine_put(machine, BORDER - sizeof(code), code, sizeof(code));
+	machine_put(machine, MACHINE_DATA, number, sizeof(number));
+	machine->cpu.rip = BORDER - sizeof(code);
+	machine->cpu.gpr[HS_RSI] = BORDER - sizeof(code) + 4;
+	machine->cpu.gpr[HS_RDI] = MACHINE_DATA;
+	scene_start(scene);
+	scene_assert_eax(scene, 42);
+}
+
+static void test_code_that_was_no_instruction_is_one_now(void **state)
+{
+	(void)state;
+	scene_everywhere(undefined_before, NULL);
+}
+
 /* push right over what comes next. */
 static void by_push(struct scene *scene)
 {
@@ -309,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_code_next_instruction_is_the_new_one),
 		cmocka_unit_test(test_code_changed_in_each_round_of_a_loop_is_new_each_time),
 		cmocka_unit_test(test_code_stored_over_by_every_kind_of_store_is_new),
+		cmocka_unit_test(test_code_that_was_no_instruction_is_one_now),
 		cmocka_unit_test(test_code_pushed_over_is_new),
 		cmocka_unit_test(test_code_rep_movs_over_itself_goes_on_with_what_is_there),
 		cmocka_unit_test(test_code_called_before_and_changed_is_new),

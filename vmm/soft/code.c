@@ -180,17 +180,15 @@ static bool decode_row(struct hs_soft_code_page *page, const uint8_t *bytes, uns
 
 	for (unsigned int n = 0; n < ROW_MAX && offset < HS_PAGE_SIZE && !page->at[offset]; n++) {
 		struct hs_soft_op *op = &page->ops[page->count];
-		unsigned int there = HS_PAGE_SIZE - offset;
+		unsigned int there = (unsigned int)hs_min_u64(HS_PAGE_SIZE - offset, HS_SOFT_INSN_MAX);
 
-		if (!hs_soft_decode(page->mode, bytes + offset, there < HS_SOFT_INSN_MAX ? there : HS_SOFT_INSN_MAX,
-				    op)) {
+		if (!hs_soft_decode(page->mode, bytes + offset, there, op)) {
 			break;
 		}
 		page->count++;
 		page->at[offset] = (uint16_t)page->count;
 		/* Undefined ones too: more than their length may have decided that. */
-		cover(page, offset,
-		      op->prefixes & HS_SOFT_ENDS && there >= HS_SOFT_INSN_MAX ? HS_SOFT_INSN_MAX : op->length);
+		cover(page, offset, op->prefixes & HS_SOFT_ENDS ? there : op->length);
 		offset += op->length;
 		if (op->prefixes & HS_SOFT_ENDS) {
 			break;
