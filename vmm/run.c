@@ -8,7 +8,6 @@
 #include "vmm/handle_exit.h"
 #include "vmm/insn.h"
 #include "vmm/rewind.h"
-#include "vmm/step_plan.h"
 #include "vmm/trap_flag.h"
 #include "vmm/vm_private.h"
 
@@ -69,7 +68,6 @@ struct step {
 	struct hs_cpu_state before;
 	bool traps;   /* it begins with the guest's own trap flag, and is run to the handler */
 	bool trapped; /* there it is */
-	bool flagged; /* it was by the CPU's own trap flag */
 };
 
 static void hide_trap_flag(struct hs_vm *vm, const struct step *step)
@@ -101,39 +99,8 @@ static void after_step(struct hs_vm *vm, const struct step *step, enum hs_turn *
 }
 
 #define OPCODE_HLT 0xF4
-#define VECTOR_DB 1u
-
-/* Where one step is to be stopped: breakpoints like the others, at the end of their list while it runs. */
-struct stops {
-	size_t first;
-	size_t ends; /* so many of them are where the instruction ends; 0: nobody knows */
-};
-
-static bool can_plant(struct hs_vm *vm)
-{
-	struct hs_debug *debug = &vm->debug;
-
-	if (vm->ops->steps_unseen) {
-		return false;
-	}
-	if (!debug->abilities_known) {
-		debug->abilities_known = !vm->ops->abilities(vm->backend, &debug->abilities, NULL);
-	}
-	return debug->abilities_known && !debug->abilities.own_breakpoints && debug->abilities.planted_opcode;
-}
-
-/* All or none. */
-static size_t add_stops(struct hs_debug *debug, const hs_gva *places, size_t count)
-{
-	if (count > HS_DEBUG_MAX - debug->count) {
-		return 0;
-	}
-	for (size_t i = 0; i < count; i++) {
-		debug->list[debug->count++] =
-			(struct hs_breakpoint){ .kind = HS_BREAK_SOFTWARE, .gva = places[i], .length = 1 };
-	}
-	return count;
-}
+#define OPCODE_IRET 0xCF
+#define PREFIX_REX_W 0x48
 
 /* A syscall or sysret of 64-bit code (SDM vol. 2B, SYSCALL, SYSRET). */
 static bool find_syscall_target(struct hs_vm *vm, const struct hs_insn *insn, hs_gva *ret)
@@ -151,90 +118,64 @@ static bool find_syscall_target(struct hs_vm *vm, const struct hs_insn *insn, hs
 	return insn->is_sysret && (cs->selector & RPL_MASK) == 0;
 }
 
+/* Where the iret at rip goes, as far as the stack tells. */
+static bool find_return(struct hs_vm *vm, hs_gva *ret)
+{
+	uint8_t code[2];
+	uint8_t word[8];
+	unsigned int word_bytes;
+	size_t length;
+
+	if (hs_vm_mem_read(vm, hs_gva_of(vm->cpu.rip), code, sizeof(code), &length, NULL) || length != sizeof(code)) {
+		return false;
+	}
+	if (code[0] == PREFIX_REX_W && code[1] == OPCODE_IRET) {
+		word_bytes = 8;
+	} else if (code[0] == OPCODE_IRET) {
+		word_bytes = 4;
+	} else {
+		return false;
+	}
+	if (hs_vm_mem_read(vm, hs_gva_of(vm->cpu.seg[HS_SS].base + vm->cpu.gpr[HS_RSP]), word, word_bytes, &length,
+			   NULL) ||
+	    length != word_bytes) {
+		return false;
+	}
+	*ret = hs_gva_of(hs_get_le(word, word_bytes));
+	return true;
+}
+
 /*
- * Where it is known beforehand where an instruction ends, a step is a run up to there: that is half of the calls of the
- * kernel, as the CPU's debug state stays what it is, and it ends there on each KVM. A step of the CPU's own does not
- * everywhere: QEMU's translator goes on by one instruction behind sti and pause, kvm_pvm behind an iret, whose flags
- * have no trap flag (docs/hosts.md). One over a syscall would end behind it, where the flag is loaded again: IA32_FMASK
- * hides it from the handler.
- *
- * A processor's trap flag is clear from when it takes an exception (SDM vol. 3A 6.12.1.3), so a step of its own would
- * go through the whole handler: it is stopped at the handlers.
+ * A step over an iret of a CPU that plants breakpoints: up to where it returns to, for as long as that is a breakpoint
+ * like the others. A step of the CPU's own would end one instruction behind that: the flags which iret loads have no
+ * trap flag, and KVM sees no instruction executed before the next one (kvm_pvm). One over a syscall would end behind
+ * it, where the flag is loaded again: IA32_FMASK hides it from the handler.
  *
  * A step that begins with the guest's own trap flag ends in the guest's handler, as the trap belongs to the
  * instruction. A step of the CPU's own would take the trap for its own one.
  */
-static void plan_stops(struct hs_vm *vm, struct step *step, struct stops *stops)
+static bool plan_stop(struct hs_vm *vm, struct step *step, hs_gva *ret)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	struct hs_debug *debug = &vm->debug;
-	hs_gva places[HS_STEP_VECTORS];
-	size_t count;
 
 	step->trapped = false;
 	step->traps = !vm->ops->steps_unseen && hs_trap_flag_is_set(&vm->cpu);
-	*stops = (struct stops){ .first = debug->count };
-	if (!can_plant(vm)) {
-		return;
+	if (vm->ops->steps_unseen || debug->count == HS_DEBUG_MAX) {
+		return false;
 	}
-	if (step->traps) {
-		count = hs_step_handler(&phys, &vm->cpu, VECTOR_DB, places) ? 1 : 0;
-		stops->ends = add_stops(debug, places, count);
-		return;
+	if (!(step->traps ? hs_trap_flag_handler(&phys, &vm->cpu, ret)
+			  : find_return(vm, ret) || find_syscall_target(vm, &step->insn, ret))) {
+		return false;
 	}
-	count = hs_step_ends(&phys, &vm->cpu, &step->insn, places);
-	if (count == 0 &&
-	    (hs_step_return(&phys, &vm->cpu, &step->insn, places) || find_syscall_target(vm, &step->insn, places))) {
-		count = 1;
+	if (!debug->abilities_known) {
+		debug->abilities_known = !vm->ops->abilities(vm->backend, &debug->abilities, NULL);
 	}
-	stops->ends = add_stops(debug, places, count);
-	/* Not with a byte in ring 3, which comes by a handler. */
-	if (stops->ends == 0 && debug->abilities.step_skips_handlers) {
-		count = hs_step_handlers(&phys, &vm->cpu, places);
-		(void)add_stops(debug, places, count);
+	if (!debug->abilities_known || debug->abilities.own_breakpoints || !debug->abilities.planted_opcode) {
+		return false;
 	}
-}
-
-/* Whether the bytes where the instruction ends are all planted. */
-static bool is_stopped(const struct hs_vm *vm, const struct hs_phys *phys, const struct stops *stops)
-{
-	for (size_t i = 0; i < stops->ends; i++) {
-		hs_gva gva = vm->debug.list[stops->first + i].gva;
-
-		if (!hs_debug_was_planted(&vm->debug, phys, &vm->cpu, gva)) {
-			return false;
-		}
-	}
-	return stops->ends > 0;
-}
-
-enum standing { NOT_AT_STOP, AT_END, AT_HANDLER };
-
-static enum standing find_stop(const struct hs_vm *vm, const struct stops *stops)
-{
-	for (size_t i = stops->first; i < vm->debug.count; i++) {
-		if (vm->debug.list[i].gva.v == vm->cpu.rip) {
-			return i - stops->first < stops->ends ? AT_END : AT_HANDLER;
-		}
-	}
-	return NOT_AT_STOP;
-}
-
-/* A breakpoint of the step's own is none. Called without the stops in the list. */
-static void take_stop(struct hs_vm *vm, enum standing standing, struct step *step, struct hs_exit *exit,
-		      enum hs_turn *ret)
-{
-	if (standing == AT_END) {
-		/* Whether another one is there is for the next run to see, as behind any step. */
-		vm->at_breakpoint = false;
-		step->trapped = step->traps;
-		exit->kind = HS_EXIT_STEPPED;
-		*ret = HS_TURN_STEP;
-	} else if (standing == AT_HANDLER && !hs_debug_at(&vm->debug, &vm->cpu)) {
-		/* No instruction has been executed yet. */
-		vm->at_breakpoint = false;
-		*ret = HS_TURN_AGAIN;
-	}
+	debug->list[debug->count++] = (struct hs_breakpoint){ .kind = HS_BREAK_SOFTWARE, .gva = *ret, .length = 1 };
+	return true;
 }
 
 /* Run the backend for a step. A string instruction's port accesses are one step all together. */
@@ -242,16 +183,15 @@ static enum hs_status run_step(struct hs_vm *vm, struct step *step, struct hs_ex
 			       struct hs_event *event, struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
-	struct hs_debug_request request = { .step = true };
-	struct stops stops;
-	enum standing standing = NOT_AT_STOP;
+	struct hs_debug_request request;
+	hs_gva target;
+	bool is_planned = plan_stop(vm, step, &target);
 	enum hs_status st;
 
-	plan_stops(vm, step, &stops);
 	do {
 		st = hs_debug_arm(&vm->debug, &phys, &vm->cpu, true, &request, err);
 		if (!st) {
-			request.step = !is_stopped(vm, &phys, &stops);
+			request.step = !is_planned || !hs_debug_was_planted(&vm->debug, &phys, &vm->cpu, target);
 			st = run_backend(vm, &request, exit, err);
 			hs_debug_disarm(&vm->debug, &phys);
 		}
@@ -260,12 +200,17 @@ static enum hs_status run_step(struct hs_vm *vm, struct step *step, struct hs_ex
 		}
 		/* The guest's own trap comes behind a port access. */
 	} while (!st && *ret == HS_TURN_STEP && step->traps && !request.step);
-	if (!st && *ret == HS_TURN_EVENT && event->kind == HS_EVENT_BREAKPOINT) {
-		standing = find_stop(vm, &stops);
+	if (is_planned) {
+		vm->debug.count--;
 	}
-	vm->debug.count = stops.first;
-	step->flagged = request.step;
-	take_stop(vm, standing, step, exit, ret);
+	if (!st && is_planned && *ret == HS_TURN_EVENT && event->kind == HS_EVENT_BREAKPOINT &&
+	    vm->cpu.rip == target.v) {
+		/* Whether another one is there is for the next run to see, as behind any step. */
+		vm->at_breakpoint = false;
+		step->trapped = step->traps;
+		exit->kind = HS_EXIT_STEPPED;
+		*ret = HS_TURN_STEP;
+	}
 	while (!st && *ret == HS_TURN_STEP && exit->left > 0) {
 		st = run_backend(vm, &request, exit, err);
 		if (!st) {
@@ -318,7 +263,7 @@ static enum hs_status turn_step(struct hs_vm *vm, enum hs_turn *ret, struct hs_e
 	if (st) {
 		return st;
 	}
-	if (!vm->ops->steps_unseen && step.flagged) {
+	if (!vm->ops->steps_unseen) {
 		hide_trap_flag(vm, &step);
 	}
 	if (looked_at && *ret == HS_TURN_STEP && exit.kind == HS_EXIT_STEPPED && was_hlt(vm, &step)) {

@@ -11,7 +11,6 @@ EXPECTED = {
     "planted-int3": "shutdown",  # given to the guest, which has no IDT
     "planted-hlt": "after",
     "single-step": "yes",
-    "step-of-fault": "behind",
     "execute-slot": "never",
     "data-slot": "never",
     "read-only-write": "mmio",
