@@ -26,6 +26,15 @@ struct row {
 	const char *no;
 };
 
+static const struct row soft_rows[] = {
+	{ NULL, "MMX, SSE to SSE4.2", "soft_vectors", offsetof(struct hs_probe, soft_vectors), NULL,
+	  "no executable memory for this process; moves and bitwise operations of SSE work" },
+	{ NULL, "AVX, AVX2, FMA", "soft_avx2", offsetof(struct hs_probe, soft_avx2), NULL,
+	  "not all of them work on this host" },
+};
+
+#define SOFT_ROW_COUNT (sizeof(soft_rows) / sizeof(soft_rows[0]))
+
 static const struct row rows[] = {
 	{ "Guests on KVM", "VMX or SVM", "hardware", offsetof(struct hs_probe, hardware), NULL,
 	  "KVM has other ways here" },
@@ -146,9 +155,9 @@ static unsigned int advise(const struct hs_probe *probe, const char **ret)
 		ret[count++] = "/dev/kvm: load the module: sudo modprobe kvm_intel or kvm_amd; inside a VM, its host "
 			       "must offer nested virtualisation";
 	}
-	if (!probe->kvm_usable || probe->vectors == HS_ANSWER_NO) {
-		ret[count++] = "guests that use SSE, AVX or x87: the software CPU does not offer them yet; "
-			       "scripts/rig run -- COMMAND runs them on a KVM of its own, in QEMU";
+	if (probe->soft_vectors == HS_ANSWER_NO) {
+		ret[count++] = "MMX and SSE on the software CPU: let hindsight map executable memory "
+			       "(MemoryDenyWriteExecute= of systemd and execmem of SELinux forbid it)";
 	}
 	return count;
 }
@@ -257,7 +266,9 @@ void hs_doctor_text(const struct hs_probe *probe, bool colour, struct hs_buf *ou
 	put_choices(out, probe, colour);
 	hs_buf_append_string(out, "\nSoftware CPU\n");
 	put_speed(out, probe->soft_ns_per_instruction, NULL);
-	put_line(out, "SSE, AVX, x87", "no", "", "but moves and bitwise operations of SSE registers");
+	for (size_t i = 0; i < SOFT_ROW_COUNT; i++) {
+		put_answer(out, probe, &soft_rows[i], colour);
+	}
 	hs_buf_append_string(out, "\nKVM\n");
 	if (probe->kvm_usable) {
 		put_line(out, "/dev/kvm", "usable", colour ? "\033[32m" : "", NULL);
@@ -292,6 +303,9 @@ static void put_json_host(struct hs_buf *out, const struct hs_probe *probe)
 	hs_buf_append_string(out, "\"host\": {");
 	for (size_t i = 0; i < ROW_COUNT; i++) {
 		hs_buf_printf(out, "\"%s\": %s, ", rows[i].json, values[answer_of(probe, &rows[i])]);
+	}
+	for (size_t i = 0; i < SOFT_ROW_COUNT; i++) {
+		hs_buf_printf(out, "\"%s\": %s, ", soft_rows[i].json, values[answer_of(probe, &soft_rows[i])]);
 	}
 	put_json_member(out, "int3", int3_name(probe->int3));
 	hs_buf_printf(out, ", \"ns_per_instruction\": %.3f, \"soft_ns_per_instruction\": %.3f, ",

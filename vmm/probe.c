@@ -4,10 +4,10 @@
 
 #include "vmm/kvm/probe.h"
 #include "vmm/machine.h"
+#include "vmm/soft/offer.h"
 
 #include <pthread.h>
 
-/* Nothing but its speed is a question. */
 static double soft_speed(void)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -29,6 +29,8 @@ void hs_probe(struct hs_probe *ret)
 {
 	hs_kvm_probe(ret);
 	ret->soft_ns_per_instruction = soft_speed();
+	ret->soft_vectors = hs_soft_offers_sse2() ? HS_ANSWER_YES : HS_ANSWER_NO;
+	ret->soft_avx2 = hs_soft_offers_avx2() ? HS_ANSWER_YES : HS_ANSWER_NO;
 }
 
 void hs_probe_arch(enum hs_arch arch, struct hs_probe *ret)

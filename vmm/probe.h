@@ -38,6 +38,8 @@ struct hs_probe {
 	enum hs_answer keeps_state_at_shutdown; /* the registers after a triple fault are those of the fault */
 	enum hs_answer sync_regs, xsave, xcrs, debug_registers, read_only_memory, dirty_log, msr_filter;
 	enum hs_answer vectors; /* an SSE2 instruction that is no move is executed at CPL 0 */
+	/* The software CPU executes SSE2, and AVX2: instructions that it hands to the host's. */
+	enum hs_answer soft_vectors, soft_avx2;
 	/* At CPL 0, of a loop of dec and jnz, on KVM and on the software CPU; 0: unknown, 0.1: too quick to tell. */
 	double ns_per_instruction, soft_ns_per_instruction;
 };

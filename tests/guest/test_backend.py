@@ -57,3 +57,14 @@ def test_doctor_without_kvm_takes_the_software_cpu(build, tmp_path, kind):
     for auto in said["auto"].values():
         assert (auto["backend"], auto["backend_with_debugger"]) == ("soft", "soft")
         assert auto["reason"] == auto["reason_with_debugger"] == "there is no usable /dev/kvm"
+
+
+@pytest.mark.parametrize("limit, has", [("unlimited", True), ("0", False)])
+def test_doctor_says_whether_the_software_cpu_has_vectors(build, limit, has):
+    """Code of vectors is in a file, which there is none of where files may have no length."""
+    limited = ["prlimit", f"--fsize={limit}"]
+    said = json.loads(run([*limited, build / "hindsight", "doctor", "--json"]).check().stdout)
+    assert said["host"]["soft_vectors"] is has
+    guest = run([*limited, build / "hindsight", "run", "--backend", "soft", "--core", "none",
+                 "--call", "divide(1.0, 4.0)", build / "guest/amd64/fp_sse.elf"])
+    assert ("invalid opcode (#UD)" in guest.stderr, "divide(1.0, 4.0) = 0.25" in guest.stdout) == (not has, has)

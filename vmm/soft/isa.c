@@ -7,6 +7,7 @@
 
 #include "vmm/soft/fpu.h"
 #include "vmm/soft/native.h"
+#include "vmm/soft/offer.h"
 
 #include <cpuid.h>
 #include <pthread.h>
@@ -160,4 +161,14 @@ uint64_t hs_soft_isa_components(void)
 		components |= offered_rows[i] ? rows[i].components : 0;
 	}
 	return components;
+}
+
+bool hs_soft_offers_sse2(void)
+{
+	return hs_soft_isa_offered(ZYDIS_ISA_SET_SSE2);
+}
+
+bool hs_soft_offers_avx2(void)
+{
+	return hs_soft_isa_offered(ZYDIS_ISA_SET_AVX2);
 }

@@ -29,6 +29,8 @@ static struct hs_probe hardware(void)
 		.vectors = HS_ANSWER_YES,
 		.ns_per_instruction = 0.5,
 		.soft_ns_per_instruction = 6,
+		.soft_vectors = HS_ANSWER_YES,
+		.soft_avx2 = HS_ANSWER_YES,
 	};
 }
 
@@ -98,7 +100,7 @@ static void test_doctor_pvm_steps_for_watchpoints_and_takes_the_software_cpu(voi
 	expect(&probe, false, "  int3 at CPL 0             emulation failure\n", true);
 	expect(&probe, false, "planted int3, seen as an emulation failure of KVM\n", true);
 	expect(&probe, false, "  watchpoints               single steps that compare addresses\n", true);
-	expect(&probe, false, "guests that use SSE, AVX or x87: ", true);
+	expect(&probe, false, "What to do", false);
 	expect(&probe, false,
 	       "  amd64                     soft  because this KVM takes 1000 ns an instruction at CPL 0, the software "
 	       "CPU 6.0 ns\n",
@@ -148,6 +150,21 @@ static void test_doctor_no_kvm_says_why_and_what_to_do(void **state)
 	expect(&probe, false, "modprobe", false);
 }
 
+static void test_doctor_software_cpu_without_vectors_says_why(void **state)
+{
+	struct hs_probe probe = pvm();
+
+	(void)state;
+	expect(&probe, false, "  MMX, SSE to SSE4.2        yes\n  AVX, AVX2, FMA            yes\n", true);
+	probe.soft_avx2 = HS_ANSWER_NO;
+	expect(&probe, false, "  AVX, AVX2, FMA            no                  not all", true);
+	expect(&probe, false, "What to do", false);
+	probe.soft_vectors = HS_ANSWER_NO;
+	expect(&probe, false, "  MMX, SSE to SSE4.2        no                  no executable memory", true);
+	expect(&probe, false, "What to do\n  MMX and SSE on the software CPU: let hindsight map executable", true);
+	expect(&probe, true, "\"soft_vectors\": false, \"soft_avx2\": false, ", true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +172,7 @@ int main(void)
 		cmocka_unit_test(test_doctor_pvm_steps_for_watchpoints_and_takes_the_software_cpu),
 		cmocka_unit_test(test_doctor_tcg_plants_hlt),
 		cmocka_unit_test(test_doctor_unknown_is_said),
+		cmocka_unit_test(test_doctor_software_cpu_without_vectors_says_why),
 		cmocka_unit_test(test_doctor_no_kvm_says_why_and_what_to_do),
 	};
 
