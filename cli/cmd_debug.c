@@ -22,7 +22,7 @@ struct options {
 static const struct hs_opt rows[] = {
 	{ "gdb", HS_OPT_ADDRESS, offsetof(struct options, gdb), "ADDR", "wait for debuggers at ADDR [:1234]", NULL },
 	{ "gdb-allow-remote", HS_OPT_FLAG, offsetof(struct options, gdb_allow_remote), NULL,
-	  "accept an ADDR that other hosts can reach", NULL },
+	  "let ADDR be reachable from other hosts", NULL },
 	{ "image", HS_OPT_STRING, offsetof(struct options, image), "FILE",
 	  "give debuggers FILE as the image, not the one that the core names", NULL },
 };
@@ -31,7 +31,8 @@ static const struct hs_opts opts = {
 	.command = "debug",
 	.operands = "FILE",
 	.summary = "Show a core or a snapshot to debuggers, as it stands; nothing runs, nothing is changed",
-	.epilogue = "\nADDR: [HOST]:PORT, unix:PATH or stdio. It ends with a debugger's kill, SIGINT or SIGTERM.\n",
+	.epilogue = "ADDR is :PORT (loopback), HOST:PORT, unix:PATH or stdio.\n"
+		    "It ends with a debugger's kill, SIGINT or SIGTERM.\n",
 	.rows = rows,
 	.count = sizeof(rows) / sizeof(rows[0]),
 };

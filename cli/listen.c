@@ -21,7 +21,7 @@ enum hs_status hs_cli_listen(const char *address, bool allow_remote, struct hs_g
 
 void hs_cli_say_waiting(const char *address)
 {
-	static const char loopback[] = "127.0.0.1";
+	static const char loopback[] = "127.0.0.1:";
 	const char *target = address;
 
 	if (strcmp(address, "stdio") == 0) {
@@ -30,9 +30,8 @@ void hs_cli_say_waiting(const char *address)
 	if (strncmp(address, "unix:", 5) == 0) {
 		target = address + 5;
 	} else if (strncmp(address, loopback, strlen(loopback)) == 0) {
-		target = address + strlen(loopback);
-	}
-	if (strcmp(target, address) == 0 && strncmp(address, "[::1]", 5) != 0) {
+		target = address + strlen(loopback) - 1;
+	} else if (strncmp(address, "127.", 4) != 0 && strncmp(address, "[::1]", 5) != 0) {
 		hs_cli_say("warning: whoever reaches %s controls the guest", address);
 	}
 	hs_cli_say("waiting for a debugger on %s (gdb -ex 'target remote %s')", address, target);

@@ -136,8 +136,13 @@ static enum hs_status listen_tcp(const char *address, bool allow_remote, struct 
 	enum hs_status st = HS_OK;
 	int on = 1;
 
-	if (!split_host_port(address, &where) || getaddrinfo(where.host, where.port, &hints, &found) != 0) {
+	if (!split_host_port(address, &where)) {
 		return bad_address(address, err);
+	}
+	if (getaddrinfo(where.host, where.port, &hints, &found) != 0) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0,
+				    "%s: names of hosts are not looked up, but for localhost: give its IP address",
+				    address);
 	}
 	if (!allow_remote && !is_loopback(found->ai_addr)) {
 		st = hs_error_set(

@@ -194,3 +194,13 @@ def test_roots_that_cannot_be_found_are_one_line_and_no_file(runner, tmp_path, s
     made = runner.run("spaces", options=["--core", "none", "--scratch", "32M", "--snapshot", "a.snap", "--roots", spec])
     assert made.rc == 125 and not made.files
     assert re.fullmatch(message, one_line_error(made.stderr)), made.stderr
+
+
+@pytest.mark.parametrize("host, told", [("127.0.0.1", ":"), ("127.0.0.10", "127.0.0.10:")])
+@HERE
+def test_waiting_line_names_an_address_that_gdb_reaches(runner, tmp_path, host, told):
+    with runner.spawn("hello", options=["--gdb", f"{host}:0"], cwd=tmp_path) as running:
+        target, = running.stderr.wait_for(r"gdb -ex 'target remote (.*)'\)\n", SECONDS).groups()
+        assert re.fullmatch(rf"{re.escape(told)}\d+", target)
+        assert "exited normally" in gdb_batch([f"target remote {target}", "continue"])[1]
+        assert running.wait(SECONDS).stderr.count("\n") == 1
