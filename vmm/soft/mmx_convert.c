@@ -55,25 +55,13 @@ static void run(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, struct cal
 	(void)((hs_soft_native_fn *)(uintptr_t)op->immediate)(call);
 }
 
-/* With exceptions that are not masked. An invalid operation is found before anything is rounded (SDM vol. 1 4.9.1). */
+/* With exceptions that are not masked. */
 static bool run_unmasked(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, struct call *call)
 {
-	uint32_t control = hs_soft_mxcsr_get(cpu) & HS_SOFT_MXCSR_MASK;
-	uint32_t unmasked = ~(control >> HS_SOFT_MXCSR_MASKS_AT) & HS_SOFT_MXCSR_FLAGS;
-	uint32_t host = hs_soft_mxcsr_swap((control & ~HS_SOFT_MXCSR_FLAGS) | HS_SOFT_MXCSR_MASKS);
-	uint32_t flags;
+	uint32_t host = hs_soft_mxcsr_begin_masked(hs_soft_mxcsr_get(cpu));
 
 	run(cpu, op, call);
-	flags = hs_soft_mxcsr_swap(host) & HS_SOFT_MXCSR_FLAGS;
-	if (flags & unmasked & HS_SOFT_MXCSR_INVALID) {
-		flags = HS_SOFT_MXCSR_INVALID;
-	}
-	hs_soft_mxcsr_put(cpu, control | flags);
-	if (flags & unmasked) {
-		hs_soft_raise(cpu, cpu->cr4 & HS_CR4_OSXMMEXCPT ? HS_VECTOR_XM : HS_VECTOR_UD, 0);
-		return false;
-	}
-	return true;
+	return hs_soft_mxcsr_meet(cpu, hs_soft_mxcsr_end_masked(host));
 }
 
 /* op->aux: it has an MMX register. From memory to an SSE register it has nothing to do with x87: CVTPI2PD by the SDM,

@@ -27,9 +27,6 @@
 uint32_t hs_soft_mxcsr_get(const struct hs_soft_cpu *cpu);
 void hs_soft_mxcsr_put(struct hs_soft_cpu *cpu, uint32_t value);
 
-/** Put a value into the host's register, which must not hold the guest's MXCSR. Returns what was there. */
-uint32_t hs_soft_mxcsr_swap(uint32_t value);
-
 /** Put it into the host's register. False: it has an exception that is not masked, and was not. */
 bool hs_soft_mxcsr_lend(struct hs_soft_cpu *cpu);
 void hs_soft_mxcsr_take_back(struct hs_soft_cpu *cpu);
@@ -42,10 +39,25 @@ static inline void hs_soft_mxcsr_return(struct hs_soft_cpu *cpu)
 	}
 }
 
-/** Whether instructions that compute may run as they are. Else each has to see to its exceptions itself. */
+/** Whether instructions that compute may run as they are. Else each has to see to its exceptions itself: it computes
+ *  between begin and end, for nobody to see yet, and then it meets what it has found. */
 static inline bool hs_soft_mxcsr_ready(struct hs_soft_cpu *cpu)
 {
 	return HS_SOFT_LIKELY(cpu->mxcsr_lent) || hs_soft_mxcsr_lend(cpu);
+}
+
+/** Let the host compute under this control word, but with all exceptions masked. Returns what it had, for the end. */
+uint32_t hs_soft_mxcsr_begin_masked(uint32_t control);
+/** Returns the flags of the exceptions since. */
+uint32_t hs_soft_mxcsr_end_masked(uint32_t host);
+
+/** Set the guest's flags. False: one of these exceptions is not masked, and #XM or #UD is raised. */
+bool hs_soft_mxcsr_meet(struct hs_soft_cpu *cpu, uint32_t flags);
+
+/** Of HS_SOFT_MXCSR_FLAGS those that are not masked. */
+static inline uint32_t hs_soft_mxcsr_unmasked(uint32_t control)
+{
+	return ~(control >> HS_SOFT_MXCSR_MASKS_AT) & HS_SOFT_MXCSR_FLAGS;
 }
 
 #endif

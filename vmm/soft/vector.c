@@ -196,10 +196,10 @@ static void call_thunk(const struct hs_soft_op *op, struct call *call)
 /* The exceptions that it meets with this control word. */
 static uint32_t flags_under(const struct hs_soft_op *op, struct call *call, uint32_t control)
 {
-	uint32_t host = hs_soft_mxcsr_swap((control & ~HS_SOFT_MXCSR_FLAGS) | HS_SOFT_MXCSR_MASKS);
+	uint32_t host = hs_soft_mxcsr_begin_masked(control);
 
 	call_thunk(op, call);
-	return hs_soft_mxcsr_swap(host) & HS_SOFT_MXCSR_FLAGS;
+	return hs_soft_mxcsr_end_masked(host);
 }
 
 static void copy_register(uint8_t *to, const uint8_t *from, bool vex)
@@ -211,37 +211,28 @@ static void copy_register(uint8_t *to, const uint8_t *from, bool vex)
 }
 
 /*
- * With exceptions that are not masked (SDM vol. 1 11.5.2, 4.9.1): invalid, denormal and divide by zero are found before
- * anything is computed, so that they come alone; and underflow is not masked when the result is tiny, inexact or not,
- * which flushing to zero shows. Flags are set, and nothing else is.
+ * With exceptions that are not masked. Underflow, if it is one of them, is met when the result is tiny, inexact or not
+ * (SDM vol. 1 4.9.1.5), which flushing to zero shows. Flags are set, and nothing else is.
  */
-static enum hs_soft_flow call_unmasked(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, struct call *call)
+static bool call_unmasked(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, struct call *call)
 {
-	const uint32_t before = HS_SOFT_MXCSR_INVALID | HS_SOFT_MXCSR_DENORMAL | HS_SOFT_MXCSR_ZERO_DIVIDE;
-	uint32_t control = hs_soft_mxcsr_get(cpu) & HS_SOFT_MXCSR_MASK;
-	uint32_t unmasked = ~(control >> HS_SOFT_MXCSR_MASKS_AT) & HS_SOFT_MXCSR_FLAGS;
+	uint32_t control = hs_soft_mxcsr_get(cpu);
 	uint8_t *written = call->vector[0];
 	bool vex = op->aux & AUX_VEX;
-	uint32_t flags;
+	uint32_t flags = 0;
 
 	copy_register(call->copy, written, vex);
 	call->vector[0] = call->copy;
-	flags = 0;
-	if (unmasked & HS_SOFT_MXCSR_UNDERFLOW) {
+	if (hs_soft_mxcsr_unmasked(control) & HS_SOFT_MXCSR_UNDERFLOW) {
 		flags = flags_under(op, call, control | HS_SOFT_MXCSR_FTZ) & HS_SOFT_MXCSR_UNDERFLOW;
 		control &= ~HS_SOFT_MXCSR_FTZ;
 		copy_register(call->copy, written, vex);
 	}
-	flags |= flags_under(op, call, control);
-	if (flags & unmasked & before) {
-		flags &= before;
-	}
-	hs_soft_mxcsr_put(cpu, hs_soft_mxcsr_get(cpu) | flags);
-	if (flags & unmasked) {
-		return hs_soft_raise(cpu, cpu->cr4 & HS_CR4_OSXMMEXCPT ? HS_VECTOR_XM : HS_VECTOR_UD, 0);
+	if (!hs_soft_mxcsr_meet(cpu, flags | flags_under(op, call, control))) {
+		return false;
 	}
 	copy_register(written, call->copy, vex);
-	return HS_SOFT_NEXT;
+	return true;
 }
 
 /* Read what it reads, and see that what it writes can be written. */
@@ -302,7 +293,7 @@ enum hs_soft_flow hs_soft_execute_vector(struct hs_soft_cpu *cpu, const struct h
 	}
 	if (!(op->aux & AUX_COMPUTES) || hs_soft_mxcsr_ready(cpu)) {
 		call_thunk(op, &call);
-	} else if (call_unmasked(cpu, op, &call) != HS_SOFT_NEXT) {
+	} else if (!call_unmasked(cpu, op, &call)) {
 		return HS_SOFT_FAULT;
 	}
 	return finish(cpu, op, &call) ? HS_SOFT_NEXT : HS_SOFT_FAULT;
