@@ -340,7 +340,7 @@ static void write_payload(const struct hs_value *value, uint32_t length, uint8_t
 enum hs_status hs_record_encode(const struct hs_record *record, uint8_t *buffer, size_t capacity, size_t *ret_length,
 				struct hs_error *err)
 {
-	struct measures measures;
+	struct measures measures = { 0 };
 	uint8_t *next = buffer + HEADER_BYTES;
 	enum hs_status st = measure(record, &measures, err);
 
