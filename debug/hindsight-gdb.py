@@ -43,6 +43,15 @@ def hs_monitor(command, *words):
     return hs_ask(" ".join([command, *words]))
 
 
+def hs_do(done, command, *words):
+    """Have something done; the answer. One that does not begin with `done` is a refusal, which to gdb is text like any
+    other; here it is an error, that ends a script."""
+    answer = hs_monitor(command, *words)
+    if not answer.startswith(done):
+        raise gdb.GdbError(answer.rstrip())
+    return answer
+
+
 def hs_show(text):
     gdb.write(text if text.endswith("\n") or not text else text + "\n")
 
@@ -136,7 +145,7 @@ Registers stay those of the CPU."""
     def invoke(self, argument, from_tty):
         if not argument:
             raise gdb.GdbError("hs root: which? 'hs roots' lists them; 'current' is the CPU's")
-        hs_show(hs_monitor("root", argument))
+        hs_show(hs_do("addresses are those of ", "root", argument))
         hs_forget()
 
     def complete(self, text, word):
@@ -172,7 +181,7 @@ Usage: hs snapshot NAME
 
     def invoke(self, argument, from_tty):
         self.dont_repeat()
-        hs_show(hs_monitor("snapshot", argument) if argument else hs_monitor("snapshots"))
+        hs_show(hs_do("checkpoint ", "snapshot", argument) if argument else hs_monitor("snapshots"))
 
     def complete(self, text, word):
         return hs_completed(word, HS_SNAPSHOT_NAME, "snapshots")
@@ -191,7 +200,7 @@ registers, frames and memory are those of then."""
 
     def invoke(self, argument, from_tty):
         # The rest is for those who type the monitor command.
-        hs_show(hs_monitor("restore", *argument.split()).partition("; in gdb, ")[0])
+        hs_show(hs_do("the guest is where ", "restore", *argument.split()).partition("; in gdb, ")[0])
         hs_forget()
         hs_show_place()
 

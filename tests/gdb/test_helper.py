@@ -147,14 +147,24 @@ def test_helper_snapshots_are_listed_and_completed(runner, helper):
     said = session(runner, helper, "debugme", [
         "hs snapshot", "complete hs restore ", "hs snapshot one", "hs snapshot other", "hs snapshot one", "hs snapshot",
         "complete hs restore o", "complete hs restore on", "complete hs snapshot ot", "hs restore nowhere",
-        "hs snapshot no name", "print/x $pc"])
+        "hs snapshot no name", "hs restore one two", "print/x $pc"])
     assert said[1] == "hs restore start" and re.match(r"start +0x", said[0]) and len(said[0].splitlines()) == 1
     assert said[4].endswith("(the one before is gone)")
     assert sorted(line.split()[0] for line in said[5].splitlines()) == ["one", "other", "start"]
     assert said[6] == "hs restore one\nhs restore other" and said[7] == "hs restore one"
     assert said[8] == "hs snapshot other"
-    assert said[9].startswith("no checkpoint 'nowhere'") and "_start" in said[9]
-    assert "a name has" in said[10]
+    assert said[9] == "no checkpoint 'nowhere' ('monitor snapshots' lists them)"
+    assert "a name has" in said[10] and said[11].startswith("no checkpoint 'one two'")
+
+
+@pytest.mark.parametrize("refused", ["hs restore nowhere", "hs snapshot no name", "hs root 9"])
+@EACH_ARCH
+def test_helper_command_that_is_refused_ends_a_script(runner, helper, tmp_path, refused):
+    script = tmp_path / "script.gdb"
+    script.write_text(f"hs restore start\n{refused}\nprint 6 * 7\n", encoding="utf-8")
+    said, after, _ = session(runner, helper, "debugme", [f"source {script}", "print 40 + 3", "detach"])
+    assert "the guest is where its session began" in said and f"{script}:2: Error in sourced command file:" in said
+    assert "= 42" not in said and after == "$1 = 43"
 
 
 def test_helper_restore_after_a_crash_goes_on_before_it(runner, helper):
