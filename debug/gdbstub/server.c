@@ -4,9 +4,8 @@
  * It moves bytes and sleeps; every decision about the protocol or the target is the machine's.
  */
 #include "gdbstub/listen.h"
-#include "gdbstub/packet.h"
+#include "gdbstub/refused.h"
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -21,9 +20,6 @@
 #include <unistd.h>
 
 #define INPUT_BYTES (64u << 10)
-/* A client that was refused is kept until it has read why, but neither long nor in numbers. */
-#define REFUSED_MAX 4
-#define REFUSED_MS 1000
 /* At the end the client gets this long to fetch its last packet. */
 #define DRAIN_MS 2000
 /* A client that says nothing is asked whether it is there, as often, before it is taken for gone. */
@@ -31,12 +27,6 @@
 #define KEEPALIVE_PROBES 4
 /* How long not to accept when the host has no descriptor for another client. */
 #define ACCEPT_PAUSE_MS 100
-
-struct refused {
-	int fd; /* -1: free */
-	bool told;
-	int64_t until_ms;
-};
 
 struct server {
 	struct hs_gdb_listener *listener;
@@ -48,7 +38,7 @@ struct server {
 	uint8_t *input; /* INPUT_BYTES of it; [input_start, input_end) is not fed yet */
 	size_t input_start;
 	size_t input_end;
-	struct refused refused[REFUSED_MAX];
+	struct hs_refused_list refused;
 	int64_t accept_after_ms;
 	int64_t drain_until_ms; /* 0 until the end has begun */
 	int stdio_flags[2];     /* of descriptors 0 and 1 before they were made non-blocking */
@@ -62,7 +52,7 @@ enum slot {
 	SLOT_IN,
 	SLOT_OUT,
 	SLOT_REFUSED,
-	SLOT_COUNT = SLOT_REFUSED + REFUSED_MAX
+	SLOT_COUNT = SLOT_REFUSED + HS_REFUSED_MAX
 };
 
 static int64_t now_ms(void)
@@ -107,47 +97,6 @@ static void open_stdio(struct server *server)
 	open_client(server, STDIN_FILENO, STDOUT_FILENO);
 }
 
-static void free_refused(struct refused *refused)
-{
-	close(refused->fd);
-	refused->fd = -1;
-}
-
-/* Tell a second client why it is refused, and that nothing more will come. */
-static void tell_refused(struct refused *refused)
-{
-	static const char why[] = "E.another debugger is attached to this guest";
-	struct hs_buf packet;
-
-	hs_buf_init(&packet, 2 * sizeof(why) + 8);
-	if (hs_buf_append_byte(&packet, '+') && hs_packet_encode(&packet, (const uint8_t *)why, sizeof(why) - 1)) {
-		(void)send(refused->fd, packet.data, packet.length, MSG_NOSIGNAL | MSG_DONTWAIT);
-	}
-	hs_buf_deinit(&packet);
-	(void)shutdown(refused->fd, SHUT_WR);
-	refused->told = true;
-}
-
-/*
- * Keep a second client until it has asked something, since only then does it take the reason for an answer (gdb drops a
- * packet that comes before the acknowledgement of its own), and until it has hung up, since closing a connection with
- * unread input resets it and the reason would be lost.
- */
-static void refuse(struct server *server, int fd)
-{
-	struct refused *slot = &server->refused[0];
-
-	for (size_t i = 1; i < REFUSED_MAX && slot->fd >= 0; i++) {
-		if (server->refused[i].fd < 0 || server->refused[i].until_ms < slot->until_ms) {
-			slot = &server->refused[i];
-		}
-	}
-	if (slot->fd >= 0) {
-		free_refused(slot);
-	}
-	*slot = (struct refused){ .fd = fd, .until_ms = now_ms() + REFUSED_MS };
-}
-
 /* Of TCP; a unix socket needs neither. */
 static void set_options(int fd)
 {
@@ -175,7 +124,7 @@ static void accept_client(struct server *server)
 		return;
 	}
 	if (has_client(server)) {
-		refuse(server, fd);
+		hs_refused_add(&server->refused, fd, now_ms());
 		return;
 	}
 	set_options(fd);
@@ -301,37 +250,6 @@ static void let_leaving_client_go(struct server *server)
 	}
 }
 
-/* A refused client has sent something or hung up; true while it is worth keeping. */
-static bool hear_refused(struct refused *slot)
-{
-	char bytes[512];
-	ssize_t got = recv(slot->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-
-	if (got > 0 && !slot->told && memchr(bytes, '#', (size_t)got)) {
-		tell_refused(slot);
-	}
-	return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
-}
-
-static void refused_ready(struct server *server, const struct pollfd *fds)
-{
-	int64_t now = now_ms();
-
-	for (size_t i = 0; i < REFUSED_MAX; i++) {
-		struct refused *slot = &server->refused[i];
-
-		if (slot->fd < 0) {
-			continue;
-		}
-		if (fds[i].revents && fds[i].fd == slot->fd && !hear_refused(slot)) {
-			free_refused(slot);
-		} else if (now >= slot->until_ms) {
-			tell_refused(slot);
-			free_refused(slot);
-		}
-	}
-}
-
 static void fill_poll_set(const struct server *server, struct pollfd *fds)
 {
 	bool room = server->input_end < INPUT_BYTES && server->input_start == server->input_end;
@@ -352,9 +270,7 @@ static void fill_poll_set(const struct server *server, struct pollfd *fds)
 	if (has_client(server) && output_waits(server)) {
 		fds[split ? SLOT_OUT : SLOT_IN].events |= POLLOUT;
 	}
-	for (size_t i = 0; i < REFUSED_MAX; i++) {
-		fds[SLOT_REFUSED + i] = (struct pollfd){ .fd = server->refused[i].fd, .events = POLLIN };
-	}
+	hs_refused_poll_set(&server->refused, fds + SLOT_REFUSED);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -366,13 +282,8 @@ static int64_t earlier(int64_t a, int64_t b)
 static int poll_timeout(const struct server *server)
 {
 	int64_t now = now_ms();
-	int64_t until = INT64_MAX;
+	int64_t until = hs_refused_deadline(&server->refused);
 
-	for (size_t i = 0; i < REFUSED_MAX; i++) {
-		if (server->refused[i].fd >= 0) {
-			until = earlier(until, server->refused[i].until_ms);
-		}
-	}
 	if (server->accept_after_ms > now) {
 		until = earlier(until, server->accept_after_ms);
 	}
@@ -435,7 +346,7 @@ static enum hs_status serve(struct server *server, enum hs_gdb_end *ret, struct 
 			hs_gdb_target_stopped(server->gdb);
 			move_bytes(server);
 		}
-		refused_ready(server, fds + SLOT_REFUSED);
+		hs_refused_ready(&server->refused, fds + SLOT_REFUSED, now_ms());
 		if (has_client(server) && fds[SLOT_IN].fd == server->in_fd) {
 			client_ready(server, &fds[SLOT_IN], &fds[SLOT_OUT]);
 		}
@@ -452,11 +363,7 @@ static void server_deinit(struct server *server)
 	if (has_client(server)) {
 		close_client(server);
 	}
-	for (size_t i = 0; i < REFUSED_MAX; i++) {
-		if (server->refused[i].fd >= 0) {
-			free_refused(&server->refused[i]);
-		}
-	}
+	hs_refused_deinit(&server->refused);
 	hs_gdb_destroy(server->gdb);
 	free(server->input);
 }
@@ -474,9 +381,7 @@ enum hs_status hs_gdb_serve(struct hs_gdb_listener *listener, const struct hs_ta
 	struct hs_target_info info;
 	enum hs_status st;
 
-	for (size_t i = 0; i < REFUSED_MAX; i++) {
-		server.refused[i].fd = -1;
-	}
+	hs_refused_init(&server.refused);
 	if (!server.input) {
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "debugger stub: no memory");
 	}
