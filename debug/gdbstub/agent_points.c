@@ -145,6 +145,16 @@ void hs_agent_points_remove(struct hs_agent_points *points, const struct hs_brea
 	}
 }
 
+bool hs_agent_points_has(const struct hs_agent_points *points, enum hs_break_kind kind, hs_gva gva)
+{
+	for (size_t i = 0; i < points->count; i++) {
+		if (points->list[i].kind == kind && points->list[i].gva.v == gva.v) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void hs_agent_points_clear_space(struct hs_agent_points *points, uint32_t space)
 {
 	for (size_t i = points->count; i > 0; i--) {

@@ -52,6 +52,8 @@ HS_MUST_CHECK enum hs_status hs_agent_points_set(struct hs_agent_points *points,
 /* Forget one; nothing when it is not known. A space that has none of its own takes away the one of every space, as with
  * break_remove() of the target. */
 void hs_agent_points_remove(struct hs_agent_points *points, const struct hs_breakpoint *breakpoint);
+/* Whether one of a kind is there, in whichever space. */
+bool hs_agent_points_has(const struct hs_agent_points *points, enum hs_break_kind kind, hs_gva gva);
 /* Forget those of one space, or (0) those of every space. */
 void hs_agent_points_clear_space(struct hs_agent_points *points, uint32_t space);
 /* Forget all and free them. */

@@ -92,10 +92,15 @@ enum hs_reply hs_reply_error(struct hs_gdb *gdb, enum hs_status status, const ch
 	return HS_REPLY_ERROR;
 }
 
-enum hs_reply hs_reply_status(const struct hs_gdb *gdb, enum hs_status status)
+enum hs_reply hs_reply_status(struct hs_gdb *gdb, enum hs_status status)
 {
-	(void)gdb;
-	return status == HS_OK ? HS_REPLY_OK : HS_REPLY_ERROR;
+	if (status == HS_OK) {
+		return HS_REPLY_OK;
+	}
+	if (gdb->err.status != status) {
+		(void)hs_error_set(&gdb->err, status, 0, 0, "%s", hs_status_name(status));
+	}
+	return HS_REPLY_ERROR;
 }
 
 enum hs_reply hs_reply_text(struct hs_gdb *gdb, const char *text)

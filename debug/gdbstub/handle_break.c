@@ -36,13 +36,13 @@ enum hs_reply hs_handle_break_insert(struct hs_gdb *gdb, const struct hs_request
 	}
 	st = hs_agent_programs_verify(request->programs, &cpu, &gdb->err);
 	if (!st) {
-		st = gdb->target.ops->break_insert(gdb->target.ctx, &breakpoint, &gdb->err);
+		st = gdb->control.ops->break_insert(gdb->control.ctx, &breakpoint, &gdb->err);
 	}
 	if (!st && is_noted(&breakpoint)) {
 		st = hs_agent_points_set(&gdb->points, &breakpoint, request->programs, &gdb->err);
 		if (st) {
 			/* The client takes it for not inserted. */
-			(void)!gdb->target.ops->break_remove(gdb->target.ctx, &breakpoint, NULL);
+			(void)!gdb->control.ops->break_remove(gdb->control.ctx, &breakpoint, NULL);
 			hs_agent_points_remove(&gdb->points, &breakpoint);
 		}
 	}
@@ -56,7 +56,7 @@ enum hs_reply hs_handle_break_remove(struct hs_gdb *gdb, const struct hs_request
 	enum hs_status st;
 
 	breakpoint.space = hs_gdb_break_space(gdb);
-	st = gdb->target.ops->break_remove(gdb->target.ctx, &breakpoint, &gdb->err);
+	st = gdb->control.ops->break_remove(gdb->control.ctx, &breakpoint, &gdb->err);
 	if ((!st || st == HS_ERR_NOT_FOUND) && is_noted(&breakpoint)) {
 		hs_agent_points_remove(&gdb->points, &breakpoint);
 	}

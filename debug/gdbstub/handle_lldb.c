@@ -83,13 +83,15 @@ static void put_permissions(struct hs_gdb *gdb, int prot)
 enum hs_reply hs_handle_mem_region(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	struct hs_target_region region;
+	enum hs_status st;
 	uint64_t length;
 
 	if (!gdb->target.ops->mem_region) {
 		return HS_REPLY_UNSUPPORTED;
 	}
-	if (gdb->target.ops->mem_region(gdb->target.ctx, hs_gva_of(request->number), &region, &gdb->err)) {
-		return HS_REPLY_ERROR;
+	st = gdb->target.ops->mem_region(gdb->target.ctx, hs_gva_of(request->number), &region, &gdb->err);
+	if (st) {
+		return hs_reply_status(gdb, st);
 	}
 	length = region.length;
 	if (length > UINT64_MAX - region.start.v) {
@@ -108,7 +110,7 @@ enum hs_reply hs_handle_threads_json(struct hs_gdb *gdb, const struct hs_request
 	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
 
 	(void)request;
-	gdb->target.ops->stop_current(gdb->target.ctx, &stop);
+	gdb->control.ops->stop_current(gdb->control.ctx, &stop);
 	hs_gdb_put_threads(gdb, &stop);
 	return HS_REPLY_PAYLOAD;
 }

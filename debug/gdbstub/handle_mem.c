@@ -37,6 +37,7 @@ static enum hs_reply read_scratch(struct hs_gdb *gdb, hs_gva gva, uint64_t lengt
 {
 	size_t wanted = length < most ? (size_t)length : most;
 	size_t got = 0;
+	enum hs_status st;
 	uint8_t *bytes;
 
 	hs_buf_clear(&gdb->scratch);
@@ -47,8 +48,9 @@ static enum hs_reply read_scratch(struct hs_gdb *gdb, hs_gva gva, uint64_t lengt
 	if (!bytes) {
 		return hs_reply_error(gdb, HS_ERR_NOMEM, "no memory for the reply");
 	}
-	if (hs_gdb_mem_read(gdb, gva.v, bytes, wanted, &got)) {
-		return HS_REPLY_ERROR;
+	st = hs_gdb_mem_read(gdb, gva.v, bytes, wanted, &got);
+	if (st) {
+		return hs_reply_status(gdb, st);
 	}
 	if (got == 0) {
 		return hs_reply_error(gdb, HS_ERR_UNREADABLE, "nothing can be read at 0x%llx",

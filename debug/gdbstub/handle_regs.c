@@ -62,13 +62,15 @@ static enum hs_reply refuse_write(struct hs_gdb *gdb)
 enum hs_reply hs_handle_regs_read(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	struct hs_cpu_state cpu;
+	enum hs_status st;
 
 	(void)request;
 	if (!hs_gdb_has_cpu(gdb)) {
 		return put_unavailable(gdb, all_bytes(gdb));
 	}
-	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
-		return HS_REPLY_ERROR;
+	st = gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err);
+	if (st) {
+		return hs_reply_status(gdb, st);
 	}
 	for (size_t i = 0; i < gdb->reg_count; i++) {
 		uint8_t value[HS_REG_BYTES_MAX];
@@ -83,6 +85,7 @@ enum hs_reply hs_handle_regs_write(struct hs_gdb *gdb, const struct hs_request *
 {
 	const uint8_t *at = request->reg.value.data;
 	struct hs_cpu_state cpu;
+	enum hs_status st;
 
 	if (request->reg.value.length != all_bytes(gdb)) {
 		return hs_reply_error(gdb, HS_ERR_RANGE, "the registers are %zu bytes, not %zu", all_bytes(gdb),
@@ -91,12 +94,14 @@ enum hs_reply hs_handle_regs_write(struct hs_gdb *gdb, const struct hs_request *
 	if (!hs_gdb_has_cpu(gdb)) {
 		return refuse_write(gdb);
 	}
-	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
-		return HS_REPLY_ERROR;
+	st = gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err);
+	if (st) {
+		return hs_reply_status(gdb, st);
 	}
 	for (size_t i = 0; i < gdb->reg_count; i++) {
-		if (set_reg(gdb->regs[i], &cpu, at, &gdb->err)) {
-			return HS_REPLY_ERROR;
+		st = set_reg(gdb->regs[i], &cpu, at, &gdb->err);
+		if (st) {
+			return hs_reply_status(gdb, st);
 		}
 		at += gdb->regs[i]->bytes;
 	}
@@ -108,6 +113,7 @@ enum hs_reply hs_handle_reg_read(struct hs_gdb *gdb, const struct hs_request *re
 	const struct hs_reg *reg = reg_of(gdb, request->reg.number);
 	uint8_t value[HS_REG_BYTES_MAX];
 	struct hs_cpu_state cpu;
+	enum hs_status st;
 
 	if (!reg) {
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such register");
@@ -115,8 +121,9 @@ enum hs_reply hs_handle_reg_read(struct hs_gdb *gdb, const struct hs_request *re
 	if (!hs_gdb_has_cpu(gdb)) {
 		return put_unavailable(gdb, reg->bytes);
 	}
-	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
-		return HS_REPLY_ERROR;
+	st = gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err);
+	if (st) {
+		return hs_reply_status(gdb, st);
 	}
 	hs_reg_get(reg, &cpu, value);
 	hs_buf_append_hex(&gdb->payload, value, reg->bytes);
@@ -127,6 +134,7 @@ enum hs_reply hs_handle_reg_write(struct hs_gdb *gdb, const struct hs_request *r
 {
 	const struct hs_reg *reg = reg_of(gdb, request->reg.number);
 	struct hs_cpu_state cpu;
+	enum hs_status st;
 
 	if (!reg) {
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such register");
@@ -138,11 +146,13 @@ enum hs_reply hs_handle_reg_write(struct hs_gdb *gdb, const struct hs_request *r
 	if (!hs_gdb_has_cpu(gdb)) {
 		return refuse_write(gdb);
 	}
-	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err)) {
-		return HS_REPLY_ERROR;
+	st = gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, &gdb->err);
+	if (st) {
+		return hs_reply_status(gdb, st);
 	}
-	if (set_reg(reg, &cpu, request->reg.value.data, &gdb->err)) {
-		return HS_REPLY_ERROR;
+	st = set_reg(reg, &cpu, request->reg.value.data, &gdb->err);
+	if (st) {
+		return hs_reply_status(gdb, st);
 	}
 	return hs_reply_status(gdb, gdb->target.ops->cpu_write(gdb->target.ctx, &cpu, &gdb->err));
 }

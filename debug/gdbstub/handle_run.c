@@ -11,7 +11,7 @@ enum hs_reply hs_handle_stop_reason(struct hs_gdb *gdb, const struct hs_request 
 	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
 
 	(void)request;
-	gdb->target.ops->stop_current(gdb->target.ctx, &stop);
+	gdb->control.ops->stop_current(gdb->control.ctx, &stop);
 	hs_gdb_put_stop(gdb, &stop);
 	return HS_REPLY_PAYLOAD;
 }
@@ -82,12 +82,12 @@ enum hs_reply hs_handle_resume(struct hs_gdb *gdb, const struct hs_request *requ
 	if (request->resume.at_given) {
 		st = move_to(gdb, request->resume.at);
 		if (st) {
-			return HS_REPLY_ERROR;
+			return hs_reply_status(gdb, st);
 		}
 	}
-	st = gdb->target.ops->resume(gdb->target.ctx, &action->how, &gdb->err);
+	st = gdb->control.ops->resume(gdb->control.ctx, &action->how, &gdb->err);
 	if (st) {
-		return HS_REPLY_ERROR;
+		return hs_reply_status(gdb, st);
 	}
 	gdb->running = true;
 	gdb->goal = HS_GOAL_REPORT;
@@ -164,7 +164,7 @@ enum hs_reply hs_handle_detach(struct hs_gdb *gdb, const struct hs_request *requ
 		hs_gdb_interrupt(gdb);
 		return HS_REPLY_OK;
 	}
-	gdb->target.ops->stop_current(gdb->target.ctx, &stop);
+	gdb->control.ops->stop_current(gdb->control.ctx, &stop);
 	hs_gdb_clear_breaks(gdb);
 	hs_gdb_run_free(gdb, &stop);
 	return HS_REPLY_OK;
@@ -180,7 +180,9 @@ void hs_gdb_kill(struct hs_gdb *gdb)
 		hs_gdb_interrupt(gdb);
 		return;
 	}
-	gdb->target.ops->kill(gdb->target.ctx);
+	if (gdb->target.ops->kill) {
+		gdb->target.ops->kill(gdb->target.ctx);
+	}
 	gdb->killed = true;
 }
 
@@ -217,6 +219,7 @@ static enum hs_status restart(struct hs_gdb *gdb)
 		return st;
 	}
 	hs_gdb_clear_breaks(gdb);
+	hs_stepper_reset(gdb);
 	gdb->ended = false;
 	gdb->killed = false;
 	gdb->client.attached = true;
@@ -248,6 +251,8 @@ static bool may_stop(const struct hs_gdb *gdb)
 
 enum hs_reply hs_handle_run(struct hs_gdb *gdb, const struct hs_request *request)
 {
+	enum hs_status st;
+
 	if (!gdb->target.ops->restart) {
 		return hs_reply_error(gdb, HS_ERR_UNSUPPORTED, "the guest cannot be started again");
 	}
@@ -266,7 +271,8 @@ enum hs_reply hs_handle_run(struct hs_gdb *gdb, const struct hs_request *request
 		wait_for_stop(gdb);
 		return HS_REPLY_SILENCE;
 	}
-	return restart(gdb) ? HS_REPLY_ERROR : hs_handle_stop_reason(gdb, request);
+	st = restart(gdb);
+	return st ? hs_reply_status(gdb, st) : hs_handle_stop_reason(gdb, request);
 }
 
 /* 'R' has no reply: gdb sends '?' behind it at once and would take one for that one's. */

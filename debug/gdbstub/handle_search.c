@@ -150,9 +150,10 @@ enum hs_reply hs_handle_crc(struct hs_gdb *gdb, const struct hs_request *request
 	make_crc_table(table);
 	while (left > 0) {
 		size_t got = 0;
+		enum hs_status st = hs_gdb_mem_read(gdb, at, buffer, left < CHUNK ? (size_t)left : CHUNK, &got);
 
-		if (hs_gdb_mem_read(gdb, at, buffer, left < CHUNK ? (size_t)left : CHUNK, &got)) {
-			return HS_REPLY_ERROR;
+		if (st) {
+			return hs_reply_status(gdb, st);
 		}
 		if (got == 0) {
 			return hs_reply_error(gdb, HS_ERR_UNREADABLE, "nothing can be read at 0x%llx",

@@ -60,7 +60,7 @@ static enum hs_reply xfer_siginfo(struct hs_gdb *gdb, const struct hs_request *r
 	if (!hs_gdb_has_cpu(gdb)) {
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "the CPU is not in this address space");
 	}
-	gdb->target.ops->stop_current(gdb->target.ctx, &stop);
+	gdb->control.ops->stop_current(gdb->control.ctx, &stop);
 	switch (stop.kind) {
 	case HS_STOP_SIGNAL:
 	case HS_STOP_KILLED:

@@ -42,6 +42,8 @@ enum hs_status hs_gdb_create(const struct hs_target *target, bool running, struc
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "debugger stub: no memory");
 	}
 	gdb->target = *target;
+	gdb->control = target->ops->step ? hs_stepper_control(gdb) : *target;
+	hs_stepper_reset(gdb);
 	describe_target(gdb);
 	gdb->running = running;
 	gdb->goal = HS_GOAL_FREE;
@@ -112,7 +114,7 @@ void hs_gdb_disconnect(struct hs_gdb *gdb)
 
 void hs_gdb_clear_breaks(struct hs_gdb *gdb)
 {
-	gdb->target.ops->break_clear(gdb->target.ctx);
+	gdb->control.ops->break_clear(gdb->control.ctx);
 	hs_agent_points_clear(&gdb->points);
 }
 
@@ -123,7 +125,7 @@ void hs_gdb_run_free(struct hs_gdb *gdb, const struct hs_stop *stop)
 	if (stop->kind == HS_STOP_SIGNAL) {
 		resume.signal = stop->signal;
 	}
-	if (gdb->target.ops->resume(gdb->target.ctx, &resume, NULL) == HS_OK) {
+	if (gdb->control.ops->resume(gdb->control.ctx, &resume, NULL) == HS_OK) {
 		gdb->running = true;
 		gdb->goal = HS_GOAL_FREE;
 	}
@@ -240,7 +242,7 @@ const uint8_t *hs_gdb_output(const struct hs_gdb *gdb, size_t *ret_length)
 
 bool hs_gdb_target_running(const struct hs_gdb *gdb)
 {
-	return gdb->running;
+	return gdb->running && !gdb->parked;
 }
 
 static void report(struct hs_gdb *gdb, const struct hs_stop *stop)
@@ -299,7 +301,7 @@ static void settle_now(struct hs_gdb *gdb)
 {
 	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
 
-	gdb->target.ops->stop_current(gdb->target.ctx, &stop);
+	gdb->control.ops->stop_current(gdb->control.ctx, &stop);
 	settle(gdb, &stop);
 }
 
@@ -309,13 +311,13 @@ static void settle_now(struct hs_gdb *gdb)
  */
 static void go_on(struct hs_gdb *gdb)
 {
-	if (gdb->target.ops->resume(gdb->target.ctx, &gdb->resume, NULL) != HS_OK) {
+	if (gdb->control.ops->resume(gdb->control.ctx, &gdb->resume, NULL) != HS_OK) {
 		settle_now(gdb);
 		return;
 	}
 	gdb->running = true;
 	if (gdb->interrupt_asked) {
-		gdb->target.ops->interrupt(gdb->target.ctx);
+		gdb->control.ops->interrupt(gdb->control.ctx);
 	}
 }
 
@@ -382,7 +384,7 @@ void hs_gdb_target_stopped(struct hs_gdb *gdb)
 {
 	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
 
-	if (!gdb->running || gdb->parked || !gdb->target.ops->stop_take(gdb->target.ctx, &stop)) {
+	if (!gdb->running || gdb->parked || !gdb->control.ops->stop_take(gdb->control.ctx, &stop)) {
 		return;
 	}
 	gdb->running = false;
@@ -408,7 +410,7 @@ void hs_gdb_interrupt(struct hs_gdb *gdb)
 		settle_now(gdb);
 		return;
 	}
-	gdb->target.ops->interrupt(gdb->target.ctx);
+	gdb->control.ops->interrupt(gdb->control.ctx);
 }
 
 void hs_gdb_output_consume(struct hs_gdb *gdb, size_t length)

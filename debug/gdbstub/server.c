@@ -273,6 +273,12 @@ static void fill_poll_set(const struct server *server, struct pollfd *fds)
 	hs_refused_poll_set(&server->refused, fds + SLOT_REFUSED);
 }
 
+/* The target has nothing that poll() could wait for: it has to be asked whether it has stopped. */
+static bool asks_target(const struct server *server)
+{
+	return server->event_fd < 0 && hs_gdb_target_running(server->gdb);
+}
+
 static int64_t earlier(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -284,6 +290,9 @@ static int poll_timeout(const struct server *server)
 	int64_t now = now_ms();
 	int64_t until = hs_refused_deadline(&server->refused);
 
+	if (asks_target(server)) {
+		return 0;
+	}
 	if (server->accept_after_ms > now) {
 		until = earlier(until, server->accept_after_ms);
 	}
@@ -342,7 +351,7 @@ static enum hs_status serve(struct server *server, enum hs_gdb_end *ret, struct 
 			*ret = HS_GDB_END_STOPPED;
 			return HS_OK;
 		}
-		if (fds[SLOT_EVENT].revents) {
+		if (fds[SLOT_EVENT].revents || asks_target(server)) {
 			hs_gdb_target_stopped(server->gdb);
 			move_bytes(server);
 		}
@@ -391,7 +400,7 @@ enum hs_status hs_gdb_serve(struct hs_gdb_listener *listener, const struct hs_ta
 		return st;
 	}
 	target->ops->info(target->ctx, &info);
-	server.event_fd = info.event_fd;
+	server.event_fd = target->ops->step ? -1 : info.event_fd;
 	if (listener->stdio && !listener->stdio_used) {
 		open_stdio(&server);
 	}

@@ -65,8 +65,18 @@ struct hs_gdb_client {
 	struct hs_gdb_processes processes;
 };
 
+/* Where a target stands that has step() and no operations to run by. (stepper.c) */
+struct hs_stepper {
+	struct hs_stop stop;
+	struct hs_resume how;
+	bool interrupted;
+};
+
 struct hs_gdb {
 	struct hs_target target;
+	struct hs_target
+		control; /* whose operations set breakpoints, run and stop it: its own, or those of stepper.c */
+	struct hs_stepper stepper;
 	struct hs_target_info info;
 	const struct hs_reg *regs[HS_REGS_MAX]; /* by number */
 	size_t reg_count;
@@ -109,8 +119,8 @@ void hs_gdb_send_payload(struct hs_gdb *gdb);
 /* Fill gdb->err and return HS_REPLY_ERROR. */
 __attribute__((format(printf, 3, 4))) enum hs_reply hs_reply_error(struct hs_gdb *gdb, enum hs_status status,
 								   const char *format, ...);
-/* HS_REPLY_OK for HS_OK, else HS_REPLY_ERROR: gdb->err was filled by the target. */
-enum hs_reply hs_reply_status(const struct hs_gdb *gdb, enum hs_status status);
+/* HS_REPLY_OK for HS_OK, else HS_REPLY_ERROR. A target may have left gdb->err alone: then it is filled here. */
+enum hs_reply hs_reply_status(struct hs_gdb *gdb, enum hs_status status);
 /* HS_REPLY_PAYLOAD with a fixed text. */
 enum hs_reply hs_reply_text(struct hs_gdb *gdb, const char *text);
 /* "m" or "l" and the part of an object that was asked for: [offset, offset + length) of it, as far as it goes. */
@@ -144,6 +154,10 @@ struct hs_agent_cpu hs_gdb_agent_cpu(const struct hs_gdb *gdb);
 void hs_gdb_interrupt(struct hs_gdb *gdb);
 /* Remove all breakpoints of a target that stands still. (machine.c) */
 void hs_gdb_clear_breaks(struct hs_gdb *gdb);
+/* The operations in place of those that a target with step() lacks. (stepper.c) */
+struct hs_target hs_stepper_control(struct hs_gdb *gdb);
+/* The target stands where it began. (stepper.c) */
+void hs_stepper_reset(struct hs_gdb *gdb);
 /* Kill the guest, now or as soon as it has stopped. (handle_run.c) */
 void hs_gdb_kill(struct hs_gdb *gdb);
 

@@ -82,9 +82,10 @@ const uint8_t *hs_gdb_output(const struct hs_gdb *gdb, size_t *ret_length);
 /** The first length bytes of the output have been sent. */
 void hs_gdb_output_consume(struct hs_gdb *gdb, size_t length);
 
-/** The target's event_fd became readable: take the stop and do what it was awaited for. Harmless without a stop. */
+/** The target's event_fd became readable: take the stop and do what it was awaited for. Harmless without a stop. Of a
+ *  target with step() it is this that executes instructions, some thousands in a call. */
 void hs_gdb_target_stopped(struct hs_gdb *gdb);
-/** True while the target runs: its event_fd is to be watched. */
+/** True while the target runs: its event_fd is to be watched, or, where it has none, hs_gdb_target_stopped() called. */
 bool hs_gdb_target_running(const struct hs_gdb *gdb);
 
 /** Where the stub stands. */
@@ -117,7 +118,7 @@ void hs_gdb_listener_close(struct hs_gdb_listener *listener);
 
 /** Why hs_gdb_serve() came back. */
 enum hs_gdb_end {
-	HS_GDB_END_EXITED,  /**< the guest has ended; stop_current() of the target tells how */
+	HS_GDB_END_EXITED,  /**< the guest has ended; the target knows how */
 	HS_GDB_END_KILLED,  /**< a client killed the guest */
 	HS_GDB_END_STOPPED, /**< stop_fd is readable; the target may run, and was asked to stop if a client had it */
 	HS_GDB_END_CLOSED,  /**< the one client of "stdio" is gone without a detach; the target is stopped */
@@ -131,8 +132,8 @@ struct hs_gdb_serve_options {
 /**
  * Serve the target to one client after the other until the guest has ended, a client has killed it, or stop_fd says so.
  *
- * Sleeps in poll() whenever there is nothing to do. A second client is refused with an error message while one
- * is there.
+ * Sleeps in poll() whenever there is nothing to do, which is never while a target without event_fd runs. A second
+ * client is refused with an error message while one is there.
  *
  * @param listener  borrowed for the call, and usable for another one afterwards
  * @param target    borrowed for the call

@@ -5,7 +5,10 @@
  *
  * A target is stopped or running. resume() starts it and returns at once; event_fd becomes readable when it has stopped
  * or ended; stop_take() then tells why, exactly once for each resume. All other operations need a stopped target, but
- * for interrupt(). They are all called from the one thread that serves the debugger.
+ * for interrupt(). They are all called from the one thread that serves the debugger. A target that only executes one
+ * instruction at a time has step() in place of what it would be run by.
+ *
+ * An operation that fails may leave its err as it is: the client is then told the status, and no more.
  */
 #ifndef HINDSIGHT_TARGET_H
 #define HINDSIGHT_TARGET_H
@@ -95,7 +98,7 @@ struct hs_target_info {
 	int image_fd;           /**< open for reading, for vFile; -1 when there is none */
 	const char *debug_path; /**< absolute path of its separate debug file, NULL when there is none */
 	int debug_fd;           /**< open for reading; meaningless without debug_path */
-	int event_fd;           /**< readable when stop_take() has something */
+	int event_fd;           /**< readable when stop_take() has something; -1: it is asked again and again */
 	uint64_t entry;         /**< gva of the image's entry point */
 	uint64_t phdr;          /**< gva of the image's program headers, 0 when they are not in memory */
 	uint32_t phent, phnum;  /**< bytes of one, and how many */
@@ -153,7 +156,21 @@ struct hs_target_ops {
 	bool (*stop_take)(void *ctx, struct hs_stop *ret);
 	/** The stop the target is in now, for '?' and for a client that connects later. */
 	void (*stop_current)(void *ctx, struct hs_stop *ret);
-	/** End the guest for good (k, vKill). */
+	/**
+	 * Optional, in place of all operations from break_insert to stop_current, which may then be NULL: execute one
+	 * instruction. For a target with one address space.
+	 *
+	 * The stub does what they do. While the target runs it calls step() thousands of times in a row, compares
+	 * breakpoints behind each, and hears its client in between. There are no watchpoints, and a fault that the
+	 * client passes on ends the guest: one that it can handle is to be delivered by step().
+	 *
+	 * @param ret_next  address of the instruction that comes next
+	 * @param ret       filled when it goes no further: HS_STOP_SIGNAL for a fault, with nothing executed;
+	 *                  HS_STOP_EXITED or HS_STOP_KILLED for the guest's end
+	 * @return true when it was executed (*ret is untouched), false when *ret says why not
+	 */
+	bool (*step)(void *ctx, hs_gva *ret_next, struct hs_stop *ret);
+	/** Optional: end the guest for good (k, vKill). */
 	void (*kill)(void *ctx);
 	/** Optional (may be NULL): answer a "monitor" command line with text. *ret_text is heap-allocated and
 	 *  transferred. HS_ERR_NOT_FOUND for an unknown command. "help" lists the commands but itself, a line each:

@@ -10,6 +10,7 @@ import shutil
 import pytest
 
 from lib.debuggers import Gdb, gdb_batch, lldb_batch
+from lib.idle import assert_idle
 from lib.process import LocalProcess, run
 from lib.transcripts import Scene, scenes
 
@@ -134,6 +135,7 @@ def test_toy_target_is_debugged_by_gdb(served):
 
 def test_toy_target_stops_by_ctrl_c_and_goes_on(served):
     with Gdb() as gdb:
+        assert_idle(served)
         gdb.command(f"target remote {served.address}")
         for _ in range(2):
             gdb.send("continue")
@@ -141,6 +143,7 @@ def test_toy_target_stops_by_ctrl_c_and_goes_on(served):
             gdb.interrupt()
             assert "SIGINT" in gdb.wait_for("received signal.*\n")
             gdb.settle()
+        assert_idle(served)
         assert re.fullmatch(r"\$1 = \d+", gdb.command("print *(int *)0x2000"))
         gdb.command("detach")
     # It runs now, and the next one finds it so.
