@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from lib.assemble import OWN_IDT, assemble
+from lib.assemble import NOTED_TRAPS, assemble
 from lib.debuggers import Transcript, gdb_batch
 from lib.hostile import RING3
 from lib.runner import RUNNERS
@@ -96,33 +96,8 @@ def test_step_over_syscall_goes_to_its_handler_and_back_and_leaves_no_trap_flag(
     assert "exited with code 07" in said[14] and ended.rc == 7, said.text
 
 
-# The user sets its trap flag. The handler notes the last digit of each place that it comes from, from A on, in lower
-# case where the flag is set in its frame; a #UD is the end.
-USERS_FLAG = OWN_IDT + r"""
-on_db:	push rax
-	push rbx
-	mov ebx, [count]
-	mov rax, [rsp + 16]
-	and eax, 15
-	add eax, 'A'
-	test dword ptr [rsp + 32], 0x100
-	jz 1f
-	add eax, 32
-1:	mov [places + rbx], al
-	add dword ptr [count], 1
-	pop rbx
-	pop rax
-	iretq
-on_ud2:	lea rsi, [places]
-	mov ecx, [count]
-	out HS_PORT_PRINT, eax
-	mov eax, [count]
-	out HS_PORT_EXIT, eax
-.section .bss
-count: .skip 4
-places: .skip 64
-.section .text
-"""
+# The user sets its trap flag; a #UD is the end.
+USERS_FLAG = NOTED_TRAPS + "on_ud2:\tEND_WITH_TRAPS\n"
 SETS_FLAG = """pushfq
 or dword ptr [rsp], 0x100
 popfq

@@ -4,31 +4,16 @@
 import re
 
 import pytest
-from lib.assemble import OWN_IDT, assemble
+from lib.assemble import NOTED_TRAPS, assemble
 from lib.debuggers import gdb_batch
 
 # The flag is set by popf, then by iret, over some instructions each time: the label of each one that a trap follows
-# begins with t_ (the flag counts where an instruction begins: SDM vol. 3B 17.3.1.4). The handler notes the low digit of
-# each place that it was called from, A to P, in lower case where the flag is set in its frame.
-OWN = OWN_IDT + r"""
+# begins with t_ (the flag counts where an instruction begins: SDM vol. 3B 17.3.1.4).
+OWN = NOTED_TRAPS + r"""
 .macro SET_FLAG
 	PUSHF
 	or WORD_PTR [SP], 0x100
 .endm
-on_db:	push AX
-	push BX
-	mov ebx, [count]
-	mov AX, [SP + 2 * W]
-	and eax, 15
-	add eax, 'A'
-	test dword ptr [SP + 4 * W], 0x100
-	jz 1f
-	add eax, 32
-1:	mov [places + BX], al
-	add dword ptr [count], 1
-	pop BX
-	pop AX
-	IRET
 test:	OWN_IDT
 	GATE 1, on_db
 	xor eax, eax
@@ -61,16 +46,10 @@ t_mov:	mov dword ptr [place], 7
 	and WORD_PTR [SP], ~0x100
 	POPF
 done:	nop
-	lea SI, [places]
-	mov ecx, [count]
-	out HS_PORT_PRINT, eax
-	mov eax, [count]
-	out HS_PORT_EXIT, eax
+	END_WITH_TRAPS
 callee:	ret
 .section .bss
-count: .skip 4
 place: .skip 4
-places: .skip 64
 """
 TRAPS = 13
 

@@ -159,6 +159,34 @@ idt: .skip 4096
 .section .text
 """
 
+# On top of that a handler of debug exceptions, on_db, that notes the low digit of each place that it was called from, A to
+# P, in lower case where the trap flag is set in its frame. END_WITH_TRAPS prints what it has noted, 64 places at most, and
+# ends with their number.
+NOTED_TRAPS = OWN_IDT + r"""
+on_db:	push AX
+	push BX
+	mov ebx, [traps]
+	mov AX, [SP + 2 * W]
+	and eax, 15
+	add eax, 'A'
+	test dword ptr [SP + 4 * W], 0x100
+	jz 1f
+	add eax, 32
+1:	mov [places + BX], al
+	add dword ptr [traps], 1
+	pop BX
+	pop AX
+	IRET
+.macro END_WITH_TRAPS
+	PRINT places, [traps]
+	EXIT [traps]
+.endm
+.section .bss
+traps: .skip 4
+places: .skip 64
+.section .text
+"""
+
 
 def assemble(directory, arch, text, name="hostile"):
     """Build a guest and return its path. A text is built once for a directory and architecture."""
