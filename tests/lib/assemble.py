@@ -159,9 +159,9 @@ idt: .skip 4096
 .section .text
 """
 
-# On top of that a handler of debug exceptions, on_db, that notes the low digit of each place that it was called from, A to
-# P, in lower case where the trap flag is set in its frame. END_WITH_TRAPS prints what it has noted, 64 places at most, and
-# ends with their number.
+# On top of that a handler of debug exceptions, on_db, that notes the low digit of each place that it was called from, A
+# to P, in lower case where the trap flag is set in its frame. END_WITH_TRAPS prints what it has noted, 64 places at
+# most, and ends with their number.
 NOTED_TRAPS = OWN_IDT + r"""
 on_db:	push AX
 	push BX
