@@ -9,8 +9,6 @@
 
 #include "vmm/soft/cpu.h"
 
-#include "arch/exception.h"
-
 #include <string.h>
 
 /** What XCR0 must have set for AVX. */
@@ -51,32 +49,47 @@ void hs_soft_put_x87_image(struct hs_soft_cpu *cpu, bool wide, const uint8_t *im
  */
 void hs_soft_settle_components(struct hs_soft_cpu *cpu, unsigned int components);
 
-/** Whether SSE instructions may be executed now: else #UD or #NM is raised (SDM vol. 3A 13.1.4, table 13-1). */
-static inline bool hs_soft_sse_usable(struct hs_soft_cpu *cpu)
+/* ---- Gates: whether instructions may be executed now (SDM vol. 3A table 13-1, vol. 1 14.3) ---- */
+
+/** Raise what one does that may not: as long as its set is not enabled #UD, else, by CR0.TS, #NM. False. The others
+ *  find out whether theirs is. (fpu_state.c) */
+bool hs_soft_fpu_refuse(struct hs_soft_cpu *cpu, bool enabled);
+bool hs_soft_sse_refuse(struct hs_soft_cpu *cpu);
+bool hs_soft_avx_refuse(struct hs_soft_cpu *cpu);
+
+/** MMX, fxsave and fxrstor: else #UD or #NM is raised. */
+static inline bool hs_soft_fx_usable(struct hs_soft_cpu *cpu)
 {
-	if ((cpu->cr0 & HS_CR0_EM) || !(cpu->cr4 & HS_CR4_OSFXSR)) {
-		hs_soft_raise(cpu, HS_VECTOR_UD, 0);
-		return false;
-	}
-	if (cpu->cr0 & HS_CR0_TS) {
-		hs_soft_raise(cpu, HS_VECTOR_NM, 0);
-		return false;
-	}
-	return true;
+	return !(cpu->cr0 & (HS_CR0_EM | HS_CR0_TS)) || hs_soft_fpu_refuse(cpu, !(cpu->cr0 & HS_CR0_EM));
 }
 
-/** Whether VEX-encoded vector instructions may be executed now: else #UD or #NM is raised (SDM vol. 1 14.3). */
+/** SSE; raises nothing. */
+static inline bool hs_soft_sse_ready(const struct hs_soft_cpu *cpu)
+{
+	return HS_SOFT_LIKELY(!(cpu->cr0 & (HS_CR0_EM | HS_CR0_TS)) && (cpu->cr4 & HS_CR4_OSFXSR));
+}
+
+/** SSE: else #UD or #NM is raised. */
+static inline bool hs_soft_sse_usable(struct hs_soft_cpu *cpu)
+{
+	return hs_soft_sse_ready(cpu) || hs_soft_sse_refuse(cpu);
+}
+
+static inline bool hs_soft_avx_enabled(const struct hs_soft_cpu *cpu)
+{
+	return (cpu->cr4 & HS_CR4_OSXSAVE) && (cpu->xcr0 & HS_SOFT_AVX_STATE) == HS_SOFT_AVX_STATE;
+}
+
+/** Vector instructions with VEX; raises nothing. */
+static inline bool hs_soft_avx_ready(const struct hs_soft_cpu *cpu)
+{
+	return HS_SOFT_LIKELY(hs_soft_avx_enabled(cpu) && !(cpu->cr0 & HS_CR0_TS));
+}
+
+/** Vector instructions with VEX: else #UD or #NM is raised. */
 static inline bool hs_soft_avx_usable(struct hs_soft_cpu *cpu)
 {
-	if (!(cpu->cr4 & HS_CR4_OSXSAVE) || (cpu->xcr0 & HS_SOFT_AVX_STATE) != HS_SOFT_AVX_STATE) {
-		hs_soft_raise(cpu, HS_VECTOR_UD, 0);
-		return false;
-	}
-	if (cpu->cr0 & HS_CR0_TS) {
-		hs_soft_raise(cpu, HS_VECTOR_NM, 0);
-		return false;
-	}
-	return true;
+	return hs_soft_avx_ready(cpu) || hs_soft_avx_refuse(cpu);
 }
 
 #endif

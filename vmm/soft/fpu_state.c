@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The x87 and SSE state as a whole, and MXCSR: fxsave, fxrstor, ldmxcsr, stmxcsr, also by VEX.
+ * Who may not touch the x87, SSE and AVX state now; x87 and SSE as a whole, and MXCSR: fxsave, fxrstor, ldmxcsr,
+ * stmxcsr, also by VEX.
  */
 #include "vmm/soft/fpu.h"
 #include "vmm/soft/isa.h"
@@ -9,6 +10,7 @@
 #include "vmm/soft/select.h"
 #include "vmm/soft/x87.h"
 
+#include "arch/exception.h"
 #include "base/bytes.h"
 
 #define FXSAVE_BYTES 512u
@@ -16,20 +18,31 @@
 /* The last opcode has 11 bits. */
 #define FOP_MASK 0x7ffu
 
+/* ---- Gates ---- */
+
+bool hs_soft_fpu_refuse(struct hs_soft_cpu *cpu, bool enabled)
+{
+	hs_soft_raise(cpu, enabled ? HS_VECTOR_NM : HS_VECTOR_UD, 0);
+	return false;
+}
+
+bool hs_soft_sse_refuse(struct hs_soft_cpu *cpu)
+{
+	return hs_soft_fpu_refuse(cpu, !(cpu->cr0 & HS_CR0_EM) && (cpu->cr4 & HS_CR4_OSFXSR));
+}
+
+bool hs_soft_avx_refuse(struct hs_soft_cpu *cpu)
+{
+	return hs_soft_fpu_refuse(cpu, hs_soft_avx_enabled(cpu));
+}
+
 /* ---- fxsave, fxrstor ---- */
 
 /* Whether the state may be moved to or from the operand: *ret is its linear address, and all of it can be reached. */
 static bool fx_usable(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, int prot, uint64_t *ret)
 {
-	if (cpu->cr0 & HS_CR0_EM) {
-		hs_soft_raise(cpu, HS_VECTOR_UD, 0);
-		return false;
-	}
-	if (cpu->cr0 & HS_CR0_TS) {
-		hs_soft_raise(cpu, HS_VECTOR_NM, 0);
-		return false;
-	}
-	return hs_soft_linear_aligned(cpu, op->segment, hs_soft_ea(cpu, op), FXSAVE_BYTES, 16, prot, ret) &&
+	return hs_soft_fx_usable(cpu) &&
+	       hs_soft_linear_aligned(cpu, op->segment, hs_soft_ea(cpu, op), FXSAVE_BYTES, 16, prot, ret) &&
 	       hs_soft_linear_check(cpu, cpu->space, *ret, FXSAVE_BYTES, prot);
 }
 

@@ -28,12 +28,7 @@ bool hs_soft_mmx_usable(struct hs_soft_cpu *cpu)
 {
 	unsigned int status;
 
-	if (cpu->cr0 & HS_CR0_EM) {
-		hs_soft_raise(cpu, HS_VECTOR_UD, 0);
-		return false;
-	}
-	if (cpu->cr0 & HS_CR0_TS) {
-		hs_soft_raise(cpu, HS_VECTOR_NM, 0);
+	if (!hs_soft_fx_usable(cpu)) {
 		return false;
 	}
 	hs_soft_x87_park(cpu);

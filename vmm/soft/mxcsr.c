@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/soft/mxcsr.h"
 
+#include "arch/exception.h"
+
 #include <xmmintrin.h>
 
 uint32_t hs_soft_mxcsr_get(const struct hs_soft_cpu *cpu)

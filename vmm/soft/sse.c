@@ -36,12 +36,6 @@ HS_SOFT_INLINE void put(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, __
 	hs_soft_mark_component(cpu, HS_SOFT_SSE);
 }
 
-/* What hs_soft_sse_usable() finds; it raises nothing. */
-HS_SOFT_INLINE bool is_ready(const struct hs_soft_cpu *cpu)
-{
-	return HS_SOFT_LIKELY(!(cpu->cr0 & (HS_CR0_EM | HS_CR0_TS)) && (cpu->cr4 & HS_CR4_OSFXSR));
-}
-
 /* Where the guest's memory can be accessed as it is; NULL where there is more to do. */
 HS_SOFT_INLINE __m128i *direct(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, int prot, bool aligned)
 {
@@ -90,7 +84,7 @@ HS_SOFT_LAST_RESORT load_whole(struct hs_soft_cpu *cpu, const struct hs_soft_op 
 
 HS_SOFT_INLINE enum hs_soft_flow load_whole_quickly(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool aligned)
 {
-	const __m128i *from = is_ready(cpu) ? direct(cpu, op, HS_PROT_READ, aligned) : NULL;
+	const __m128i *from = hs_soft_sse_ready(cpu) ? direct(cpu, op, HS_PROT_READ, aligned) : NULL;
 
 	if (HS_SOFT_UNLIKELY(!from)) {
 		return load_whole(cpu, op);
@@ -112,7 +106,7 @@ HS_SOFT_LAST_RESORT store_whole(struct hs_soft_cpu *cpu, const struct hs_soft_op
 
 HS_SOFT_INLINE enum hs_soft_flow store_whole_quickly(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool aligned)
 {
-	__m128i *to = is_ready(cpu) ? direct(cpu, op, HS_PROT_WRITE, aligned) : NULL;
+	__m128i *to = hs_soft_sse_ready(cpu) ? direct(cpu, op, HS_PROT_WRITE, aligned) : NULL;
 
 	if (HS_SOFT_UNLIKELY(!to)) {
 		return store_whole(cpu, op);
@@ -181,7 +175,7 @@ HS_SOFT_INLINE enum hs_soft_flow load_part(struct hs_soft_cpu *cpu, const struct
 {
 	uint64_t value;
 
-	if (!is_ready(cpu) || !hs_soft_load_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, &value)) {
+	if (!hs_soft_sse_ready(cpu) || !hs_soft_load_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, &value)) {
 		return execute_move_part(cpu, op);
 	}
 	put(cpu, op, with_part(CLEARS, _mm_setzero_si128(), value));
@@ -192,7 +186,7 @@ HS_SOFT_INLINE enum hs_soft_flow store_low(struct hs_soft_cpu *cpu, const struct
 {
 	uint64_t value = hs_get_le64(hs_soft_xmm(cpu, op->operand[1].reg));
 
-	if (!is_ready(cpu) || !hs_soft_store_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, value)) {
+	if (!hs_soft_sse_ready(cpu) || !hs_soft_store_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, value)) {
 		return execute_move_part(cpu, op);
 	}
 	return HS_SOFT_NEXT;

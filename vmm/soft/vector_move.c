@@ -7,13 +7,6 @@
 
 #include <emmintrin.h>
 
-/* What hs_soft_avx_usable() finds; it raises nothing. */
-HS_SOFT_INLINE bool is_ready(const struct hs_soft_cpu *cpu)
-{
-	return HS_SOFT_LIKELY((cpu->cr4 & HS_CR4_OSXSAVE) && (cpu->xcr0 & HS_SOFT_AVX_STATE) == HS_SOFT_AVX_STATE &&
-			      !(cpu->cr0 & HS_CR0_TS));
-}
-
 HS_SOFT_INLINE __m128i *low(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int i)
 {
 	return (__m128i *)(void *)hs_soft_xmm(cpu, op->operand[i].reg);
@@ -35,7 +28,7 @@ HS_SOFT_INLINE enum hs_soft_flow put(struct hs_soft_cpu *cpu, const struct hs_so
 
 HS_SOFT_INLINE enum hs_soft_flow move(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
 {
-	if (!is_ready(cpu)) {
+	if (!hs_soft_avx_ready(cpu)) {
 		return hs_soft_execute_vector(cpu, op);
 	}
 	return put(cpu, op, _mm_load_si128(low(cpu, op, 1)),
@@ -44,7 +37,8 @@ HS_SOFT_INLINE enum hs_soft_flow move(struct hs_soft_cpu *cpu, const struct hs_s
 
 HS_SOFT_INLINE enum hs_soft_flow load(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
 {
-	const __m128i *from = is_ready(cpu) ? (void *)hs_soft_vector_direct(cpu, op, bytes, HS_PROT_READ) : NULL;
+	const __m128i *from = hs_soft_avx_ready(cpu) ? (void *)hs_soft_vector_direct(cpu, op, bytes, HS_PROT_READ)
+						     : NULL;
 
 	if (HS_SOFT_UNLIKELY(!from)) {
 		return hs_soft_execute_vector(cpu, op);
@@ -54,7 +48,7 @@ HS_SOFT_INLINE enum hs_soft_flow load(struct hs_soft_cpu *cpu, const struct hs_s
 
 HS_SOFT_INLINE enum hs_soft_flow store(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, unsigned int bytes)
 {
-	__m128i *to = is_ready(cpu) ? (void *)hs_soft_vector_direct(cpu, op, bytes, HS_PROT_WRITE) : NULL;
+	__m128i *to = hs_soft_avx_ready(cpu) ? (void *)hs_soft_vector_direct(cpu, op, bytes, HS_PROT_WRITE) : NULL;
 
 	if (HS_SOFT_UNLIKELY(!to)) {
 		return hs_soft_execute_vector(cpu, op);
@@ -70,7 +64,7 @@ HS_SOFT_INLINE enum hs_soft_flow load_part(struct hs_soft_cpu *cpu, const struct
 {
 	uint64_t value;
 
-	if (!is_ready(cpu) || !hs_soft_load_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, &value)) {
+	if (!hs_soft_avx_ready(cpu) || !hs_soft_load_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, &value)) {
 		return hs_soft_execute_vector(cpu, op);
 	}
 	return put(cpu, op, _mm_cvtsi64_si128((int64_t)value), _mm_setzero_si128());
@@ -80,7 +74,7 @@ HS_SOFT_INLINE enum hs_soft_flow store_part(struct hs_soft_cpu *cpu, const struc
 {
 	uint64_t value = hs_get_le64(hs_soft_xmm(cpu, op->operand[1].reg));
 
-	if (!is_ready(cpu) || !hs_soft_store_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, value)) {
+	if (!hs_soft_avx_ready(cpu) || !hs_soft_store_quickly(cpu, op->segment, hs_soft_ea(cpu, op), bytes, value)) {
 		return hs_soft_execute_vector(cpu, op);
 	}
 	return HS_SOFT_NEXT;

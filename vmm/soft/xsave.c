@@ -52,23 +52,12 @@ void hs_soft_settle_components(struct hs_soft_cpu *cpu, unsigned int components)
 
 static bool switched_on(struct hs_soft_cpu *cpu)
 {
-	if (!(cpu->cr4 & HS_CR4_OSXSAVE)) {
-		hs_soft_raise(cpu, HS_VECTOR_UD, 0);
-		return false;
-	}
-	return true;
+	return (cpu->cr4 & HS_CR4_OSXSAVE) || hs_soft_fpu_refuse(cpu, false);
 }
 
 static bool usable(struct hs_soft_cpu *cpu)
 {
-	if (!switched_on(cpu)) {
-		return false;
-	}
-	if (cpu->cr0 & HS_CR0_TS) {
-		hs_soft_raise(cpu, HS_VECTOR_NM, 0);
-		return false;
-	}
-	return true;
+	return switched_on(cpu) && (!(cpu->cr0 & HS_CR0_TS) || hs_soft_fpu_refuse(cpu, true));
 }
 
 /* RFBM, the components that are asked for and enabled. */
