@@ -92,7 +92,10 @@ def hs_address_of(text):
 def hs_count_of(text):
     """A number from 1 on; 1 without a text."""
     try:
-        count = int(gdb.parse_and_eval(text)) if text else 1
+        value = gdb.parse_and_eval(text or "1")
+        if value.type.strip_typedefs().code != gdb.TYPE_CODE_INT:
+            raise gdb.GdbError(f"hs: '{text}' is no number of cycles: its type is {value.type}")
+        count = int(value)
     except gdb.error as error:
         raise gdb.GdbError(f"hs: {error}") from None
     if count < 1:
@@ -115,6 +118,8 @@ class Hs(gdb.Command):
         super().__init__("hs", gdb.COMMAND_USER, prefix=True)
 
     def invoke(self, argument, from_tty):
+        if argument:
+            raise gdb.GdbError(f"hs: there is no 'hs {argument.split()[0]}' ('help hs' lists what there is)")
         gdb.execute("help hs")
 
 
@@ -128,7 +133,7 @@ Each has a number, by which 'hs root' chooses it."""
         super().__init__("hs roots", gdb.COMMAND_STATUS, gdb.COMPLETE_NONE)
 
     def invoke(self, argument, from_tty):
-        hs_show(hs_monitor("roots"))
+        hs_show(hs_monitor("roots", *argument.split()))
 
 
 class HsRoot(gdb.Command):

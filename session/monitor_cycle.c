@@ -4,29 +4,14 @@
 
 #include "base/error.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
-
-static bool read_count(const char *text, uint64_t *ret)
-{
-	char *end;
-
-	if (!*text) {
-		*ret = 1;
-		return true;
-	}
-	errno = 0;
-	*ret = strtoull(text, &end, 0);
-	return *text >= '0' && *text <= '9' && !*end && errno == 0;
-}
 
 enum hs_status hs_monitor_cycle(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
 	struct hs_live *live = ctx;
-	uint64_t count;
+	uint64_t count = 1;
 
-	if (!read_count(argument, &count)) {
+	if (*argument && !hs_monitor_number(argument, &count)) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "cycle: '%s' is not a number", argument);
 	}
 	if (live->end != HS_LIVE_NOT_ENDED) {

@@ -5,33 +5,19 @@
 #include "base/error.h"
 #include "session/region.h"
 
-#include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define LINE_BYTES 16u
 #define DEFAULT_BYTES 64u
 #define MOST_BYTES (64u << 10)
 
-static bool take_number(const char **at, uint64_t *ret)
-{
-	char *end;
-
-	if (!isdigit((unsigned char)**at)) {
-		return false;
-	}
-	*ret = strtoull(*at, &end, 0);
-	*at = end;
-	return *end == '\0' || *end == ' ' || *end == '\t';
-}
-
 static bool parse(const char *argument, uint64_t *ret_address, uint64_t *ret_length)
 {
-	if (!take_number(&argument, ret_address)) {
+	if (!hs_monitor_take_number(&argument, ret_address)) {
 		return false;
 	}
 	argument += strspn(argument, " \t");
-	return *argument == '\0' || (take_number(&argument, ret_length) && *argument == '\0');
+	return *argument == '\0' || hs_monitor_number(argument, ret_length);
 }
 
 static void put_line(uint64_t address, const uint8_t *bytes, size_t length, struct hs_buf *out)

@@ -4,10 +4,31 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TEXT_MAX (1u << 20)
+
+bool hs_monitor_take_number(const char **text, uint64_t *ret)
+{
+	const char *start = *text;
+	char *end;
+
+	if (*start < '0' || *start > '9') {
+		return false;
+	}
+	errno = 0;
+	*ret = strtoull(start, &end, 0);
+	*text = end;
+	return errno == 0 && (*end == '\0' || *end == ' ' || *end == '\t');
+}
+
+bool hs_monitor_number(const char *text, uint64_t *ret)
+{
+	return hs_monitor_take_number(&text, ret) && *text == '\0';
+}
 
 /* The stub lists help itself, in this form. */
 static void put_help(const struct hs_monitor_command *commands, size_t count, struct hs_buf *out)

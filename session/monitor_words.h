@@ -10,7 +10,9 @@
 
 #include <hindsight/error.h>
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /** Append the answer to out; what it fails with becomes the answer. */
 typedef enum hs_status hs_monitor_fn(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err);
@@ -30,5 +32,10 @@ struct hs_monitor_command {
 HS_MUST_CHECK enum hs_status hs_monitor_answer(const struct hs_monitor_command *commands, size_t count, void *ctx,
 					       const char *refusal, const char *line, char **ret_text,
 					       struct hs_error *err);
+
+/** A whole number, decimal or hexadecimal with 0x, up to the end; false for anything else, more than 64 bits too. */
+bool hs_monitor_number(const char *text, uint64_t *ret);
+/** The same up to a blank or the end, to which *text moves. */
+bool hs_monitor_take_number(const char **text, uint64_t *ret);
 
 #endif

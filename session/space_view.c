@@ -2,6 +2,7 @@
 #include "session/space_view.h"
 
 #include "base/error.h"
+#include "session/monitor_words.h"
 #include "session/pagetable_text.h"
 
 #include <inttypes.h>
@@ -83,28 +84,16 @@ void hs_space_put_roots(const struct hs_space_view *view, struct hs_buf *out)
 	}
 }
 
-/* A whole number, decimal or hexadecimal with 0x. */
-static bool parse(const char *text, uint64_t *ret)
-{
-	char *end;
-
-	if (text[0] < '0' || text[0] > '9') {
-		return false;
-	}
-	*ret = strtoull(text, &end, 0);
-	return *end == '\0';
-}
-
 static enum hs_status parse_space(const struct hs_space_view *view, const char *argument, uint32_t *ret,
 				  struct hs_error *err)
 {
 	uint64_t number;
 
-	if (!parse(argument, &number)) {
+	if (!hs_monitor_number(argument, &number) || number > UINT32_MAX) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0,
 				    "'%s' is no address space: give the number that 'monitor roots' shows", argument);
 	}
-	if (number == 0 || number > UINT32_MAX || !hs_space_view_root(view, (uint32_t)number)) {
+	if (number == 0 || !hs_space_view_root(view, (uint32_t)number)) {
 		return hs_space_view_missing(view, (uint32_t)number, err);
 	}
 	*ret = (uint32_t)number;
@@ -167,7 +156,7 @@ enum hs_status hs_space_put_walk(const struct hs_space_view *view, const char *a
 	uint64_t address;
 	enum hs_status st;
 
-	if (!parse(argument, &address)) {
+	if (!hs_monitor_number(argument, &address)) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "'%s' is no address", argument);
 	}
 	if (!root) {

@@ -26,6 +26,13 @@ static void put_text(struct hs_gdb *gdb, const char *text)
 	hs_buf_append_hex(&gdb->payload, cut, sizeof(cut) - 1);
 }
 
+enum hs_reply hs_reply_words(struct hs_gdb *gdb, const char *line)
+{
+	put_text(gdb, line);
+	put_text(gdb, "\n");
+	return HS_REPLY_PAYLOAD;
+}
+
 /* Run the line in the target; its text goes to *ret_text (heap, ours) or stays NULL. */
 static enum hs_status ask_target(struct hs_gdb *gdb, const char *line, char **ret_text)
 {
@@ -63,14 +70,12 @@ static void put_packets(struct hs_gdb *gdb, const char *line)
 static enum hs_reply command(struct hs_gdb *gdb, const char *line)
 {
 	char *text = NULL;
-	char words[HS_ERROR_MESSAGE_MAX + 64];
 	enum hs_status st = ask_target(gdb, line, &text);
 
 	if (st == HS_ERR_NOT_FOUND) {
-		put_text(gdb, "no such command; 'monitor help' lists them\n");
+		(void)hs_reply_words(gdb, "no such command; 'monitor help' lists them");
 	} else if (st != HS_OK) {
-		snprintf(words, sizeof(words), "%s\n", gdb->err.message);
-		put_text(gdb, words);
+		(void)hs_reply_words(gdb, gdb->err.message);
 	} else if (text && *text) {
 		put_text(gdb, text);
 		put_packets(gdb, line);

@@ -123,6 +123,8 @@ __attribute__((format(printf, 3, 4))) enum hs_reply hs_reply_error(struct hs_gdb
 enum hs_reply hs_reply_status(struct hs_gdb *gdb, enum hs_status status);
 /* HS_REPLY_PAYLOAD with a fixed text. */
 enum hs_reply hs_reply_text(struct hs_gdb *gdb, const char *text);
+/* HS_REPLY_PAYLOAD with a line for the client's user, as the reply to a "monitor" command. (handle_monitor.c) */
+enum hs_reply hs_reply_words(struct hs_gdb *gdb, const char *line);
 /* "m" or "l" and the part of an object that was asked for: [offset, offset + length) of it, as far as it goes. */
 enum hs_reply hs_reply_part(struct hs_gdb *gdb, const void *object, size_t size, uint64_t offset, uint64_t length);
 

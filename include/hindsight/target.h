@@ -174,7 +174,7 @@ struct hs_target_ops {
 	void (*kill)(void *ctx);
 	/** Optional (may be NULL): answer a "monitor" command line with text. *ret_text is heap-allocated and
 	 *  transferred. HS_ERR_NOT_FOUND for an unknown command. "help" lists the commands but itself, a line each:
-	 *  name and arguments in 15 columns, then what it does. */
+	 *  name and arguments in 15 columns, then what it does. May also be asked of a target that has ended. */
 	enum hs_status (*monitor)(void *ctx, const char *line, char **ret_text, struct hs_error *err);
 	/**
 	 * Optional, as are the two below: the target has several address spaces, which a client may open as processes.

@@ -107,9 +107,18 @@ def test_helper_cycle_of_a_guest_that_ends_shows_its_end(runner, helper):
 
 @EACH_ARCH
 def test_helper_cycle_of_no_number_is_refused(runner, helper):
-    said = session(runner, helper, "functions", ["hs cycle 0", "hs cycle nonsense", "print $pc"],
-                   calls("counter()", cycles=2))
-    assert said[:2] == ["hs: 0 is less than 1", 'hs: No symbol "nonsense" in current context.']
+    said = session(runner, helper, "functions", ["hs cycle 0", "hs cycle nonsense", "hs cycle 1.5", "hs cycle main",
+                                                 "print $pc"], calls("counter()", cycles=2))
+    assert said[:3] == ["hs: 0 is less than 1", 'hs: No symbol "nonsense" in current context.',
+                        "hs: '1.5' is no number of cycles: its type is double"]
+    assert said[3].startswith("hs: 'main' is no number of cycles: its type is int (")
+    assert "<_start>" in said[4]
+
+
+@EACH_ARCH
+def test_helper_commands_that_there_are_not_are_refused(runner, helper):
+    said = session(runner, helper, "hello", ["hs fly 3", "hs roots 3", "print $pc"])
+    assert said[:2] == ["hs: there is no 'hs fly' ('help hs' lists what there is)", "roots takes no argument"]
     assert "<_start>" in said[2]
 
 

@@ -244,10 +244,8 @@ static void test_vctrlc_is_answered_and_stops(void **state)
 
 static void test_requests_to_a_running_target_are_refused(void **state)
 {
-	static const char *const texts[] = {
-		"g", "p0",      "m1000,4", "M1000,1:00",     "Z0,1000,1", "z0,1000,1",
-		"c", "vCont;s", "?",       "qRcmd,68656c70", "G00",       "P0=0000000000000000"
-	};
+	static const char *const texts[] = { "g", "p0",      "m1000,4", "M1000,1:00", "Z0,1000,1",          "z0,1000,1",
+					     "c", "vCont;s", "?",       "G00",        "P0=0000000000000000" };
 	struct wire *wire = *state;
 
 	wire_send(wire, "c");
@@ -255,6 +253,8 @@ static void test_requests_to_a_running_target_are_refused(void **state)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		wire_expect_error(wire, texts[i]);
 	}
+	wire_expect(wire, "qRcmd,68656c70",
+		    "7468652067756573742069732072756e6e696e670a"); /* "the guest is running\n" */
 	fake_stop(&wire->fake, at_breakpoint);
 	wire_event(wire);
 	assert_memory_equal(wire_receive(wire), "T05", 3);
