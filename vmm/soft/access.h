@@ -82,6 +82,26 @@ static inline uint64_t hs_soft_gva(const struct hs_soft_cpu *cpu, unsigned int s
 	return (cpu->seg_base[seg] + offset) & cpu->linear_mask;
 }
 
+/**
+ * The host's address of [gva, gva + bytes), which lies in that segment, when it may be read (HS_PROT_READ) or read and
+ * written (HS_PROT_WRITE) there as it is; NULL where there is more to do or to say.
+ */
+static inline void *hs_soft_direct(const struct hs_soft_cpu *cpu, unsigned int seg, uint64_t gva, unsigned int bytes,
+				   int prot)
+{
+	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+
+	if (HS_SOFT_UNLIKELY(!hs_soft_in_page(gva, bytes, prot == HS_PROT_WRITE ? entry->write : entry->read) ||
+			     !(cpu->seg_flat[seg] & prot))) {
+		return NULL;
+	}
+	/* The host has nothing at 0: whoever this is inlined into need not look again whether it is NULL. */
+	if (gva + entry->addend == 0) {
+		__builtin_unreachable();
+	}
+	return (void *)(gva + entry->addend);
+}
+
 /*
  * These know no other way than the TLB. Where it does not help they have done nothing and said nothing: a handler goes
  * on as one that takes all operands does, by a call that is its last act, and so has nothing to keep on the stack.
@@ -89,13 +109,12 @@ static inline uint64_t hs_soft_gva(const struct hs_soft_cpu *cpu, unsigned int s
 static inline bool hs_soft_load_quickly(const struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset,
 					unsigned int bytes, uint64_t *ret)
 {
-	uint64_t gva = hs_soft_gva(cpu, seg, offset);
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+	const void *from = hs_soft_direct(cpu, seg, hs_soft_gva(cpu, seg, offset), bytes, HS_PROT_READ);
 
-	if (HS_SOFT_UNLIKELY(!hs_soft_in_page(gva, bytes, entry->read) || !(cpu->seg_flat[seg] & HS_PROT_READ))) {
+	if (HS_SOFT_UNLIKELY(!from)) {
 		return false;
 	}
-	*ret = hs_soft_get_bytes((const void *)(gva + entry->addend), bytes);
+	*ret = hs_soft_get_bytes(from, bytes);
 	return true;
 }
 
@@ -103,13 +122,7 @@ static inline bool hs_soft_load_quickly(const struct hs_soft_cpu *cpu, unsigned 
 static inline void *hs_soft_find_quickly(const struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset,
 					 unsigned int bytes)
 {
-	uint64_t gva = hs_soft_gva(cpu, seg, offset);
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
-
-	if (HS_SOFT_UNLIKELY(!hs_soft_in_page(gva, bytes, entry->write) || !(cpu->seg_flat[seg] & HS_PROT_WRITE))) {
-		return NULL;
-	}
-	return (void *)(gva + entry->addend);
+	return hs_soft_direct(cpu, seg, hs_soft_gva(cpu, seg, offset), bytes, HS_PROT_WRITE);
 }
 
 static inline bool hs_soft_store_quickly(const struct hs_soft_cpu *cpu, unsigned int seg, uint64_t offset,

@@ -40,11 +40,8 @@ HS_SOFT_INLINE void put(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, __
 HS_SOFT_INLINE __m128i *direct(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, int prot, bool aligned)
 {
 	uint64_t gva = hs_soft_gva(cpu, op->segment, hs_soft_ea(cpu, op));
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
-	bool is_direct = hs_soft_in_page(gva, 16, prot == HS_PROT_READ ? entry->read : entry->write) &&
-			 (cpu->seg_flat[op->segment] & prot) && (!aligned || gva % 16 == 0);
 
-	return HS_SOFT_LIKELY(is_direct) ? (__m128i *)(gva + entry->addend) : NULL;
+	return HS_SOFT_LIKELY(!aligned || gva % 16 == 0) ? hs_soft_direct(cpu, op->segment, gva, 16, prot) : NULL;
 }
 
 static bool load_16(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, bool aligned, uint8_t *ret)

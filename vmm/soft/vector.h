@@ -16,13 +16,9 @@ HS_SOFT_INLINE uint8_t *hs_soft_vector_direct(const struct hs_soft_cpu *cpu, con
 					      unsigned int bytes, int prot)
 {
 	uint64_t gva = hs_soft_gva(cpu, op->segment, hs_soft_ea(cpu, op));
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
-	uint64_t tag = prot == HS_PROT_READ ? entry->read : entry->write;
+	bool is_aligned = !(gva & op->aux & HS_SOFT_AUX_ALIGNMENT);
 
-	return HS_SOFT_LIKELY(hs_soft_in_page(gva, bytes, tag) && (cpu->seg_flat[op->segment] & prot) &&
-			      !(gva & op->aux & HS_SOFT_AUX_ALIGNMENT))
-		       ? (uint8_t *)(gva + entry->addend)
-		       : NULL;
+	return HS_SOFT_LIKELY(is_aligned) ? hs_soft_direct(cpu, op->segment, gva, bytes, prot) : NULL;
 }
 
 /** Any vector instruction that has a thunk, whatever stands in its way. */

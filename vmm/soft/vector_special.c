@@ -61,10 +61,10 @@ static bool load_element(struct hs_soft_cpu *cpu, const struct hs_soft_op *op, u
 			 uint8_t *ret)
 {
 	uint64_t gva = hs_soft_gva(cpu, op->segment, offset);
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+	const void *from = hs_soft_direct(cpu, op->segment, gva, bytes, HS_PROT_READ);
 
-	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, bytes, entry->read) && (cpu->seg_flat[op->segment] & HS_PROT_READ))) {
-		memcpy(ret, (const void *)(gva + entry->addend), bytes);
+	if (HS_SOFT_LIKELY(from)) {
+		memcpy(ret, from, bytes);
 		return true;
 	}
 	return find_element(cpu, op, offset, bytes, HS_PROT_READ, &gva) &&

@@ -130,22 +130,27 @@ static void set_data_pointer(struct hs_soft_cpu *cpu, uint64_t offset)
 	hs_put_le64(cpu->xsave + HS_XSAVE_FDP, offset & cpu->linear_mask);
 }
 
+HS_SOFT_INLINE void *direct(const struct hs_soft_cpu *cpu, const struct hs_soft_op *op, uint64_t offset, int prot)
+{
+	return hs_soft_direct(cpu, op->segment, hs_soft_gva(cpu, op->segment, offset), op->operand[0].bytes, prot);
+}
+
 static enum hs_soft_flow execute_load(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	unsigned int bytes = op->operand[0].bytes;
 	uint64_t offset = hs_soft_ea(cpu, op);
-	uint64_t gva = hs_soft_gva(cpu, op->segment, offset);
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
 	uint8_t copy[OPERAND_BYTES_MAX];
-	void *operand = copy;
+	void *operand;
 
 	if (!ready(cpu)) {
 		return HS_SOFT_FAULT;
 	}
-	if (HS_SOFT_LIKELY(hs_soft_in_page(gva, bytes, entry->read) && (cpu->seg_flat[op->segment] & HS_PROT_READ))) {
-		operand = (void *)(gva + entry->addend);
-	} else if (!hs_soft_load_bytes(cpu, op->segment, offset, bytes, copy)) {
-		return HS_SOFT_FAULT;
+	operand = direct(cpu, op, offset, HS_PROT_READ);
+	if (HS_SOFT_UNLIKELY(!operand)) {
+		if (!hs_soft_load_bytes(cpu, op->segment, offset, bytes, copy)) {
+			return HS_SOFT_FAULT;
+		}
+		operand = copy;
 	}
 	(void)AROUND(cpu, op, memory_code(op)(operand));
 	set_data_pointer(cpu, offset);
@@ -171,17 +176,16 @@ static enum hs_soft_flow store_slowly(struct hs_soft_cpu *cpu, const struct hs_s
 static enum hs_soft_flow execute_store(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	uint64_t offset = hs_soft_ea(cpu, op);
-	uint64_t gva = hs_soft_gva(cpu, op->segment, offset);
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
+	void *operand;
 
 	if (!ready(cpu)) {
 		return HS_SOFT_FAULT;
 	}
-	if (HS_SOFT_UNLIKELY(!hs_soft_in_page(gva, op->operand[0].bytes, entry->write) ||
-			     !(cpu->seg_flat[op->segment] & HS_PROT_WRITE))) {
+	operand = direct(cpu, op, offset, HS_PROT_WRITE);
+	if (HS_SOFT_UNLIKELY(!operand)) {
 		return store_slowly(cpu, op, offset);
 	}
-	(void)AROUND(cpu, op, memory_code(op)((void *)(gva + entry->addend)));
+	(void)AROUND(cpu, op, memory_code(op)(operand));
 	set_data_pointer(cpu, offset);
 	return HS_SOFT_NEXT;
 }
