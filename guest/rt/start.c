@@ -5,6 +5,10 @@
  */
 #include "rt.h"
 
+/* The linker script puts what files of the program want to be called first between these (guest.h). */
+extern void (*const hs_begin_start[])(void);
+extern void (*const hs_begin_stop[])(void);
+
 static const struct hs_abi_boot *boot_info;
 
 const struct hs_abi_boot *hs_boot_info(void)
@@ -83,5 +87,8 @@ void hs_guest_start(const struct hs_abi_boot *boot)
 		hs_abort("the boot information is not of the version this guest was built for");
 	}
 	boot_info = boot;
+	for (void (*const *each)(void) = hs_begin_start; each != hs_begin_stop; each++) {
+		(*each)();
+	}
 	hs_exit(main((int)boot->args_count, make_argv(boot)));
 }

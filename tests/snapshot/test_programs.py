@@ -4,8 +4,11 @@ restores, and say the same (tests/snapshot/programs.c)."""
 
 import math
 import re
+import signal
 
 import pytest
+
+from lib.process import run
 
 SECONDS = 120
 
@@ -16,6 +19,8 @@ def call(runner, program, *calls):
     result = runner.place.run(words, timeout=SECONDS)
     if "KVM cannot execute the instruction" in result.stderr and runner.facts["instructions"] == "emulated":
         pytest.skip(f"{runner.arch}-kvm: this host's KVM cannot execute SSE2")
+    if "compiled for AVX, which its CPU does not offer" in result.stderr:
+        pytest.skip(f"{runner.arch}-{runner.backend}: this CPU has no AVX")
     assert result.rc == 0, result.stdout + result.stderr
     lines = [line.split(" = ") for line in result.stdout.splitlines()]
     assert len(lines) == len(calls)
@@ -41,6 +46,32 @@ def test_programs_vector_registers_and_rounding_are_the_same_after_restores(runn
     for i in range(1, 101, 2):
         odd, even = odd + 1 / i, even + 1 / (i + 1)
     assert float(values[8]) == odd + even
+
+
+def test_programs_compiled_for_avx2_have_its_registers_after_restores(runner):
+    # The sum over the four parts: of what the calls before have added, and nothing else.
+    values = call(runner, "avx2", "accumulate(3UL)", "may_use(7u)", "may_use(2147483648u)", "accumulate(4UL)",
+                  "sum_of_squares(250u)", "sum_of_square_doubles(250u)")
+    assert values[:5] == ["12UL", "true", "false", "28UL", f"{sum(i * i for i in range(1, 1001))}UL"]
+    assert float(values[5]) == sum(i * i for i in range(1, 1001))
+
+
+WITHOUT_AVX = ["prlimit", "--fsize=0"]
+"""Where a file may have no length the software CPU has no vectors."""
+
+
+@pytest.mark.parametrize("runner", ["amd64-soft", "i686-soft"], indirect=True)
+def test_programs_compiled_for_avx2_say_so_where_there_is_none(runner, tmp_path):
+    guest = runner.guest("avx2")
+    result = run([*WITHOUT_AVX, runner.hindsight, "run", "--backend", "soft", "--core", "none", guest], cwd=tmp_path)
+    assert result.rc == 128 + signal.SIGABRT
+    assert "avx2.elf: abort: this guest is compiled for AVX, which its CPU does not offer" in result.stderr
+    saved = run([runner.hindsight, "run", "--backend", "soft", "--core", "none", "--snapshot", "ready", guest],
+                cwd=tmp_path)
+    if "which its CPU does not offer" in saved.stderr:
+        pytest.skip(f"{runner.arch}-soft: this CPU has no AVX")
+    result = run([*WITHOUT_AVX, runner.hindsight, "restore", "--backend", "soft", "ready"], cwd=tmp_path)
+    assert result.rc == 125 and "the snapshot needs AVX registers" in result.stderr
 
 
 def cycle(runner, *calls, cycles=1):

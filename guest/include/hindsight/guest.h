@@ -222,6 +222,29 @@ uintptr_t hs_page_gpa(const void *page);
  */
 void hs_pages_keep(const void *start, size_t length);
 
+/* Components of XCR0 (SDM vol. 1 13.1): x87, SSE, and the upper halves of ymm; with AVX-512 also k and zmm. */
+#define HS_XCR0_AVX UINT32_C(0x7)
+#define HS_XCR0_AVX512 UINT32_C(0xE7)
+/**
+ * Let the program use registers that the CPU has to be told of: HS_XCR0_AVX or HS_XCR0_AVX512. What is compiled for
+ * them and includes this header has them before main(); this is for a program that asks CPUID what it may use.
+ *
+ * @return false, and nothing has changed, where the CPU does not offer them
+ */
+bool hs_xcr0_add(uint32_t components);
+
+/* What the runtime does first for a file that is compiled for them: the same, or hs_abort(). */
+void hs_begin_avx(void);
+void hs_begin_avx512(void);
+#ifdef __AVX512F__
+#define HS_GUEST_BEGIN hs_begin_avx512
+#elif defined(__AVX__)
+#define HS_GUEST_BEGIN hs_begin_avx
+#endif
+#ifdef HS_GUEST_BEGIN
+static void (*const hs_guest_begin)(void) __attribute__((used, section(".hs_begin"))) = HS_GUEST_BEGIN;
+#endif
+
 /** Port output. */
 static inline void hs_out8(uint16_t port, uint8_t value)
 {

@@ -12,9 +12,9 @@ import unittest
 
 IMAGES = []
 
-WITH_FUNCTIONS = {"functions", "fp_sse", "heap_heavy", "restore_cycle", "space_calls"}
+WITH_FUNCTIONS = {"avx2", "functions", "fp_sse", "heap_heavy", "restore_cycle", "space_calls"}
 # The runtime is the same in all: what others have of it has none of these instructions.
-WITH_VECTORS = {"fp_sse", "vectors", "writes"}
+WITH_VECTORS = {"avx2", "fp_sse", "vectors", "writes"}
 BARE = {"bare", "bare_fault", "bare_outs", "bare_overflow", "bare_remap"}
 BASE = {
     ("amd64", "higher_half"): 0xFFFFFFFF80000000,

@@ -73,6 +73,13 @@ for arch in amd64 i686; do
 	# shellcheck disable=SC2086
 	"$@" -O2 serve.c $flags -o $arch/serve.elf
 
+	# The registers of AVX are there for who is compiled for them (docs/guest-abi.md).
+	# shellcheck disable=SC2086
+	"$@" -O2 $flags -march=x86-64-v3 -mavx2 -mfpmath=sse -o $arch/avx2.elf "$source/guest/programs/avx2.c"
+	if grep -qw avx2 /proc/cpuinfo; then
+		check "0: sum_of_squares(1u) = 30UL" --call 'sum_of_squares(1u)' $arch/avx2.elf
+	fi
+
 	check "0: hello from a guest" $arch/hello.elf
 	check "5: 10000000000000" $arch/divide.elf
 	# The second cycle begins where the first one did.

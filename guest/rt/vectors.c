@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Registers of which the CPU has to be told that they are used: those beyond x87 and SSE (SDM vol. 1 13.3). */
+#include "rt.h"
+
+#define CPUID_FEATURES 1
+#define CPUID_FEATURES_ECX_XSAVE (1u << 26)
+#define CPUID_XSTATE 0xD
+#define CR4_OSXSAVE ((uintptr_t)1 << 18)
+
+struct cpuid {
+	uint32_t eax, ebx, ecx, edx;
+};
+
+static struct cpuid cpuid(uint32_t leaf)
+{
+	struct cpuid ret = { .eax = leaf };
+	__asm__ volatile("cpuid" : "+a"(ret.eax), "=b"(ret.ebx), "+c"(ret.ecx), "=d"(ret.edx));
+	return ret;
+}
+
+bool hs_xcr0_add(uint32_t components)
+{
+	/* All that are named by AVX-512 and before it are in the low half. */
+	if (!(cpuid(CPUID_FEATURES).ecx & CPUID_FEATURES_ECX_XSAVE) || components & ~cpuid(CPUID_XSTATE).eax) {
+		return false;
+	}
+	uintptr_t cr4;
+	uint32_t low = 0;
+	uint32_t high = 0;
+	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+	/* What XCR0 holds while nobody may look is of the host's making (docs/hosts.md). */
+	if (cr4 & CR4_OSXSAVE) {
+		__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	}
+	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_OSXSAVE) : "memory");
+	__asm__ volatile("xsetbv" : : "c"(0), "a"(low | components), "d"(high) : "memory");
+	return true;
+}
+
+void hs_begin_avx(void)
+{
+	if (!hs_xcr0_add(HS_XCR0_AVX)) {
+		hs_abort("this guest is compiled for AVX, which its CPU does not offer");
+	}
+}
+
+void hs_begin_avx512(void)
+{
+	if (!hs_xcr0_add(HS_XCR0_AVX512)) {
+		hs_abort("this guest is compiled for AVX-512, which its CPU does not offer");
+	}
+}
