@@ -54,6 +54,8 @@ static const struct row rows[] = {
 	{ NULL, "hardware watchpoints", "hardware_data", offsetof(struct hs_probe, hardware_data), NULL,
 	  "debug registers never fire for data" },
 	{ NULL, "single step", "single_step", offsetof(struct hs_probe, single_step), NULL, NULL },
+	{ NULL, "step into a handler", "step_of_fault", offsetof(struct hs_probe, step_of_fault), NULL,
+	  "all of the guest's handlers have breakpoints for a step" },
 	{ "KVM offers", "registers in kvm_run", "sync_regs", offsetof(struct hs_probe, sync_regs), NULL,
 	  "each look at registers costs system calls" },
 	{ NULL, "XSAVE state", "xsave", offsetof(struct hs_probe, xsave), NULL, "no AVX state" },

@@ -69,7 +69,8 @@ struct hs_backend_abilities {
 	unsigned int execute_slots, data_slots; /* debug registers that work, out of slots in all */
 	unsigned int slots;
 	bool step;
-	bool counts; /* a request may ask for more than one instruction */
+	bool step_skips_handlers; /* of an instruction that takes an exception it ends behind the guest's handler */
+	bool counts;              /* a request may ask for more than one instruction */
 };
 
 /** What is armed during the next run. Lists are borrowed for the call. */

@@ -316,6 +316,16 @@ static enum hs_status plant_in_space(struct hs_debug *debug, const struct arming
 	return st;
 }
 
+static void plant_stop(struct hs_debug *debug, const struct arming *arming, hs_gva gva)
+{
+	hs_gpa gpa;
+
+	if (translate_here(arming->phys, arming->cpu, gva, &gpa) &&
+	    !(arming->has_left_out && gpa.v == arming->left_out.v)) {
+		(void)!plant(debug, arming->phys, gpa, NULL);
+	}
+}
+
 static enum hs_status arm_one(struct hs_debug *debug, const struct arming *arming,
 			      const struct hs_breakpoint *breakpoint, struct hs_debug_request *request,
 			      struct hs_error *err)
@@ -346,7 +356,7 @@ enum hs_status hs_debug_arm(struct hs_debug *debug, const struct hs_phys *phys, 
 	struct arming arming = { .phys = phys, .cpu = cpu, .step = step };
 
 	debug->planted_count = 0;
-	if (step && debug->count > 0) {
+	if (step && debug->count + debug->stop_count > 0) {
 		arming.has_left_out = translate_here(phys, cpu, hs_gva_of(cpu->rip), &arming.left_out);
 	}
 	for (size_t i = 0; i < debug->count; i++) {
@@ -356,6 +366,9 @@ enum hs_status hs_debug_arm(struct hs_debug *debug, const struct hs_phys *phys, 
 			hs_debug_disarm(debug, phys);
 			return st;
 		}
+	}
+	for (size_t i = 0; i < debug->stop_count; i++) {
+		plant_stop(debug, &arming, debug->stops[i]);
 	}
 	request.planted = debug->planted_count > 0;
 	*ret = request;

@@ -27,6 +27,8 @@
 
 /** Most breakpoints and watchpoints of one VM. */
 #define HS_DEBUG_MAX 256
+/** Most places where one step is to be stopped. */
+#define HS_DEBUG_STOPS_MAX 32
 
 struct hs_planted {
 	hs_gpa gpa;
@@ -37,11 +39,15 @@ struct hs_planted {
 struct hs_debug {
 	struct hs_breakpoint list[HS_DEBUG_MAX];
 	size_t count;
+	/* Where one step is to be stopped, in the space that the CPU is in: nobody's breakpoints. Planted where that
+	 * can be, which a shared snapshot's memory is not; only with a planted_opcode. */
+	hs_gva stops[HS_DEBUG_STOPS_MAX];
+	size_t stop_count;
 	struct hs_debug_spaces spaces;         /* to be deinitialised */
 	struct hs_backend_abilities abilities; /* valid when abilities_known */
 	bool abilities_known;
 	/* Between arm and disarm. */
-	struct hs_planted planted[2 * HS_DEBUG_MAX];
+	struct hs_planted planted[2 * HS_DEBUG_MAX + HS_DEBUG_STOPS_MAX];
 	size_t planted_count;
 	struct hs_breakpoint breaks[HS_DEBUG_MAX];  /* given to the backend */
 	struct hs_breakpoint watches[HS_DEBUG_MAX]; /* given to the backend */

@@ -2,6 +2,7 @@
 #include "vmm/insn.h"
 
 #include "base/error.h"
+#include "vmm/insn_plain.h"
 
 #include <hindsight/paging.h>
 
@@ -213,7 +214,7 @@ static void find_target(const struct hs_cpu_state *cpu, const struct decoded *de
 	const ZydisDecodedOperand *operand = &decoded->operands[0];
 	ZyanU64 target;
 
-	if (!insn->branches || decoded->insn.operand_count == 0) {
+	if (!insn->branches || decoded->insn.operand_count_visible == 0) {
 		return;
 	}
 	if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER) {
@@ -244,9 +245,15 @@ static bool decode_bytes(const struct hs_cpu_state *cpu, const uint8_t *bytes, s
 			decoded.insn.mnemonic == ZYDIS_MNEMONIC_PUSHFQ;
 	ret->is_popf = decoded.insn.mnemonic == ZYDIS_MNEMONIC_POPF || decoded.insn.mnemonic == ZYDIS_MNEMONIC_POPFD ||
 		       decoded.insn.mnemonic == ZYDIS_MNEMONIC_POPFQ;
+	ret->is_untrapped = decoded.insn.mnemonic == ZYDIS_MNEMONIC_STI ||
+			    decoded.insn.mnemonic == ZYDIS_MNEMONIC_PAUSE;
 	ret->is_syscall = decoded.insn.mnemonic == ZYDIS_MNEMONIC_SYSCALL;
 	ret->is_sysret = decoded.insn.mnemonic == ZYDIS_MNEMONIC_SYSRET;
+	ret->iret_bytes = decoded.insn.mnemonic == ZYDIS_MNEMONIC_IRETQ ? 8 : 0;
+	ret->iret_bytes = decoded.insn.mnemonic == ZYDIS_MNEMONIC_IRETD ? 4 : ret->iret_bytes;
 	ret->branches = may_branch(decoded.insn.meta.category);
+	ret->is_conditional = decoded.insn.meta.category == ZYDIS_CATEGORY_COND_BR;
+	ret->is_plain = hs_insn_is_plain(&decoded.insn, decoded.operands, is_64bit(cpu));
 	find_port(cpu, &decoded, ret);
 	find_pointers(&decoded, ret);
 	find_target(cpu, &decoded, gva, ret);

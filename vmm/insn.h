@@ -34,8 +34,12 @@ struct hs_insn {
 	bool branches;     /* it may go elsewhere than to the next instruction without an exception */
 	bool target_known; /* of branches: to target, rather than to what lies in memory */
 	uint64_t target;
+	bool is_conditional; /* of branches: it may go to the next instruction as well */
+	bool is_plain;       /* in ring 0 it takes no exception but those of its accesses (insn_plain.h) */
+	bool is_untrapped;   /* sti and pause: QEMU's translator takes no trap behind them (docs/hosts.md) */
 	bool is_pushf, is_popf;
 	bool is_syscall, is_sysret;
+	uint8_t iret_bytes;      /* of an iret: each word that it pops; 0 of any other */
 	bool is_out;             /* out or outs */
 	uint16_t port;           /* of is_out: the immediate or DX */
 	uint8_t port_bytes;      /* of is_out */

@@ -35,6 +35,7 @@ struct hs_probe {
 	enum hs_answer hardware_execute; /* an execute breakpoint in a debug register fires */
 	enum hs_answer hardware_data;    /* a data watchpoint in a debug register fires */
 	enum hs_answer single_step;
+	enum hs_answer step_of_fault; /* a single step of an instruction that faults ends in the guest's handler */
 	enum hs_answer keeps_state_at_shutdown; /* the registers after a triple fault are those of the fault */
 	enum hs_answer sync_regs, xsave, xcrs, debug_registers, read_only_memory, dirty_log, msr_filter;
 	enum hs_answer vectors; /* an SSE2 instruction that is no move is executed at CPL 0 */

@@ -8,6 +8,7 @@
 #include "vmm/handle_exit.h"
 #include "vmm/insn.h"
 #include "vmm/rewind.h"
+#include "vmm/step_plan.h"
 #include "vmm/trap_flag.h"
 #include "vmm/vm_private.h"
 
@@ -66,8 +67,11 @@ static enum hs_status turn_free(struct hs_vm *vm, enum hs_turn *ret, struct hs_e
 struct step {
 	struct hs_insn insn; /* length 0: it does not decode, so it faults and touches nothing */
 	struct hs_cpu_state before;
-	bool traps;   /* it begins with the guest's own trap flag, and is run to the handler */
-	bool trapped; /* there it is */
+	bool is_over;    /* from a breakpoint on, and behind it the run is free */
+	bool traps;      /* it begins with the guest's own trap flag, and is run to the handler */
+	bool trapped;    /* there it is */
+	bool is_flagged; /* it was by the CPU's own trap flag */
+	size_t ends;     /* so many of the stops are where the instruction ends, and it is run to them */
 };
 
 static void hide_trap_flag(struct hs_vm *vm, const struct step *step)
@@ -99,8 +103,27 @@ static void after_step(struct hs_vm *vm, const struct step *step, enum hs_turn *
 }
 
 #define OPCODE_HLT 0xF4
-#define OPCODE_IRET 0xCF
-#define PREFIX_REX_W 0x48
+#define VECTOR_DB 1u
+
+static bool can_plant(struct hs_vm *vm)
+{
+	struct hs_debug *debug = &vm->debug;
+
+	if (vm->ops->steps_unseen) {
+		return false;
+	}
+	if (!debug->abilities_known) {
+		debug->abilities_known = !vm->ops->abilities(vm->backend, &debug->abilities, NULL);
+	}
+	return debug->abilities_known && !debug->abilities.own_breakpoints && debug->abilities.planted_opcode;
+}
+
+static void add_stops(struct hs_debug *debug, const hs_gva *places, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		debug->stops[debug->stop_count++] = places[i];
+	}
+}
 
 /* A syscall or sysret of 64-bit code (SDM vol. 2B, SYSCALL, SYSRET). */
 static bool find_syscall_target(struct hs_vm *vm, const struct hs_insn *insn, hs_gva *ret)
@@ -118,64 +141,89 @@ static bool find_syscall_target(struct hs_vm *vm, const struct hs_insn *insn, hs
 	return insn->is_sysret && (cs->selector & RPL_MASK) == 0;
 }
 
-/* Where the iret at rip goes, as far as the stack tells. */
-static bool find_return(struct hs_vm *vm, hs_gva *ret)
+/* Where the instruction ends, where a step of the CPU's own might end elsewhere or costs more. 0: it is to be that. */
+static size_t find_ends(struct hs_vm *vm, const struct step *step, bool *ret_certain, hs_gva *ret)
 {
-	uint8_t code[2];
-	uint8_t word[8];
-	unsigned int word_bytes;
-	size_t length;
+	struct hs_phys phys = hs_ram_phys(&vm->ram);
+	size_t count;
 
-	if (hs_vm_mem_read(vm, hs_gva_of(vm->cpu.rip), code, sizeof(code), &length, NULL) || length != sizeof(code)) {
-		return false;
+	*ret_certain = true;
+	if (step->traps) {
+		return hs_step_handler(&phys, &vm->cpu, VECTOR_DB, ret) ? 1 : 0;
 	}
-	if (code[0] == PREFIX_REX_W && code[1] == OPCODE_IRET) {
-		word_bytes = 8;
-	} else if (code[0] == OPCODE_IRET) {
-		word_bytes = 4;
-	} else {
-		return false;
+	count = hs_step_ends(&phys, &vm->cpu, &step->insn, ret);
+	if (count > 0) {
+		return step->is_over || step->insn.is_untrapped ? count : 0;
 	}
-	if (hs_vm_mem_read(vm, hs_gva_of(vm->cpu.seg[HS_SS].base + vm->cpu.gpr[HS_RSP]), word, word_bytes, &length,
-			   NULL) ||
-	    length != word_bytes) {
-		return false;
-	}
-	*ret = hs_gva_of(hs_get_le(word, word_bytes));
-	return true;
+	*ret_certain = false;
+	return hs_step_return(&phys, &vm->cpu, &step->insn, ret) || find_syscall_target(vm, &step->insn, ret) ? 1 : 0;
 }
 
 /*
- * A step over an iret of a CPU that plants breakpoints: up to where it returns to, for as long as that is a breakpoint
- * like the others. A step of the CPU's own would end one instruction behind that: the flags which iret loads have no
- * trap flag, and KVM sees no instruction executed before the next one (kvm_pvm). One over a syscall would end behind
- * it, where the flag is loaded again: IA32_FMASK hides it from the handler.
+ * A step of the CPU's own does not end everywhere where the instruction does: QEMU's translator goes on by one
+ * instruction behind sti and pause, kvm_pvm behind an iret, whose flags have no trap flag (docs/hosts.md). One over a
+ * syscall would end behind it, where the flag is loaded again: IA32_FMASK hides it from the handler. There, where it is
+ * known beforehand where it ends, a step is a run up to there. So it is from a breakpoint on, if that is certain: the
+ * run behind it goes on freely, and the CPU's debug state stays what it is, which is half of the calls of the kernel.
+ *
+ * A processor's trap flag is clear from when it takes an exception (SDM vol. 3A 6.12.1.3), so a step of its own would
+ * go through the whole handler: what may take one is stopped at the handlers.
  *
  * A step that begins with the guest's own trap flag ends in the guest's handler, as the trap belongs to the
  * instruction. A step of the CPU's own would take the trap for its own one.
  */
-static bool plan_stop(struct hs_vm *vm, struct step *step, hs_gva *ret)
+static void plan_stops(struct hs_vm *vm, struct step *step)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	struct hs_debug *debug = &vm->debug;
+	hs_gva places[HS_STEP_HANDLERS_MAX];
+	bool is_certain;
 
 	step->trapped = false;
 	step->traps = !vm->ops->steps_unseen && hs_trap_flag_is_set(&vm->cpu);
-	if (vm->ops->steps_unseen || debug->count == HS_DEBUG_MAX) {
-		return false;
+	step->ends = 0;
+	debug->stop_count = 0;
+	if (!can_plant(vm)) {
+		return;
 	}
-	if (!(step->traps ? hs_trap_flag_handler(&phys, &vm->cpu, ret)
-			  : find_return(vm, ret) || find_syscall_target(vm, &step->insn, ret))) {
-		return false;
+	step->ends = find_ends(vm, step, &is_certain, places);
+	add_stops(debug, places, step->ends);
+	/* Not with a byte in ring 3, which comes by a handler. */
+	if (step->ends == 0 && !is_certain && debug->abilities.step_skips_handlers) {
+		add_stops(debug, places, hs_step_handlers(&phys, &vm->cpu, &step->insn, places));
 	}
-	if (!debug->abilities_known) {
-		debug->abilities_known = !vm->ops->abilities(vm->backend, &debug->abilities, NULL);
+}
+
+/* Whether the bytes where the instruction ends are all planted. */
+static bool is_stopped(const struct hs_vm *vm, const struct hs_phys *phys, const struct step *step)
+{
+	for (size_t i = 0; i < step->ends; i++) {
+		if (!hs_debug_was_planted(&vm->debug, phys, &vm->cpu, vm->debug.stops[i])) {
+			return false;
+		}
 	}
-	if (!debug->abilities_known || debug->abilities.own_breakpoints || !debug->abilities.planted_opcode) {
-		return false;
+	return step->ends > 0;
+}
+
+/* What the CPU has met may be a stop of the step's own, which is nobody's breakpoint. */
+static void take_stop(struct hs_vm *vm, struct step *step, struct hs_exit *exit, enum hs_turn *ret)
+{
+	const struct hs_debug *debug = &vm->debug;
+	size_t i = 0;
+
+	while (i < debug->stop_count && debug->stops[i].v != vm->cpu.rip) {
+		i++;
 	}
-	debug->list[debug->count++] = (struct hs_breakpoint){ .kind = HS_BREAK_SOFTWARE, .gva = *ret, .length = 1 };
-	return true;
+	if (i < step->ends) {
+		/* Whether a breakpoint is there too is for the next run to see, as behind any step. */
+		vm->at_breakpoint = false;
+		step->trapped = step->traps;
+		exit->kind = HS_EXIT_STEPPED;
+		*ret = HS_TURN_STEP;
+	} else if (i < debug->stop_count && *ret == HS_TURN_OVER) {
+		/* At a handler: no instruction has been executed yet. */
+		*ret = HS_TURN_AGAIN;
+	}
 }
 
 /* Run the backend for a step. A string instruction's port accesses are one step all together. */
@@ -183,15 +231,14 @@ static enum hs_status run_step(struct hs_vm *vm, struct step *step, struct hs_ex
 			       struct hs_event *event, struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
-	struct hs_debug_request request;
-	hs_gva target;
-	bool is_planned = plan_stop(vm, step, &target);
+	struct hs_debug_request request = { .step = true };
 	enum hs_status st;
 
+	plan_stops(vm, step);
 	do {
 		st = hs_debug_arm(&vm->debug, &phys, &vm->cpu, true, &request, err);
 		if (!st) {
-			request.step = !is_planned || !hs_debug_was_planted(&vm->debug, &phys, &vm->cpu, target);
+			request.step = !is_stopped(vm, &phys, step);
 			st = run_backend(vm, &request, exit, err);
 			hs_debug_disarm(&vm->debug, &phys);
 		}
@@ -200,17 +247,11 @@ static enum hs_status run_step(struct hs_vm *vm, struct step *step, struct hs_ex
 		}
 		/* The guest's own trap comes behind a port access. */
 	} while (!st && *ret == HS_TURN_STEP && step->traps && !request.step);
-	if (is_planned) {
-		vm->debug.count--;
+	step->is_flagged = request.step;
+	if (!st && (*ret == HS_TURN_OVER || (*ret == HS_TURN_EVENT && event->kind == HS_EVENT_BREAKPOINT))) {
+		take_stop(vm, step, exit, ret);
 	}
-	if (!st && is_planned && *ret == HS_TURN_EVENT && event->kind == HS_EVENT_BREAKPOINT &&
-	    vm->cpu.rip == target.v) {
-		/* Whether another one is there is for the next run to see, as behind any step. */
-		vm->at_breakpoint = false;
-		step->trapped = step->traps;
-		exit->kind = HS_EXIT_STEPPED;
-		*ret = HS_TURN_STEP;
-	}
+	vm->debug.stop_count = 0;
 	while (!st && *ret == HS_TURN_STEP && exit->left > 0) {
 		st = run_backend(vm, &request, exit, err);
 		if (!st) {
@@ -237,7 +278,8 @@ static bool is_looked_at(const struct hs_vm *vm)
 }
 
 /* Execute one instruction. */
-static enum hs_status turn_step(struct hs_vm *vm, enum hs_turn *ret, struct hs_event *event, struct hs_error *err)
+static enum hs_status turn_step(struct hs_vm *vm, bool is_over, enum hs_turn *ret, struct hs_event *event,
+				struct hs_error *err)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	bool looked_at = is_looked_at(vm);
@@ -253,6 +295,7 @@ static enum hs_status turn_step(struct hs_vm *vm, enum hs_turn *ret, struct hs_e
 		step.insn = (struct hs_insn){ .length = 0 };
 		(void)!hs_insn_decode(&phys, &step.before, hs_gva_of(step.before.rip), &step.insn, NULL);
 	}
+	step.is_over = is_over;
 	st = run_step(vm, &step, &exit, ret, event, err);
 	if (!st && *ret == HS_TURN_STEP && exit.kind != HS_EXIT_STEPPED) {
 		st = hs_vm_retire(vm, err);
@@ -263,7 +306,7 @@ static enum hs_status turn_step(struct hs_vm *vm, enum hs_turn *ret, struct hs_e
 	if (st) {
 		return st;
 	}
-	if (!vm->ops->steps_unseen) {
+	if (!vm->ops->steps_unseen && step.is_flagged) {
 		hide_trap_flag(vm, &step);
 	}
 	if (looked_at && *ret == HS_TURN_STEP && exit.kind == HS_EXIT_STEPPED && was_hlt(vm, &step)) {
@@ -277,14 +320,15 @@ static enum hs_status turn_step(struct hs_vm *vm, enum hs_turn *ret, struct hs_e
 }
 
 /* One instruction for sure: an int3 that was handed to the guest is not one yet. */
-static enum hs_status step(struct hs_vm *vm, enum hs_turn *ret, struct hs_event *event, struct hs_error *err)
+static enum hs_status step(struct hs_vm *vm, bool is_over, enum hs_turn *ret, struct hs_event *event,
+			   struct hs_error *err)
 {
 	bool was_at_breakpoint = vm->at_breakpoint;
 	enum hs_status st;
 
 	vm->at_breakpoint = false;
 	do {
-		st = turn_step(vm, ret, event, err);
+		st = turn_step(vm, is_over, ret, event, err);
 	} while (!st && *ret == HS_TURN_AGAIN);
 	/* It has taken an exception, and the handler begins where another space has a breakpoint. */
 	if (!st && *ret == HS_TURN_OVER) {
@@ -312,7 +356,7 @@ static enum hs_status run_range(struct hs_vm *vm, const struct hs_resume *resume
 {
 	for (;;) {
 		enum hs_turn turn;
-		enum hs_status st = step(vm, &turn, event, err);
+		enum hs_status st = step(vm, false, &turn, event, err);
 
 		if (st || turn == HS_TURN_EVENT) {
 			return st;
@@ -342,7 +386,7 @@ static enum hs_status run_on(struct hs_vm *vm, struct hs_event *event, struct hs
 	}
 	/* Whoever goes on from a breakpoint means what is behind it. */
 	if (vm->at_breakpoint && vm->breakpoint_rip == vm->cpu.rip && hs_debug_at(&vm->debug, &vm->cpu)) {
-		st = step(vm, &turn, event, err);
+		st = step(vm, !hs_debug_needs_steps(&vm->debug), &turn, event, err);
 		if (st || turn == HS_TURN_EVENT) {
 			return st;
 		}
@@ -354,9 +398,9 @@ static enum hs_status run_on(struct hs_vm *vm, struct hs_event *event, struct hs
 		if (by_steps && stands_at_breakpoint(vm, event)) {
 			return HS_OK;
 		}
-		st = by_steps ? step(vm, &turn, event, err) : turn_free(vm, &turn, event, err);
+		st = by_steps ? step(vm, false, &turn, event, err) : turn_free(vm, &turn, event, err);
 		if (!st && turn == HS_TURN_OVER) {
-			st = step(vm, &turn, event, err);
+			st = step(vm, !by_steps, &turn, event, err);
 		}
 		if (st || turn == HS_TURN_EVENT) {
 			return st;

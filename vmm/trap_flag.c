@@ -9,12 +9,6 @@
 #define EFER_LMA 0x400u
 #define RPL_MASK 3u
 
-/* The gate of vector 1 (SDM vol. 3A figures 6-2 and 6-8): present, and an interrupt or trap gate for 32 or 64 bits. */
-#define VECTOR_DB 1u
-#define GATE_TYPE 5u
-#define GATE_KIND_MASK 0x9Eu
-#define GATE_KIND 0x8Eu
-
 /* The stack pointers in a TSS (SDM vol. 3A figures 7-2 and 7-11): RSP0 and IST1 to IST7; ESP0. */
 #define TSS64_RSP0 4u
 #define TSS64_IST1 36u
@@ -156,20 +150,4 @@ bool hs_trap_flag_hide(const struct hs_phys *phys, const struct hs_insn *insn, c
 bool hs_trap_flag_is_set(const struct hs_cpu_state *cpu)
 {
 	return cpu->rflags & RFLAGS_TF;
-}
-
-bool hs_trap_flag_handler(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva *ret)
-{
-	size_t wanted = cpu->msr.efer & EFER_LMA ? 16 : 8;
-	uint8_t gate[16] = { 0 };
-	struct hs_root root;
-	size_t length;
-
-	hs_root_of_cpu(cpu, &root);
-	if (hs_vmem_read(phys, &root, hs_gva_of(cpu->idt.base + VECTOR_DB * wanted), gate, wanted, &length, NULL) ||
-	    length != wanted || (gate[GATE_TYPE] & GATE_KIND_MASK) != GATE_KIND) {
-		return false;
-	}
-	*ret = hs_gva_of(hs_get_le(gate, 2) | hs_get_le(gate + 6, 2) << 16 | hs_get_le(gate + 8, 4) << 32);
-	return true;
 }

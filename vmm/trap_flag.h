@@ -31,7 +31,5 @@ bool hs_trap_flag_hide(const struct hs_phys *phys, const struct hs_insn *insn, c
 
 /** Whether the guest has set the trap flag itself: its debug exception comes behind the next instruction. */
 bool hs_trap_flag_is_set(const struct hs_cpu_state *cpu);
-/** Where the guest handles debug exceptions: the offset in its gate. False when there is no interrupt or trap gate. */
-bool hs_trap_flag_handler(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva *ret);
 
 #endif

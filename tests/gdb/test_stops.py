@@ -5,10 +5,6 @@ import re
 
 import pytest
 from lib.debuggers import LOCAL_FILES, gdb_batch
-from lib.runner import RUNNERS
-
-# Not in the rig: its translator does otherwise about steps and debug registers (docs/gdb-remote.md, "Tests").
-HERE = pytest.mark.parametrize("runner", [name for name in RUNNERS if not name.endswith("rig")], indirect=True)
 
 TF = 0x100
 
@@ -57,7 +53,6 @@ def stops_of(packets):
     return [packet for packet in packets if re.match(r"[TWXS][0-9a-f]{2}", packet)]
 
 
-@HERE
 def test_steps_go_from_instruction_to_instruction_and_leave_no_trap_flag(session):
     said, packets, result = session(["break *&steps_begin", "continue", "python listing('steps_begin', 'steps_end')",
                                      "python walk('steps_end')", "delete", "continue"], "steps")
@@ -118,7 +113,6 @@ def test_fault_is_told_once_with_its_signal_and_place(session):
     assert result.rc == 128 + 11
 
 
-@HERE
 def test_step_of_a_faulting_instruction_goes_to_the_guests_handler_and_on_to_the_fault(session):
     said, packets, _ = session(["break store_price", "continue", "stepi 20", "backtrace", "continue", "x/i $pc",
                                 "signal 0", "kill"], "debugme", words=["crash"])
@@ -137,13 +131,14 @@ def test_hardware_breakpoint_at_address_zero_is_taken(session):
     assert "OK" in packets
 
 
-@HERE
-def test_hardware_breakpoint_at_address_zero_comes_before_the_fault_of_the_fetch(session):
-    # A function returns to there, where no memory is (SDM vol. 3A 6.9 has the order).
+def test_hardware_breakpoint_where_no_memory_is_comes_before_the_fault_of_the_fetch(session, runner):
+    # A function returns to there (SDM vol. 3A 6.9 has the order). Where no debug register fires it is a planted byte,
+    # for which there is no place: the fault is told, and gdb shows it as the breakpoint that it is at.
+    first = "T05" if runner.facts["execute-slot"] == "fires" else "T0b"
     said, packets, _ = session(["break *factorial", "continue", "delete", "hbreak *0", "set var *(void **)$sp = 0",
                                 "continue", "delete", "continue", "kill"], "debugme")
     assert "Breakpoint 2, 0x0000" in said[5] and "received signal SIGSEGV" in said[7]
-    assert [packet[:3] for packet in stops_of(packets)] == ["T05", "T05", "T05", "T0b"]
+    assert [packet[:3] for packet in stops_of(packets)] == ["T05", "T05", first, "T0b"]
 
 
 def test_monitor_doctor_says_what_the_command_says(session, runner):

@@ -54,7 +54,7 @@ PUBLIC = {
 # Headers of the system that few may see: a pattern, the places that may include it, and what to say.
 RESTRICTED = [
     (r"linux/kvm\.h$", r"vmm/kvm/", "only vmm/kvm/ knows KVM"),
-    (r"(Zydis|Zycore)/", r"vmm/soft/|vmm/insn\.c$", "Zydis is for vmm/soft/ and vmm/insn.c"),
+    (r"(Zydis|Zycore)/", r"vmm/soft/|vmm/insn(_plain)?\.[ch]$", "Zydis is for vmm/soft/ and vmm/insn*"),
     (r"(libdwarf/|libdwarf\.h|dwarf\.h)", r"debug/symbols/", "libdwarf is for one file of debug/symbols/"),
     (r"nettle/", r"snapshot/", "nettle is for the hash of a snapshot"),
     (r"(libelf|gelf)\.h$", r"vmm/|debug/symbols/|debug/coredump/", "libelf is for the loader, symbols and cores"),

@@ -69,13 +69,6 @@ static bool moves_tf(ZydisMnemonic mnemonic)
 	}
 }
 
-/* The rig's KVM goes on behind these by one instruction: the one has a shadow, which its translator does not trap in,
- * and the other is an exit, which is skipped without the trap. */
-static bool is_passed(ZydisMnemonic mnemonic)
-{
-	return mnemonic == ZYDIS_MNEMONIC_STI || mnemonic == ZYDIS_MNEMONIC_PAUSE;
-}
-
 void rules_of_insn(struct hs_vm *vm, const struct hs_cpu_state *cpu, struct rules_of_insn *ret)
 {
 	ZydisDecoder decoder = decoder_of(cpu);
@@ -95,7 +88,7 @@ void rules_of_insn(struct hs_vm *vm, const struct hs_cpu_state *cpu, struct rule
 	ret->takes_results = is_open(insn.mnemonic);
 	ret->length = insn.length;
 	ret->branches = is_branch(&insn);
-	ret->may_take_the_next = loads_ss(&insn, operands) || moves_tf(insn.mnemonic) || is_passed(insn.mnemonic);
+	ret->may_take_the_next = loads_ss(&insn, operands) || moves_tf(insn.mnemonic);
 	ret->repeats = insn.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
 }
 
@@ -106,6 +99,11 @@ void rules_of_state(const struct hs_cpu_state *kvm, struct hs_cpu_state *soft)
 	soft->rflags = (soft->rflags & ~(uint64_t)FLAG_RF) | (kvm->rflags & FLAG_RF);
 	/* How much of the XSAVE area there is depends on what CPUID offers. */
 	soft->xcr0 = kvm->xcr0;
+	/* As rules_is_pushed_ss(): the handler's own. */
+	if (kvm->seg[HS_SS].selector == 0 && soft->seg[HS_SS].selector == HS_BOOT_DATA &&
+	    kvm->seg[HS_CS].selector == HS_BOOT_CODE && kvm->seg[HS_CS].l) {
+		soft->seg[HS_SS] = kvm->seg[HS_SS];
+	}
 }
 
 bool rules_are_pushed_flags(uint32_t kvm, uint32_t soft)

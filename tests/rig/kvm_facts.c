@@ -263,6 +263,29 @@ static const char *single_step(void)
 	return answer;
 }
 
+/* ud2, handled by the nop and the hlt behind it: where does a step of it end? The gate is of SDM vol. 3A figure 6-8. */
+static const char *step_of_fault(void)
+{
+	static const uint8_t code[] = { 0x0F, 0x0B, 0x90, 0xF4 };
+	const uint64_t code_segment = 0x00209A0000000000;
+	const uint64_t gate = UINT64_C(0x8E00) << 32 | 8U << 16 | (CODE + 2);
+	struct kvm_sregs sregs;
+	struct guest guest;
+	guest_init(&guest, PAGING_64, code, sizeof(code));
+	memcpy(guest.memory + DATA + 8, &code_segment, sizeof(code_segment));
+	memcpy(guest.memory + DATA + 0x100 + 6 * 16, &gate, sizeof(gate));
+	control(guest.cpu, KVM_GET_SREGS, &sregs);
+	sregs.gdt.base = DATA;
+	sregs.gdt.limit = 15;
+	sregs.idt.base = DATA + 0x100;
+	sregs.idt.limit = 7 * 16 - 1;
+	control(guest.cpu, KVM_SET_SREGS, &sregs);
+	debug(&guest, KVM_GUESTDBG_SINGLESTEP, 0, 0);
+	uint32_t reason = run(&guest);
+	guest_deinit(&guest);
+	return reason == KVM_EXIT_DEBUG ? "in-handler" : reason == KVM_EXIT_HLT ? "behind" : name_of_exit(reason);
+}
+
 /* DR7: L0 | LE | the always-one bit; R/W0 and LEN0 start at bit 16 (SDM vol. 3B 17.2.4). */
 static const char *slot(const uint8_t *code, size_t length, uint64_t address, uint64_t kind)
 {
@@ -363,6 +386,7 @@ int main(void)
 		{ "planted-int3", planted_int3 },
 		{ "planted-hlt", planted_hlt },
 		{ "single-step", single_step },
+		{ "step-of-fault", step_of_fault },
 		{ "execute-slot", execute_slot },
 		{ "data-slot", data_slot },
 		{ "read-only-write", read_only_write },

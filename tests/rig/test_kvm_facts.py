@@ -11,6 +11,7 @@ EXPECTED = {
     "planted-int3": "shutdown",  # given to the guest, which has no IDT
     "planted-hlt": "after",
     "single-step": "yes",
+    "step-of-fault": "behind",
     "execute-slot": "never",
     "data-slot": "never",
     "read-only-write": "mmio",

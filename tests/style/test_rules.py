@@ -57,6 +57,7 @@ def test_ranks_bad_include_is_found(path, line, problem):
         ("vmm/kvm/vcpu.c", "#include <linux/kvm.h>"),
         ("vmm/kvm/vcpu.c", '#include "vmm/backend.h"'),
         ("vmm/insn.c", "#include <Zydis/Zydis.h>"),
+        ("vmm/insn_plain.h", "#include <Zydis/Zydis.h>"),
         ("vmm/soft/decode.c", "#include <Zydis/Zydis.h>"),
         ("debug/symbols/dwarf.c", "#include <libdwarf/libdwarf.h>"),
         ("debug/gdbstub/server.c", "#include <hindsight/target.h>"),

@@ -2,6 +2,8 @@
 /* The probe's questions, each a guest of a few bytes (docs/hosts.md says which KVM answers how). */
 #include "vmm/kvm/probe.h"
 
+#include "arch/regs.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "vmm/kvm/kvm.h"
 #include "vmm/machine.h"
@@ -75,6 +77,52 @@ static void probe_step(struct hs_probe *probe)
 	if (run_armed(CODE(0x90, 0x90, 0xF4), &(struct hs_debug_request){ .step = true }, &exit, &cpu)) {
 		probe->single_step = answer_of(exit.kind == HS_EXIT_STEPPED && cpu.rip == HS_MACHINE_CODE + 1);
 	}
+}
+
+#define SELECTOR_CODE 8u
+#define CODE_DESCRIPTOR 0x00209A0000000000u
+#define IDT (HS_MACHINE_DATA + 0x100u)
+#define VECTOR_UD 6u
+#define INTERRUPT_GATE 0x8E00u
+
+/* A gate for #UD that leads to handler, and the segment that it names. */
+static enum hs_status give_handler(struct hs_machine *machine, uint32_t handler)
+{
+	uint8_t *gate = machine->memory + IDT + VECTOR_UD * 16;
+	struct hs_cpu_state cpu;
+	enum hs_status st;
+
+	hs_put_le64(machine->memory + HS_MACHINE_DATA + SELECTOR_CODE, CODE_DESCRIPTOR);
+	hs_put_le32(gate, SELECTOR_CODE << 16 | (handler & 0xFFFF));
+	hs_put_le32(gate + 4, (handler & 0xFFFF0000u) | INTERRUPT_GATE);
+	hs_cpu_state_init(&cpu);
+	st = machine->ops->get_state(machine->backend, HS_STATE_CORE, &cpu, NULL);
+	if (st) {
+		return st;
+	}
+	cpu.gdt = (struct hs_dtable){ HS_MACHINE_DATA, 2 * 8 - 1 };
+	cpu.idt = (struct hs_dtable){ IDT, (VECTOR_UD + 1) * 16 - 1 };
+	return machine->ops->set_state(machine->backend, HS_STATE_CORE, &cpu, NULL);
+}
+
+/* ud2, whose handler is behind it: a nop and a hlt. Where a step ends in it the nop may have been executed. */
+static void probe_step_of_fault(struct hs_probe *probe)
+{
+	static const uint8_t code[] = { 0x0F, 0x0B, 0x90, 0xF4 };
+	const uint32_t handler = HS_MACHINE_CODE + 2;
+	struct hs_machine machine;
+	struct hs_cpu_state cpu;
+	struct hs_exit exit;
+
+	if (hs_machine_init(&machine, &hs_kvm_backend_ops, HS_PAGING_4LEVEL, code, sizeof(code), NULL)) {
+		return;
+	}
+	if (!give_handler(&machine, handler) &&
+	    !hs_kvm_set_debug(machine.backend, &(struct hs_debug_request){ .step = true }, NULL) &&
+	    !hs_machine_run(&machine, &exit, &cpu, NULL)) {
+		probe->step_of_fault = answer_of(exit.kind == HS_EXIT_STEPPED);
+	}
+	hs_machine_deinit(&machine);
 }
 
 static void probe_hardware(struct hs_probe *probe)
@@ -219,6 +267,7 @@ static void probe_all(struct hs_probe *probe)
 	probe_int3(probe);
 	probe_hlt(probe);
 	probe_step(probe);
+	probe_step_of_fault(probe);
 	probe_hardware(probe);
 	probe_shutdown(probe);
 }
@@ -288,6 +337,7 @@ void hs_kvm_abilities_of(const struct hs_probe *probe, struct hs_backend_abiliti
 		.data_slots = probe->hardware_data == HS_ANSWER_YES ? 4 : 0,
 		.slots = 4,
 		.step = probe->single_step == HS_ANSWER_YES,
+		.step_skips_handlers = probe->step_of_fault != HS_ANSWER_YES,
 	};
 	if (probe->int3 == HS_INT3_DEBUG_EXIT || probe->int3 == HS_INT3_EMULATION_FAILURE) {
 		ret->planted_opcode = 0xCC;

@@ -216,30 +216,6 @@ static void test_trap_flag_that_sysret_loads_is_the_guests(void **state)
 	assert_false(hide(scene, HANDLER));
 }
 
-static void test_trap_flag_handler_is_where_the_gate_points_to(void **state)
-{
-	struct scene *scene = *state;
-	hs_gva at = { 0 };
-
-	scene->before.idt = (struct hs_dtable){ .base = IST, .limit = 0xfff };
-	assert_false(hs_trap_flag_handler(&scene->phys, &scene->before, &at));
-	/* The next gate's words are none of a 32-bit gate. */
-	put(scene, IST + 8, 0x12348E0000085678, 8);
-	put(scene, IST + 16, UINT64_MAX, 8);
-	assert_true(hs_trap_flag_handler(&scene->phys, &scene->before, &at));
-	assert_int_equal(at.v, 0x12345678);
-	/* A task gate. */
-	put(scene, IST + 8, 0x12348500000C5678, 8);
-	assert_false(hs_trap_flag_handler(&scene->phys, &scene->before, &at));
-	set_long(scene);
-	put(scene, IST + 16, 0x1234EF0000085678, 8);
-	put(scene, IST + 24, 0xffff8000, 8);
-	assert_true(hs_trap_flag_handler(&scene->phys, &scene->before, &at));
-	assert_int_equal(at.v, 0xffff800012345678);
-	scene->before.idt.base = 0x8ff8;
-	assert_false(hs_trap_flag_handler(&scene->phys, &scene->before, &at));
-}
-
 static void test_trap_flag_wild_stacks_and_segments_do_no_harm(void **state)
 {
 	struct scene *scene = *state;
@@ -268,7 +244,6 @@ int main(void)
 		TEST(test_trap_flag_syscall_keeps_it_in_r11),
 		TEST(test_trap_flag_that_popf_loads_is_the_guests),
 		TEST(test_trap_flag_that_sysret_loads_is_the_guests),
-		TEST(test_trap_flag_handler_is_where_the_gate_points_to),
 		TEST(test_trap_flag_wild_stacks_and_segments_do_no_harm),
 	};
 
