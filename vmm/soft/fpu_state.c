@@ -15,9 +15,6 @@
 
 #define FXSAVE_BYTES 512u
 
-/* The last opcode has 11 bits. */
-#define FOP_MASK 0x7ffu
-
 /* ---- Gates ---- */
 
 bool hs_soft_fpu_refuse(struct hs_soft_cpu *cpu, bool enabled)
@@ -86,13 +83,13 @@ void hs_soft_put_x87_image(struct hs_soft_cpu *cpu, bool wide, const uint8_t *im
 	hs_soft_x87_park(cpu);
 	hs_soft_x87_put_words(cpu, hs_get_le16(image + HS_XSAVE_FCW), hs_get_le16(image + HS_XSAVE_FSW));
 	to[HS_XSAVE_FTW] = image[HS_XSAVE_FTW];
-	hs_put_le16(to + HS_XSAVE_FOP, hs_get_le16(image + HS_XSAVE_FOP) & FOP_MASK);
+	hs_put_le16(to + HS_XSAVE_FOP, hs_get_le16(image + HS_XSAVE_FOP) & HS_FOP_MASK);
 	hs_put_le64(to + HS_XSAVE_FIP, 0);
 	hs_put_le64(to + HS_XSAVE_FDP, 0);
 	memcpy(to + HS_XSAVE_FIP, image + HS_XSAVE_FIP, wide ? 8 : 4);
 	memcpy(to + HS_XSAVE_FDP, image + HS_XSAVE_FDP, wide ? 8 : 4);
-	for (unsigned int i = 0; i < 8; i++) {
-		memcpy(to + HS_XSAVE_ST0 + i * 16, image + HS_XSAVE_ST0 + i * 16, 10);
+	for (unsigned int i = 0; i < HS_X87_REGISTERS; i++) {
+		memcpy(to + HS_XSAVE_ST0 + i * 16, image + HS_XSAVE_ST0 + i * 16, HS_X87_REGISTER_BYTES);
 	}
 }
 

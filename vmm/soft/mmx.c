@@ -19,7 +19,6 @@
 
 #define FSW_TOP_SHIFT 11
 #define FSW_TOP 0x3800u
-#define REGISTERS 8u
 #define EXPONENT_BYTES 2u
 
 /* ---- Registers ---- */
@@ -43,11 +42,11 @@ bool hs_soft_mmx_usable(struct hs_soft_cpu *cpu)
 /* The registers lie in the order of the stack: with TOP 0 that of their numbers. */
 static void put_in_order(struct hs_soft_cpu *cpu, unsigned int top)
 {
-	uint8_t copy[REGISTERS * 16];
+	uint8_t copy[HS_X87_REGISTERS * 16];
 
 	memcpy(copy, hs_soft_mm(cpu, 0), sizeof(copy));
-	for (unsigned int i = 0; i < REGISTERS; i++) {
-		memcpy(hs_soft_mm(cpu, i), copy + (size_t)((i - top) % REGISTERS) * 16, 16);
+	for (unsigned int i = 0; i < HS_X87_REGISTERS; i++) {
+		memcpy(hs_soft_mm(cpu, i), copy + (size_t)((i - top) % HS_X87_REGISTERS) * 16, 16);
 	}
 }
 
@@ -67,7 +66,7 @@ uint64_t hs_soft_mmx_read(const struct hs_soft_cpu *cpu, unsigned int reg)
 {
 	unsigned int top = (hs_get_le16(cpu->xsave + HS_XSAVE_FSW) & FSW_TOP) >> FSW_TOP_SHIFT;
 
-	return hs_get_le64(cpu->xsave + HS_XSAVE_ST0 + (size_t)((reg - top) % REGISTERS) * 16);
+	return hs_get_le64(cpu->xsave + HS_XSAVE_ST0 + (size_t)((reg - top) % HS_X87_REGISTERS) * 16);
 }
 
 void hs_soft_mmx_write(struct hs_soft_cpu *cpu, unsigned int reg, uint64_t value)

@@ -205,18 +205,16 @@ static enum hs_soft_flow execute_vmaskmovdqu(struct hs_soft_cpu *cpu, const stru
 	return hs_soft_avx_usable(cpu) ? store_xmm(cpu, op) : HS_SOFT_FAULT;
 }
 
-/* The registers lie in the order of the stack until the state is that of MMX. */
-static const uint8_t *mm_before(struct hs_soft_cpu *cpu, unsigned int reg)
-{
-	unsigned int top = hs_get_le16(cpu->xsave + HS_XSAVE_FSW) >> 11 & 7;
-
-	return hs_soft_mm(cpu, (reg - top) & 7);
-}
-
 static enum hs_soft_flow execute_maskmovq(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
-	if (!hs_soft_mmx_usable(cpu) ||
-	    !store_bytes(cpu, op, mm_before(cpu, op->operand[1].reg), mm_before(cpu, op->operand[0].reg))) {
+	uint8_t from[8], mask[8];
+
+	if (!hs_soft_mmx_usable(cpu)) {
+		return HS_SOFT_FAULT;
+	}
+	hs_put_le64(from, hs_soft_mmx_read(cpu, op->operand[0].reg));
+	hs_put_le64(mask, hs_soft_mmx_read(cpu, op->operand[1].reg));
+	if (!store_bytes(cpu, op, mask, from)) {
 		return HS_SOFT_FAULT;
 	}
 	hs_soft_mmx_enter(cpu);

@@ -24,6 +24,13 @@
 #define HS_FSW_ES 0x80u
 #define HS_FSW_B 0x8000u
 
+/** The last opcode has 11 bits. */
+#define HS_FOP_MASK 0x7ffu
+
+/** The registers, and the bytes of one in memory. */
+#define HS_X87_REGISTERS 8u
+#define HS_X87_REGISTER_BYTES 10u
+
 /** Bring the state into the host's registers, or back. */
 void hs_soft_x87_go_live(struct hs_soft_cpu *cpu);
 void hs_soft_x87_fetch(struct hs_soft_cpu *cpu);

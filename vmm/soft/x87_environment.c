@@ -11,12 +11,9 @@
 
 #include "base/bytes.h"
 
-#define REGISTERS 8u
-#define REGISTER_BYTES 10u
-/* The last opcode has 11 bits. */
-#define FOP_MASK 0x7ffu
 #define ENVIRONMENT_MAX 28u
-#define STATE_MAX (ENVIRONMENT_MAX + REGISTERS * REGISTER_BYTES)
+#define REGISTERS_BYTES (HS_X87_REGISTERS * HS_X87_REGISTER_BYTES)
+#define STATE_MAX (ENVIRONMENT_MAX + REGISTERS_BYTES)
 
 /* Where things are in an environment: control, status and tag word come first, each `unit` apart. */
 struct layout {
@@ -87,7 +84,7 @@ static enum hs_soft_flow execute_fnstenv(struct hs_soft_cpu *cpu, const struct h
 static enum hs_soft_flow execute_fnsave(struct hs_soft_cpu *cpu, const struct hs_soft_op *op)
 {
 	const struct layout *layout = layout_of(op);
-	unsigned int bytes = layout->bytes + REGISTERS * REGISTER_BYTES;
+	unsigned int bytes = layout->bytes + REGISTERS_BYTES;
 	uint8_t host[STATE_MAX], image[STATE_MAX];
 	uint64_t at;
 
@@ -96,7 +93,7 @@ static enum hs_soft_flow execute_fnsave(struct hs_soft_cpu *cpu, const struct hs
 	}
 	__asm__ volatile("fnsave %0" : "=m"(host)); /* and does what FNINIT does */
 	put_environment(cpu, layout, host, image);
-	memcpy(image + layout->bytes, host + ENVIRONMENT_MAX, REGISTERS * REGISTER_BYTES);
+	memcpy(image + layout->bytes, host + ENVIRONMENT_MAX, REGISTERS_BYTES);
 	hs_soft_x87_initialised(cpu);
 	(void)hs_soft_store_bytes(cpu, op->segment, at, bytes, image);
 	return HS_SOFT_NEXT;
@@ -120,7 +117,7 @@ static void take_environment(struct hs_soft_cpu *cpu, const struct layout *layou
 	for (unsigned int i = 0; i < 3; i++) {
 		memcpy(ret + (size_t)i * 4, image + (size_t)i * layout->unit, 2);
 	}
-	hs_put_le16(to + HS_XSAVE_FOP, layout == &wide ? hs_get_le16(image + WIDE_FOP) & FOP_MASK : 0);
+	hs_put_le16(to + HS_XSAVE_FOP, layout == &wide ? hs_get_le16(image + WIDE_FOP) & HS_FOP_MASK : 0);
 	hs_put_le64(to + HS_XSAVE_FIP, hs_get_le(image + layout->fip, layout->unit));
 	hs_put_le64(to + HS_XSAVE_FDP, hs_get_le(image + layout->fdp, layout->unit));
 	/* Without CR0.NE it may still pend, and the host would report it. */
@@ -146,11 +143,11 @@ static enum hs_soft_flow execute_frstor(struct hs_soft_cpu *cpu, const struct hs
 	const struct layout *layout = layout_of(op);
 	uint8_t image[STATE_MAX], host[STATE_MAX];
 
-	if (!load(cpu, op, layout->bytes + REGISTERS * REGISTER_BYTES, image)) {
+	if (!load(cpu, op, layout->bytes + REGISTERS_BYTES, image)) {
 		return HS_SOFT_FAULT;
 	}
 	take_environment(cpu, layout, image, host);
-	memcpy(host + ENVIRONMENT_MAX, image + layout->bytes, REGISTERS * REGISTER_BYTES);
+	memcpy(host + ENVIRONMENT_MAX, image + layout->bytes, REGISTERS_BYTES);
 	__asm__ volatile("frstor %0" : : "m"(host));
 	hs_soft_x87_loaded(cpu);
 	return HS_SOFT_NEXT;

@@ -12,15 +12,12 @@
 #define FCW_MASK 0x1f7fu
 #define FCW_ALWAYS 0x40u
 
-#define REGISTERS 8u
-#define REGISTER_BYTES 10u
-
 /* What FNSAVE writes with a 32-bit operand size (SDM vol. 1 figure 8-9); the registers lie in the order of the stack,
  * as in the XSAVE area. */
 struct image {
 	uint32_t control, status, tags;
 	uint32_t pointers[4];
-	uint8_t st[REGISTERS * REGISTER_BYTES];
+	uint8_t st[HS_X87_REGISTERS * HS_X87_REGISTER_BYTES];
 };
 
 _Static_assert(sizeof(struct image) == 108, "as FNSAVE writes it");
@@ -69,8 +66,8 @@ void hs_soft_x87_go_live(struct hs_soft_cpu *cpu)
 	image.control = hs_get_le16(cpu->xsave + HS_XSAVE_FCW);
 	image.status = hs_get_le16(cpu->xsave + HS_XSAVE_FSW);
 	image.tags = full_tags(cpu->xsave[HS_XSAVE_FTW]);
-	for (unsigned int i = 0; i < REGISTERS; i++) {
-		memcpy(image.st + i * REGISTER_BYTES, cpu->xsave + HS_XSAVE_ST0 + i * 16, REGISTER_BYTES);
+	for (unsigned int i = 0; i < HS_X87_REGISTERS; i++) {
+		memcpy(image.st + i * HS_X87_REGISTER_BYTES, cpu->xsave + HS_XSAVE_ST0 + i * 16, HS_X87_REGISTER_BYTES);
 	}
 	/* The caller's, which may have another precision or rounding than most. */
 	cpu->host_x87_control = (uint16_t)hs_soft_x87_control();
@@ -88,8 +85,8 @@ void hs_soft_x87_fetch(struct hs_soft_cpu *cpu)
 	hs_put_le16(cpu->xsave + HS_XSAVE_FCW, (uint16_t)image.control);
 	hs_put_le16(cpu->xsave + HS_XSAVE_FSW, (uint16_t)image.status);
 	cpu->xsave[HS_XSAVE_FTW] = abridged_tags(image.tags);
-	for (unsigned int i = 0; i < REGISTERS; i++) {
-		memcpy(cpu->xsave + HS_XSAVE_ST0 + i * 16, image.st + i * REGISTER_BYTES, REGISTER_BYTES);
+	for (unsigned int i = 0; i < HS_X87_REGISTERS; i++) {
+		memcpy(cpu->xsave + HS_XSAVE_ST0 + i * 16, image.st + i * HS_X87_REGISTER_BYTES, HS_X87_REGISTER_BYTES);
 	}
 	cpu->x87.live = false;
 	hs_soft_mark_component(cpu, HS_SOFT_X87);
