@@ -55,9 +55,7 @@ static int run_seed(uint64_t seed)
 	/* Short inputs are tried as often as long ones. */
 	size_t size = (shape >> 8) % ((size_t)1 << (shape % 12 + 1));
 
-	for (size_t j = 0; j < size; j++) {
-		bytes[j] = (uint8_t)random_next(&seed);
-	}
+	random_fill(&seed, bytes, size);
 	return run_on(bytes, size);
 }
 

@@ -3,6 +3,7 @@
 #ifndef HS_TESTS_LIB_RANDOM_H
 #define HS_TESTS_LIB_RANDOM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /** The next number. splitmix64, Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014). */
@@ -19,6 +20,13 @@ static inline uint64_t random_next(uint64_t *seed)
 static inline uint64_t random_below(uint64_t *seed, uint64_t limit)
 {
 	return random_next(seed) % limit;
+}
+
+static inline void random_fill(uint64_t *seed, void *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		((uint8_t *)bytes)[i] = (uint8_t)random_next(seed);
+	}
 }
 
 #endif

@@ -6,6 +6,8 @@
 #include "machine.h"
 #include "state_difference.h"
 
+#include "lib/random.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,12 +49,6 @@ struct trial {
 	size_t count;
 };
 
-static uint64_t draw(uint64_t *seed, uint64_t below)
-{
-	*seed = *seed * 6364136223846793005u + 1442695040888963407u;
-	return (*seed >> 33) % below;
-}
-
 static void draw_lists(struct trial *trial, uint64_t seed, size_t code_bytes)
 {
 	static const enum hs_break_kind kinds[] = { HS_WATCH_WRITE, HS_WATCH_READ, HS_WATCH_ACCESS };
@@ -60,13 +56,14 @@ static void draw_lists(struct trial *trial, uint64_t seed, size_t code_bytes)
 
 	/* Some of them lie in the middle of an instruction, and are never reached. */
 	for (unsigned int i = 0; i < BREAKS; i++) {
-		trial->breaks[i] = (struct hs_breakpoint){ .gva = hs_gva_of(MACHINE_CODE + draw(&seed, code_bytes)) };
+		trial->breaks[i] =
+			(struct hs_breakpoint){ .gva = hs_gva_of(MACHINE_CODE + random_below(&seed, code_bytes)) };
 	}
 	for (unsigned int i = 0; i < WATCHES; i++) {
-		uint64_t at = places[draw(&seed, 3)] + draw(&seed, 24) - 4;
+		uint64_t at = places[random_below(&seed, 3)] + random_below(&seed, 24) - 4;
 
-		trial->watches[i] =
-			(struct hs_breakpoint){ kinds[draw(&seed, 3)], hs_gva_of(at), 1 + draw(&seed, 9), 0 };
+		trial->watches[i] = (struct hs_breakpoint){ kinds[random_below(&seed, 3)], hs_gva_of(at),
+							    1 + random_below(&seed, 9), 0 };
 	}
 }
 

@@ -7,6 +7,7 @@
 #include "x87_scene.h"
 
 #include "base/bytes.h"
+#include "lib/random.h"
 #include "vmm/soft/isa.h"
 
 #include <setjmp.h>
@@ -33,14 +34,14 @@ struct range {
 	uint8_t immediate; /* bytes of it */
 };
 
-static void compare(struct machine *machine, const uint8_t *code, size_t length, struct x87_random *random)
+static void compare(struct machine *machine, const uint8_t *code, size_t length, uint64_t *seed)
 {
 	struct x87_world before, after;
 	struct machine_stop stop;
 
 	machine_set_code(machine, (struct code){ code, length });
 	for (unsigned int i = 0; i < STATES; i++) {
-		x87_random_world(random, i % 2 == 0, &before);
+		x87_random_world(seed, i % 2 == 0, &before);
 		after = before;
 		x87_run_here(code, length, &after);
 		x87_give(machine, &before);
@@ -51,7 +52,7 @@ static void compare(struct machine *machine, const uint8_t *code, size_t length,
 
 /* One opcode with these operands. */
 static void compare_form(struct machine *machine, const struct range *range, uint8_t opcode, uint8_t modrm,
-			 struct x87_random *random)
+			 uint64_t *seed)
 {
 	uint8_t code[8] = { 0x0F };
 	size_t length = 1;
@@ -62,18 +63,18 @@ static void compare_form(struct machine *machine, const struct range *range, uin
 	code[length++] = opcode;
 	code[length++] = modrm;
 	if (range->immediate) {
-		code[length++] = (uint8_t)x87_random(random);
+		code[length++] = (uint8_t)random_next(seed);
 	}
-	compare(machine, code, length, random);
+	compare(machine, code, length, seed);
 }
 
 static void compare_range(struct machine *machine, const struct range *range, const uint8_t *modrms, size_t count)
 {
-	struct x87_random random = { range->first };
+	uint64_t seed = range->first;
 
 	for (unsigned int opcode = range->first; opcode <= range->last; opcode++) {
 		for (size_t i = 0; i < count; i++) {
-			compare_form(machine, range, (uint8_t)opcode, modrms[i], &random);
+			compare_form(machine, range, (uint8_t)opcode, modrms[i], &seed);
 		}
 	}
 }
@@ -129,7 +130,7 @@ static void check_moves(struct machine *machine)
 	static const uint8_t pinsrw_modrms[] = { 0xD1, 0x0F };
 	/* To and from rcx or mm1, or memory; eax from mm6. */
 	static const uint8_t movd_modrms[] = { 0xF9, 0x17 }, movntq_modrm[] = { 0x1F }, general[] = { 0xC6 };
-	struct x87_random random = { 1 };
+	uint64_t seed = 1;
 
 	compare_range(machine, &movd[0], movd_modrms, sizeof(movd_modrms));
 	compare_range(machine, &movd[1], movd_modrms, sizeof(movd_modrms));
@@ -139,7 +140,7 @@ static void check_moves(struct machine *machine)
 	if (hs_soft_isa_offered(ZYDIS_ISA_SET_SSE)) {
 		compare_range(machine, &pmovmskb, general, sizeof(general));
 	}
-	compare(machine, (const uint8_t[]){ 0x0F, (uint8_t)emms.first }, 2, &random);
+	compare(machine, (const uint8_t[]){ 0x0F, (uint8_t)emms.first }, 2, &seed);
 }
 
 static void test_mmx_computations_are_as_on_the_host(void **state)

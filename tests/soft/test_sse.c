@@ -8,6 +8,7 @@
 #include "machine.h"
 
 #include "base/bytes.h"
+#include "lib/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,18 +69,13 @@ static const struct machine_config configs[] = {
 
 static void scene_init(struct scene *scene)
 {
-	uint64_t value = 0x9E3779B97F4A7C15;
+	uint64_t seed = 1;
 
 	memset(scene, 0, sizeof(*scene));
 	scene->low = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	assert_ptr_not_equal(scene->low, MAP_FAILED);
-	for (size_t i = 0; i < sizeof(scene->before.xmm) + MEMORY_BYTES; i++) {
-		uint8_t *byte = i < sizeof(scene->before.xmm) ? &scene->before.xmm[i / 16][i % 16]
-							      : &scene->memory_before[i - sizeof(scene->before.xmm)];
-
-		value = value * 6364136223846793005 + 1442695040888963407;
-		*byte = (uint8_t)(value >> 56);
-	}
+	random_fill(&seed, scene->before.xmm, sizeof(scene->before.xmm));
+	random_fill(&seed, scene->memory_before, MEMORY_BYTES);
 	scene->before.rax = 0x89ABCDEF;
 	scene->before.rcx = 0x01234567;
 	scene->before.mxcsr = 0x1F80;

@@ -9,6 +9,7 @@
 #include "machine.h"
 
 #include "base/bytes.h"
+#include "lib/random.h"
 #include "vmm/soft/isa.h"
 
 #include <setjmp.h>
@@ -70,21 +71,13 @@ struct scene {
 			 : "rsi", "rdi", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",       \
 			   "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
 
-static void fill(uint8_t *bytes, size_t length, uint64_t seed)
-{
-	for (size_t i = 0; i < length; i++) {
-		seed = seed * 6364136223846793005 + 1442695040888963407;
-		bytes[i] = (uint8_t)(seed >> 56);
-	}
-}
-
 static void scene_init(struct scene *scene, uint64_t seed)
 {
 	memset(scene, 0, sizeof(*scene));
 	scene->low = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	assert_ptr_not_equal(scene->low, MAP_FAILED);
-	fill((uint8_t *)scene->before.ymm, sizeof(scene->before.ymm), seed);
-	fill(scene->memory_before, MEMORY_BYTES, seed + 1);
+	random_fill(&seed, scene->before.ymm, sizeof(scene->before.ymm));
+	random_fill(&seed, scene->memory_before, MEMORY_BYTES);
 	for (unsigned int i = 0; i < 8; i++) {
 		hs_put_le32(scene->before.ymm[1] + i * 4, (uint32_t)((int)scene->before.ymm[1][i * 4] % 128 - 64));
 	}

@@ -91,7 +91,7 @@ static bool is_undefined(uint8_t opcode, uint8_t modrm)
 	return is_fisttp(opcode, modrm) && !hs_soft_isa_offered(ZYDIS_ISA_SET_SSE3);
 }
 
-static void check_form(struct machine *machine, uint8_t opcode, uint8_t modrm, struct x87_random *random)
+static void check_form(struct machine *machine, uint8_t opcode, uint8_t modrm, uint64_t *seed)
 {
 	const uint8_t code[] = { opcode, modrm };
 	struct x87_world world;
@@ -105,7 +105,7 @@ static void check_form(struct machine *machine, uint8_t opcode, uint8_t modrm, s
 		return;
 	}
 	for (unsigned int i = 0; i < STATES; i++) {
-		x87_random_world(random, i % 2 == 0, &world);
+		x87_random_world(seed, i % 2 == 0, &world);
 		compare(machine, code, &world);
 	}
 }
@@ -113,11 +113,11 @@ static void check_form(struct machine *machine, uint8_t opcode, uint8_t modrm, s
 /* modrm: with registers, or memory at rdi. */
 static void check_forms(struct machine *machine, uint8_t first, uint8_t last, uint8_t step)
 {
-	struct x87_random random = { 1 };
+	uint64_t seed = 1;
 
 	for (unsigned int opcode = 0xD8; opcode <= 0xDF; opcode++) {
 		for (unsigned int modrm = first; modrm <= last; modrm += step) {
-			check_form(machine, (uint8_t)opcode, (uint8_t)modrm, &random);
+			check_form(machine, (uint8_t)opcode, (uint8_t)modrm, &seed);
 		}
 	}
 }

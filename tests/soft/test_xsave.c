@@ -8,6 +8,7 @@
 #include "machine.h"
 
 #include "base/bytes.h"
+#include "lib/random.h"
 
 #include <cpuid.h>
 #include <setjmp.h>
@@ -40,17 +41,11 @@ static const struct machine_config configs[] = {
 #define CONFIG_COUNT (sizeof(configs) / sizeof(configs[0]))
 
 /* FOP, FIP and FDP are zero: not all CPUs keep them. */
-static void fill(uint8_t *memory, size_t length, uint64_t seed)
-{
-	for (size_t i = 0; i < length; i++) {
-		seed = seed * 6364136223846793005 + 1442695040888963407;
-		memory[i] = (uint8_t)(seed >> 56);
-	}
-}
-
 static void fill_area(uint8_t *area, uint64_t seed, uint64_t used, uint64_t format)
 {
-	fill(area, AREA_BYTES, seed);
+	uint64_t next = seed;
+
+	random_fill(&next, area, AREA_BYTES);
 	memset(area, 0, HS_XSAVE_ST0);
 	for (unsigned int i = 0; i < 8; i++) {
 		memset(area + HS_XSAVE_ST0 + i * 16 + 10, 0, 6);
@@ -163,7 +158,7 @@ static void check_on(const struct trial *trial, const struct machine_config *con
 		uint8_t *low = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE,                                        \
 				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);                                   \
 		assert_ptr_not_equal(low, MAP_FAILED);                                                                 \
-		fill(trial.before, MEMORY_BYTES, 1);                                                                   \
+		random_fill(&(uint64_t){ 1 }, trial.before, MEMORY_BYTES);                                             \
 		memset(trial.before + RESULT + HS_XSAVE_XSTATE_BV, 0, 64);                                             \
 		fill_area(trial.before + FIRST, 4 + (first), first, 0);                                                \
 		fill_area(trial.before + AREA, 16 + (used), used, format);                                             \
@@ -250,7 +245,7 @@ static void test_xsave_in_32_bit_code_leaves_the_upper_registers_alone(void **st
 	uint8_t memory[MEMORY_BYTES];
 
 	(void)state;
-	fill(memory, sizeof(memory), 9);
+	random_fill(&(uint64_t){ 9 }, memory, sizeof(memory));
 	for (size_t i = 0; i < CONFIG_COUNT; i++) {
 		struct machine machine;
 		struct machine_stop stop;
@@ -287,7 +282,7 @@ static void test_xsave_knows_only_what_is_enabled(void **state)
 	struct machine_stop stop;
 
 	(void)state;
-	fill(memory, sizeof(memory), 9);
+	random_fill(&(uint64_t){ 9 }, memory, sizeof(memory));
 	memset(memory + HS_XSAVE_XSTATE_BV, 0, 64);
 	hs_put_le64(memory + HS_XSAVE_XSTATE_BV, UINT64_C(0xff00) | 4);
 	machine_init(&machine, &configs[0]);

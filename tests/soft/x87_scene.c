@@ -2,6 +2,7 @@
 #include "x87_scene.h"
 
 #include "base/bytes.h"
+#include "lib/random.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -18,14 +19,8 @@
 
 _Static_assert(sizeof(struct x87_image) == 108, "as FNSAVE writes it");
 
-uint64_t x87_random(struct x87_random *random)
-{
-	random->value = random->value * 6364136223846793005 + 1442695040888963407;
-	return random->value >> 33 ^ random->value << 31;
-}
-
 /* A register: sign and exponent, significand. */
-static void random_register(struct x87_random *random, uint8_t *ret)
+static void random_register(uint64_t *seed, uint8_t *ret)
 {
 	static const uint64_t significands[] = {
 		0,
@@ -39,9 +34,9 @@ static void random_register(struct x87_random *random, uint8_t *ret)
 	};
 	static const uint16_t exponents[] = { 0,      1,      0x7FFF, 0x7FFE, 0x3FFF, 0x3FFE,
 					      0x4000, 0x400E, 0x401E, 0x403D, 0x403E };
-	uint64_t which = x87_random(random);
-	uint64_t significand = x87_random(random) | UINT64_C(1) << 63;
-	uint16_t exponent = (uint16_t)(0x3FFF - 32 + x87_random(random) % 80);
+	uint64_t which = random_next(seed);
+	uint64_t significand = random_next(seed) | UINT64_C(1) << 63;
+	uint16_t exponent = (uint16_t)(0x3FFF - 32 + random_next(seed) % 80);
 
 	if (which & 1) {
 		significand = significands[(which >> 8) % (sizeof(significands) / sizeof(significands[0]))];
@@ -57,7 +52,7 @@ static void random_register(struct x87_random *random, uint8_t *ret)
 	memcpy(ret + 8, &exponent, 2);
 }
 
-static void random_operand(struct x87_random *random, uint8_t *ret)
+static void random_operand(uint64_t *seed, uint8_t *ret)
 {
 	static const uint64_t doubles[] = {
 		0,
@@ -72,39 +67,39 @@ static void random_operand(struct x87_random *random, uint8_t *ret)
 		UINT64_C(0x800000017F800001),
 		UINT64_C(0x123456789012),
 	};
-	uint64_t which = x87_random(random);
+	uint64_t which = random_next(seed);
 
-	for (size_t i = 0; i < X87_OPERAND_BYTES; i++) {
-		ret[i] = (uint8_t)x87_random(random);
-	}
+	random_fill(seed, ret, X87_OPERAND_BYTES);
 	if (which % 4 == 0) {
-		random_register(random, ret);
+		random_register(seed, ret);
 	} else if (which % 4 == 1) {
 		memcpy(ret, &doubles[(which >> 8) % (sizeof(doubles) / sizeof(doubles[0]))], 8);
 	} else if (which % 4 == 2) {
 		for (size_t i = 0; i < 9; i++) { /* BCD */
-			ret[i] = (uint8_t)(x87_random(random) % 10 << 4 | x87_random(random) % 10);
+			uint64_t digits = random_below(seed, 100);
+
+			ret[i] = (uint8_t)(digits / 10 << 4 | digits % 10);
 		}
 		ret[9] &= 0x80;
 	}
 }
 
-void x87_random_world(struct x87_random *random, int masked, struct x87_world *ret)
+void x87_random_world(uint64_t *seed, int masked, struct x87_world *ret)
 {
-	uint32_t control = (uint32_t)x87_random(random) & 0xF7F;
+	uint32_t control = (uint32_t)random_next(seed) & 0xF7F;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->x87.control = masked ? control | EXCEPTIONS : control;
 	ret->x87.control |= 0x40;
-	ret->x87.status = (uint32_t)x87_random(random) & 0x7F7F & (ret->x87.control | ~EXCEPTIONS);
+	ret->x87.status = (uint32_t)random_next(seed) & 0x7F7F & (ret->x87.control | ~EXCEPTIONS);
 	for (unsigned int i = 0; i < 8; i++) {
-		random_register(random, ret->x87.st[i]);
-		ret->x87.tags |= (x87_random(random) % 4 == 0 ? 3u : 0u) << (2 * i);
+		random_register(seed, ret->x87.st[i]);
+		ret->x87.tags |= (random_next(seed) % 4 == 0 ? 3u : 0u) << (2 * i);
 	}
-	ret->rax = x87_random(random);
-	ret->rcx = x87_random(random);
-	ret->rflags = x87_random(random) & STATUS_FLAGS;
-	random_operand(random, ret->operand);
+	ret->rax = random_next(seed);
+	ret->rcx = random_next(seed);
+	ret->rflags = random_next(seed) & STATUS_FLAGS;
+	random_operand(seed, ret->operand);
 }
 
 static uint8_t *code_page(void)

@@ -28,15 +28,8 @@ struct x87_world {
 	uint8_t operand[X87_OPERAND_BYTES];
 };
 
-/** Which random world comes next. */
-struct x87_random {
-	uint64_t value;
-};
-
-uint64_t x87_random(struct x87_random *random);
-
-/** A world in which no exception is pending. masked: and none can come up. */
-void x87_random_world(struct x87_random *random, int masked, struct x87_world *ret);
+/** A random world in which no exception is pending. masked: and none can come up. */
+void x87_random_world(uint64_t *seed, int masked, struct x87_world *ret);
 
 /** Executes one instruction on *world. */
 void x87_run_here(const uint8_t *instruction, size_t length, struct x87_world *world);
