@@ -38,9 +38,9 @@ BIT_INSTRUCTIONS = "-O2 -fno-pic -mbmi -mbmi2 -mlzcnt -mpopcnt -mmovbe"
 # With floating point and vectors: what distributions build for, AVX2 with its companions, and what this machine has.
 # i686 computes by x87 or by SSE. -Ofast lets compilers make vectors of sums. Without errno a root is an instruction.
 V3 = "-mfpmath=sse -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt -mmovbe"
-# The software CPU ends at AVX2, AES, PCLMULQDQ and SHA (docs/soft-cpu.md); of what comes behind, compilers use these.
-NATIVE = ("-march=native -mfpmath=sse -mno-avx512f -mno-avxvnni -mno-gfni -mno-vaes -mno-vpclmulqdq -mno-sse4a"
-          " -mno-fma4 -mno-xop -mno-tbm -mno-lwp")
+# The software CPU ends at AVX2, VAES, VPCLMULQDQ and SHA (docs/soft-cpu.md); of what comes behind, compilers use these.
+NATIVE = ("-march=native -mfpmath=sse -mno-avx512f -mno-avxvnni -mno-gfni -mno-sse4a -mno-fma4 -mno-xop -mno-tbm"
+          " -mno-lwp")
 FLOAT_LEVELS = {
     "amd64": {
         "O0": "-march=x86-64-v2 -O0 -fno-pic",

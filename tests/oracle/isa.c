@@ -62,6 +62,8 @@ static const struct row {
 	{ ZYDIS_ISA_SET_FMA, true, 1, ECX, bit_FMA },
 	{ ZYDIS_ISA_SET_AVX2, true, 7, EBX, bit_AVX2 },
 	{ ZYDIS_ISA_SET_AVX2GATHER, true, 7, EBX, bit_AVX2 },
+	{ ZYDIS_ISA_SET_VAES, true, 7, ECX, bit_VAES },
+	{ ZYDIS_ISA_SET_VPCLMULQDQ, true, 7, ECX, bit_VPCLMULQDQ },
 };
 
 static const ZydisMnemonic from_vector_sets[] = {

@@ -214,6 +214,26 @@ static void decrypt_round(u8x16 *block, const u8x16 *key)
 		: CHANGES_VECTORS);
 }
 
+/* Both of two blocks at once. */
+static void rounds_of_two(u8x16 blocks[2], const u8x16 keys[2])
+{
+	__asm__ volatile("vmovdqu (%0), %%ymm0\n\tvmovdqu (%1), %%ymm1\n\tvaesenc (%1), %%ymm0, %%ymm0\n\t"
+			 "vaesenclast %%ymm1, %%ymm0, %%ymm0\n\tvaesdec %%ymm0, %%ymm1, %%ymm1\n\t"
+			 "vaesdeclast %%ymm1, %%ymm0, %%ymm0\n\tvmovdqu %%ymm0, (%0)"
+			 :
+			 : "r"(blocks), "r"(keys)
+			 : CHANGES_VECTORS, "memory");
+}
+
+static void multiply_two(u8x16 a[2], const u8x16 b[2])
+{
+	__asm__ volatile("vmovdqu (%0), %%ymm0\n\tvpclmulqdq $0x10, (%1), %%ymm0, %%ymm1\n\t"
+			 "vpclmulqdq $0x01, %%ymm0, %%ymm1, %%ymm0\n\tvmovdqu %%ymm0, (%0)"
+			 :
+			 : "r"(a), "r"(b)
+			 : CHANGES_VECTORS, "memory");
+}
+
 /* Rounds of SHA-1 and SHA-256 on whatever there is. */
 static void hash_rounds(u8x16 state[2], const u8x16 words[2])
 {
@@ -261,6 +281,12 @@ void topic_crypto(void)
 		}
 		if (has.pclmul) {
 			multiply_plain(&blocks[3], &blocks[2]);
+		}
+		if (has.vaes) {
+			rounds_of_two(&blocks[2], &blocks[6]);
+		}
+		if (has.vpclmul) {
+			multiply_two(&blocks[4], &blocks[2]);
 		}
 		if (has.sha) {
 			hash_rounds(&blocks[4], &blocks[6]);

@@ -32,7 +32,7 @@ static inline double next_fraction(struct source *source)
 
 /** What this CPU has and the operating system has switched on, beyond what a build may assume. */
 struct features {
-	bool sse2, sse3, sse41, sse42, aes, pclmul, sha, avx, avx2, fma, f16c;
+	bool sse2, sse3, sse41, sse42, aes, pclmul, sha, avx, avx2, fma, f16c, vaes, vpclmul;
 };
 struct features features(void);
 

@@ -102,6 +102,8 @@ struct features features(void)
 		identify(7, words);
 		ret.avx2 = ret.avx && (words[1] >> 5 & 1);
 		ret.sha = words[1] >> 29 & 1;
+		ret.vaes = ret.avx && (words[2] >> 9 & 1);
+		ret.vpclmul = ret.avx && (words[2] >> 10 & 1);
 	}
 	return ret;
 }
