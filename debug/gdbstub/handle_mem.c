@@ -26,8 +26,8 @@ uint64_t hs_gdb_mem_after_hole(struct hs_gdb *gdb, uint64_t address)
 
 	if (!gdb->client.physical && gdb->target.ops->mem_region &&
 	    gdb->target.ops->mem_region(gdb->target.ctx, hs_gva_of(address), &region, NULL) == HS_OK &&
-	    !region.mapped && region.start.v + region.length > address) {
-		return region.start.v + region.length;
+	    !region.mapped && address - region.start.v < region.length) {
+		return region.start.v + region.length; /* 0 where that is behind all addresses */
 	}
 	return (address | (HS_PAGE_SIZE - 1)) + 1;
 }

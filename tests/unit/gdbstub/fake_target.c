@@ -119,7 +119,7 @@ static enum hs_status fake_mem_region(void *ctx, hs_gva gva, struct hs_target_re
 {
 	struct fake_target *fake = ctx;
 	const struct fake_segment *here = segment_of(fake, gva.v);
-	uint64_t end = UINT64_MAX;
+	uint64_t end = 0; /* of all addresses */
 
 	(void)err;
 	if (here) {
@@ -132,11 +132,11 @@ static enum hs_status fake_mem_region(void *ctx, hs_gva gva, struct hs_target_re
 		return HS_OK;
 	}
 	for (size_t i = 0; i < fake->segment_count; i++) {
-		if (fake->segments[i].start > gva.v && fake->segments[i].start < end) {
+		if (fake->segments[i].start > gva.v && fake->segments[i].start - 1 < end - 1) {
 			end = fake->segments[i].start;
 		}
 	}
-	*ret = (struct hs_target_region){ .start = gva, .length = end - gva.v };
+	*ret = (struct hs_target_region){ .start = gva, .length = end == gva.v ? UINT64_MAX : end - gva.v };
 	return HS_OK;
 }
 
