@@ -131,6 +131,23 @@ def test_debug_shows_a_snapshot_as_it_was_taken(runner, debug, tmp_path):
     assert process.wait(60).rc == 0
 
 
+@SOFT
+def test_debug_warns_of_a_core_that_is_cut_off_and_shows_the_rest(crashed, debug, tmp_path):
+    path = tmp_path / "cut.core"
+    whole = crashed.core.read_bytes()
+    path.write_bytes(whole[:len(whole) // 2])
+    process, address = debug(path)
+    said = gdb_batch([f"target remote {address}", "info registers", "kill"])
+    assert int(numbers(said[1])[crashed.pc], 16) == crashed.registers[crashed.pc]
+    lines = process.wait(60).stderr.splitlines()
+    missing = len(whole) - len(whole) // 2
+    assert lines[0] == f"hindsight: warning: {path}: {missing} bytes are missing at the end of the file"
+    assert len(lines) == 2
+    process, _ = debug(crashed.core)
+    process.signal(signal.SIGTERM)
+    assert process.wait(60).stderr.count("\n") == 1
+
+
 def test_debug_shows_the_core_of_a_process(debug, tmp_path):
     source = tmp_path / "a.c"
     source.write_text("int deep(int n) { return n ? deep(n - 1) + 1 : 7; }\nint main(void) { return deep(3); }\n")
