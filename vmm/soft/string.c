@@ -116,15 +116,16 @@ static inline uint8_t *plain_memory(struct hs_soft_cpu *cpu, const struct hs_sof
 	unsigned int seg = reg == HS_RSI ? op->segment : HS_ES;
 	uint64_t offset = narrow(cpu, op, reg);
 	uint64_t gva = hs_soft_gva(cpu, seg, offset);
-	const struct hs_soft_tlb_entry *entry = hs_soft_tlb_of(cpu, gva);
 	struct hs_soft_page page;
+	uint8_t *direct;
 
 	*count = within_page(op, offset, gva, bytes, *count);
 	if (*count == 0 || !(cpu->seg_flat[seg] & prot)) {
 		return NULL;
 	}
-	if (hs_soft_in_page(gva, bytes, prot == HS_PROT_WRITE ? entry->write : entry->read)) {
-		return (uint8_t *)(gva + entry->addend);
+	direct = hs_soft_direct(cpu, seg, gva, bytes, prot);
+	if (direct) {
+		return direct;
 	}
 	if (!hs_soft_translate(cpu, cpu->space, gva, prot, &page)) {
 		return NULL; /* the iteration that is done alone says so again */
