@@ -294,6 +294,7 @@ struct arming {
 	const struct hs_phys *phys;
 	const struct hs_cpu_state *cpu;
 	bool step;
+	bool spaces; /* what is in the list may be at one place, for several spaces */
 	bool has_left_out;
 	hs_gpa left_out; /* the frame's byte that the CPU is to execute */
 };
@@ -339,11 +340,11 @@ static enum hs_status arm_one(struct hs_debug *debug, const struct arming *armin
 		return plant_in_space(debug, arming, breakpoint, err);
 	}
 	if (is_watch(breakpoint)) {
-		if (!has_place(debug->watches, request->watch_count, breakpoint)) {
+		if (!arming->spaces || !has_place(debug->watches, request->watch_count, breakpoint)) {
 			debug->watches[request->watch_count++] = *breakpoint;
 		}
 	} else if (!(arming->step && breakpoint->gva.v == arming->cpu->rip) &&
-		   !has_place(debug->breaks, request->break_count, breakpoint)) {
+		   (!arming->spaces || !has_place(debug->breaks, request->break_count, breakpoint))) {
 		debug->breaks[request->break_count++] = *breakpoint;
 	}
 	return HS_OK;
@@ -353,7 +354,7 @@ enum hs_status hs_debug_arm(struct hs_debug *debug, const struct hs_phys *phys, 
 			    bool step, struct hs_debug_request *ret, struct hs_error *err)
 {
 	struct hs_debug_request request = { .step = step, .breaks = debug->breaks, .watches = debug->watches };
-	struct arming arming = { .phys = phys, .cpu = cpu, .step = step };
+	struct arming arming = { .phys = phys, .cpu = cpu, .step = step, .spaces = hs_debug_has_spaces(debug) };
 
 	debug->planted_count = 0;
 	if (step && debug->count + debug->stop_count > 0) {

@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 /** Most breakpoints and watchpoints of one VM. */
-#define HS_DEBUG_MAX 256
+#define HS_DEBUG_MAX 4096
 /** Most places where one step is to be stopped. */
 #define HS_DEBUG_STOPS_MAX 32
 

@@ -13,7 +13,7 @@ FUNCTIONS = ["main", "count_up", "factorial", "fill_item", "copy_bytes", "total_
 
 
 @SOFT
-def test_hardware_breakpoints_have_no_limit(runner):
+def test_hardware_breakpoints_are_more_than_debug_registers(runner):
     with runner.serve("debugme", options=["--core", "none"]) as served:
         said = gdb_batch([f"target remote {served.address}", *[f"thbreak {name}" for name in FUNCTIONS],
                           *["continue"] * (len(FUNCTIONS) + 1)])
@@ -46,6 +46,29 @@ def test_more_watchpoints_than_debug_registers_at_once(runner):
     assert "Hardware access (read/write) watchpoint 7" in said[9], said[9]
     assert len(re.findall("acc watchpoint", said[10])) == 6
     assert "exited normally" in said[12]
+
+
+# A breakpoint on each line of the guest's own files, with a condition that is false and that the stub evaluates.
+ON_EACH_LINE = """python
+places = sorted({line.pc for name in ('main', 'strlen', 'hs_vprintf', 'hs_format', 'hs_heap_alloc', 'hs_malloc',
+                              'hs_guest_start', 'hs_cow_fault')
+                 for line in gdb.lookup_global_symbol(name).symtab.linetable()})
+for place in places: gdb.Breakpoint('*%#x' % place).condition = 'counter == 0x7fffffff'
+print('places:', len(places))
+"""
+
+
+@pytest.mark.parametrize("runner", [name for name in RUNNERS if not name.endswith("-rig")], indirect=True)
+def test_breakpoints_on_each_line_leave_the_one_that_is_wanted(runner):
+    script = "python exec({!r})".format("\n".join(ON_EACH_LINE.splitlines()[1:]))
+    with runner.serve("debugme", options=["--core", "none", "--timeout", "120"]) as served:
+        said = gdb_batch([f"target remote {served.address}", "set breakpoint always-inserted on", script,
+                          "break factorial", *["continue"] * 6])
+        result = served.process.wait(60)
+    assert int(re.search(r"places: (\d+)", said[2])[1]) > 300
+    assert [re.search(r"factorial \(n=(\d)\)", text)[1] for text in said[4:9]] == list("54321"), said[4:]
+    assert "exited normally" in said[9]
+    assert (result.rc, result.stdout) == (0, "counted 10, factorial 120\norder 1234: 5 more\n")
 
 
 @pytest.mark.parametrize("runner", ["amd64-kvm"], indirect=True)
