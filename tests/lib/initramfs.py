@@ -5,14 +5,16 @@ A file of the tests has the same path inside as outside, and a program brings th
 command line means the same on both sides.
 """
 
+import functools
 import hashlib
 import os
 import pathlib
 import re
 import shutil
+import struct
 import subprocess
 
-from lib import kernel
+from lib import elf, kernel
 from lib.process import Failed, run
 
 RIG_SOURCES = pathlib.Path(__file__).resolve().parent.parent / "rig"
@@ -32,16 +34,32 @@ def compile_static(source, machine="-m64"):
     return program
 
 
+def identity(file):
+    """What changes when a file does."""
+    status = os.stat(file)
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
 def libraries_of(program):
     """The shared libraries and the loader of a program of this machine, as absolute paths; none for any other file."""
     with open(program, "rb") as file:
         if file.read(4) != b"\x7fELF" or not os.access(program, os.X_OK):
             return []
+    return _libraries(program, identity(program))
+
+
+@functools.lru_cache(maxsize=None)
+def _libraries(program, _):
+    # Guests, which are most of what is taken inside, name no loader; ldd would take longer than they do.
+    try:
+        if not elf.Image(program).segments(elf.PT_INTERP):
+            return []
+    except (LookupError, struct.error):
+        return []  # broken
     listed = run(["ldd", program])
     missing = re.findall(r"(\S+) => not found", listed.stdout)
     if missing:
         raise Failed(f"{program}: cannot take its libraries into the rig: {' '.join(missing)} not found")
-    # ldd fails for a static program, a guest, or something broken: none needs anything that could be taken along.
     return [] if listed.rc else re.findall(r"(?:=> |^\s+)(/\S+) \(0x", listed.stdout, re.M)
 
 

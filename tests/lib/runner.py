@@ -77,7 +77,6 @@ class RigPlace:
         if self.rig.ended():
             self.rig.restart()
         self.rig.put(*inputs, *(arg for arg in map(str, args) if os.path.isabs(arg) and os.path.isfile(arg)))
-        self.rig.make_directory(cwd)
         return cwd
 
     def run(self, args, timeout=RUN_SECONDS, cwd=None, env=None, inputs=()):

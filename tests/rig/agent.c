@@ -5,7 +5,8 @@
  * of its own. tests/lib/rig.py is the other end.
  *
  * A frame is one byte of type, a little-endian u32 length, and that many bytes.
- *   from the tests: 'a' one argument, 'v' one NAME=VALUE, 'd' the working directory, 'g' go;
+ *   from the tests: 'a' one argument, 'v' one NAME=VALUE, 'd' the working directory, made if
+ *                   it is not there, 'g' go;
  *                   then 'i' bytes for standard input (none: end of file), 'k' a signal number as u32
  *   from the agent: 'o' standard output, 'e' standard error, then one of
  *                   'x' two u32: exit status, signal that ended it or 0;  'f' text: why it could not be started
@@ -25,6 +26,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,6 +137,17 @@ static void send_failure(int connection, const char *what, int error)
 	send_frame(connection, 'f', text, (size_t)length); /* if nobody listens any more, nobody is told */
 }
 
+/* As mkdir -p; what could not be made is found out by whoever goes there. */
+static void make_directories(char *path)
+{
+	for (char *at = strchr(path, '/'); at; at = strchr(at + 1, '/')) {
+		*at = '\0';
+		mkdir(path, 0777);
+		*at = '/';
+	}
+	mkdir(path, 0777);
+}
+
 /* Frames up to 'g'. The bytes live until the process ends. */
 static bool receive_command(int connection, struct command *ret)
 {
@@ -153,6 +166,7 @@ static bool receive_command(int connection, struct command *ret)
 			}
 			break;
 		case 'd':
+			make_directories(frame.bytes);
 			ret->directory = frame.bytes;
 			break;
 		case 'g':
