@@ -148,7 +148,7 @@ static void write_forbidden(uintptr_t address, unsigned int space)
 	check(fault_address == address && fault_code == 3, "a read-only page could be written to", space);
 }
 
-/* FNV-1a, 32 bits (draft-eastlake-fnv), of words: one in so many bytes of what is mapped here. */
+/* FNV-1a, 32 bits (draft-eastlake-fnv), of words: one in so many bytes, as debuggers may step through it all. */
 static uint32_t digest(uintptr_t start, size_t length, size_t step, uint32_t hash)
 {
 	for (uintptr_t at = start; at < start + length; at += step) {
@@ -160,8 +160,10 @@ static uint32_t digest(uintptr_t start, size_t length, size_t step, uint32_t has
 static void show(unsigned int space)
 {
 	uint32_t hash = digest(OWN, 2 * PAGE, 64, 2166136261u);
-	hash = digest(SHARED, PAGE, 8, hash);
-	hash = digest(SHARED_TOO, PAGE, 8, hash);
+	hash = digest(SHARED, 8 * SPACES, 8, hash);
+	hash = digest(SHARED, PAGE, 64, hash);
+	hash = digest(SHARED_TOO, 8 * SPACES, 8, hash);
+	hash = digest(SHARED_TOO, PAGE, 64, hash);
 	hash = digest(CONSTANT, PAGE, 64, hash);
 	hash = digest(MIXED, PAGE, 64, hash);
 	hash = digest(USERS, PAGE, 64, hash);
