@@ -9,10 +9,18 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+
+static bool is_directory(const char *path)
+{
+	struct stat info;
+
+	return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
 
 /*
  * DIR/NAME in caller's storage; the directory alone without a name. A debugger that may be somebody else's gets no
- * say in the directory.
+ * say in the directory: a name that is one already ("..") would be taken for it.
  */
 static enum hs_status core_path(const struct hs_live *live, const char *name, char *ret, size_t size,
 				struct hs_error *err)
@@ -29,6 +37,9 @@ static enum hs_status core_path(const struct hs_live *live, const char *name, ch
 	length = snprintf(ret, size, "%s%s%s", dir, name[0] && dir[0] ? "/" : "", name);
 	if (length < 0 || (size_t)length >= size) {
 		return hs_error_set(err, HS_ERR_RANGE, 0, 0, "the core's name is too long");
+	}
+	if (live->config.confined && name[0] && is_directory(ret)) {
+		return hs_error_set(err, HS_ERR_PERMISSION, 0, 0, "core %s: give the name of a file", name);
 	}
 	return HS_OK;
 }

@@ -429,6 +429,8 @@ static void test_live_monitor_answers(void **state)
 	expect_monitor(&f, "doctor", "/dev/kvm: none in a unit test");
 	expect_monitor(&f, "core ../x", "core ../x: give a name without '/'\n");
 	expect_monitor(&f, "core /x", "core /x: give a name without '/'\n");
+	expect_monitor(&f, "core ..", "core ..: give the name of a file\n");
+	expect_monitor(&f, "core .", "core .: give the name of a file\n");
 	resume(&f, &go);
 	expect_monitor(&f, "info", "state     stopped at a crash (exception): a fault\n");
 	assert_int_equal(f.target.ops->monitor(f.target.ctx, "fly", &text, &err), HS_ERR_NOT_FOUND);
