@@ -32,7 +32,10 @@ def hs_check_target(command):
     if connection.type not in HS_REMOTE:
         raise gdb.GdbError(f"hs: this is a target of the kind '{connection.type}' and not one that hindsight serves "
                            "('hindsight debug FILE' serves a core or a snapshot)")
-    if not re.search(rf"^{command}\b", hs_ask("help"), re.M):
+    known = hs_ask("help")
+    if not re.match(r"help\b", known):
+        raise gdb.GdbError(f"hs: {known.strip()}")
+    if not re.search(rf"^{command}\b", known, re.M):
         raise gdb.GdbError(f"hs: this target has no 'monitor {command}': it is not hindsight, or cannot do that "
                            "('monitor help' lists what it can)")
 

@@ -223,6 +223,17 @@ def test_helper_walk_takes_expressions(runner, helper):
 
 
 @EACH_ARCH
+def test_helper_commands_on_a_guest_that_was_let_go_or_has_ended_say_so(runner, helper):
+    with runner.serve("hello", options=["--core", "none"]) as served:
+        said = gdb_batch([helper, f"target extended-remote {served.address}", "continue", "hs roots",
+                          "hs restore start", "start", "kill", "hs snapshot a", "start", "detach", "hs roots",
+                          "hs cycle"])
+    assert "exited normally" in said[2] and re.search(r"^ +1 +0x.* current$", said[3], re.M)
+    assert said[4].startswith("the guest has ended") and said[7] == "the guest has ended"
+    assert said[10:12] == ["hs: detached from the guest"] * 2
+
+
+@EACH_ARCH
 def test_helper_looks_into_a_core_that_hindsight_serves(helper, runner):
     core = next(path for name, path in runner.run("divide").files.items() if name.endswith(".core"))
     with LocalProcess([runner.hindsight, "debug", "--gdb", "127.0.0.1:0", core]) as served:
