@@ -7,6 +7,7 @@
 #include "session/live.h"
 #include "session/live_kept.h"
 #include "session/region.h"
+#include "vmm/peek.h"
 
 #include <hindsight/paging.h>
 
@@ -39,17 +40,9 @@ static void op_info(void *ctx, struct hs_target_info *ret)
 {
 	struct hs_live *live = ctx;
 	const struct hs_vm_image *image = hs_vm_image(live->vm);
-	struct hs_cpu_state cpu;
-	uint64_t xcr0 = hs_vm_xcr0_offered(live->vm);
-	enum hs_arch arch = image->arch;
-
-	if (!live->running && hs_vm_cpu_get(live->vm, &cpu, NULL) == HS_OK) {
-		arch = hs_mode_arch(&cpu, arch);
-		/* A snapshot may come from a CPU that offered more. */
-		xcr0 |= cpu.xcr0;
-	}
+	const struct hs_cpu_state *cpu = live->running ? NULL : hs_vm_peek(live->vm, false, NULL);
 	*ret = (struct hs_target_info){
-		.arch = arch,
+		.arch = cpu ? hs_mode_arch(cpu, image->arch) : image->arch,
 		.image_path = image->path,
 		.image_fd = image->fd,
 		.debug_path = live->debug_file.path,
@@ -59,7 +52,7 @@ static void op_info(void *ctx, struct hs_target_info *ret)
 		.phdr = image->phdr,
 		.phent = image->phentsize,
 		.phnum = image->phnum,
-		.xcr0 = xcr0,
+		.xcr0 = hs_vm_xcr0_offered(live->vm),
 	};
 }
 
@@ -69,6 +62,27 @@ static enum hs_status op_cpu_read(void *ctx, struct hs_cpu_state *ret, struct hs
 	enum hs_status st = check_stopped(live, err);
 
 	return st ? st : hs_vm_cpu_get(live->vm, ret, err);
+}
+
+static enum hs_status op_cpu_read_core(void *ctx, struct hs_cpu_state *ret, struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	const struct hs_cpu_state *cpu;
+	struct hs_error failure;
+	enum hs_status st = check_stopped(live, err);
+
+	if (st) {
+		return st;
+	}
+	cpu = hs_vm_peek(live->vm, false, &failure);
+	if (cpu) {
+		*ret = *cpu;
+		return HS_OK;
+	}
+	if (err) {
+		*err = failure;
+	}
+	return failure.status;
 }
 
 static enum hs_status op_cpu_write(void *ctx, const struct hs_cpu_state *state, struct hs_error *err)
@@ -205,58 +219,6 @@ static enum hs_status op_spaces(void *ctx, struct hs_target_space *items, uint32
 static void op_space_use(void *ctx, uint32_t number)
 {
 	((struct hs_live *)ctx)->space_used = number;
-}
-
-void hs_live_note_crash(struct hs_live *live)
-{
-	live->crash_pending = true;
-	live->memory_changed = false;
-	if (hs_vm_cpu_get(live->vm, &live->crash_cpu, NULL) != HS_OK) {
-		memset(&live->crash_cpu, 0, sizeof(live->crash_cpu));
-	}
-}
-
-static bool segments_equal(const struct hs_segment *a, const struct hs_segment *b)
-{
-	return a->base == b->base && a->limit == b->limit && a->selector == b->selector && a->type == b->type &&
-	       a->present == b->present && a->dpl == b->dpl && a->db == b->db && a->s == b->s && a->l == b->l &&
-	       a->g == b->g && a->avl == b->avl && a->unusable == b->unusable;
-}
-
-static bool dtables_equal(const struct hs_dtable *a, const struct hs_dtable *b)
-{
-	return a->base == b->base && a->limit == b->limit;
-}
-
-/* But for the time-stamp counter, which may tick on while the guest stands still. */
-static bool msrs_equal(const struct hs_msrs *a, const struct hs_msrs *b)
-{
-	struct hs_msrs copy = *a;
-
-	copy.tsc = b->tsc;
-	return memcmp(&copy, b, sizeof(copy)) == 0;
-}
-
-static bool cpus_equal(const struct hs_cpu_state *a, const struct hs_cpu_state *b)
-{
-	for (size_t i = 0; i < HS_SEG_COUNT; i++) {
-		if (!segments_equal(&a->seg[i], &b->seg[i])) {
-			return false;
-		}
-	}
-	return memcmp(a->gpr, b->gpr, sizeof(a->gpr)) == 0 && a->rip == b->rip && a->rflags == b->rflags &&
-	       dtables_equal(&a->gdt, &b->gdt) && dtables_equal(&a->idt, &b->idt) && a->cr0 == b->cr0 &&
-	       a->cr2 == b->cr2 && a->cr3 == b->cr3 && a->cr4 == b->cr4 && a->cr8 == b->cr8 &&
-	       memcmp(a->dr, b->dr, sizeof(a->dr)) == 0 && a->xcr0 == b->xcr0 && msrs_equal(&a->msr, &b->msr) &&
-	       memcmp(a->xsave, b->xsave, sizeof(a->xsave)) == 0;
-}
-
-bool hs_live_changed_since_crash(struct hs_live *live)
-{
-	struct hs_cpu_state now;
-
-	return live->memory_changed || hs_vm_cpu_get(live->vm, &now, NULL) != HS_OK ||
-	       !cpus_equal(&now, &live->crash_cpu);
 }
 
 static enum hs_status op_resume(void *ctx, const struct hs_resume *resume, struct hs_error *err)
@@ -449,6 +411,7 @@ struct hs_target hs_live_target(struct hs_live *live)
 	static const struct hs_target_ops ops = {
 		.info = op_info,
 		.cpu_read = op_cpu_read,
+		.cpu_read_core = op_cpu_read_core,
 		.cpu_write = op_cpu_write,
 		.mem_read = op_mem_read,
 		.mem_write = op_mem_write,

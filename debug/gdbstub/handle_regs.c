@@ -63,6 +63,7 @@ enum hs_reply hs_handle_regs_read(struct hs_gdb *gdb, const struct hs_request *r
 {
 	struct hs_cpu_state cpu;
 	enum hs_status st;
+	uint8_t *at;
 
 	(void)request;
 	if (!hs_gdb_has_cpu(gdb)) {
@@ -72,12 +73,16 @@ enum hs_reply hs_handle_regs_read(struct hs_gdb *gdb, const struct hs_request *r
 	if (st) {
 		return hs_reply_status(gdb, st);
 	}
-	for (size_t i = 0; i < gdb->reg_count; i++) {
-		uint8_t value[HS_REG_BYTES_MAX];
-
-		hs_reg_get(gdb->regs[i], &cpu, value);
-		hs_buf_append_hex(&gdb->payload, value, gdb->regs[i]->bytes);
+	hs_buf_clear(&gdb->scratch);
+	at = hs_buf_extend(&gdb->scratch, all_bytes(gdb));
+	if (!at) {
+		return hs_reply_error(gdb, HS_ERR_NOMEM, "no memory for the registers");
 	}
+	for (size_t i = 0; i < gdb->reg_count; i++) {
+		hs_reg_get(gdb->regs[i], &cpu, at);
+		at += gdb->regs[i]->bytes;
+	}
+	hs_buf_append_hex(&gdb->payload, gdb->scratch.data, gdb->scratch.length);
 	return HS_REPLY_PAYLOAD;
 }
 

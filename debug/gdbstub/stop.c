@@ -159,6 +159,14 @@ static void put_general(struct hs_gdb *gdb, const struct hs_cpu_state *cpu)
 	hs_buf_append_byte(&gdb->payload, '}');
 }
 
+/* As far as general registers go. False: the client will ask, and be told. */
+static bool read_core(const struct hs_gdb *gdb, struct hs_cpu_state *ret)
+{
+	const struct hs_target_ops *ops = gdb->target.ops;
+
+	return (ops->cpu_read_core ? ops->cpu_read_core : ops->cpu_read)(gdb->target.ctx, ret, NULL) == HS_OK;
+}
+
 /*
  * The one thread with why it stands, for jThreadsInfo (lldb-gdb-remote.txt). A watchpoint's description is its
  * address and its number, as lldb makes it of the "watch" field of a stop reply (ProcessGDBRemote::SetThreadStopInfo).
@@ -176,7 +184,7 @@ void hs_gdb_put_threads(struct hs_gdb *gdb, const struct hs_stop *stop)
 	if (stop->kind == HS_STOP_WATCH) {
 		hs_buf_printf(&gdb->payload, ",\"description\":\"%llu 0\"", (unsigned long long)stop->watch_address.v);
 	}
-	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, NULL) == HS_OK) {
+	if (read_core(gdb, &cpu)) {
 		put_general(gdb, &cpu);
 	}
 	hs_buf_append_string(&gdb->payload, "}]");
@@ -206,8 +214,8 @@ void hs_gdb_put_stop(struct hs_gdb *gdb, const struct hs_stop *stop)
 	hs_gdb_put_thread(gdb, hs_gdb_cpu_process(gdb));
 	hs_buf_append_byte(&gdb->payload, ';');
 	put_reason(gdb, stop);
-	if (gdb->target.ops->cpu_read(gdb->target.ctx, &cpu, NULL) != HS_OK) {
-		return; /* the client will ask, and be told */
+	if (!read_core(gdb, &cpu)) {
+		return;
 	}
 	if (gdb->client.lists_threads) {
 		put_lldb(gdb, stop, &cpu);

@@ -132,6 +132,9 @@ struct hs_target_ops {
 	void (*info)(void *ctx, struct hs_target_info *ret);
 	/** All registers of the one CPU. */
 	enum hs_status (*cpu_read)(void *ctx, struct hs_cpu_state *ret, struct hs_error *err);
+	/** Optional (may be NULL), where it costs less: as cpu_read(), but only the registers up to cr8 in struct
+	 *  hs_cpu_state, and msr.efer, need be valid. Behind each stop the stub needs no more than that. */
+	enum hs_status (*cpu_read_core)(void *ctx, struct hs_cpu_state *ret, struct hs_error *err);
 	/** Replace all registers; on failure nothing changed. */
 	enum hs_status (*cpu_write)(void *ctx, const struct hs_cpu_state *state, struct hs_error *err);
 	/** Copy up to length bytes at gva, stopping at the first byte that is not readable: *ret_length says how many

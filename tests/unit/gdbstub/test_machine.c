@@ -122,6 +122,43 @@ static void test_resume_is_answered_by_the_stop_alone(void **state)
 	assert_false(hs_gdb_target_running(wire->gdb));
 }
 
+static enum hs_status read_core(void *ctx, struct hs_cpu_state *ret, struct hs_error *err)
+{
+	struct fake_target *fake = ctx;
+
+	(void)err;
+	memset(ret, 0xAA, sizeof(*ret));
+	memcpy(ret->gpr, fake->cpu.gpr, sizeof(ret->gpr));
+	ret->rip = 0x1122;
+	return HS_OK;
+}
+
+static enum hs_status refuse_read(void *ctx, struct hs_cpu_state *ret, struct hs_error *err)
+{
+	(void)ctx, (void)ret, (void)err;
+	return HS_ERR_STATE;
+}
+
+static void test_stop_needs_no_more_than_the_core_of_the_registers(void **state)
+{
+	struct wire *wire = *state;
+	static struct hs_target_ops ops;
+
+	ops = *wire->fake.target.ops;
+	ops.cpu_read_core = read_core;
+	ops.cpu_read = refuse_read;
+	wire->fake.target.ops = &ops;
+	hs_gdb_destroy(wire->gdb);
+	assert_int_equal(hs_gdb_create(&wire->fake.target, false, &wire->gdb, NULL), HS_OK);
+	hs_gdb_connect(wire->gdb);
+	fake_script(&wire->fake, at_breakpoint);
+	wire_send(wire, "c");
+	assert_string_equal(wire_receive(wire), "+");
+	wire_event(wire);
+	assert_non_null(strstr(wire_receive(wire), "10:2211"));
+	assert_int_equal(wire_ask(wire, "g")[0], 'E');
+}
+
 static void test_stop_is_reported_once(void **state)
 {
 	struct wire *wire = *state;
@@ -351,6 +388,7 @@ int main(void)
 		TEST(test_two_packets_in_one_feed_get_two_replies),
 		TEST(test_packet_byte_by_byte_is_the_same),
 		TEST(test_resume_is_answered_by_the_stop_alone),
+		TEST(test_stop_needs_no_more_than_the_core_of_the_registers),
 		TEST(test_stop_is_reported_once),
 		TEST(test_interrupt_stops_a_running_target),
 		TEST(test_interrupt_right_after_a_stop_came_too_late_and_leaves_no_trace),
