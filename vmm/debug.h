@@ -35,20 +35,19 @@ struct hs_planted {
 	uint8_t original;
 };
 
-/** Caller's storage; zero is the empty list. */
+/** Caller's storage; zero is the empty list. What each run looks at is together, before the arrays: those are half a
+ *  MiB, of which a VM has in memory what it uses. */
 struct hs_debug {
-	struct hs_breakpoint list[HS_DEBUG_MAX];
-	size_t count;
-	/* Where one step is to be stopped, in the space that the CPU is in: nobody's breakpoints. Planted where that
-	 * can be, which a shared snapshot's memory is not; only with a planted_opcode. */
-	hs_gva stops[HS_DEBUG_STOPS_MAX];
-	size_t stop_count;
 	struct hs_debug_spaces spaces;         /* to be deinitialised */
 	struct hs_backend_abilities abilities; /* valid when abilities_known */
 	bool abilities_known;
-	/* Between arm and disarm. */
+	size_t count, stop_count;
+	size_t planted_count; /* between arm and disarm, as the last three arrays */
+	/* Where one step is to be stopped, in the space that the CPU is in: nobody's breakpoints. Planted where that
+	 * can be, which a shared snapshot's memory is not; only with a planted_opcode. */
+	hs_gva stops[HS_DEBUG_STOPS_MAX];
+	struct hs_breakpoint list[HS_DEBUG_MAX];
 	struct hs_planted planted[2 * HS_DEBUG_MAX + HS_DEBUG_STOPS_MAX];
-	size_t planted_count;
 	struct hs_breakpoint breaks[HS_DEBUG_MAX];  /* given to the backend */
 	struct hs_breakpoint watches[HS_DEBUG_MAX]; /* given to the backend */
 };

@@ -36,7 +36,7 @@ HS_GUEST_FUNCTION(sum_of_square_doubles, "d(u)")
 HS_GUEST_FUNCTION(accumulate, "U(U)")
 {
 	longs sums = { args[0].ul, args[0].ul, args[0].ul, args[0].ul };
-	__asm__ volatile("vpaddq %%ymm7, %0, %%ymm7\n\tvmovdqa %%ymm7, %0" : "+x"(sums) : : "xmm7");
+	__asm__ volatile("vpaddq %0, %%ymm7, %%ymm7\n\tvmovdqu %%ymm7, %0" : "+m"(sums) : : "xmm7");
 	ret->ul = sums[0] + sums[1] + sums[2] + sums[3];
 }
 

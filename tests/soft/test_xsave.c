@@ -162,10 +162,16 @@ static void check_on(const struct trial *trial, const struct machine_config *con
 		memset(trial.before + RESULT + HS_XSAVE_XSTATE_BV, 0, 64);                                             \
 		fill_area(trial.before + FIRST, 4 + (first), first, 0);                                                \
 		fill_area(trial.before + AREA, 16 + (used), used, format);                                             \
-		memcpy(low, trial.before, MEMORY_BYTES);                                                               \
-		RUN_HERE(the_text, low, trial.rfbm);                                                                   \
-		forget_masks(low);                                                                                     \
-		memcpy(trial.after, low, MEMORY_BYTES);                                                                \
+		/* A task switch in between has the host count a component as used: what it says twice is so. */       \
+		do {                                                                                                   \
+			memcpy(low, trial.before, MEMORY_BYTES);                                                       \
+			RUN_HERE(the_text, low, trial.rfbm);                                                           \
+			forget_masks(low);                                                                             \
+			memcpy(trial.after, low, MEMORY_BYTES);                                                        \
+			memcpy(low, trial.before, MEMORY_BYTES);                                                       \
+			RUN_HERE(the_text, low, trial.rfbm);                                                           \
+			forget_masks(low);                                                                             \
+		} while (memcmp(trial.after, low, MEMORY_BYTES) != 0);                                                 \
 		munmap(low, MEMORY_BYTES);                                                                             \
 		for (size_t config = 0; config < CONFIG_COUNT; config++) {                                             \
 			check_on(&trial, &configs[config]);                                                            \
