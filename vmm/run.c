@@ -33,7 +33,9 @@ static enum hs_status run_backend(struct hs_vm *vm, const struct hs_debug_reques
 	if (!st) {
 		vm->touched = true;
 		st = vm->ops->run(vm->backend, ret, err);
-		vm->exits[ret->kind] += !st;
+		if (!st) {
+			vm->exits[ret->kind]++;
+		}
 		vm->unretired = false;
 		vm->root_known = false;
 		vm->have = 0;
