@@ -299,6 +299,17 @@ struct arming {
 	hs_gpa left_out; /* the frame's byte that the CPU is to execute */
 };
 
+static enum hs_status plant_in_root(struct hs_debug *debug, const struct arming *arming, const struct hs_root *root,
+				    hs_gva gva, struct hs_error *err)
+{
+	hs_gpa gpa;
+
+	if (!translate(arming->phys, root, gva, &gpa) || (arming->has_left_out && gpa.v == arming->left_out.v)) {
+		return HS_OK;
+	}
+	return plant(debug, arming->phys, gpa, err);
+}
+
 static enum hs_status plant_in_space(struct hs_debug *debug, const struct arming *arming,
 				     const struct hs_breakpoint *breakpoint, struct hs_error *err)
 {
@@ -307,23 +318,18 @@ static enum hs_status plant_in_space(struct hs_debug *debug, const struct arming
 	enum hs_status st = HS_OK;
 
 	for (size_t i = 0; i < count && !st; i++) {
-		hs_gpa gpa;
-
-		if (translate(arming->phys, &roots[i], breakpoint->gva, &gpa) &&
-		    !(arming->has_left_out && gpa.v == arming->left_out.v)) {
-			st = plant(debug, arming->phys, gpa, err);
-		}
+		st = plant_in_root(debug, arming, &roots[i], breakpoint->gva, err);
 	}
 	return st;
 }
 
-static void plant_stop(struct hs_debug *debug, const struct arming *arming, hs_gva gva)
+static void plant_stops(struct hs_debug *debug, const struct arming *arming)
 {
-	hs_gpa gpa;
+	struct hs_root root;
 
-	if (translate_here(arming->phys, arming->cpu, gva, &gpa) &&
-	    !(arming->has_left_out && gpa.v == arming->left_out.v)) {
-		(void)!plant(debug, arming->phys, gpa, NULL);
+	hs_root_of_cpu(arming->cpu, &root);
+	for (size_t i = 0; i < debug->stop_count; i++) {
+		(void)!plant_in_root(debug, arming, &root, debug->stops[i], NULL);
 	}
 }
 
@@ -368,9 +374,7 @@ enum hs_status hs_debug_arm(struct hs_debug *debug, const struct hs_phys *phys, 
 			return st;
 		}
 	}
-	for (size_t i = 0; i < debug->stop_count; i++) {
-		plant_stop(debug, &arming, debug->stops[i]);
-	}
+	plant_stops(debug, &arming);
 	request.planted = debug->planted_count > 0;
 	*ret = request;
 	return HS_OK;

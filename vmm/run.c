@@ -107,6 +107,8 @@ static void after_step(struct hs_vm *vm, const struct step *step, enum hs_turn *
 #define OPCODE_HLT 0xF4
 #define VECTOR_DB 1u
 
+_Static_assert(HS_STEP_HANDLERS_MAX <= HS_DEBUG_STOPS_MAX && HS_STEP_ENDS_MAX <= HS_DEBUG_STOPS_MAX, "they are stops");
+
 static bool can_plant(struct hs_vm *vm)
 {
 	struct hs_debug *debug = &vm->debug;
@@ -118,13 +120,6 @@ static bool can_plant(struct hs_vm *vm)
 		debug->abilities_known = !vm->ops->abilities(vm->backend, &debug->abilities, NULL);
 	}
 	return debug->abilities_known && !debug->abilities.own_breakpoints && debug->abilities.planted_opcode;
-}
-
-static void add_stops(struct hs_debug *debug, const hs_gva *places, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		debug->stops[debug->stop_count++] = places[i];
-	}
 }
 
 /* A syscall or sysret of 64-bit code (SDM vol. 2B, SYSCALL, SYSRET). */
@@ -178,7 +173,6 @@ static void plan_stops(struct hs_vm *vm, struct step *step)
 {
 	struct hs_phys phys = hs_ram_phys(&vm->ram);
 	struct hs_debug *debug = &vm->debug;
-	hs_gva places[HS_STEP_HANDLERS_MAX];
 	bool is_certain;
 
 	step->trapped = false;
@@ -188,11 +182,11 @@ static void plan_stops(struct hs_vm *vm, struct step *step)
 	if (!can_plant(vm)) {
 		return;
 	}
-	step->ends = find_ends(vm, step, &is_certain, places);
-	add_stops(debug, places, step->ends);
+	step->ends = find_ends(vm, step, &is_certain, debug->stops);
+	debug->stop_count = step->ends;
 	/* Not with a byte in ring 3, which comes by a handler. */
 	if (step->ends == 0 && !is_certain && debug->abilities.step_skips_handlers) {
-		add_stops(debug, places, hs_step_handlers(&phys, &vm->cpu, &step->insn, places));
+		debug->stop_count = hs_step_handlers(&phys, &vm->cpu, &step->insn, debug->stops);
 	}
 }
 

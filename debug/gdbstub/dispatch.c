@@ -14,8 +14,8 @@
 /* The rules of the protocol for one kind of request. */
 struct row {
 	enum hs_reply (*handle)(struct hs_gdb *gdb, const struct hs_request *request);
-	bool needs_stopped; /* an attached client and a target that stands still */
-	bool until_end;     /* and that has not ended */
+	bool needs_stopped; /* an attached client, and a target that stands still and has not ended */
+	bool outlives_end;  /* but may have */
 	bool in_words;      /* is refused in a text for the user: of an error gdb says "Protocol error" alone */
 	bool resumes;       /* may be answered by a stop, later */
 	bool may_be_silent; /* the protocol has no reply */
@@ -42,28 +42,26 @@ static const struct row rows[HS_REQUEST_KIND_COUNT] = {
 	[HS_REQUEST_THREADS_FIRST] = { .handle = hs_handle_threads_first },
 	[HS_REQUEST_THREADS_NEXT] = { .handle = hs_handle_threads_next },
 	[HS_REQUEST_THREAD_NAME] = { .handle = hs_handle_thread_name },
-	[HS_REQUEST_STOP_REASON] = { .handle = hs_handle_stop_reason, .needs_stopped = true },
-	[HS_REQUEST_THREAD_STOP] = { .handle = hs_handle_thread_stop, .needs_stopped = true, .until_end = true },
+	[HS_REQUEST_STOP_REASON] = { .handle = hs_handle_stop_reason, .needs_stopped = true, .outlives_end = true },
+	[HS_REQUEST_THREAD_STOP] = { .handle = hs_handle_thread_stop, .needs_stopped = true },
 	[HS_REQUEST_RESUME_KINDS] = { .handle = hs_handle_resume_kinds },
-	[HS_REQUEST_RESUME] = { .handle = hs_handle_resume, .needs_stopped = true, .until_end = true, .resumes = true },
+	[HS_REQUEST_RESUME] = { .handle = hs_handle_resume, .needs_stopped = true, .resumes = true },
 	[HS_REQUEST_INTERRUPT] = { .handle = hs_handle_interrupt },
-	[HS_REQUEST_REGS_READ] = { .handle = hs_handle_regs_read, .needs_stopped = true, .until_end = true },
-	[HS_REQUEST_REGS_WRITE] = { .handle = hs_handle_regs_write, .needs_stopped = true, .until_end = true },
-	[HS_REQUEST_REG_READ] = { .handle = hs_handle_reg_read, .needs_stopped = true, .until_end = true },
-	[HS_REQUEST_REG_WRITE] = { .handle = hs_handle_reg_write, .needs_stopped = true, .until_end = true },
-	[HS_REQUEST_MEM_READ] = { .handle = hs_handle_mem_read, .needs_stopped = true, .until_end = true },
-	[HS_REQUEST_MEM_READ_BINARY] = { .handle = hs_handle_mem_read_binary,
-					 .needs_stopped = true,
-					 .until_end = true },
-	[HS_REQUEST_MEM_WRITE] = { .handle = hs_handle_mem_write, .needs_stopped = true, .until_end = true },
-	[HS_REQUEST_SEARCH] = { .handle = hs_handle_search, .needs_stopped = true, .until_end = true },
-	[HS_REQUEST_CRC] = { .handle = hs_handle_crc, .needs_stopped = true, .until_end = true },
+	[HS_REQUEST_REGS_READ] = { .handle = hs_handle_regs_read, .needs_stopped = true },
+	[HS_REQUEST_REGS_WRITE] = { .handle = hs_handle_regs_write, .needs_stopped = true },
+	[HS_REQUEST_REG_READ] = { .handle = hs_handle_reg_read, .needs_stopped = true },
+	[HS_REQUEST_REG_WRITE] = { .handle = hs_handle_reg_write, .needs_stopped = true },
+	[HS_REQUEST_MEM_READ] = { .handle = hs_handle_mem_read, .needs_stopped = true },
+	[HS_REQUEST_MEM_READ_BINARY] = { .handle = hs_handle_mem_read_binary, .needs_stopped = true },
+	[HS_REQUEST_MEM_WRITE] = { .handle = hs_handle_mem_write, .needs_stopped = true },
+	[HS_REQUEST_SEARCH] = { .handle = hs_handle_search, .needs_stopped = true },
+	[HS_REQUEST_CRC] = { .handle = hs_handle_crc, .needs_stopped = true },
 	[HS_REQUEST_QEMU_FEATURES] = { .handle = hs_handle_qemu_features },
 	[HS_REQUEST_PHYS_MODE] = { .handle = hs_handle_phys_mode },
 	[HS_REQUEST_PHYS_MODE_SET] = { .handle = hs_handle_phys_mode_set },
-	[HS_REQUEST_BREAK_INSERT] = { .handle = hs_handle_break_insert, .needs_stopped = true, .until_end = true },
-	[HS_REQUEST_BREAK_REMOVE] = { .handle = hs_handle_break_remove, .needs_stopped = true, .until_end = true },
-	[HS_REQUEST_XFER] = { .handle = hs_handle_xfer, .needs_stopped = true, .until_end = true },
+	[HS_REQUEST_BREAK_INSERT] = { .handle = hs_handle_break_insert, .needs_stopped = true },
+	[HS_REQUEST_BREAK_REMOVE] = { .handle = hs_handle_break_remove, .needs_stopped = true },
+	[HS_REQUEST_XFER] = { .handle = hs_handle_xfer, .needs_stopped = true },
 	[HS_REQUEST_OFFSETS] = { .handle = hs_handle_offsets },
 	[HS_REQUEST_FILE_SETFS] = { .handle = hs_handle_file_setfs },
 	[HS_REQUEST_FILE_OPEN] = { .handle = hs_handle_file_open },
@@ -71,7 +69,10 @@ static const struct row rows[HS_REQUEST_KIND_COUNT] = {
 	[HS_REQUEST_FILE_FSTAT] = { .handle = hs_handle_file_fstat },
 	[HS_REQUEST_FILE_CLOSE] = { .handle = hs_handle_file_close },
 	[HS_REQUEST_FILE_READLINK] = { .handle = hs_handle_file_readlink },
-	[HS_REQUEST_MONITOR] = { .handle = hs_handle_monitor, .needs_stopped = true, .in_words = true },
+	[HS_REQUEST_MONITOR] = { .handle = hs_handle_monitor,
+				 .needs_stopped = true,
+				 .outlives_end = true,
+				 .in_words = true },
 	[HS_REQUEST_THREAD_SUFFIX] = { .handle = hs_handle_thread_suffix },
 	[HS_REQUEST_LIST_THREADS] = { .handle = hs_handle_list_threads },
 	[HS_REQUEST_ERROR_STRINGS] = { .handle = hs_handle_error_strings },
@@ -80,8 +81,8 @@ static const struct row rows[HS_REQUEST_KIND_COUNT] = {
 	[HS_REQUEST_SERVER_VERSION] = { .handle = hs_handle_server_version },
 	[HS_REQUEST_REGISTER_INFO] = { .handle = hs_handle_register_info },
 	[HS_REQUEST_ALLOCATE] = { .handle = hs_handle_allocate },
-	[HS_REQUEST_MEM_REGION] = { .handle = hs_handle_mem_region, .needs_stopped = true, .until_end = true },
-	[HS_REQUEST_THREADS_JSON] = { .handle = hs_handle_threads_json, .needs_stopped = true, .until_end = true },
+	[HS_REQUEST_MEM_REGION] = { .handle = hs_handle_mem_region, .needs_stopped = true },
+	[HS_REQUEST_THREADS_JSON] = { .handle = hs_handle_threads_json, .needs_stopped = true },
 };
 
 enum hs_reply hs_reply_error(struct hs_gdb *gdb, enum hs_status status, const char *format, ...)
@@ -223,13 +224,16 @@ static void send_reply(struct hs_gdb *gdb, enum hs_reply reply)
 /* Why a request of this row cannot be served now; NULL when it can. */
 static const char *refusal(const struct hs_gdb *gdb, const struct row *row)
 {
-	if (row->needs_stopped && gdb->client.detached) {
+	if (!row->needs_stopped) {
+		return NULL;
+	}
+	if (gdb->client.detached) {
 		return "detached from the guest";
 	}
-	if (row->needs_stopped && gdb->running) {
+	if (gdb->running) {
 		return "the guest is running";
 	}
-	return row->until_end && (gdb->ended || gdb->killed) ? "the guest has ended" : NULL;
+	return !row->outlives_end && (gdb->ended || gdb->killed) ? "the guest has ended" : NULL;
 }
 
 static enum hs_reply handle(struct hs_gdb *gdb, const struct hs_request *request)
