@@ -22,6 +22,10 @@ class TimedOut(Failed):
     """It did not happen in time."""
 
 
+class Lost(Failed):
+    """Nobody can say how a command ended: the place that it ran in has gone, or the way to it."""
+
+
 @dataclass
 class Result:
     """How a command ended. `rc` is its exit status, or minus the signal that killed it."""

@@ -77,14 +77,6 @@ class Machine:
     def pid(self):
         return self._process.pid
 
-    def ended(self, within=0):
-        """Whether it has ended, or does so within seconds: its connections close a little before."""
-        try:
-            self._process.wait(within)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
     def monitor(self, name, **arguments):
         """Execute one command of the QEMU machine protocol and return what it returns."""
         with self._lock:

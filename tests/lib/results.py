@@ -14,6 +14,8 @@ import xml.etree.ElementTree as ET
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 NO_REASON = "no reason given"
+AGAIN = "run again"
+"""The property in the XML of pytest of a test that was run a second time; its value says why."""
 # Of one test program, in meson's JSON log.
 BAD_RESULTS = {"FAIL", "ERROR", "TIMEOUT", "INTERRUPT", "UNEXPECTEDPASS"}
 
@@ -24,6 +26,8 @@ class Case:
     name: str
     outcome: str
     reason: str = ""
+    again: str = ""
+    """Why this is its second run; empty when it is the first."""
 
 
 def _outcome_of(testcase):
@@ -43,7 +47,9 @@ def from_pytest(suite, path):
     cases = []
     for testcase in ET.parse(path).getroot().iter("testcase"):
         name = "::".join(part for part in (testcase.get("classname"), testcase.get("name")) if part)
-        cases.append(Case(suite, name, *_outcome_of(testcase)))
+        again = testcase.find(f"properties/property[@name='{AGAIN}']")
+        why = "" if again is None else again.get("value").split("\n")[0]
+        cases.append(Case(suite, name, *_outcome_of(testcase), why))
     return cases
 
 
@@ -135,11 +141,12 @@ def count(cases):
 
 
 def listing(cases, outcome):
-    """The cases of one outcome by reason, as lines."""
+    """The cases of one outcome by reason, or those that were run AGAIN, as lines."""
     by_reason = {}
     for case in cases:
-        if case.outcome == outcome:
-            by_reason.setdefault(case.reason or "see its log", []).append(f"{case.suite}: {case.name}")
+        if case.again if outcome == AGAIN else case.outcome == outcome:
+            reason = case.again if outcome == AGAIN else case.reason
+            by_reason.setdefault(reason or "see its log", []).append(f"{case.suite}: {case.name}")
     for reason, names in by_reason.items():
         yield f"  {reason}"
         yield from (f"    {name}" for name in names)

@@ -17,7 +17,7 @@ import threading
 import time
 
 from lib import initramfs, kernel, qemu
-from lib.process import Failed, Process, Result, Stream, TimedOut, files_in
+from lib.process import Failed, Lost, Process, Result, Stream, TimedOut, files_in
 
 AGENT_PORT = 1
 ADDRESS_INSIDE = "10.0.2.15"
@@ -40,11 +40,7 @@ class Rig:
         self._machine = None
         self._next_port = FIRST_PORT
         self._lock = threading.Lock()
-        self._files, self._memory_mib = files, memory_mib
-        self._start()
-
-    def _start(self):
-        files, memory_mib = self._files, self._memory_mib
+        self._used, self._lost = False, None
         self._present = {}
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="hindsight-rig-") as scratch:
@@ -68,21 +64,23 @@ class Rig:
             raise Failed(f"the rig did not boot: {said}")
         self._agent = self._machine.forward(AGENT_PORT)
 
-    def ended(self, within=0):
-        """Whether QEMU has ended by itself, or does so within seconds."""
-        return self._machine.ended(within)
+    def watch(self):
+        """From now on lost() is about what follows."""
+        self._used, self._lost = False, None
 
-    def answers(self):
-        """Whether it runs commands."""
-        try:
-            return self.run(["true"], timeout=20).rc == 0
-        except (Failed, OSError):
-            return False
+    def lost(self):
+        """What of it was lost since watch(), in words; None when nothing was, or when it had nothing to do."""
+        if self._used and not self._lost:
+            try:
+                self.run(["true"], timeout=20).check()
+            except Failed as error:
+                self._lost = self._lost or str(error)
+        return self._lost
 
-    def restart(self):
-        """A fresh machine with the files of the start in place of one that has ended."""
-        self.close()
-        self._start()
+    def note_loss(self, why):
+        """For its commands: the way to one is lost. Returns the error."""
+        self._lost = self._lost or why
+        return Lost(f"the rig is lost: {why}; its console ends with {self.console[-500:]!r}")
 
     @property
     def pid(self):
@@ -106,7 +104,11 @@ class Rig:
 
     def spawn(self, args, cwd=None, env=None):
         """Start a command inside and return at once."""
-        return RigProcess(self._agent, args, cwd, env)
+        self._used = True
+        try:
+            return RigProcess(self, self._agent, args, cwd, env)
+        except OSError as error:
+            raise self.note_loss(f"{args[0]} cannot be started: {error}") from None
 
     def run(self, args, timeout=60, cwd=None, env=None, stdin=b""):
         """Run a command inside to its end."""
@@ -170,10 +172,11 @@ def _extract_sparse(tar, member, directory):
 class RigProcess(Process):
     """A command inside the rig: one connection to the agent, which takes the command with it when it closes."""
 
-    def __init__(self, agent_port, args, cwd, env):
+    def __init__(self, rig, agent_port, args, cwd, env):
         self.args = [str(arg) for arg in args]
         self.stdout, self.stderr = Stream(), Stream()
-        self._end = None
+        self._rig, self._end = rig, None
+        self._killed, self._lost = False, None
         self._lock = threading.Lock()
         self._socket = socket.create_connection(("127.0.0.1", agent_port), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -189,8 +192,11 @@ class RigProcess(Process):
         self._reader.start()
 
     def _send(self, kind, data=b""):
-        with self._lock:
-            self._socket.sendall(kind.encode() + struct.pack("<I", len(data)) + data)
+        try:
+            with self._lock:
+                self._socket.sendall(kind.encode() + struct.pack("<I", len(data)) + data)
+        except OSError as error:
+            raise self._rig.note_loss(f"{error} on the way to: {' '.join(self.args)}") from None
 
     def _receive(self, length):
         data = bytearray()
@@ -213,7 +219,9 @@ class RigProcess(Process):
                 else:
                     self._end = (head[:1], data)
         except OSError as error:
-            self._end = (b"!", str(error).encode())
+            self._end = (b"!", b"")
+            if not self._killed:
+                self._lost = self._rig.note_loss(f"{error} before the end of: {' '.join(self.args)}")
         self.stdout.end()
         self.stderr.end()
 
@@ -228,6 +236,7 @@ class RigProcess(Process):
         self._send("k", struct.pack("<I", number))
 
     def kill(self):
+        self._killed = True
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -242,7 +251,9 @@ class RigProcess(Process):
             raise TimedOut(f"did not end within {timeout} s in the rig: {' '.join(self.args)}\n"
                            f"stdout: {self.stdout.text}\nstderr: {self.stderr.text}")
         kind, data = self._end
+        if kind == b"f":
+            raise Failed(f"the rig did not run {data.decode(errors='replace')}: {' '.join(self.args)}")
         if kind != b"x":
-            raise Failed(f"the rig did not run {' '.join(self.args)}: {data.decode(errors='replace')}")
+            raise self._lost or Lost(f"it was killed: {' '.join(self.args)}")
         status, number = struct.unpack("<II", data)
         return Result(self.args, -number if number else status, self.stdout.text, self.stderr.text)

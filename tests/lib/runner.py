@@ -57,11 +57,7 @@ class LocalPlace:
 
 
 class RigPlace:
-    """The rig. Files named in `inputs`, and arguments that are files of this machine, are taken inside first.
-
-    The translator of QEMU 7.2 has been seen to die of a segmentation fault after some hundreds of commands. The machine
-    is started anew then; a command that was to run to its end is run again, once.
-    """
+    """The rig. Files named in `inputs`, and arguments that are files of this machine, are taken inside first."""
 
     name = "rig"
 
@@ -74,21 +70,10 @@ class RigPlace:
         if cwd is None:
             cwd = self._directory / f"run-{next(self._numbers)}"
             cwd.mkdir()
-        if self.rig.ended():
-            self.rig.restart()
         self.rig.put(*inputs, *(arg for arg in map(str, args) if os.path.isabs(arg) and os.path.isfile(arg)))
         return cwd
 
     def run(self, args, timeout=RUN_SECONDS, cwd=None, env=None, inputs=()):
-        try:
-            return self._run(args, timeout, cwd, env, inputs)
-        except (Failed, OSError):
-            # A QEMU that dumps its core takes its time, but answers no more.
-            if self.rig.answers() or not self.rig.ended(within=20):
-                raise
-            return self._run(args, timeout, cwd, env, inputs)
-
-    def _run(self, args, timeout, cwd, env, inputs):
         cwd = self._prepare(args, cwd, inputs)
         try:
             result = self.rig.run(args, timeout, cwd, env)

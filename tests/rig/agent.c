@@ -11,7 +11,8 @@
  *   from the agent: 'o' standard output, 'e' standard error, then one of
  *                   'x' two u32: exit status, signal that ended it or 0;  'f' text: why it could not be started
  *
- * A connection that closes takes its command with it: whoever gave up waiting leaves nothing behind.
+ * A connection that closes takes its command with it: whoever gave up waiting leaves nothing behind. The tests are to
+ * close it: input that comes after the command's end is read and dropped, or what was sent could be lost with it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -320,6 +321,16 @@ static void relay(struct child *child)
 	}
 }
 
+static void drain(int connection)
+{
+	char dropped[CHUNK_BYTES];
+	ssize_t n;
+	shutdown(connection, SHUT_WR);
+	do {
+		n = read(connection, dropped, sizeof(dropped));
+	} while (n > 0 || (n < 0 && errno == EINTR));
+}
+
 static void serve(int connection)
 {
 	struct command command = { 0 };
@@ -342,6 +353,7 @@ static void serve(int connection)
 	put_u32(end, WIFEXITED(child.wait_status) ? (uint32_t)WEXITSTATUS(child.wait_status) : 0);
 	put_u32(end + 4, WIFSIGNALED(child.wait_status) ? (uint32_t)WTERMSIG(child.wait_status) : 0);
 	send_frame(connection, 'x', end, sizeof(end));
+	drain(connection);
 }
 
 static int listen_on(uint16_t port)
@@ -369,7 +381,11 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	for (;;) {
 		int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-		if (connection >= 0 && !fork()) {
+		pid_t pid = connection >= 0 ? fork() : -1;
+		if (pid < 0 && connection >= 0) {
+			send_failure(connection, "fork", errno);
+		}
+		if (!pid) {
 			int on = 1;
 			signal(SIGCHLD, SIG_DFL);
 			setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

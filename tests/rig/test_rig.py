@@ -5,6 +5,7 @@ import os
 import pathlib
 import select
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,9 +13,10 @@ import sys
 
 import pytest
 
-from lib import kernel, qemu
+from lib import kernel, qemu, results
 from lib.debuggers import gdb_batch
 from lib.process import Failed, TimedOut, run
+from lib.results import FAILED, PASSED
 from lib.qemu import Machine
 from lib.rig import Rig
 
@@ -75,20 +77,81 @@ def test_files_come_back_with_their_bytes_and_holes(rig):
     assert status.st_blocks * 512 < 1 << 20
 
 
-def test_machine_that_died_is_started_anew_and_the_command_run_again(rig, monkeypatch):
+LOSING = '''
+import os, signal
+import pytest
+
+RUNS = []
+
+@pytest.fixture(scope="module")
+def number(rig):
+    return int(rig.run(["sh", "-c", "echo >>/tmp/runs; wc -l </tmp/runs"]).stdout)
+
+def ran(name):
+    RUNS.append(name)
+    return RUNS.count(name)
+
+def kill(rig):
     os.kill(rig.rig.pid, signal.SIGKILL)
-    assert rig.run(["echo", "again"]).stdout == "again\n"
-    died = []
 
-    def dies_first(args, *more, really=rig.rig.run, **named):
-        if args[0] == "echo" and not died:
-            died.append(rig.rig.pid)
-            os.kill(rig.rig.pid, signal.SIGKILL)
-        return really(args, *more, **named)
+def test_fails_by_itself(rig, number):
+    assert ran("by itself") == 7
 
-    monkeypatch.setattr(rig.rig, "run", dies_first)
-    assert rig.run(["echo", "once more"]).stdout == "once more\n"
-    assert len(died) == 1 and died[0] != rig.rig.pid
+def test_loses_it_in_a_command(rig, number):
+    with rig.spawn(["sh", "-c", "echo up; sleep 1000"]) as process:
+        process.stdout.wait_for("up", 60)
+        if ran("in a command") == 1:
+            kill(rig)
+            process.wait(60)
+    assert number == 1
+
+def test_finds_it_lost_when_it_begins(rig):
+    if ran("begins") == 1:
+        kill(rig)
+    assert rig.run(["echo", "there"]).stdout == "there\\n"
+
+def test_fails_beside_a_loss(rig):
+    if ran("beside") == 1:
+        rig.run(["true"])
+        kill(rig)
+        assert False
+
+def test_loses_it_again_and_again(rig, number):
+    kill(rig)
+    rig.run(["true"])
+
+def test_has_one_all_the_same(rig, number):
+    assert ran("same") == number == 1
+'''
+
+
+def test_that_loses_its_rig_is_run_again_once_with_all_set_up_anew(build, tmp_path):
+    (tmp_path / "test_losing.py").write_text(LOSING)
+    tests = SCRIPT.parent.parent / "tests"
+    shutil.copy(tests / "conftest.py", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=x.xml", "--build", build, "."]
+    said = run(command, timeout=300, cwd=tmp_path, env={"PYTHONPATH": str(tests)})
+    cases = results.from_pytest("s", tmp_path / "x.xml")
+    assert [(case.name.split("::")[-1], case.outcome, bool(case.again)) for case in cases] == [
+        ("test_fails_by_itself", FAILED, False),
+        ("test_loses_it_in_a_command", PASSED, True),
+        ("test_finds_it_lost_when_it_begins", PASSED, True),
+        ("test_fails_beside_a_loss", PASSED, True),
+        ("test_loses_it_again_and_again", FAILED, True),
+        ("test_has_one_all_the_same", PASSED, False),
+    ], said
+    assert "the rig is lost: " in cases[4].reason and "assert 1 == 7" in cases[0].reason
+    assert "before the end of: sh -c echo up" in cases[1].again
+    assert len([line for line in results.listing(cases, results.AGAIN) if line.startswith("    s: ")]) == 4
+
+
+def test_input_that_comes_when_the_command_has_ended_takes_nothing_with_it(rig):
+    with rig.rig.spawn(["echo", "out"]) as process:
+        process.stdout.wait_for("out", 60)
+        process.stdout.wait_end(60)
+        process.write(bytes(1 << 20))
+        process.close_stdin()
+        assert (process.wait(60).rc, process.stdout.text) == (0, "out\n")
 
 
 def test_file_that_changed_is_sent_again(rig, tmp_path):
