@@ -179,6 +179,24 @@ void hs_region_of_core(const struct hs_core *core, hs_gva gva, struct hs_target_
 	*ret = (struct hs_target_region){ .start = hs_gva_of(below), .length = above - below };
 }
 
+void hs_region_of_physical(const struct hs_phys *phys, hs_gpa gpa, struct hs_target_region *ret)
+{
+	uint64_t length;
+	hs_gpa start;
+
+	*ret = (struct hs_target_region){ .start = hs_gva_of(gpa.v) };
+	if (!phys->ops->next_region(phys->ctx, gpa, &start, &length)) {
+		ret->length = gpa.v == 0 ? UINT64_MAX : 0 - gpa.v;
+	} else if (start.v > gpa.v) {
+		ret->length = start.v - gpa.v;
+	} else {
+		ret->start = hs_gva_of(start.v);
+		ret->length = length;
+		ret->mapped = true;
+		ret->prot = HS_PROT_READ | (phys->ops->write ? HS_PROT_WRITE : 0);
+	}
+}
+
 enum hs_status hs_region_read_physical(const struct hs_phys *phys, hs_gpa gpa, void *buffer, size_t length,
 				       size_t *ret_length, struct hs_error *err)
 {

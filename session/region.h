@@ -17,6 +17,8 @@ void hs_region_find(const struct hs_phys *phys, const struct hs_root *root, hs_g
 /** The same of a core without page tables, as of a process: by its segments. */
 void hs_region_of_core(const struct hs_core *core, hs_gva gva, struct hs_target_region *ret);
 
+/** hs_target_ops.phys_region; a hole begins with gpa. */
+void hs_region_of_physical(const struct hs_phys *phys, hs_gpa gpa, struct hs_target_region *ret);
 /** hs_target_ops.phys_read. */
 HS_MUST_CHECK enum hs_status hs_region_read_physical(const struct hs_phys *phys, hs_gpa gpa, void *buffer,
 						     size_t length, size_t *ret_length, struct hs_error *err);

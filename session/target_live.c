@@ -161,6 +161,18 @@ static enum hs_status op_phys_read(void *ctx, hs_gpa gpa, void *buffer, size_t l
 	return st ? st : hs_region_read_physical(&phys, gpa, buffer, length, ret_length, err);
 }
 
+static enum hs_status op_phys_region(void *ctx, hs_gpa gpa, struct hs_target_region *ret, struct hs_error *err)
+{
+	struct hs_live *live = ctx;
+	struct hs_phys phys = hs_vm_phys(live->vm);
+	enum hs_status st = check_stopped(live, err);
+
+	if (!st) {
+		hs_region_of_physical(&phys, gpa, ret);
+	}
+	return st;
+}
+
 static enum hs_status op_phys_write(void *ctx, hs_gpa gpa, const void *buffer, size_t length, struct hs_error *err)
 {
 	struct hs_live *live = ctx;
@@ -427,6 +439,7 @@ struct hs_target hs_live_target(struct hs_live *live)
 		.monitor = hs_live_monitor,
 		.mem_region = op_mem_region,
 		.phys_read = op_phys_read,
+		.phys_region = op_phys_region,
 		.phys_write = op_phys_write,
 		.restart = op_restart,
 		.spaces = op_spaces,

@@ -146,6 +146,15 @@ static enum hs_status op_phys_read(void *ctx, hs_gpa gpa, void *buffer, size_t l
 	return hs_region_read_physical(&stored->from.scene.phys, gpa, buffer, length, ret_length, err);
 }
 
+static enum hs_status op_phys_region(void *ctx, hs_gpa gpa, struct hs_target_region *ret, struct hs_error *err)
+{
+	struct hs_stored *stored = ctx;
+
+	(void)err;
+	hs_region_of_physical(&stored->from.scene.phys, gpa, ret);
+	return HS_OK;
+}
+
 static enum hs_status op_break_insert(void *ctx, const struct hs_breakpoint *breakpoint, struct hs_error *err)
 {
 	(void)breakpoint;
@@ -317,6 +326,7 @@ struct hs_target hs_stored_target(struct hs_stored *stored)
 		.monitor = hs_stored_monitor,
 		.mem_region = op_mem_region,
 		.phys_read = op_phys_read,
+		.phys_region = op_phys_region,
 		.spaces = op_spaces,
 		.space_use = op_space_use,
 	};

@@ -89,7 +89,7 @@ enum hs_reply hs_handle_mem_region(struct hs_gdb *gdb, const struct hs_request *
 	if (!gdb->target.ops->mem_region) {
 		return HS_REPLY_UNSUPPORTED;
 	}
-	st = gdb->target.ops->mem_region(gdb->target.ctx, hs_gva_of(request->number), &region, &gdb->err);
+	st = hs_gdb_mem_region(gdb, request->number, &region);
 	if (st) {
 		return hs_reply_status(gdb, st);
 	}

@@ -20,13 +20,25 @@ enum hs_status hs_gdb_mem_read(struct hs_gdb *gdb, uint64_t address, void *buffe
 	return ops->mem_read(gdb->target.ctx, hs_gva_of(address), buffer, length, ret_length, &gdb->err);
 }
 
+enum hs_status hs_gdb_mem_region(struct hs_gdb *gdb, uint64_t address, struct hs_target_region *ret)
+{
+	const struct hs_target_ops *ops = gdb->target.ops;
+
+	if (gdb->client.physical ? !ops->phys_region : !ops->mem_region) {
+		return HS_ERR_UNSUPPORTED;
+	}
+	if (gdb->client.physical) {
+		return ops->phys_region(gdb->target.ctx, hs_gpa_of(address), ret, &gdb->err);
+	}
+	return ops->mem_region(gdb->target.ctx, hs_gva_of(address), ret, &gdb->err);
+}
+
 uint64_t hs_gdb_mem_after_hole(struct hs_gdb *gdb, uint64_t address)
 {
 	struct hs_target_region region;
 
-	if (!gdb->client.physical && gdb->target.ops->mem_region &&
-	    gdb->target.ops->mem_region(gdb->target.ctx, hs_gva_of(address), &region, NULL) == HS_OK &&
-	    !region.mapped && address - region.start.v < region.length) {
+	if (hs_gdb_mem_region(gdb, address, &region) == HS_OK && !region.mapped &&
+	    address - region.start.v < region.length) {
 		return region.start.v + region.length; /* 0 where that is behind all addresses */
 	}
 	return (address | (HS_PAGE_SIZE - 1)) + 1;

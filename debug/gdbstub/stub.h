@@ -130,6 +130,9 @@ enum hs_reply hs_reply_part(struct hs_gdb *gdb, const void *object, size_t size,
 
 /* As hs_target_ops.mem_read, by the kind of address that the client wants. (handle_mem.c) */
 enum hs_status hs_gdb_mem_read(struct hs_gdb *gdb, uint64_t address, void *buffer, size_t length, size_t *ret_length);
+/* As hs_target_ops.mem_region, by that kind of address; HS_ERR_UNSUPPORTED where the target cannot tell.
+ * (handle_mem.c) */
+enum hs_status hs_gdb_mem_region(struct hs_gdb *gdb, uint64_t address, struct hs_target_region *ret);
 /* The first address behind `address` at which something else may be: where a hole ends, or the next page. 0 for the end
  * of the address space. (handle_mem.c) */
 uint64_t hs_gdb_mem_after_hole(struct hs_gdb *gdb, uint64_t address);

@@ -201,6 +201,8 @@ struct hs_target_ops {
 	/** Optional: as mem_read, by guest-physical address. */
 	enum hs_status (*phys_read)(void *ctx, hs_gpa gpa, void *buffer, size_t length, size_t *ret_length,
 				    struct hs_error *err);
+	/** Optional: as mem_region, by guest-physical address (region->start is one). Of rights only writing counts. */
+	enum hs_status (*phys_region)(void *ctx, hs_gpa gpa, struct hs_target_region *ret, struct hs_error *err);
 	/** Optional: as mem_write, by guest-physical address. */
 	enum hs_status (*phys_write)(void *ctx, hs_gpa gpa, const void *buffer, size_t length, struct hs_error *err);
 	/** Optional: put the target back to where it began; it stands there, also when it had ended or was killed.

@@ -73,6 +73,16 @@ def test_physical_memory_is_read_and_written_until_that_is_taken_back(runner):
     assert "phys wants a guest-physical address" in said[9]
 
 
+def test_physical_find_passes_over_terabytes_of_nothing_at_once(runner):
+    said, packets = session(runner, ["tbreak factorial", "continue", "set var counter = 0x5ca1ab1e",
+                                     PHYSICAL.format(1), "find /g 0x10000000000, +0xfffff0000000000, 0x5ca1ab1e",
+                                     "find /w1 0, +0xffffffff, 0x5ca1ab1e"])
+    assert "Pattern not found" in said[4]
+    assert "1 pattern found" in said[5]
+    # Not an error, which a search is that takes too long.
+    packets.check(rb"qSearch:memory:10000000000;.*", rb"0")
+
+
 def test_physical_mode_ends_with_its_client(runner):
     with runner.serve("debugme", options=["--core", "none"]) as served:
         target = f"target remote {served.address}"

@@ -140,6 +140,14 @@ static enum hs_status fake_mem_region(void *ctx, hs_gva gva, struct hs_target_re
 	return HS_OK;
 }
 
+static enum hs_status fake_phys_region(void *ctx, hs_gpa gpa, struct hs_target_region *ret, struct hs_error *err)
+{
+	enum hs_status st = fake_mem_region(ctx, hs_gva_of(gpa.v - FAKE_PHYSICAL), ret, err);
+
+	ret->start.v += FAKE_PHYSICAL;
+	return st;
+}
+
 static bool same(const struct hs_breakpoint *a, const struct hs_breakpoint *b)
 {
 	return a->kind == b->kind && a->gva.v == b->gva.v && a->length == b->length;
@@ -405,6 +413,7 @@ static const struct hs_target_ops fake_ops = {
 	.monitor = fake_monitor,
 	.mem_region = fake_mem_region,
 	.phys_read = fake_phys_read,
+	.phys_region = fake_phys_region,
 	.phys_write = fake_phys_write,
 	.restart = fake_restart,
 };

@@ -173,12 +173,42 @@ static void test_physical_memory_ends_where_no_more_is_there(void **state)
 	ram_deinit(&ram);
 }
 
+static void expect_physical(struct ram *ram, uint64_t gpa, uint64_t start, uint64_t length, int prot)
+{
+	struct hs_target_region region;
+
+	hs_region_of_physical(&ram->phys, hs_gpa_of(gpa), &region);
+	assert_int_equal(region.start.v, start);
+	assert_int_equal(region.length, length);
+	assert_int_equal(region.mapped, prot != 0);
+	assert_int_equal(region.prot, prot);
+}
+
+static void test_physical_region_is_memory_or_all_up_to_the_next(void **state)
+{
+	struct ram ram;
+
+	(void)state;
+	ram_init(&ram, false);
+	expect_physical(&ram, 0, 0, UINT64_MAX, 0);
+	ram_add(&ram, MEMORY, PAGE);
+	ram_add(&ram, NOTHING, 2 * PAGE);
+	expect_physical(&ram, 0, 0, MEMORY, 0);
+	expect_physical(&ram, MEMORY, MEMORY, PAGE, HS_PROT_READ | HS_PROT_WRITE);
+	expect_physical(&ram, MEMORY + PAGE, MEMORY + PAGE, NOTHING - MEMORY - PAGE, 0);
+	ram.ops.write = NULL;
+	expect_physical(&ram, NOTHING + PAGE + 5, NOTHING + PAGE + 5, PAGE - 5, HS_PROT_READ);
+	expect_physical(&ram, NOTHING + 2 * PAGE, NOTHING + 2 * PAGE, 0 - (NOTHING + 2 * PAGE), 0);
+	ram_deinit(&ram);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_region_is_what_the_pages_around_are),
 		cmocka_unit_test(test_region_of_empty_tables_is_one_hole),
 		cmocka_unit_test(test_physical_memory_ends_where_no_more_is_there),
+		cmocka_unit_test(test_physical_region_is_memory_or_all_up_to_the_next),
 	};
 
 	return cmocka_run_group_tests_name("region", tests, NULL, NULL);
