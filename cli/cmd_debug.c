@@ -2,6 +2,7 @@
 /* hindsight debug: a debugger looks at a core or a snapshot as at a guest that stands still. Nothing runs. */
 #include "base/error.h"
 #include "cli/cli.h"
+#include "cli/core_words.h"
 #include "cli/listen.h"
 #include "cli/opts.h"
 #include "cli/parse.h"
@@ -11,7 +12,6 @@
 #include <hindsight/coredump.h>
 #include <hindsight/gdb.h>
 
-#include <inttypes.h>
 #include <stdio.h>
 
 struct options {
@@ -65,18 +65,6 @@ static int serve(const struct options *options, struct hs_stored *stored)
 	return status;
 }
 
-/* Else a debugger's user takes what is not there for what was not mapped. */
-static void warn_of_faults(const struct hs_core_info *info, const char *path)
-{
-	if (info->missing_bytes > 0) {
-		hs_cli_say("warning: %s: %" PRIu64 " bytes are missing at the end of the file", path,
-			   info->missing_bytes);
-	}
-	if (info->notes_sum == HS_CORE_SUM_BAD) {
-		hs_cli_say("warning: %s: the notes are not what was written", path);
-	}
-}
-
 static int debug(const struct options *options, const char *path)
 {
 	struct hs_stored *stored;
@@ -90,7 +78,8 @@ static int debug(const struct options *options, const char *path)
 	if (hs_stored_create(core, path, options->image, &stored, &err)) {
 		status = hs_cli_failed(&err);
 	} else {
-		warn_of_faults(hs_core_info(core), path);
+		/* Else a debugger's user takes what is not there for what was not mapped. */
+		hs_core_warn(core);
 		status = serve(options, stored);
 		hs_stored_destroy(stored);
 	}

@@ -6,6 +6,7 @@
 #include "cli/parse.h"
 #include "cli/progress.h"
 #include "cli/term.h"
+#include "coredump/fault.h"
 
 #include <hindsight/coredump.h>
 
@@ -45,6 +46,15 @@ void hs_core_say_written(const struct hs_core_result *result)
 		result->reduced ? ", cut down to its limit" : "", result->partial ? ", incomplete" : "");
 }
 
+void hs_core_warn(const struct hs_core *core)
+{
+	struct hs_error fault;
+
+	for (size_t i = 0; hs_core_fault(core, i, &fault); i++) {
+		hs_cli_say("warning: %s", fault.message);
+	}
+}
+
 static int extract(const struct options *options, const char *file)
 {
 	struct hs_progress progress;
@@ -62,6 +72,9 @@ static int extract(const struct options *options, const char *file)
 	enum hs_status st = hs_core_extract(core, space, options->output, &how, &result, &err);
 
 	hs_progress_end(&progress);
+	if (!st) {
+		hs_core_warn(core);
+	}
 	hs_core_close(core);
 	if (st) {
 		return hs_cli_failed(&err);

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/utf8.h"
 #include "cli/term.h"
+#include "coredump/fault.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -100,8 +101,11 @@ static void put_size(const struct hs_core_info *info, FILE *out)
 }
 
 /** What is wrong with the core, if anything. */
-static void put_faults(const struct hs_core_info *info, bool colour, FILE *out)
+static void put_faults(const struct hs_core *core, bool colour, FILE *out)
 {
+	const struct hs_core_info *info = hs_core_info(core);
+	struct hs_error fault;
+
 	if (info->partial) {
 		put_label(out, "incomplete", colour);
 		fprintf(out, "not all of the address space is in the file");
@@ -110,18 +114,17 @@ static void put_faults(const struct hs_core_info *info, bool colour, FILE *out)
 		}
 		putc('\n', out);
 	}
-	if (info->missing_bytes > 0) {
-		put_label(out, "cut off", colour);
-		fprintf(out, "%" PRIu64 " bytes are missing at the end of the file\n", info->missing_bytes);
-	}
-	if (info->notes_sum == HS_CORE_SUM_BAD) {
-		put_label(out, "damaged", colour);
-		fprintf(out, "the notes are not what was written: their checksum does not fit\n");
+	for (size_t i = 0; hs_core_fault(core, i, &fault); i++) {
+		put_label(out, "problem", colour);
+		put_text(out, fault.message);
+		putc('\n', out);
 	}
 }
 
-static void put_head(const struct hs_core_info *info, const char *path, bool colour, FILE *out)
+static void put_head(const struct hs_core *core, const char *path, bool colour, FILE *out)
 {
+	const struct hs_core_info *info = hs_core_info(core);
+
 	put_label(out, "core", colour);
 	put_text(out, path);
 	putc('\n', out);
@@ -148,7 +151,7 @@ static void put_head(const struct hs_core_info *info, const char *path, bool col
 		put_text(out, info->producer);
 		putc('\n', out);
 	}
-	put_faults(info, colour, out);
+	put_faults(core, colour, out);
 }
 
 static void put_title(FILE *out, const char *title, bool colour)
@@ -258,7 +261,7 @@ void hs_core_info_text(const struct hs_core *core, const char *path, const char 
 	const struct hs_core_info *info = hs_core_info(core);
 	char title[64];
 
-	put_head(info, path, colour, out);
+	put_head(core, path, colour, out);
 	if (hash[0] != '\0') {
 		put_label(out, "hash", colour);
 		fprintf(out, "%s\n", hash);

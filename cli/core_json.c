@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/json.h"
 #include "cli/core_info.h"
+#include "coredump/fault.h"
 
 #include <inttypes.h>
 
@@ -94,8 +95,23 @@ static void put_space(struct json *json, const struct hs_core_info *info)
 	hs_buf_append_byte(&json->buf, '}');
 }
 
-static void put_head(struct json *json, const struct hs_core_info *info, const char *path)
+/** The sentences of what is wrong with the file, as all commands say them. */
+static void put_problems(struct json *json, const struct hs_core *core)
 {
+	struct hs_error fault;
+
+	hs_buf_append_string(&json->buf, "\"problems\": [");
+	for (size_t i = 0; hs_core_fault(core, i, &fault); i++) {
+		hs_buf_append_string(&json->buf, i > 0 ? ", " : "");
+		hs_json_string(&json->buf, fault.message);
+	}
+	hs_buf_append_byte(&json->buf, ']');
+}
+
+static void put_head(struct json *json, const struct hs_core *core, const char *path)
+{
+	const struct hs_core_info *info = hs_core_info(core);
+
 	put_text(json, "file", path);
 	next(json);
 	put_text(json, "arch", hs_arch_name(info->arch));
@@ -125,6 +141,8 @@ static void put_head(struct json *json, const struct hs_core_info *info, const c
 	put_number(json, "missing_bytes", info->missing_bytes);
 	next(json);
 	put_flag(json, "damaged", info->notes_sum == HS_CORE_SUM_BAD);
+	next(json);
+	put_problems(json, core);
 	next(json);
 	put_address(json, "entry", info->auxv.entry);
 }
@@ -269,7 +287,7 @@ bool hs_core_info_json(const struct hs_core *core, const char *path, const char 
 
 	hs_buf_init(&json.buf, PART_MAX);
 	hs_buf_append_byte(&json.buf, '{');
-	put_head(&json, hs_core_info(core), path);
+	put_head(&json, core, path);
 	if (hash[0] != '\0') {
 		next(&json);
 		put_text(&json, "hash", hash);

@@ -111,9 +111,7 @@ int hs_core_report(int argc, char **argv)
 		return hs_cli_failed(&err);
 	}
 	st = hs_report_of_core(core, options.image, options.debug_dir, &report, &err);
-	if (st) {
-		hs_error_prefix(&err, "%s", file);
-	} else {
+	if (!st) {
 		st = print_report(&options, &report, &err);
 		hs_report_deinit(&report);
 	}

@@ -5,13 +5,12 @@
 #include "cli/opts.h"
 #include "cli/parse.h"
 #include "cli/term.h"
+#include "coredump/fault.h"
 
 #include <hindsight/coredump.h>
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 static const struct hs_opts opts = {
 	.command = "core verify",
@@ -26,67 +25,52 @@ struct check {
 	unsigned int problems;
 };
 
-__attribute__((format(printf, 2, 3))) static void problem(struct check *check, const char *format, ...)
-{
-	va_list arguments;
-
-	check->problems++;
-	printf("%s: ", check->file);
-	va_start(arguments, format);
-	vprintf(format, arguments);
-	va_end(arguments);
-	putchar('\n');
-}
-
-/** Messages that come from below begin with the name already. */
-static void problem_of(struct check *check, const struct hs_error *err)
+static void problem(struct check *check, const struct hs_error *err)
 {
 	check->problems++;
 	printf("%s\n", err->message);
 }
 
-static void check_notes(struct check *check)
+static void check_faults(struct check *check)
 {
-	const struct hs_core_info *info = hs_core_info(check->core);
+	struct hs_error err;
 
-	if (info->notes_sum == HS_CORE_SUM_BAD) {
-		problem(check, "the notes are not what was written: their checksum does not fit");
-	} else if (info->notes_sum == HS_CORE_SUM_NONE && info->producer[0] != '\0') {
-		problem(check, "the notes' checksum is gone");
-	}
-	if (info->cpu_count == 0) {
-		problem(check, "no registers of any CPU");
+	for (size_t i = 0; hs_core_fault(check->core, i, &err); i++) {
+		problem(check, &err);
 	}
 }
 
-/** Segments end at the end of the file or before, and ascend in a core of ours. */
+/** Segments ascend in a core of ours. */
 static void check_segments(struct check *check)
 {
-	const struct hs_core_info *info = hs_core_info(check->core);
 	uint64_t behind = 0;
+	struct hs_error err;
 
-	if (info->missing_bytes > 0) {
-		problem(check, "%" PRIu64 " bytes are missing at the end of the file", info->missing_bytes);
-	}
-	for (size_t i = 0; i < info->segment_count; i++) {
+	for (size_t i = 0; i < hs_core_info(check->core)->segment_count; i++) {
 		const struct hs_core_segment *segment = hs_core_segment(check->core, i);
 
 		if (segment->start.v < behind) {
-			problem(check, "segment %zu at 0x%" PRIx64 " overlaps the one before it, or is out of order", i,
-				segment->start.v);
+			hs_core_broken(check->core, &err, segment->offset,
+				       "segment %zu, of 0x%" PRIx64 ", overlaps the one before it, or is out of order",
+				       i, segment->start.v);
+			problem(check, &err);
 		}
 		behind = segment->start.v + (segment->length - 1);
 	}
 }
 
-/** Its pieces are in no order of the file: each is found by its address. */
+/** Its pieces are in no order of the file: each is found by its address. That the file ends was said already. */
 static void check_memory(struct check *check)
 {
+	const struct hs_core_info *info = hs_core_info(check->core);
 	struct hs_error err;
 
-	for (size_t i = 0; i < hs_core_info(check->core)->stored_count; i++) {
-		if (hs_core_verify_stored(check->core, i, &err)) {
-			problem_of(check, &err);
+	for (size_t i = 0; i < info->stored_count; i++) {
+		const struct hs_core_stored *stored = hs_core_stored(check->core, i);
+
+		if (stored->offset + stored->length <= info->file_bytes &&
+		    hs_core_verify_stored(check->core, i, &err)) {
+			problem(check, &err);
 		}
 	}
 }
@@ -118,15 +102,16 @@ static int verify(const char *file)
 	struct hs_error err;
 	enum hs_status st = hs_core_open(file, &core, &err);
 
-	if (st == HS_ERR_FORMAT) {
-		problem_of(&check, &err);
+	/* What the file is, is the answer; that it cannot be looked into is a failure. */
+	if (st == HS_ERR_FORMAT || st == HS_ERR_UNSUPPORTED) {
+		problem(&check, &err);
 		return HS_EXIT_NOT_ALL;
 	}
 	if (st) {
 		return hs_cli_failed(&err);
 	}
 	check.core = core;
-	check_notes(&check);
+	check_faults(&check);
 	check_segments(&check);
 	check_memory(&check);
 	if (check.problems == 0) {

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/path.h"
+#include "coredump/fault.h"
 #include "coredump/physfile.h"
 #include "session/report_parts.h"
 #include "session/snapshot_file.h"
@@ -24,7 +25,7 @@
 #define EFER_LMA (UINT64_C(1) << 10)
 #define EFER_NXE (UINT64_C(1) << 11)
 
-#define INCOMPLETE_BYTES_MAX 512u
+#define INCOMPLETE_BYTES_MAX ((HS_CORE_FAULTS_MAX + 1) * HS_ERROR_MESSAGE_MAX)
 
 /*
  * The registers that ELF notes have no room for, as far as the root says them: enough to walk its tables and to decode
@@ -46,9 +47,11 @@ static void guess_control(const struct hs_root *root, enum hs_arch arch, struct 
 }
 
 /* One clause for each way in which a core is not what its writer would have liked. */
-static void find_incomplete(const struct hs_core_info *info, struct hs_buf *ret)
+static void find_incomplete(const struct hs_core *core, struct hs_buf *ret)
 {
+	const struct hs_core_info *info = hs_core_info(core);
 	const char *between = "";
+	struct hs_error fault;
 
 	hs_buf_init(ret, INCOMPLETE_BYTES_MAX);
 	if (info->partial) {
@@ -59,13 +62,9 @@ static void find_incomplete(const struct hs_core_info *info, struct hs_buf *ret)
 				      info->reached);
 		}
 	}
-	if (info->missing_bytes > 0) {
-		hs_buf_printf(ret, "%s%" PRIu64 " bytes are missing at the end of the file", between,
-			      info->missing_bytes);
+	for (size_t i = 0; hs_core_fault(core, i, &fault) != HS_OK; i++) {
+		hs_buf_printf(ret, "%s%s", between, fault.message);
 		between = "; ";
-	}
-	if (info->notes_sum == HS_CORE_SUM_BAD) {
-		hs_buf_printf(ret, "%sthe notes are not what was written", between);
 	}
 	hs_buf_append_byte(ret, 0);
 }
@@ -92,7 +91,7 @@ static void take_facts(const struct hs_core *core, struct hs_core_scene *from)
 		.log = from->history.log,
 	};
 
-	find_incomplete(info, &from->incomplete);
+	find_incomplete(core, &from->incomplete);
 	scene->incomplete = from->incomplete.failed ? NULL : (const char *)from->incomplete.data;
 	scene->reason_name = info->reason_name;
 	scene->reason = info->reason;
@@ -137,8 +136,9 @@ enum hs_status hs_core_scene_init(const struct hs_core *core, struct hs_core_sce
 	enum hs_status st;
 
 	memset(ret, 0, sizeof(*ret));
-	if (hs_core_info(core)->cpu_count == 0) {
-		return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "a core without registers");
+	st = hs_core_check_registers(core, err);
+	if (st) {
+		return st;
 	}
 	ret->roots = list_roots(core);
 	if (!ret->roots) {

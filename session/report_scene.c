@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/path.h"
+#include "coredump/fault.h"
 #include "session/core_scene.h"
 #include "session/crash.h"
 
@@ -49,8 +50,7 @@ enum hs_status hs_report_of_core(const struct hs_core *core, const char *image, 
 	from->scene.image = image ? image : from->scene.image;
 	from->scene.debug_directory = debug_directory;
 	if (from->scene.root_count == 0) {
-		st = hs_error_set(err, HS_ERR_UNSUPPORTED, 0, 0,
-				  "not a core of hindsight's: it does not say where its page tables are");
+		st = hs_core_foreign(core, err);
 	} else {
 		st = hs_report_init(&from->scene, ret, err);
 	}

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/path.h"
+#include "coredump/fault.h"
 #include "coredump/vmnote.h"
 #include "session/crash.h"
 #include "session/snapshot.h"
@@ -223,22 +224,11 @@ void hs_snapshot_image_deinit(struct hs_snapshot_image *image)
 	hs_buf_deinit(&image->buf);
 }
 
-static enum hs_status no_snapshot(const char *path, const char *why, struct hs_error *err)
-{
-	return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "%s: not a snapshot: %s", path, why);
-}
-
 enum hs_status hs_snapshot_file_note(const struct hs_core *core, const char *path, struct hs_snapshot_note **ret,
 				     struct hs_error *err)
 {
 	const struct hs_core_info *facts = hs_core_info(core);
 
-	if (facts->notes_sum == HS_CORE_SUM_BAD) {
-		return hs_error_set(err, HS_ERR_FORMAT, 0, facts->note_count ? hs_core_note(core, 0)->offset : 0,
-				    "%s: broken snapshot: its notes are not what was written, their checksum does not "
-				    "fit",
-				    path);
-	}
 	for (size_t i = 0; facts->notes_sum == HS_CORE_SUM_GOOD && i < facts->note_count; i++) {
 		const struct hs_core_note *note = hs_core_note(core, i);
 
@@ -246,18 +236,19 @@ enum hs_status hs_snapshot_file_note(const struct hs_core *core, const char *pat
 			enum hs_status st =
 				hs_snapshot_note_get(hs_core_note_bytes(core, i), note->length, note->offset, ret, err);
 
-			return st && err ? hs_error_prefix(err, "%s", path) : st;
+			if (st) {
+				hs_core_broken_note(core, err ? err->where : 0, st, err);
+			}
+			return st;
 		}
 	}
-	return no_snapshot(path,
-			   facts->producer[0] ? "this core has no memory to go on from"
-					      : "a core that hindsight has not written",
-			   err);
+	return facts->producer[0] ? hs_error_set(err, HS_ERR_FORMAT, 0, 0,
+						 "%s: not a snapshot: this core has no memory to go on from", path)
+				  : hs_core_foreign(core, err);
 }
 
 /** Where each part is in the file: within one piece that is stored whole. */
-static enum hs_status place_parts(const struct hs_core *core, const char *path, struct hs_memory_image *memory,
-				  struct hs_error *err)
+static enum hs_status place_parts(const struct hs_core *core, struct hs_memory_image *memory, struct hs_error *err)
 {
 	for (size_t i = 0; i < memory->part_count; i++) {
 		struct hs_memory_part *part = &memory->parts[i];
@@ -272,27 +263,11 @@ static enum hs_status place_parts(const struct hs_core *core, const char *path, 
 			continue;
 		}
 		if (!piece || !hs_range_within(part->gpa.v - piece->gpa.v, part->length, piece->length)) {
-			return hs_error_set(err, HS_ERR_FORMAT, 0, part->gpa.v,
-					    "%s: broken snapshot: memory at 0x%llx is not in the file", path,
-					    (unsigned long long)part->gpa.v);
+			return hs_core_broken(core, err, hs_core_note(core, 0)->offset,
+					      "memory of the snapshot at 0x%llx is not in the file",
+					      (unsigned long long)part->gpa.v);
 		}
 		part->offset = piece->offset + (part->gpa.v - piece->gpa.v);
-	}
-	return HS_OK;
-}
-
-/** What the file's records say must go together. hs_snapshot_adopt() sees to the memory. */
-static enum hs_status check_note(const struct hs_core *core, const char *path, const struct hs_snapshot_note *note,
-				 struct hs_error *err)
-{
-	if (note->info.guest.arch != hs_core_info(core)->arch) {
-		return hs_error_set(err, HS_ERR_FORMAT, 0, 18,
-				    "%s: broken snapshot: its header and its note name two architectures", path);
-	}
-	if (hs_core_info(core)->missing_bytes > 0) {
-		return hs_error_set(err, HS_ERR_FORMAT, 0, hs_core_info(core)->file_bytes,
-				    "%s: broken snapshot: %llu bytes are missing at its end", path,
-				    (unsigned long long)hs_core_info(core)->missing_bytes);
 	}
 	return HS_OK;
 }
@@ -300,9 +275,13 @@ static enum hs_status check_note(const struct hs_core *core, const char *path, c
 static enum hs_status adopt(const struct hs_core *core, const char *path, struct hs_snapshot_note *note,
 			    struct hs_snapshot **ret, struct hs_error *err)
 {
-	enum hs_status st = check_note(core, path, note, err);
+	enum hs_status st;
 
-	st = st ? st : place_parts(core, path, &note->info.memory, err);
+	/* What the file's records say must go together. hs_snapshot_adopt() sees to the memory. */
+	if (note->info.guest.arch != hs_core_info(core)->arch) {
+		return hs_core_broken(core, err, 18, "its header and its snapshot's note name two architectures");
+	}
+	st = place_parts(core, &note->info.memory, err);
 	if (st) {
 		return st;
 	}
@@ -323,7 +302,8 @@ enum hs_status hs_snapshot_open(const char *path, bool verify, struct hs_snapsho
 	if (st) {
 		return st;
 	}
-	st = hs_snapshot_file_note(core, path, &note, err);
+	st = hs_core_fault(core, 0, err);
+	st = st ? st : hs_snapshot_file_note(core, path, &note, err);
 	if (!st && verify) {
 		st = hs_core_verify(core, err);
 	}

@@ -448,7 +448,7 @@ static enum hs_status check_version(const uint8_t *desc, size_t length, uint64_t
 	uint32_t version = length >= 4 ? hs_get_le32(desc) : 0;
 
 	if (version == 0) {
-		return hs_error_set(err, HS_ERR_FORMAT, 0, offset, "broken snapshot: its note has no version");
+		return hs_error_set(err, HS_ERR_FORMAT, 0, offset, "broken core: the snapshot's note has no version");
 	}
 	return version == HS_SNAPSHOT_NOTE_VERSION
 		       ? HS_OK
@@ -483,8 +483,7 @@ enum hs_status hs_snapshot_note_get(const uint8_t *desc, size_t length, uint64_t
 	if (codec.broken) {
 		hs_snapshot_note_free(note);
 		return hs_error_set(err, HS_ERR_FORMAT, 0, offset + codec.broken_at,
-				    "broken snapshot: its note has %s (at file offset 0x%llx)", codec.broken,
-				    (unsigned long long)(offset + codec.broken_at));
+				    "broken core: the snapshot's note has %s", codec.broken);
 	}
 	*ret = note;
 	return HS_OK;

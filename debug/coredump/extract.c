@@ -66,12 +66,10 @@ enum hs_status hs_core_extract(const struct hs_core *core, size_t space, const c
 	const struct hs_core_info *info = &core->info;
 
 	if (space >= info->space_count) {
-		return info->space_count == 0
-			       ? hs_error_set(err, HS_ERR_NOT_FOUND, 0, 0,
-					      "%s: the core does not say what address spaces it has", core->path)
-			       : hs_error_set(err, HS_ERR_NOT_FOUND, 0, space,
-					      "%s: no address space %zu: the core has 0 to %zu", core->path, space,
-					      info->space_count - 1);
+		return info->space_count == 0 ? hs_core_foreign(core, err)
+					      : hs_error_set(err, HS_ERR_NOT_FOUND, 0, space,
+							     "%s: no address space %zu: the core has 0 to %zu",
+							     core->path, space, info->space_count - 1);
 	}
 	HS_FREE struct hs_cpu_state *cpus = copy_cpus(core);
 	HS_FREE struct hs_core_file *files = copy_files(core);

@@ -13,8 +13,6 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,20 +27,6 @@ struct header {
 	uint64_t phnum;
 	uint16_t phentsize, shentsize;
 };
-
-/* In parentheses because it is a macro under the static analyzer. */
-enum hs_status(hs_core_broken)(const struct hs_core *core, struct hs_error *err, uint64_t offset, const char *format,
-			       ...)
-{
-	char what[HS_ERROR_MESSAGE_MAX];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(what, sizeof(what), format, arguments);
-	va_end(arguments);
-	return hs_error_set(err, HS_ERR_FORMAT, 0, offset, "%s: broken core: %s (at file offset 0x%llx)", core->path,
-			    what, (unsigned long long)offset);
-}
 
 static enum hs_status open_file(const char *path, struct hs_core *core, struct hs_error *err)
 {

@@ -7,6 +7,7 @@
 #ifndef HS_COREDUMP_READ_H
 #define HS_COREDUMP_READ_H
 
+#include "coredump/fault.h"
 #include "coredump/headers.h"
 #include "coredump/vmnote.h"
 
@@ -47,14 +48,6 @@ struct hs_core_desc {
 	size_t length;
 	uint64_t offset; /* in the file */
 };
-
-/** Fill err: "PATH: broken core: ..." with the file offset; returns HS_ERR_FORMAT. */
-__attribute__((format(printf, 4, 5))) enum hs_status hs_core_broken(const struct hs_core *core, struct hs_error *err,
-								    uint64_t offset, const char *format, ...);
-
-#ifdef __clang_analyzer__ /* it never returns HS_OK: see base/error.h */
-#define hs_core_broken(core, err, ...) (hs_core_broken((core), (err), __VA_ARGS__), HS_ERR_FORMAT)
-#endif
 
 /** Take in the address spaces that the facts tell of; the PT_LOADs' segments are filled in when those are known. */
 HS_MUST_CHECK enum hs_status hs_core_read_spaces(struct hs_core *core, const struct hs_core_desc *desc,

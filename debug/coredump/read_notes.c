@@ -250,7 +250,8 @@ static enum hs_status take_facts(struct hs_core *core, const struct hs_core_desc
 	enum hs_status st = hs_vmnote_get(desc->bytes, desc->length, &note, err);
 
 	if (st) {
-		return err != NULL ? hs_error_prefix(err, "%s", core->path) : st;
+		hs_core_broken_note(core, desc->offset, st, err);
+		return st;
 	}
 	core->info.producer = note.producer;
 	core->info.reason_name = note.reason_name;

@@ -78,7 +78,8 @@ enum hs_status hs_core_read_spaces(struct hs_core *core, const struct hs_core_de
 		enum hs_status st = hs_vmnote_space(note, &at, &space, err);
 
 		if (st) {
-			return err != NULL ? hs_error_prefix(err, "%s", core->path) : st;
+			hs_core_broken_note(core, desc->offset, st, err);
+			return st;
 		}
 		st = take_space(core, desc, &space, core->space_segments + used, &core->spaces[i], err);
 		if (st) {

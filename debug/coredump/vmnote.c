@@ -179,7 +179,7 @@ void hs_vmnote_put(struct hs_buf *buf, const struct hs_vmnote *note)
 
 static enum hs_status broken(struct hs_error *err, const char *what)
 {
-	return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "broken HINDSIGHT note: %s", what);
+	return hs_error_set(err, HS_ERR_FORMAT, 0, 0, "broken core: HINDSIGHT note: %s", what);
 }
 
 static enum hs_status get_text(const uint8_t *bytes, size_t length, const char **ret, struct hs_error *err)

@@ -277,7 +277,8 @@ HS_MUST_CHECK enum hs_status hs_core_verify_stored(const struct hs_core *core, s
  * said as the core says it. The CPU was in one space only; its registers are in each of these cores. Data is shared
  * with the core's file where the file system can (a reflink), and copied otherwise; holes stay holes.
  *
- * HS_ERR_NOT_FOUND: it has no such space. Others as hs_core_write().
+ * HS_ERR_NOT_FOUND: it has no such space. HS_ERR_FORMAT: it does not tell its address spaces. Others as
+ * hs_core_write().
  *
  * @param space    number of the space
  * @param path     as for hs_core_write()

@@ -69,10 +69,10 @@ def test_verify_has_a_line_for_each_problem(runner, crash):
     assert len(lines) == 1 and re.search(r"memory at 0x\w+, \d+ bytes, is not what was written", lines[0])
     flip(path, note["offset"] + 100)
     lines = core(runner, "verify", path, status=1).stdout.splitlines()
-    assert len(lines) == 2 and lines[0].endswith("the notes are not what was written: their checksum does not fit")
+    assert len(lines) == 2 and "the notes are not what was written" in lines[0]
     os.truncate(path, facts["bytes"] - 4096)
     lines = core(runner, "verify", path, status=1).stdout.splitlines()
-    assert len(lines) >= 3 and any(line.endswith("4096 bytes are missing at the end of the file") for line in lines)
+    assert len(lines) >= 2 and "4096 bytes are missing at the end of the file" in lines[1]
 
 
 @HERE

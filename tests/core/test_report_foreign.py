@@ -3,6 +3,7 @@
 damaged, and output that goes nowhere."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -57,8 +58,8 @@ def test_core_that_was_cut_off_or_changed_is_said_to_be(runner, tmp_path):
         shutil.copy(core, broken)
         change(broken, size)
         told = report(runner, broken, "--json")
-        assert (told.rc, told.stderr, json.loads(told.stdout)["incomplete"]) == (0, "", said)
-        assert f"incomplete {said}\n" in report(runner, broken).stdout
+        assert (told.rc, told.stderr) == (0, "") and said in json.loads(told.stdout)["incomplete"]
+        assert re.search(f"^incomplete .*{said}", report(runner, broken).stdout, re.M)
         page = tmp_path / f"{change.__name__}.html"
         assert report(runner, broken, "--html", page).rc == 0 and said in page.read_text(encoding="utf-8")
 

@@ -214,8 +214,8 @@ def test_restore_what_is_no_snapshot_says_what_it_is(runner, snapshot, tmp_path)
     cases = {
         tmp_path / "text": "not a core: not an ELF file",
         runner.guest("ready"): "not a core: a program, not its core",
-        tmp_path / "cut": "bytes are missing at its end",
-        tmp_path / "damaged": "its notes are not what was written",
+        tmp_path / "cut": "bytes are missing at the end of the file",
+        tmp_path / "damaged": "the notes are not what was written",
     }
     for path, words in cases.items():
         result = runner.restore(path, ["--core", "none"])
