@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The poll loop around the byte machine: one listener, one client, the target's event and the caller's stop descriptor.
+ * The poll loop around the byte machine: one listener, one client, those that wait to be one (waiting.h), the target's
+ * event and the caller's stop descriptor.
  * It moves bytes and sleeps; every decision about the protocol or the target is the machine's.
  */
 #include "gdbstub/listen.h"
-#include "gdbstub/refused.h"
+#include "gdbstub/stub.h"
+#include "gdbstub/waiting.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -38,7 +40,7 @@ struct server {
 	uint8_t *input; /* INPUT_BYTES of it; [input_start, input_end) is not fed yet */
 	size_t input_start;
 	size_t input_end;
-	struct hs_refused_list refused;
+	struct hs_waiting_list waiting;
 	int64_t accept_after_ms;
 	int64_t drain_until_ms; /* 0 until the end has begun */
 	int stdio_flags[2];     /* of descriptors 0 and 1 before they were made non-blocking */
@@ -51,8 +53,8 @@ enum slot {
 	SLOT_LISTENER,
 	SLOT_IN,
 	SLOT_OUT,
-	SLOT_REFUSED,
-	SLOT_COUNT = SLOT_REFUSED + HS_REFUSED_MAX
+	SLOT_WAITING,
+	SLOT_COUNT = SLOT_WAITING + HS_WAITING_MAX
 };
 
 static int64_t now_ms(void)
@@ -63,6 +65,12 @@ static int64_t now_ms(void)
 static bool has_client(const struct server *server)
 {
 	return server->in_fd >= 0;
+}
+
+/* The guest is a client's: one that has not sent a single good packet gives way. */
+static bool is_taken(const struct server *server)
+{
+	return has_client(server) && server->gdb->client.received > 0;
 }
 
 static void close_client(struct server *server)
@@ -123,12 +131,8 @@ static void accept_client(struct server *server)
 		}
 		return;
 	}
-	if (has_client(server)) {
-		hs_refused_add(&server->refused, fd, now_ms());
-		return;
-	}
 	set_options(fd);
-	open_client(server, fd, fd);
+	hs_waiting_add(&server->waiting, fd, now_ms());
 }
 
 /* Give the machine what has been read. */
@@ -232,7 +236,7 @@ static void client_ready(struct server *server, const struct pollfd *in, const s
 }
 
 /*
- * A client that hangs up and one that connects can be seen in either order. The old one goes first: what it has still
+ * A client that hangs up and the next one's first packet can be seen in either order. The old one goes first: what it has still
  * sent is finite and is handled, and the new one is not refused for its sake.
  */
 static void let_leaving_client_go(struct server *server)
@@ -248,6 +252,36 @@ static void let_leaving_client_go(struct server *server)
 	if (has_client(server)) {
 		close_client(server);
 	}
+}
+
+static void serve_waiting(struct server *server, struct hs_waiting *next)
+{
+	if (has_client(server)) {
+		close_client(server);
+	}
+	_Static_assert(HS_WAITING_BYTES <= INPUT_BYTES, "what a client has said while it waited is its first input");
+	memcpy(server->input, next->bytes, next->length);
+	server->input_end = next->length;
+	open_client(server, next->fd, next->fd);
+	next->fd = -1;
+	move_bytes(server);
+}
+
+static void waiting_ready(struct server *server, const struct pollfd *fds)
+{
+	struct hs_waiting *next;
+
+	hs_waiting_ready(&server->waiting, fds);
+	while ((next = hs_waiting_spoken(&server->waiting))) {
+		if (has_client(server)) {
+			let_leaving_client_go(server);
+		}
+		if (is_taken(server)) {
+			break;
+		}
+		serve_waiting(server, next);
+	}
+	hs_waiting_refuse(&server->waiting, is_taken(server), now_ms());
 }
 
 static void fill_poll_set(const struct server *server, struct pollfd *fds)
@@ -270,7 +304,7 @@ static void fill_poll_set(const struct server *server, struct pollfd *fds)
 	if (has_client(server) && output_waits(server)) {
 		fds[split ? SLOT_OUT : SLOT_IN].events |= POLLOUT;
 	}
-	hs_refused_poll_set(&server->refused, fds + SLOT_REFUSED);
+	hs_waiting_poll_set(&server->waiting, fds + SLOT_WAITING);
 }
 
 /* The target has nothing that poll() could wait for: it has to be asked whether it has stopped. */
@@ -288,7 +322,7 @@ static int64_t earlier(int64_t a, int64_t b)
 static int poll_timeout(const struct server *server)
 {
 	int64_t now = now_ms();
-	int64_t until = hs_refused_deadline(&server->refused);
+	int64_t until = hs_waiting_deadline(&server->waiting, is_taken(server));
 
 	if (asks_target(server)) {
 		return 0;
@@ -355,12 +389,11 @@ static enum hs_status serve(struct server *server, enum hs_gdb_end *ret, struct 
 			hs_gdb_target_stopped(server->gdb);
 			move_bytes(server);
 		}
-		hs_refused_ready(&server->refused, fds + SLOT_REFUSED, now_ms());
 		if (has_client(server) && fds[SLOT_IN].fd == server->in_fd) {
 			client_ready(server, &fds[SLOT_IN], &fds[SLOT_OUT]);
 		}
+		waiting_ready(server, fds + SLOT_WAITING);
 		if (fds[SLOT_LISTENER].revents) {
-			let_leaving_client_go(server);
 			accept_client(server);
 		}
 	}
@@ -372,7 +405,7 @@ static void server_deinit(struct server *server)
 	if (has_client(server)) {
 		close_client(server);
 	}
-	hs_refused_deinit(&server->refused);
+	hs_waiting_deinit(&server->waiting);
 	hs_gdb_destroy(server->gdb);
 	free(server->input);
 }
@@ -390,7 +423,7 @@ enum hs_status hs_gdb_serve(struct hs_gdb_listener *listener, const struct hs_ta
 	struct hs_target_info info;
 	enum hs_status st;
 
-	hs_refused_init(&server.refused);
+	hs_waiting_init(&server.waiting);
 	if (!server.input) {
 		return hs_error_set(err, HS_ERR_NOMEM, 0, 0, "debugger stub: no memory");
 	}

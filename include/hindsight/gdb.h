@@ -133,7 +133,8 @@ struct hs_gdb_serve_options {
  * Serve the target to one client after the other until the guest has ended, a client has killed it, or stop_fd says so.
  *
  * Sleeps in poll() whenever there is nothing to do, which is never while a target without event_fd runs. A second
- * client is refused with an error message while one is there.
+ * client is refused with an error message while one is there. A connection is a client from its first packet on: one
+ * that says nothing keeps nobody out.
  *
  * @param listener  borrowed for the call, and usable for another one afterwards
  * @param target    borrowed for the call

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A debugger that is told nothing but an address finds the program, its symbols, its source, and the guest's end."""
 
+import contextlib
 import re
+import socket
+
+import pytest
 
 from lib.debuggers import Gdb, gdb_batch
 from lib.process import run
@@ -94,6 +98,29 @@ def test_second_client_is_refused_and_the_first_goes_on(runner):
         result = served.process.wait(60)
     assert "=" not in second[1] and "_start" not in second[1]
     assert result.rc == 0
+
+
+def test_connections_that_say_nothing_keep_no_debugger_out(runner):
+    with runner.serve("debugme", options=["--core", "none"]) as served, contextlib.ExitStack() as stack:
+        host, port = served.address.rsplit(":", 1)
+        silent = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(3)]
+        assert "_start" in gdb_batch([attach(served), "info symbol $pc", "disconnect"])[1]
+        silent.append(stack.enter_context(socket.create_connection((host, int(port)))))
+        said = gdb_batch([attach(served), "info symbol $pc", "kill"])
+        assert "_start" in said[1]
+        assert served.process.wait(60).rc == 128 + 9
+
+
+@pytest.mark.parametrize("runner", ["amd64-soft"], indirect=True)
+def test_connection_to_a_unix_socket_that_says_nothing_keeps_no_debugger_out(runner, tmp_path):
+    path = tmp_path / "socket"
+    with runner.spawn("debugme", options=["--core", "none", "--gdb", f"unix:{path}"]) as running, \
+            socket.socket(socket.AF_UNIX) as silent:
+        running.stderr.wait_for("waiting for a debugger", 60)
+        silent.connect(str(path))
+        said = gdb_batch([f"target remote {path}", "info symbol $pc", "kill"])
+        assert "_start" in said[1]
+        assert running.wait(60).rc == 128 + 9
 
 
 def test_kill_ends_the_guest_and_the_command(runner):

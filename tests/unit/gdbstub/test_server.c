@@ -122,6 +122,95 @@ static void test_serve_second_client_is_refused_first_one_stays(void **state)
 	served_both_transports(second_client);
 }
 
+/* Health checks and scanners connect and say nothing, or nothing that is a packet. */
+static void silent_clients(struct served *served)
+{
+	int silent[20];
+	int fd, junk;
+
+	served_start(served);
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++) {
+		silent[i] = served_connect(served);
+	}
+	junk = served_connect(served);
+	served_send_text(junk, "GET /#top HTTP/1.0\r\n\r\n");
+	fd = served_connect(served);
+	served_expect_reply(fd, "qC", "QC1");
+	served_expect_closed(junk);
+	/* It keeps its place, also when it is silent for longer than they wait. */
+	assert_string_equal(served_receive_packet(silent[19]), "E.another debugger is attached to this guest");
+	served_expect_reply(fd, "qAttached", "1");
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++) {
+		close(silent[i]);
+	}
+	close(fd);
+	served_stop_and_clean(served);
+}
+
+static void test_serve_silent_clients_keep_no_other_out(void **state)
+{
+	(void)state;
+	served_both_transports(silent_clients);
+}
+
+/* The guest is the one's whose packet is complete first, whoever came first. */
+static void halves_of_packets(struct served *served)
+{
+	int first, second;
+
+	served_start(served);
+	first = served_connect(served);
+	served_send_text(first, "+$q");
+	second = served_connect(served);
+	served_send_text(second, "+$qAtt");
+	served_send_text(first, "C#b4");
+	assert_string_equal(served_receive_packet(first), "QC1");
+	served_send_text(second, "ached#8f");
+	assert_string_equal(served_receive_packet(second), "E.another debugger is attached to this guest");
+	close(first);
+	served_expect_closed(second);
+	second = served_connect(served);
+	served_expect_reply(second, "qAttached", "1");
+	close(second);
+	served_stop_and_clean(served);
+}
+
+static void test_serve_first_packet_decides_whose_the_guest_is(void **state)
+{
+	(void)state;
+	served_both_transports(halves_of_packets);
+}
+
+/* What is longer than any first packet goes to the stub as it comes, and no byte of it is lost. */
+static void long_first_packet(struct served *served)
+{
+	static char packet[4096];
+	unsigned int sum = 0;
+	int fd;
+
+	served_start(served);
+	fd = served_connect(served);
+	snprintf(packet, sizeof(packet), "M1000,400:");
+	memset(packet + strlen(packet), 'a', 2 * 0x400);
+	for (const char *c = packet; *c; c++) {
+		sum += (unsigned char)*c;
+	}
+	served_send_text(fd, "$");
+	served_send_text(fd, packet);
+	snprintf(packet, sizeof(packet), "#%02x", sum & 0xff);
+	served_send_text(fd, packet);
+	assert_string_equal(served_receive_packet(fd), "OK");
+	served_expect_reply(fd, "m13ff,1", "aa");
+	close(fd);
+	served_stop_and_clean(served);
+}
+
+static void test_serve_first_packet_may_be_long(void **state)
+{
+	(void)state;
+	served_both_transports(long_first_packet);
+}
+
 static void interrupt_and_detach(struct served *served)
 {
 	int fd;
@@ -297,6 +386,9 @@ int main(void)
 		cmocka_unit_test(test_serve_client_vanishes_and_next_one_is_served),
 		cmocka_unit_test(test_serve_client_vanishes_from_running_guest_which_then_stands),
 		cmocka_unit_test(test_serve_second_client_is_refused_first_one_stays),
+		cmocka_unit_test(test_serve_silent_clients_keep_no_other_out),
+		cmocka_unit_test(test_serve_first_packet_decides_whose_the_guest_is),
+		cmocka_unit_test(test_serve_first_packet_may_be_long),
 		cmocka_unit_test(test_serve_interrupt_detach_reattach),
 		cmocka_unit_test(test_serve_kill_ends_the_call),
 		cmocka_unit_test(test_serve_client_leaves_with_unread_replies_and_next_one_is_served),
