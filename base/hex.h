@@ -13,6 +13,9 @@ int hs_hex_digit(char c);
 /** Write 2 * length lower-case digits to text, without a NUL. */
 void hs_hex_encode(const uint8_t *bytes, size_t length, char *text);
 
+/** The same without the wide vectors that a CPU may have. */
+void hs_hex_encode_plain(const uint8_t *bytes, size_t length, char *text);
+
 /** Read exactly 2 * length digits; false at the first character that is none. */
 bool hs_hex_decode(const char *text, size_t length, uint8_t *bytes);
 

@@ -7,6 +7,7 @@
  */
 #include "gdb_client.h"
 #include "harness.h"
+#include "ready.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,25 @@ static bool prepare(struct server *server, const char *name, const char *port, c
 	return make_wire(server) && write_memory(server);
 }
 
+/* The floor: what we answer, ready, in as many packets. */
+static bool prepare_floor(struct server *floor, struct hs_bench_ready *ready, const struct server *ours)
+{
+	int fd;
+
+	*ready = (struct hs_bench_ready){
+		.text = ours->wire,
+		.at = ours->wire_at,
+		.period = PERIOD,
+		.binary = ours->binary,
+	};
+	if (!hs_bench_ready_start(ready, &fd) || !hs_bench_client_take(&floor->client, "ready replies", fd)) {
+		return false;
+	}
+	floor->chunk = ours->chunk;
+	floor->binary = ours->binary;
+	return make_wire(floor);
+}
+
 static void finish(struct server *server)
 {
 	hs_bench_client_close(&server->client);
@@ -180,6 +200,9 @@ int main(int argc, char **argv)
 {
 	static struct server ours;
 	static struct server peer;
+	static struct server floor;
+	static struct hs_bench_ready ready;
+	const struct hs_bench_side others[] = { { "ready replies", read_memory, &floor } };
 	char title[128];
 	struct hs_bench bench = {
 		.title = title,
@@ -188,6 +211,8 @@ int main(int argc, char **argv)
 		.rounds = hs_bench_rounds(argc == 8 ? argv[7] : NULL, 11),
 		.ours = { "hindsight", read_memory, &ours },
 		.peer = { argc > 4 ? argv[4] : "", read_memory, &peer },
+		.others = others,
+		.other_count = 1,
 	};
 	bool done;
 
@@ -199,7 +224,9 @@ int main(int argc, char **argv)
 	snprintf(title, sizeof(title), "gdb remote protocol: reading %d MiB in %c packets, of the peer in m packets",
 		 READ_MIB, ours.binary ? 'x' : 'm');
 	done = prepare(&ours, "hindsight", argv[1], argv[2]) && prepare(&peer, argv[4], argv[5], argv[6]) &&
-	       hs_bench_run(&bench);
+	       prepare_floor(&floor, &ready, &ours) && hs_bench_run(&bench);
+	finish(&floor);
+	hs_bench_ready_end(&ready);
 	finish(&ours);
 	finish(&peer);
 	return done ? 0 : 1;

@@ -182,12 +182,10 @@ static void check_payload(struct hs_gdb *gdb)
 	}
 }
 
-void hs_gdb_send_payload(struct hs_gdb *gdb)
+/* The packet behind `start` of the output goes to the client; if there is one. */
+static void finish_packet(struct hs_gdb *gdb, size_t start, bool encoded)
 {
-	size_t start = gdb->out.length;
-
-	check_payload(gdb);
-	if (!hs_packet_encode(&gdb->out, gdb->payload.data, gdb->payload.length)) {
+	if (!encoded) {
 		gdb->out.failed = true;
 		return;
 	}
@@ -197,6 +195,21 @@ void hs_gdb_send_payload(struct hs_gdb *gdb)
 		hs_buf_clear(&gdb->last);
 		hs_buf_append(&gdb->last, gdb->out.data + start, gdb->out.length - start);
 	}
+}
+
+void hs_gdb_send_payload(struct hs_gdb *gdb)
+{
+	size_t start = gdb->out.length;
+
+	check_payload(gdb);
+	finish_packet(gdb, start, hs_packet_encode(&gdb->out, gdb->payload.data, gdb->payload.length));
+}
+
+static void send_hex(struct hs_gdb *gdb)
+{
+	size_t start = gdb->out.length;
+
+	finish_packet(gdb, start, hs_packet_encode_hex(&gdb->out, gdb->scratch.data, gdb->scratch.length));
 }
 
 static void send_reply(struct hs_gdb *gdb, enum hs_reply reply)
@@ -211,6 +224,9 @@ static void send_reply(struct hs_gdb *gdb, enum hs_reply reply)
 		break;
 	case HS_REPLY_PAYLOAD:
 		break;
+	case HS_REPLY_HEX:
+		send_hex(gdb);
+		return;
 	case HS_REPLY_ERROR:
 		put_error(gdb);
 		break;

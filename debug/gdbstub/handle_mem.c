@@ -44,19 +44,19 @@ uint64_t hs_gdb_mem_after_hole(struct hs_gdb *gdb, uint64_t address)
 	return (address | (HS_PAGE_SIZE - 1)) + 1;
 }
 
-/* Read up to length bytes into gdb->scratch; what came is its length. */
-static enum hs_reply read_scratch(struct hs_gdb *gdb, hs_gva gva, uint64_t length, size_t most)
+/* Read up to length bytes, and no more than `most`, behind what is in to. HS_REPLY_OK: they are there. */
+static enum hs_reply read_into(struct hs_gdb *gdb, struct hs_buf *to, hs_gva gva, uint64_t length, size_t most)
 {
 	size_t wanted = length < most ? (size_t)length : most;
+	size_t start = to->length;
 	size_t got = 0;
 	enum hs_status st;
 	uint8_t *bytes;
 
-	hs_buf_clear(&gdb->scratch);
 	if (wanted == 0) {
-		return HS_REPLY_PAYLOAD;
+		return HS_REPLY_OK;
 	}
-	bytes = hs_buf_extend(&gdb->scratch, wanted);
+	bytes = hs_buf_extend(to, wanted);
 	if (!bytes) {
 		return hs_reply_error(gdb, HS_ERR_NOMEM, "no memory for the reply");
 	}
@@ -68,18 +68,17 @@ static enum hs_reply read_scratch(struct hs_gdb *gdb, hs_gva gva, uint64_t lengt
 		return hs_reply_error(gdb, HS_ERR_UNREADABLE, "nothing can be read at 0x%llx",
 				      (unsigned long long)gva.v);
 	}
-	gdb->scratch.length = got < wanted ? got : wanted;
-	return HS_REPLY_PAYLOAD;
+	to->length = start + (got < wanted ? got : wanted);
+	return HS_REPLY_OK;
 }
 
 enum hs_reply hs_handle_mem_read(struct hs_gdb *gdb, const struct hs_request *request)
 {
-	enum hs_reply reply = read_scratch(gdb, request->mem.gva, request->mem.length, HS_GDB_REPLY_MAX / 2);
+	enum hs_reply reply;
 
-	if (reply == HS_REPLY_PAYLOAD) {
-		hs_buf_append_hex(&gdb->payload, gdb->scratch.data, gdb->scratch.length);
-	}
-	return reply;
+	hs_buf_clear(&gdb->scratch);
+	reply = read_into(gdb, &gdb->scratch, request->mem.gva, request->mem.length, HS_GDB_REPLY_MAX / 2);
+	return reply == HS_REPLY_OK ? HS_REPLY_HEX : reply;
 }
 
 /*
@@ -102,15 +101,15 @@ enum hs_reply hs_handle_mem_read_binary(struct hs_gdb *gdb, const struct hs_requ
 	if (request->mem.length == 0 && !gdb->client.binary_upload) {
 		return HS_REPLY_OK;
 	}
-	reply = read_scratch(gdb, request->mem.gva, request->mem.length, HS_GDB_REPLY_MAX - 1);
-	if (reply != HS_REPLY_PAYLOAD) {
-		return reply;
-	}
 	if (gdb->client.binary_upload) {
 		hs_buf_append_byte(&gdb->payload, 'b');
-		hs_buf_append(&gdb->payload, gdb->scratch.data, gdb->scratch.length);
-	} else {
-		hs_buf_append(&gdb->payload, gdb->scratch.data, bare_length(gdb->scratch.data, gdb->scratch.length));
+	}
+	reply = read_into(gdb, &gdb->payload, request->mem.gva, request->mem.length, HS_GDB_REPLY_MAX - 1);
+	if (reply != HS_REPLY_OK) {
+		return reply;
+	}
+	if (!gdb->client.binary_upload) {
+		gdb->payload.length = bare_length(gdb->payload.data, gdb->payload.length);
 	}
 	return HS_REPLY_PAYLOAD;
 }

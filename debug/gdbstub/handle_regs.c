@@ -82,8 +82,7 @@ enum hs_reply hs_handle_regs_read(struct hs_gdb *gdb, const struct hs_request *r
 		hs_reg_get(gdb->regs[i], &cpu, at);
 		at += gdb->regs[i]->bytes;
 	}
-	hs_buf_append_hex(&gdb->payload, gdb->scratch.data, gdb->scratch.length);
-	return HS_REPLY_PAYLOAD;
+	return HS_REPLY_HEX;
 }
 
 enum hs_reply hs_handle_regs_write(struct hs_gdb *gdb, const struct hs_request *request)

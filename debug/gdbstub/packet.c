@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gdbstub/packet.h"
 
-#include "base/bytes.h"
 #include "base/hex.h"
 
 #include <string.h>
@@ -9,17 +8,6 @@
 #define INTERRUPT_BYTE 0x03
 #define ESCAPE '}'
 #define ESCAPE_XOR 0x20
-
-/* Run-length encoding (gdb manual, Overview): "x*" and a character of code n + 29 stand for x and n more of it.
- * The code must be printable, so n is 3 (code 32) to 97 (code 126); and it must not be '#' or '$'. '+' and '-' are
- * avoided as well, as a client that lost its place would take them for acknowledgements. */
-#define RUN_BIAS 29
-#define RUN_LEAST 3
-#define RUN_MOST 97
-
-/* Bytes that the encoder looks at together: a vector of GNU C, which each CPU has an instruction or a few for. */
-#define BLOCK 16u
-typedef uint8_t block __attribute__((vector_size(BLOCK)));
 
 void hs_packet_framer_init(struct hs_packet_framer *framer, size_t limit)
 {
@@ -130,157 +118,6 @@ size_t hs_packet_feed(struct hs_packet_framer *framer, const uint8_t *bytes, siz
 		}
 	}
 	return used;
-}
-
-static bool needs_escape(uint8_t byte)
-{
-	return byte == '#' || byte == '$' || byte == '*' || byte == ESCAPE;
-}
-
-/* How many of the repeats more copies of a byte one run code can stand for. */
-static size_t run_length(size_t repeats)
-{
-	size_t run = repeats > RUN_MOST ? RUN_MOST : repeats;
-	uint8_t code = (uint8_t)(run + RUN_BIAS);
-
-	if (code == '+' || code == '-') {
-		return run - 1;
-	}
-	if (code == '#' || code == '$') {
-		return (size_t)('"' - RUN_BIAS);
-	}
-	return run;
-}
-
-static block load_block(const uint8_t *at)
-{
-	block bytes;
-
-	memcpy(&bytes, at, BLOCK);
-	return bytes;
-}
-
-/* How many of the next BLOCK bytes stand for themselves, up to one that does not; RUN_LEAST more are looked at. */
-static size_t plain_length(const uint8_t *bytes)
-{
-	const block here = load_block(bytes);
-	const block is_run = (block)(here == load_block(bytes + 1)) & (block)(here == load_block(bytes + 2)) &
-			     (block)(here == load_block(bytes + RUN_LEAST));
-	const block special = (block)(here == '#') | (block)(here == '$') | (block)(here == '*') |
-			      (block)(here == ESCAPE) | is_run;
-	uint8_t lanes[BLOCK];
-
-	memcpy(lanes, &special, BLOCK);
-	for (size_t half = 0; half < BLOCK; half += 8) {
-		uint64_t word = hs_get_le64(lanes + half);
-
-		if (word) {
-			return half + (size_t)__builtin_ctzll(word) / 8;
-		}
-	}
-	return BLOCK;
-}
-
-/* How many more of the first byte follow it, RUN_MOST at most. */
-static size_t count_repeats(const uint8_t *bytes, size_t length)
-{
-	size_t most = length - 1 < RUN_MOST ? length - 1 : RUN_MOST;
-	size_t repeats = 0;
-
-	/* Bytes that equal those one further on are all the same: of zeros there are many. */
-	if (memcmp(bytes, bytes + 1, most) == 0) {
-		return most;
-	}
-	while (bytes[repeats + 1] == bytes[0]) {
-		repeats++;
-	}
-	return repeats;
-}
-
-/* Encode the first byte and those that it is repeated by; returns the bytes used of at. */
-static size_t encode_byte(uint8_t *at, const uint8_t *payload, size_t length, size_t *ret_done)
-{
-	size_t repeats;
-
-	*ret_done = 1;
-	/* Clients expand runs before or after they undo escapes: an escaped byte is never part of a run. */
-	if (needs_escape(*payload)) {
-		at[0] = ESCAPE;
-		at[1] = *payload ^ ESCAPE_XOR;
-		return 2;
-	}
-	at[0] = *payload;
-	repeats = count_repeats(payload, length);
-	if (repeats < RUN_LEAST) {
-		return 1;
-	}
-	repeats = run_length(repeats);
-	at[1] = '*';
-	at[2] = (uint8_t)(repeats + RUN_BIAS);
-	*ret_done = 1 + repeats;
-	return 3;
-}
-
-/* Encode into at, which has room for 2 * length bytes; returns the bytes used. Most of the memory that is read stands
- * for itself, and is copied by blocks. */
-static size_t encode_payload(uint8_t *at, const uint8_t *payload, size_t length)
-{
-	size_t used = 0;
-	size_t i = 0;
-
-	while (i < length) {
-		size_t plain = 0;
-		size_t done;
-
-		if (length - i >= BLOCK + RUN_LEAST) {
-			plain = plain_length(payload + i);
-			memcpy(at + used, payload + i, BLOCK);
-			used += plain;
-			i += plain;
-		}
-		if (plain < BLOCK) {
-			used += encode_byte(at + used, payload + i, length - i, &done);
-			i += done;
-		}
-	}
-	return used;
-}
-
-static uint8_t checksum(const uint8_t *bytes, size_t length)
-{
-	block sums = { 0 };
-	uint8_t sum = 0;
-	size_t done = 0;
-
-	for (; length - done >= BLOCK; done += BLOCK) {
-		sums += load_block(bytes + done);
-	}
-	for (size_t i = 0; i < BLOCK; i++) {
-		sum = (uint8_t)(sum + sums[i]);
-	}
-	for (; done < length; done++) {
-		sum = (uint8_t)(sum + bytes[done]);
-	}
-	return sum;
-}
-
-bool hs_packet_encode(struct hs_buf *out, const uint8_t *payload, size_t length)
-{
-	size_t room = 2 * length + 4;
-	uint8_t *at = hs_buf_extend(out, room);
-	uint8_t sum;
-	size_t used;
-
-	if (!at) {
-		return false;
-	}
-	at[0] = '$';
-	used = encode_payload(at + 1, payload, length);
-	sum = checksum(at + 1, used);
-	at[1 + used] = '#';
-	hs_hex_encode(&sum, 1, (char *)at + used + 2);
-	out->length -= room - (used + 4);
-	return true;
 }
 
 bool hs_packet_unescape(uint8_t *bytes, size_t length, size_t *ret_length)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Packets of the remote protocol on the wire: "$payload#checksum", acknowledgements and the interrupt byte (gdb manual,
- * Remote Protocol, Overview). The framer takes bytes in any portions and gives one event at a time; the encoder makes a
- * packet of a payload. What a payload says is no concern of this file.
+ * Remote Protocol, Overview). The framer takes bytes in any portions and gives one event at a time; encode.c makes a
+ * packet of a payload. What a payload says is no concern of either.
  */
 #ifndef HS_GDBSTUB_PACKET_H
 #define HS_GDBSTUB_PACKET_H
@@ -46,8 +46,13 @@ void hs_packet_framer_reset(struct hs_packet_framer *framer);
 /* Take bytes up to the end of the first event; returns how many. Takes all of them when *ret is HS_PACKET_NONE. */
 size_t hs_packet_feed(struct hs_packet_framer *framer, const uint8_t *bytes, size_t length, enum hs_packet_event *ret);
 
-/* Append payload as a packet, bytes escaped and repetitions run-length encoded; false when out does not take it. */
+/* Append payload as a packet, bytes escaped and repetitions run-length encoded; false when out does not take it. By the
+ * CPU's wide vectors where it has them. */
 bool hs_packet_encode(struct hs_buf *out, const uint8_t *payload, size_t length);
+/* The same of two hex digits for each byte, without the detour over their text. */
+bool hs_packet_encode_hex(struct hs_buf *out, const uint8_t *bytes, size_t length);
+/* hs_packet_encode() without those vectors. */
+bool hs_packet_encode_plain(struct hs_buf *out, const uint8_t *payload, size_t length);
 
 /* Undo the escapes of binary data in place; returns its length. False for an escape with nothing behind it. */
 bool hs_packet_unescape(uint8_t *bytes, size_t length, size_t *ret_length);

@@ -23,6 +23,7 @@ enum hs_reply {
 	HS_REPLY_UNSUPPORTED, /* the empty packet */
 	HS_REPLY_OK,
 	HS_REPLY_PAYLOAD, /* gdb->payload */
+	HS_REPLY_HEX,     /* gdb->scratch, as hex digits */
 	HS_REPLY_ERROR,   /* gdb->err */
 	HS_REPLY_STOP,    /* the reply is the next stop of the target, sent when it happens */
 	HS_REPLY_SILENCE, /* the protocol has no reply for this request */
@@ -100,7 +101,7 @@ struct hs_gdb {
 	struct hs_buf out;     /* packets on their way to the client */
 	struct hs_buf last;    /* the last packet, in case the client did not get it whole */
 	struct hs_buf payload; /* of the reply that is being made */
-	struct hs_buf scratch; /* raw memory on its way into the payload */
+	struct hs_buf scratch; /* raw bytes on their way into a reply */
 	struct hs_error err;   /* of the request that is being handled */
 };
 

@@ -50,6 +50,27 @@ static void test_hex_encode_writes_as_much_as_it_was_told(void **state)
 	}
 }
 
+static void test_hex_encode_both_ways_of_any_length_and_alignment_agree(void **state)
+{
+	uint8_t bytes[200];
+	char text[2 * sizeof(bytes)];
+	char plain[2 * sizeof(bytes)];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		bytes[i] = (uint8_t)(i * 73 + 11);
+	}
+	for (size_t from = 0; from < 40; from++) {
+		for (size_t length = 0; length <= sizeof(bytes) - from; length++) {
+			memset(text, '-', sizeof(text));
+			memset(plain, '-', sizeof(plain));
+			hs_hex_encode(bytes + from, length, text);
+			hs_hex_encode_plain(bytes + from, length, plain);
+			assert_memory_equal(text, plain, sizeof(text));
+		}
+	}
+}
+
 static void test_hex_decode_bad_digit_is_refused(void **state)
 {
 	uint8_t bytes[2];
@@ -85,6 +106,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hex_encode_then_decode_gives_the_bytes_back),
 		cmocka_unit_test(test_hex_encode_writes_as_much_as_it_was_told),
+		cmocka_unit_test(test_hex_encode_both_ways_of_any_length_and_alignment_agree),
 		cmocka_unit_test(test_hex_decode_bad_digit_is_refused),
 		cmocka_unit_test(test_hex_parse_stops_at_the_end_and_at_17_digits),
 	};
