@@ -236,8 +236,8 @@ static void client_ready(struct server *server, const struct pollfd *in, const s
 }
 
 /*
- * A client that hangs up and the next one's first packet can be seen in either order. The old one goes first: what it has still
- * sent is finite and is handled, and the new one is not refused for its sake.
+ * A client that hangs up and the next one's first packet can be seen in either order. The old one goes first: what it
+ * has still sent is finite and is handled, and the new one is not refused for its sake.
  */
 static void let_leaving_client_go(struct server *server)
 {
