@@ -6,13 +6,10 @@
  */
 #include <hindsight/guest.h>
 
-#define CPUID_XSAVE (1u << 26)
-#define CR4_OSXSAVE (1u << 18)
-#define CR4_PKE (1u << 22)
+#define CR4_PKE ((uintptr_t)1 << 22)
 #define XCR0_AVX 0x4u
 #define XCR0_AVX512 0xE0u
 #define XCR0_PKRU 0x200u
-#define XCR0_USED (0x3u | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 #define PKRU_VALUE 0x55555550u
 
 #ifdef __x86_64__
@@ -34,24 +31,22 @@ static uint8_t bytes[32][64] __attribute__((aligned(64)));
 #define LOAD_ZMM(i) __asm__ volatile("vmovups %0, %%zmm" #i : : "m"(bytes[i]));
 #define LOAD_K(i) __asm__ volatile("kmovq %0, %%k" #i : : "m"(bytes[i]));
 
-static uint32_t turn_on_xsave(void)
+/** What there is of it, one after the other: each call leaves on what was. */
+static uint32_t turn_on(void)
 {
-	uint32_t eax = 1, ebx, ecx = 0, edx;
-	uintptr_t cr4;
+	static const uint32_t wanted[] = { HS_XCR0_AVX, HS_XCR0_AVX512, XCR0_PKRU };
+	uint32_t ret = 0;
 
-	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-	if (!(ecx & CPUID_XSAVE)) {
-		return 0x3;
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		ret |= hs_xcr0_add(wanted[i]) ? wanted[i] : 0;
 	}
-	eax = 0xD;
-	ecx = 0;
-	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-	eax &= XCR0_USED;
-	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
-	cr4 |= CR4_OSXSAVE | (eax & XCR0_PKRU ? CR4_PKE : 0);
-	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4) : "memory");
-	__asm__ volatile("xsetbv" : : "c"(0), "a"(eax), "d"(0));
-	return eax;
+	if (ret & XCR0_PKRU) {
+		uintptr_t cr4;
+
+		__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+		__asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_PKE) : "memory");
+	}
+	return ret;
 }
 
 static void fill_registers(uint32_t components)
@@ -82,7 +77,7 @@ __attribute__((noinline)) static void write_to(volatile int *where)
 
 int main(int argc, char **argv)
 {
-	uint32_t components = turn_on_xsave();
+	uint32_t components = turn_on();
 
 	(void)argv;
 	hs_printf("vectors:%s%s%s\n", components & XCR0_AVX ? " AVX" : "", components & XCR0_AVX512 ? " AVX-512" : "",

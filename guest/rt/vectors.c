@@ -18,6 +18,12 @@ static struct cpuid cpuid(uint32_t leaf)
 	return ret;
 }
 
+/*
+ * XCR0 as this file has made it; a reset leaves x87 alone (SDM vol. 1 13.3). The CPU is not asked: what it says before
+ * anybody has set XCR0 is of the host's making, and a KVM that emulates ring 0 may not execute xgetbv (docs/hosts.md).
+ */
+static uint32_t switched_on = 1;
+
 bool hs_xcr0_add(uint32_t components)
 {
 	/* All that are named by AVX-512 and before it are in the low half. */
@@ -25,15 +31,10 @@ bool hs_xcr0_add(uint32_t components)
 		return false;
 	}
 	uintptr_t cr4;
-	uint32_t low = 0;
-	uint32_t high = 0;
 	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
-	/* What XCR0 holds while nobody may look is of the host's making (docs/hosts.md). */
-	if (cr4 & CR4_OSXSAVE) {
-		__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	}
 	__asm__ volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_OSXSAVE) : "memory");
-	__asm__ volatile("xsetbv" : : "c"(0), "a"(low | components), "d"(high) : "memory");
+	switched_on |= components;
+	__asm__ volatile("xsetbv" : : "c"(0), "a"(switched_on), "d"(0) : "memory");
 	return true;
 }
 

@@ -227,7 +227,9 @@ void hs_pages_keep(const void *start, size_t length);
 #define HS_XCR0_AVX512 UINT32_C(0xE7)
 /**
  * Let the program use registers that the CPU has to be told of: HS_XCR0_AVX or HS_XCR0_AVX512. What is compiled for
- * them and includes this header has them before main(); this is for a program that asks CPUID what it may use.
+ * them and includes this header has them before main(); this is for a program that asks CPUID what it may use. May be
+ * called again, for more. What is switched on is what this function was asked for, ever: a program that sets XCR0 by
+ * itself, too, loses with the next call what it has switched on beside that.
  *
  * @return false, and nothing has changed, where the CPU does not offer them
  */
