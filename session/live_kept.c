@@ -38,10 +38,7 @@ static enum hs_status check_name(const char *name, struct hs_error *err)
 {
 	size_t length = strlen(name);
 
-	if (length == 0) {
-		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "it wants a name");
-	}
-	if (length >= HS_LIVE_NAME_MAX || strspn(name, NAME_CHARACTERS) != length) {
+	if (length == 0 || length >= HS_LIVE_NAME_MAX || strspn(name, NAME_CHARACTERS) != length) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "a name has up to %u letters, digits, '_', '.' and '-'",
 				    HS_LIVE_NAME_MAX - 1);
 	}

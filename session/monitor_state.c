@@ -138,7 +138,12 @@ enum hs_status hs_monitor_snapshot(void *ctx, const char *argument, struct hs_bu
 enum hs_status hs_monitor_forget(void *ctx, const char *argument, struct hs_buf *out, struct hs_error *err)
 {
 	struct hs_live *live = ctx;
-	enum hs_status st = hs_live_drop(live, argument, err);
+	enum hs_status st;
+
+	if (strcmp(argument, HS_LIVE_FIRST_NAME) == 0) {
+		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "'%s' is where the session began, and stays", argument);
+	}
+	st = hs_live_drop(live, argument, err);
 
 	if (!st) {
 		hs_buf_printf(out, "checkpoint %s is gone\n", argument);

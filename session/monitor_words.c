@@ -82,6 +82,8 @@ static enum hs_status answer(const struct hs_monitor_command *commands, size_t c
 		hs_buf_printf(out, "%s\n", refusal);
 	} else if (argument[0] && (help || !commands[i].argument)) {
 		hs_buf_printf(out, "%s takes no argument\n", word);
+	} else if (!help && !argument[0] && commands[i].argument && commands[i].argument[0] != '[') {
+		hs_buf_printf(out, "%s wants an argument: %s %s\n", word, word, commands[i].argument);
 	} else if (help) {
 		put_help(commands, count, out);
 	} else if (commands[i].run(ctx, argument, out, &failure)) {

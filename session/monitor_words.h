@@ -19,7 +19,7 @@ typedef enum hs_status hs_monitor_fn(void *ctx, const char *argument, struct hs_
 
 struct hs_monitor_command {
 	const char *name;
-	const char *argument; /* as help shows it; NULL: takes none, and is given "" */
+	const char *argument; /* as help shows it, in [] if it may be left out; NULL: takes none, and is given "" */
 	const char *help;
 	hs_monitor_fn *run;
 };
