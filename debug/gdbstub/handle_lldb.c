@@ -159,6 +159,7 @@ enum hs_reply hs_handle_register_info(struct hs_gdb *gdb, const struct hs_reques
 	const char *generic;
 	size_t offset = 0;
 
+	gdb->client.knows_registers = true;
 	if (request->number >= gdb->reg_count) {
 		return hs_reply_text(gdb, "E45");
 	}

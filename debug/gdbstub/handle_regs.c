@@ -9,16 +9,55 @@
 
 #include <string.h>
 
+/*
+ * A client that has asked for no description has an idea of its own of the registers: gdb that was built without expat,
+ * or has set target-features-packet off. It fails at a g packet that is longer than what it expects, and has other
+ * registers behind the vectors, by other numbers. All agree on those up to mxcsr, and these come first in the table.
+ */
+static size_t known_count(const struct hs_gdb *gdb)
+{
+	size_t count = 0;
+
+	if (gdb->client.knows_registers) {
+		return gdb->reg_count;
+	}
+	while (count < gdb->reg_count &&
+	       (gdb->regs[count]->feature == HS_REG_CORE || gdb->regs[count]->feature == HS_REG_SSE)) {
+		count++;
+	}
+	return count;
+}
+
+/*
+ * Whether a number is that of a register behind those that known_count() counts, whatever the client takes it for. It
+ * reads as unavailable. -1 may be written and changes nothing: gdb's Linux ABI does it to its orig_rax with each pc.
+ */
+static bool is_unknown(const struct hs_gdb *gdb, uint64_t number)
+{
+	return !gdb->client.knows_registers && number >= known_count(gdb) && number < gdb->reg_count;
+}
+
+static bool is_minus_one(struct hs_span value)
+{
+	for (size_t i = 0; i < value.length; i++) {
+		if (value.data[i] != 0xff) {
+			return false;
+		}
+	}
+	return value.length > 0;
+}
+
 static const struct hs_reg *reg_of(const struct hs_gdb *gdb, uint64_t number)
 {
-	return number < gdb->reg_count ? gdb->regs[number] : NULL;
+	return number < known_count(gdb) ? gdb->regs[number] : NULL;
 }
 
 static size_t all_bytes(const struct hs_gdb *gdb)
 {
+	size_t count = known_count(gdb);
 	size_t bytes = 0;
 
-	for (size_t i = 0; i < gdb->reg_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		bytes += gdb->regs[i]->bytes;
 	}
 	return bytes;
@@ -61,6 +100,7 @@ static enum hs_reply refuse_write(struct hs_gdb *gdb)
 
 enum hs_reply hs_handle_regs_read(struct hs_gdb *gdb, const struct hs_request *request)
 {
+	size_t count = known_count(gdb);
 	struct hs_cpu_state cpu;
 	enum hs_status st;
 	uint8_t *at;
@@ -78,7 +118,7 @@ enum hs_reply hs_handle_regs_read(struct hs_gdb *gdb, const struct hs_request *r
 	if (!at) {
 		return hs_reply_error(gdb, HS_ERR_NOMEM, "no memory for the registers");
 	}
-	for (size_t i = 0; i < gdb->reg_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		hs_reg_get(gdb->regs[i], &cpu, at);
 		at += gdb->regs[i]->bytes;
 	}
@@ -88,6 +128,7 @@ enum hs_reply hs_handle_regs_read(struct hs_gdb *gdb, const struct hs_request *r
 enum hs_reply hs_handle_regs_write(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	const uint8_t *at = request->reg.value.data;
+	size_t count = known_count(gdb);
 	struct hs_cpu_state cpu;
 	enum hs_status st;
 
@@ -102,7 +143,7 @@ enum hs_reply hs_handle_regs_write(struct hs_gdb *gdb, const struct hs_request *
 	if (st) {
 		return hs_reply_status(gdb, st);
 	}
-	for (size_t i = 0; i < gdb->reg_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		st = set_reg(gdb->regs[i], &cpu, at, &gdb->err);
 		if (st) {
 			return hs_reply_status(gdb, st);
@@ -119,6 +160,9 @@ enum hs_reply hs_handle_reg_read(struct hs_gdb *gdb, const struct hs_request *re
 	struct hs_cpu_state cpu;
 	enum hs_status st;
 
+	if (is_unknown(gdb, request->reg.number)) {
+		return put_unavailable(gdb, sizeof(uint64_t));
+	}
 	if (!reg) {
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such register");
 	}
@@ -140,6 +184,9 @@ enum hs_reply hs_handle_reg_write(struct hs_gdb *gdb, const struct hs_request *r
 	struct hs_cpu_state cpu;
 	enum hs_status st;
 
+	if (is_unknown(gdb, request->reg.number) && is_minus_one(request->reg.value)) {
+		return HS_REPLY_OK;
+	}
 	if (!reg) {
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such register");
 	}

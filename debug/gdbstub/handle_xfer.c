@@ -26,6 +26,7 @@ static enum hs_reply xfer_features(struct hs_gdb *gdb, const struct hs_request *
 	if (!hs_span_is(request->xfer.annex, "target.xml")) {
 		return hs_reply_error(gdb, HS_ERR_NOT_FOUND, "no such description");
 	}
+	gdb->client.knows_registers = true;
 	hs_buf_init(&xml, OBJECT_MAX);
 	if (hs_arch_target_xml(gdb->info.arch, gdb->info.xcr0, &xml, &gdb->err)) {
 		reply = HS_REPLY_ERROR;

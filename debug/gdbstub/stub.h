@@ -55,6 +55,7 @@ struct hs_gdb_client {
 	bool lists_threads;       /* QListThreadsInStopReply: lldb */
 	bool libraries_due;       /* the first stop reply tells lldb to fetch the list of images */
 	bool image_placed;        /* it has asked where the image is: see xfer_libraries() */
+	bool knows_registers;     /* it has asked which there are: see known_count() */
 	unsigned int files;       /* open handles, a bit each */
 	unsigned int debug_files; /* those of them that are of the debug file, and not of the image */
 	bool physical;            /* addresses of memory are guest-physical: see handle_phys.c */
