@@ -200,14 +200,17 @@ enum hs_reply hs_handle_kill(struct hs_gdb *gdb, const struct hs_request *reques
 	return HS_REPLY_OK;
 }
 
-/* 'k' has no reply (gdb manual, Packets): gdb closes the connection at once. */
+/*
+ * 'k' has no reply (gdb manual, Packets): gdb closes the connection at once. lldb waits for one that tells of the end, as
+ * lldb-server's does, by SIGKILL; where none comes it says that it has "failed to send the k packet".
+ */
 enum hs_reply hs_handle_kill_silently(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	(void)request;
 	if (!gdb->client.detached) {
 		hs_gdb_kill(gdb);
 	}
-	return HS_REPLY_SILENCE;
+	return gdb->client.lists_threads ? hs_reply_text(gdb, "X09") : HS_REPLY_SILENCE;
 }
 
 /* To where the guest began, as a new process: with no breakpoint of the old one (gdb forgets that it has set any). */
