@@ -201,8 +201,8 @@ enum hs_reply hs_handle_kill(struct hs_gdb *gdb, const struct hs_request *reques
 }
 
 /*
- * 'k' has no reply (gdb manual, Packets): gdb closes the connection at once. lldb waits for one that tells of the end, as
- * lldb-server's does, by SIGKILL; where none comes it says that it has "failed to send the k packet".
+ * 'k' has no reply (gdb manual, Packets): gdb closes the connection at once. lldb waits for one that tells of the
+ * end, as lldb-server's does, by SIGKILL; where none comes it says that it has "failed to send the k packet".
  */
 enum hs_reply hs_handle_kill_silently(struct hs_gdb *gdb, const struct hs_request *request)
 {
