@@ -278,8 +278,12 @@ static void restore_registers(struct run *run)
 
 static void keep_registers(struct run *run)
 {
-	const char *reply = ask(run, "g");
+	const char *reply;
 
+	/* A client that has asked which there are has more of them; one of the packets that come may ask. */
+	(void)ask(run, "qRegisterInfo0");
+	client_send(&run->client, "+", 1);
+	reply = ask(run, "g");
 	client_send(&run->client, "+", 1);
 	run->registers[0] = 'G';
 	client_expand(reply, run->registers + 1, sizeof(run->registers) - 1);
