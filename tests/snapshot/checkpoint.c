@@ -206,7 +206,6 @@ static int stand_on(const struct hs_snapshot *snapshot, bool share)
 /* Above a snapshot that was taken where A was. */
 static int above_a_snapshot(struct place *a, struct place *b, unsigned long steps, bool share)
 {
-	const struct hs_snapshot_spec spec = { .generation = 1 };
 	struct place c = { .digest = 0 };
 	struct place d = { .digest = 0 };
 	struct place base = { .digest = 0 };
@@ -214,11 +213,8 @@ static int above_a_snapshot(struct place *a, struct place *b, unsigned long step
 	uint64_t digest;
 	int status = go_to(a, "A");
 
-	if (!status && hs_snapshot_of_vm(run.vm, &spec, &snapshot, &error)) {
-		return fail("snapshot");
-	}
-	status = status || stand_on(snapshot, share) || take(NULL, &base) || step(steps) || take(a, &c) || step(1) ||
-		 take(&c, &d) || end_as_before(d.end);
+	status = status || run_snapshot(run.vm, 1, &snapshot) || stand_on(snapshot, share) || take(NULL, &base) ||
+		 step(steps) || take(a, &c) || step(1) || take(&c, &d) || end_as_before(d.end);
 	status = status || go_and_end(&c, "C") || go_to(&d, "D") || go_to(&c, "C") || go_and_end(&d, "D") ||
 		 in_any_order(a, b, steps) || go_and_end(&c, "C") || go_and_end(b, "B") || go_to(&c, "C") ||
 		 stand_on(snapshot, share) || digest_of_vm(&digest);

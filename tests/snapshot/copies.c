@@ -15,7 +15,6 @@
 #include "run.h"
 
 #include "base/bytes.h"
-#include "session/snapshot.h"
 #include "vmm/memory.h"
 
 #include <hindsight/abi.h>
@@ -138,14 +137,10 @@ struct stage {
 
 static int take(struct run *run, struct stage *stage)
 {
-	const struct hs_snapshot_spec spec = { .generation = stage->number };
 	hs_gva counter = bookkeeping(run->vm, HS_SCRATCH_COUNTER_OFFSET);
 
-	if (put_word(run, counter, stage->counter)) {
+	if (put_word(run, counter, stage->counter) || run_snapshot(run->vm, stage->number, &stage->snapshot)) {
 		return 1;
-	}
-	if (hs_snapshot_of_vm(run->vm, &spec, &stage->snapshot, &error)) {
-		return fail("snapshot");
 	}
 	stage->cr3 = hs_snapshot_cpu(stage->snapshot)->cr3 % HS_PAGE_SIZE;
 	/* What the host does to the guest afterwards is not of the snapshot. */
@@ -176,11 +171,8 @@ static int go_back(struct run *run, const struct stage *stage, bool share, bool 
 	if (!hs_snapshot_info(stage->snapshot)->cow) {
 		return fail("the snapshot is not copy-on-write");
 	}
-	if (hs_vm_stand_on(run->vm, stage->snapshot, share, &error)) {
-		return fail("restore");
-	}
-	if (check_stage(run, stage) || put_word(run, hs_vm_bounds(run->vm).scratch_gva, tables_first) ||
-	    run_go_on(run, stage->end)) {
+	if (run_restore(run->vm, stage->snapshot, share) || check_stage(run, stage) ||
+	    put_word(run, hs_vm_bounds(run->vm).scratch_gva, tables_first) || run_go_on(run, stage->end)) {
 		return 1;
 	}
 	snprintf(expected, sizeof(expected), "generation %" PRIu64 ", counter %" PRIu64 ": 0 wrong\n", stage->number,

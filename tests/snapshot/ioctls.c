@@ -7,8 +7,6 @@
  */
 #include "run.h"
 
-#include "session/snapshot.h"
-
 #include <hindsight/hindsight.h>
 
 #include <linux/kvm.h>
@@ -72,8 +70,9 @@ static unsigned int most_of(unsigned long request)
 /* Over both outs: KVM may have to retire the one behind which the guest goes on by a run of its own (outs.c). */
 static int cycle(struct hs_vm *vm, const struct hs_snapshot *snapshot)
 {
-	int status = hs_vm_stand_on(vm, snapshot, true, &error) ? fail("restore") : run_to_ready(vm);
+	int status = run_restore(vm, snapshot, true);
 
+	status = status ? status : run_to_ready(vm);
 	return status ? status : run_to_ready(vm);
 }
 
@@ -95,13 +94,10 @@ static int compare(void)
 
 static int check(struct hs_vm *vm)
 {
-	const struct hs_snapshot_spec spec = { .generation = 1 };
 	struct hs_snapshot *snapshot = NULL;
 	int status = run_to_ready(vm);
 
-	if (!status && hs_snapshot_of_vm(vm, &spec, &snapshot, &error)) {
-		status = fail("snapshot");
-	}
+	status = status ? status : run_snapshot(vm, 1, &snapshot);
 	/* The first loads the snapshot, the second asks for what is known from then on. */
 	for (int i = 0; i < 2 && !status; i++) {
 		status = cycle(vm, snapshot);

@@ -10,8 +10,6 @@
  */
 #include "run.h"
 
-#include "session/snapshot.h"
-
 #include <hindsight/hindsight.h>
 
 #include <inttypes.h>
@@ -143,8 +141,8 @@ static int restore_and_cancel(struct hs_vm *vm, const struct hs_snapshot *snapsh
 	if (before) {
 		hs_vm_interrupt(vm);
 	}
-	if (hs_vm_stand_on(vm, snapshot, share, &error)) {
-		return fail("restore");
+	if (run_restore(vm, snapshot, share)) {
+		return 1;
 	}
 	if (!before) {
 		hs_vm_interrupt(vm);
@@ -158,23 +156,16 @@ static int restore_and_cancel(struct hs_vm *vm, const struct hs_snapshot *snapsh
 /* To the end of the VM. */
 static int cycle(struct hs_vm *vm, bool ring_3, bool cancels)
 {
-	const struct hs_snapshot_spec spec = { .generation = 1 };
 	struct hs_snapshot *snapshot = NULL;
 	int status = run_to_stop(vm);
 
 	status = status || !ring_3 ? status : enter_ring_3(vm);
-	if (!status && hs_snapshot_of_vm(vm, &spec, &snapshot, &error)) {
-		status = fail("snapshot");
-	}
+	status = status ? status : run_snapshot(vm, 1, &snapshot);
 	for (int i = 0; i < CYCLES && !status; i++) {
 		/* Of the first half each is the same image, in the second one what may be shared is. */
 		bool share = i >= CYCLES / 2;
 
-		if (cancels) {
-			status = restore_and_cancel(vm, snapshot, share, i % 2);
-		} else if (hs_vm_stand_on(vm, snapshot, share, &error)) {
-			status = fail("restore");
-		}
+		status = cancels ? restore_and_cancel(vm, snapshot, share, i % 2) : run_restore(vm, snapshot, share);
 		status = status ? status : change_once(vm, ring_3);
 	}
 	hs_vm_destroy(vm);

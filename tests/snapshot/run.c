@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "run.h"
 
+#include "session/snapshot.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,4 +68,16 @@ int run_to_ready(struct hs_vm *vm)
 		return fail("run");
 	}
 	return event.kind == HS_EVENT_READY ? 0 : fail("the guest has ended");
+}
+
+int run_snapshot(struct hs_vm *vm, uint64_t generation, struct hs_snapshot **ret)
+{
+	const struct hs_snapshot_spec spec = { .generation = generation };
+
+	return hs_snapshot_of_vm(vm, &spec, ret, &error) ? fail("snapshot") : 0;
+}
+
+int run_restore(struct hs_vm *vm, const struct hs_snapshot *snapshot, bool share)
+{
+	return hs_vm_stand_on(vm, snapshot, share, &error) ? fail("restore") : 0;
 }

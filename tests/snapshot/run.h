@@ -5,6 +5,9 @@
 
 #include <hindsight/hindsight.h>
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #define OUTPUT_MAX 4096
 /** Exit status of a program that cannot run its guest here. */
 #define SKIPPED 77
@@ -37,5 +40,10 @@ int run_create(const char *backend, const char *image, struct hs_vm_config *conf
 int run_go_on(struct run *run, enum hs_event_kind expected);
 /** To where the guest is ready. */
 int run_to_ready(struct hs_vm *vm);
+
+/** A snapshot of the guest as it stands. 0, or 1 after fail(). @param ret  owned by the caller */
+int run_snapshot(struct hs_vm *vm, uint64_t generation, struct hs_snapshot **ret);
+/** Put the guest to a snapshot, what may be shared shared or not. */
+int run_restore(struct hs_vm *vm, const struct hs_snapshot *snapshot, bool share);
 
 #endif

@@ -79,10 +79,7 @@ static int go_back(struct run *run, struct hs_snapshot *snapshot, bool share, co
 {
 	uint64_t written;
 
-	if (hs_vm_stand_on(run->vm, snapshot, share, &error)) {
-		return fail("restore");
-	}
-	if (run_go_on(run, HS_EVENT_EXITED)) {
+	if (run_restore(run->vm, snapshot, share) || run_go_on(run, HS_EVENT_EXITED)) {
 		return 1;
 	}
 	if (strcmp(run->output, end) != 0) {
@@ -154,21 +151,17 @@ static int check_sharing(struct run *run, const struct hs_snapshot *snapshot, bo
 /* A snapshot of the guest as it is after a restore, over and over. */
 static int grow(struct run *run, struct hs_snapshot **snapshot, unsigned long cycles)
 {
-	const struct hs_snapshot_spec spec = { .generation = 2 };
 	struct hs_snapshot_info first = *hs_snapshot_info(*snapshot);
 
 	for (unsigned long i = 0; i < cycles; i++) {
 		const struct hs_snapshot_info *info;
 		struct hs_snapshot *next;
 
-		if (hs_vm_stand_on(run->vm, *snapshot, i % 2, &error) ||
-		    hs_snapshot_of_vm(run->vm, &spec, &next, &error)) {
-			return fail("a snapshot of a restored guest");
+		if (run_restore(run->vm, *snapshot, i % 2) || run_snapshot(run->vm, 2, &next) ||
+		    run_restore(run->vm, next, i % 2)) {
+			return 1;
 		}
 		/* The old one goes when nobody stands on it. */
-		if (hs_vm_stand_on(run->vm, next, i % 2, &error)) {
-			return fail("a restore of a snapshot of a restored guest");
-		}
 		hs_snapshot_unref(*snapshot);
 		*snapshot = next;
 		info = hs_snapshot_info(next);
@@ -266,9 +259,7 @@ static int go_on_in_new(const char *backend, struct hs_snapshot *snapshot, const
 	for (int share = 0; share < 2 && !status; share++) {
 		status = go_back(&run, snapshot, share, end);
 	}
-	if (!status && hs_vm_stand_on(run.vm, snapshot, true, &error)) {
-		status = fail("restore");
-	}
+	status = status ? status : run_restore(run.vm, snapshot, true);
 	status = status ? status : check_sharing(&run, snapshot, true);
 	hs_vm_destroy(run.vm);
 	run.vm = NULL;
@@ -314,7 +305,6 @@ static int try_all(const char *backend, struct run *runs, struct hs_snapshot **s
 int main(int argc, char **argv)
 {
 	static struct run runs[2];
-	const struct hs_snapshot_spec spec = { .generation = 1 };
 	struct hs_snapshot *snapshot = NULL;
 	int status;
 
@@ -326,9 +316,7 @@ int main(int argc, char **argv)
 	status = status ? status : create(argv[1], argv[2], &runs[1]);
 	status = status ? status : run_go_on(&runs[0], HS_EVENT_INTERRUPTED);
 	status = status ? status : note_original(&runs[0]);
-	if (!status && hs_snapshot_of_vm(runs[0].vm, &spec, &snapshot, &error)) {
-		status = fail("snapshot");
-	}
+	status = status ? status : run_snapshot(runs[0].vm, 1, &snapshot);
 	status = status ? status : check_facts(snapshot);
 	status = status ? status : check_sharing(&runs[0], snapshot, false);
 	hs_snapshot_unref(snapshot);
