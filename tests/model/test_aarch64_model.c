@@ -69,6 +69,10 @@ static void put(struct arm_world *world, unsigned int level, uint64_t descriptor
 {
 	uint64_t place = level * 4096 + (world->gva >> (39 - 9 * level)) % 512 * 8;
 
+	if (level >= LEVELS) {
+		fail_msg("there is no level %u", level);
+		return;
+	}
 	for (unsigned int i = 0; i < 8; i++) {
 		world->bytes[place + i] = (uint8_t)(descriptor >> (8 * i));
 	}

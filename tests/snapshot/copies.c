@@ -67,8 +67,9 @@ static int get_word(struct run *run, hs_gva at, uint64_t *ret)
 	uint8_t bytes[8];
 	size_t got;
 
-	if (hs_vm_mem_read(run->vm, at, bytes, sizeof(bytes), &got, &error)) {
-		return fail("read");
+	if (hs_vm_mem_read(run->vm, at, bytes, sizeof(bytes), &got, &error) || got != sizeof(bytes)) {
+		fail("read");
+		return 1;
 	}
 	*ret = hs_get_le64(bytes);
 	return 0;

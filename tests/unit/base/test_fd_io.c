@@ -26,7 +26,8 @@ static struct {
 	int fail_errno;
 } file;
 
-static ssize_t transfer(size_t at, const void *from, void *to, size_t length)
+/* How many bytes the call moves, or -1. */
+static ssize_t begin(size_t at, size_t length)
 {
 	size_t left = at < sizeof(file.bytes) ? sizeof(file.bytes) - at : 0;
 	size_t amount = length < 7 ? length : 7;
@@ -40,13 +41,17 @@ static ssize_t transfer(size_t at, const void *from, void *to, size_t length)
 		errno = EINTR;
 		return -1;
 	}
-	amount = amount < left ? amount : left;
-	if (from) {
-		memcpy(file.bytes + at, from, amount);
-	} else {
-		memcpy(to, file.bytes + at, amount);
+	return (ssize_t)(amount < left ? amount : left);
+}
+
+static ssize_t put(size_t at, const void *bytes, size_t length)
+{
+	ssize_t amount = begin(at, length);
+
+	if (amount > 0) {
+		memcpy(file.bytes + at, bytes, (size_t)amount);
 	}
-	return (ssize_t)amount;
+	return amount;
 }
 
 ssize_t __real_write(int fd, const void *bytes, size_t length);
@@ -61,7 +66,7 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t length)
 	if (fd != FD) {
 		return __real_write(fd, bytes, length);
 	}
-	done = transfer(file.position, bytes, NULL, length);
+	done = put(file.position, bytes, length);
 	file.position += done > 0 ? (size_t)done : 0;
 	return done;
 }
@@ -69,13 +74,19 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t length)
 ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t length, off_t offset)
 {
 	assert_int_equal(fd, FD);
-	return transfer((uint64_t)offset - OFFSET, bytes, NULL, length);
+	return put((uint64_t)offset - OFFSET, bytes, length);
 }
 
 ssize_t __wrap_pread64(int fd, void *bytes, size_t length, off_t offset)
 {
+	size_t at = (uint64_t)offset - OFFSET;
+	ssize_t amount = begin(at, length);
+
 	assert_int_equal(fd, FD);
-	return transfer((uint64_t)offset - OFFSET, NULL, bytes, length);
+	if (amount > 0) {
+		memcpy(bytes, file.bytes + at, (size_t)amount);
+	}
+	return amount;
 }
 
 static int setup(void **state)

@@ -29,7 +29,7 @@ static void test_hex_encode_then_decode_gives_the_bytes_back(void **state)
 
 static void test_hex_encode_writes_as_much_as_it_was_told(void **state)
 {
-	uint8_t bytes[100];
+	uint8_t bytes[100] = { 0 };
 
 	(void)state;
 	for (size_t length = 0; length <= sizeof(bytes); length++) {
