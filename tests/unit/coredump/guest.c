@@ -119,6 +119,17 @@ static unsigned int each_file(const struct guest *guest, bool remove_it)
 	return count;
 }
 
+struct hs_core *guest_open(const char *path)
+{
+	struct hs_core *core = NULL;
+	struct hs_error err = { 0 };
+
+	if (hs_core_open(path, &core, &err) != HS_OK) {
+		fail_msg("%s", err.message);
+	}
+	return core;
+}
+
 unsigned int guest_files(const struct guest *guest)
 {
 	return each_file(guest, false);

@@ -36,6 +36,8 @@ void guest_fill(struct guest *guest, uint64_t gpa, uint64_t length);
 uint64_t guest_register(enum hs_arch arch, size_t number);
 /** Write the core into the guest's directory; a failure fails the test. */
 void guest_dump(struct guest *guest, struct hs_core_result *ret);
+/** Open a core; a failure fails the test. */
+struct hs_core *guest_open(const char *path);
 /** How many files are in the guest's directory. */
 unsigned int guest_files(const struct guest *guest);
 

@@ -81,17 +81,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct hs_core *open_core(const char *path)
-{
-	struct hs_core *core;
-	struct hs_error err = { 0 };
-
-	if (hs_core_open(path, &core, &err) != HS_OK) {
-		fail_msg("%s", err.message);
-	}
-	return core;
-}
-
 static void check_page(const struct hs_core *core, uint64_t gva, uint64_t gpa)
 {
 	uint8_t bytes[PAGE];
@@ -112,7 +101,7 @@ static void test_spaces_core_lists_each_with_its_segments(void **state)
 {
 	(void)state;
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core(result.path);
+	struct hs_core *core = guest_open(result.path);
 	const struct hs_core_info *info = hs_core_info(core);
 
 	assert_int_equal(info->space_count, SPACES);
@@ -147,7 +136,7 @@ static void test_spaces_extract_shows_each_private_page(void **state)
 {
 	(void)state;
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core(result.path);
+	struct hs_core *core = guest_open(result.path);
 
 	for (size_t i = 0; i < SPACES; i++) {
 		struct hs_core_result made;
@@ -156,7 +145,7 @@ static void test_spaces_extract_shows_each_private_page(void **state)
 		if (hs_core_extract(core, i, guest.directory, NULL, &made, &err)) {
 			fail_msg("%s", err.message);
 		}
-		struct hs_core *one = open_core(made.path);
+		struct hs_core *one = guest_open(made.path);
 
 		check_page(one, PRIVATE, private_gpa(i));
 		check_page(one, COMMON + i * PAGE, RAM);
@@ -179,7 +168,7 @@ static void test_spaces_extract_of_none_is_refused(void **state)
 
 	(void)state;
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core(result.path);
+	struct hs_core *core = guest_open(result.path);
 
 	assert_int_equal(hs_core_extract(core, SPACES, guest.directory, NULL, &made, &err), HS_ERR_NOT_FOUND);
 	assert_non_null(strstr(err.message, "no address space 8: the core has 0 to 7"));
@@ -197,10 +186,10 @@ static void test_spaces_holes_and_zero_pages_stay_holes_in_an_extract(void **sta
 	guest_map(&guest, 0x10000000, RAM + 0x40 * PAGE, 128 * PAGE, GUEST_RW);
 	guest_fill(&guest, RAM + 0x40 * PAGE + 127 * PAGE, PAGE);
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core(result.path);
+	struct hs_core *core = guest_open(result.path);
 
 	assert_int_equal(hs_core_extract(core, 1, guest.directory, NULL, &made, NULL), HS_OK);
-	struct hs_core *one = open_core(made.path);
+	struct hs_core *one = guest_open(made.path);
 	size_t length;
 
 	check_page(one, 0x10000000 + 127 * PAGE, RAM + 0x40 * PAGE + 127 * PAGE);
@@ -223,7 +212,7 @@ static void test_spaces_endless_one_is_partial_and_the_others_are_whole(void **s
 	guest.input.budget = (struct hs_budget){ .tables = 4096, .ranges = 4096 };
 	guest_dump(&guest, &result);
 	assert_true(result.partial);
-	struct hs_core *core = open_core(result.path);
+	struct hs_core *core = guest_open(result.path);
 
 	for (size_t i = 0; i < SPACES; i++) {
 		assert_int_equal(hs_core_space(core, i)->partial, i == 5);
@@ -257,7 +246,7 @@ static uint8_t *find_record(const struct hs_core *core, uint8_t *file)
 static enum hs_status open_changed(size_t at, uint64_t value, unsigned int bytes)
 {
 	static uint8_t file[64 * 1024];
-	struct hs_core *core = open_core(result.path);
+	struct hs_core *core = guest_open(result.path);
 	int fd = open(result.path, O_RDWR | O_CLOEXEC);
 
 	assert_true(pread(fd, file, sizeof(file), 0) > 0);
@@ -327,7 +316,7 @@ static enum hs_status dump_smaller(struct hs_core **ret)
 	if (st == HS_OK) {
 		assert_true(result.stored_bytes <= guest.input.options.limit_bytes);
 		assert_true(result.reduced);
-		*ret = open_core(result.path);
+		*ret = guest_open(result.path);
 		unlink(result.path);
 	}
 	return st;

@@ -40,17 +40,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct hs_core *open_core(void)
-{
-	struct hs_core *core;
-	struct hs_error err = { 0 };
-
-	if (hs_core_open(result.path, &core, &err) != HS_OK) {
-		fail_msg("%s", err.message);
-	}
-	return core;
-}
-
 /** A core with pages whole that nothing maps, between some that are mapped. */
 static void write_with_ranges(void)
 {
@@ -82,7 +71,7 @@ static void test_stored_ranges_are_stored_whole_though_nothing_maps_them(void **
 {
 	(void)state;
 	write_with_ranges();
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 	const struct hs_core_info *info = hs_core_info(core);
 
 	assert_int_equal(info->stored_count, 2);
@@ -104,7 +93,7 @@ static void test_stored_changed_page_is_found_by_verify(void **state)
 
 	(void)state;
 	write_with_ranges();
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 	uint64_t offset = hs_core_stored(core, 0)->offset;
 	int fd = open(result.path, O_RDWR | O_CLOEXEC);
 
@@ -165,7 +154,7 @@ static void test_stored_notes_of_the_caller_are_there_and_summed(void **state)
 	guest.input.notes = extras;
 	guest.input.note_count = 2;
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 	size_t count = hs_core_info(core)->note_count;
 
 	assert_int_equal(hs_core_info(core)->notes_sum, HS_CORE_SUM_GOOD);
@@ -182,7 +171,7 @@ static void test_stored_flipped_bit_of_a_note_is_known(void **state)
 
 	(void)state;
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 	off_t at = (off_t)hs_core_note(core, 0)->offset + 200;
 	int fd = open(result.path, O_RDWR | O_CLOEXEC);
 
@@ -191,7 +180,7 @@ static void test_stored_flipped_bit_of_a_note_is_known(void **state)
 	byte ^= 4;
 	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
 	close(fd);
-	core = open_core();
+	core = guest_open(result.path);
 	assert_int_equal(hs_core_info(core)->notes_sum, HS_CORE_SUM_BAD);
 	hs_core_close(core);
 }

@@ -51,17 +51,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct hs_core *open_core(void)
-{
-	struct hs_core *core;
-	struct hs_error err = { 0 };
-
-	if (hs_core_open(result.path, &core, &err) != HS_OK) {
-		fail_msg("%s", err.message);
-	}
-	return core;
-}
-
 /** The core's bytes at gva are those of the guest at gpa. */
 static void check_memory(const struct hs_core *core, uint64_t gva, uint64_t gpa, uint64_t length)
 {
@@ -84,7 +73,7 @@ static void test_write_memory_reads_back_the_same(void **state)
 	guest_map(&guest, 0x400000, RAM, 12 * PAGE, GUEST_RW);
 	guest_map(&guest, 0x800000, RAM + 7 * PAGE, 4 * PAGE, HS_PROT_READ);
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 
 	assert_int_equal(hs_core_info(core)->segment_count, 2);
 	assert_int_equal(result.segments, 2);
@@ -101,7 +90,7 @@ static void test_write_one_byte_in_a_page_is_enough_to_store_it(void **state)
 	}
 	guest_map(&guest, 0x400000, RAM, 32 * PAGE, GUEST_RW);
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 
 	check_memory(core, 0x400000, RAM, 32 * PAGE);
 	hs_core_close(core);
@@ -110,7 +99,7 @@ static void test_write_one_byte_in_a_page_is_enough_to_store_it(void **state)
 /** Where the data of the one segment is. */
 static uint64_t data_offset(void)
 {
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 	uint64_t offset = hs_core_segment(core, 0)->offset;
 
 	hs_core_close(core);
@@ -194,7 +183,7 @@ static void test_write_notes_say_what_the_input_said(void **state)
 	guest.input.auxv = (struct hs_core_auxv){ .entry = 0x401234, .phdr = 0x400040, .phent = 56, .phnum = 7 };
 	guest.input.root.smap = true;
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 	const struct hs_core_info *info = hs_core_info(core);
 
 	assert_int_equal(info->arch, HS_ARCH_AMD64);
@@ -250,7 +239,7 @@ static void test_write_registers_read_back_the_same(void **state)
 {
 	(void)state;
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 
 	assert_int_equal(hs_core_info(core)->cpu_count, 1);
 	check_registers(core, 0, &guest.cpu);
@@ -270,7 +259,7 @@ static void test_write_every_cpu_has_registers_of_its_own(void **state)
 	guest.input.cpus = cpus;
 	guest.input.cpu_count = 3;
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 
 	assert_int_equal(hs_core_info(core)->cpu_count, 3);
 	for (unsigned int i = 0; i < 3; i++) {
@@ -289,7 +278,7 @@ static void test_write_strings_may_be_missing_or_long(void **state)
 	guest.input.name = guest.input.command_line = text;
 	guest.input.reason = guest.input.reason_name = NULL;
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 
 	assert_int_equal(strlen(hs_core_info(core)->name), 15);
 	assert_int_equal(strlen(hs_core_info(core)->command_line), 79);
@@ -305,7 +294,7 @@ static void test_write_walk_over_budget_gives_a_core_that_says_so(void **state)
 	}
 	guest.input.budget = (struct hs_budget){ .tables = 100, .ranges = 5 };
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 
 	assert_true(result.partial);
 	assert_int_equal(result.segments, 5);
@@ -336,7 +325,7 @@ static void test_write_unreadable_pages_are_holes_and_counted(void **state)
 	guest_fill(&guest, RAM, GUEST_RAM_BYTES);
 	guest_map(&guest, 0x400000, RAM + GUEST_RAM_BYTES / 2 - 3 * PAGE, 8 * PAGE, GUEST_RW);
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 	uint8_t bytes[4096];
 	size_t done;
 
@@ -359,7 +348,7 @@ static void test_write_memory_that_ends_within_a_page_is_kept_to_its_end(void **
 	memset(ram_at(&guest.ram, 0x700000), 0x5A, PAGE + 100);
 	guest_map(&guest, 0x400000, 0x700000, 2 * PAGE, GUEST_RW);
 	guest_dump(&guest, &result);
-	struct hs_core *core = open_core();
+	struct hs_core *core = guest_open(result.path);
 
 	assert_int_equal(hs_core_read(core, hs_gva_of(0x401000), bytes, sizeof(bytes), &done, NULL), HS_OK);
 	assert_int_equal(bytes[99], 0x5A);
