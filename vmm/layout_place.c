@@ -19,6 +19,20 @@ static void add_area(struct hs_layout *layout, const struct hs_area *area)
 	layout->area_count++;
 }
 
+/* One behind the other from there on, whose places they do not say. */
+static void add_areas(struct hs_layout *layout, const struct hs_area *areas, size_t count, hs_gva gva, hs_gpa gpa)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct hs_area area = areas[i];
+
+		area.gva = gva;
+		area.gpa = gpa;
+		add_area(layout, &area);
+		gva.v += area.length;
+		gpa.v += area.length;
+	}
+}
+
 static bool is_write_and_exec(int prot)
 {
 	return (prot & HS_PROT_WRITE) && (prot & HS_PROT_EXEC);
@@ -170,15 +184,7 @@ enum hs_status hs_layout_place_block(const struct hs_image *image, const struct 
 				     "leaves no gap in the address space for %llu bytes of heap, stack and tables",
 				     (unsigned long long)length);
 	}
-	for (size_t i = 0; i < sizeof(block) / sizeof(block[0]); i++) {
-		struct hs_area area = block[i];
-
-		area.gva = hs_gva_of(gva);
-		area.gpa = hs_gpa_of(gpa);
-		add_area(layout, &area);
-		gva += area.length;
-		gpa += area.length;
-	}
+	add_areas(layout, block, sizeof(block) / sizeof(block[0]), hs_gva_of(gva), hs_gpa_of(gpa));
 	layout->snapshot_bytes += length;
 	return HS_OK;
 }
@@ -195,16 +201,6 @@ void hs_layout_place_scratch(const struct hs_layout_sizes *sizes, uint64_t table
 		{ .kind = HS_AREA_COUNTER, .length = HS_PAGE_SIZE, .prot = HS_PROT_READ },
 		{ .kind = HS_AREA_TOP, .length = HS_PAGE_SIZE, .prot = WRITABLE },
 	};
-	uint64_t gpa = layout->scratch_gpa.v;
-	uint64_t gva = layout->scratch_gva.v;
 
-	for (size_t i = 0; i < sizeof(scratch) / sizeof(scratch[0]); i++) {
-		struct hs_area area = scratch[i];
-
-		area.gva = hs_gva_of(gva);
-		area.gpa = hs_gpa_of(gpa);
-		add_area(layout, &area);
-		gva += area.length;
-		gpa += area.length;
-	}
+	add_areas(layout, scratch, sizeof(scratch) / sizeof(scratch[0]), layout->scratch_gva, layout->scratch_gpa);
 }
