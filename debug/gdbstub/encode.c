@@ -134,8 +134,21 @@ static size_t first_set(const block *bytes)
 	return BLOCK;
 }
 
+/* The sum of all bytes, modulo 256. */
+static uint8_t sum_of_block(const block *bytes)
+{
+	const uint64_t even = 0x00FF00FF00FF00FFull;
+	uint64_t words[2];
+
+	memcpy(words, bytes, sizeof(words));
+	/* Four sums of four bytes, which the product adds up in its highest quarter. */
+	words[0] = (words[0] & even) + (words[0] >> 8 & even) + (words[1] & even) + (words[1] >> 8 & even);
+	return (uint8_t)(words[0] * 0x0001000100010001ull >> 48);
+}
+
 static size_t copy_plain(struct packet *packet, const uint8_t *bytes, size_t length, enum alphabet alphabet)
 {
+	const block lane = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
 	block sums = { 0 };
 	uint8_t *to = packet->at;
 	size_t plain = BLOCK;
@@ -155,18 +168,11 @@ static size_t copy_plain(struct packet *packet, const uint8_t *bytes, size_t len
 		}
 		memcpy(to + done, &here, BLOCK);
 		plain = first_set(&stop);
-		if (plain == BLOCK) {
-			sums += here;
-			done += BLOCK;
-		}
+		sums += plain == BLOCK ? here : here & (block)(lane < (uint8_t)plain);
+		done += plain;
 	}
-	for (size_t i = 0; done > 0 && i < BLOCK; i++) {
-		packet->sum = (uint8_t)(packet->sum + sums[i]);
-	}
+	packet->sum = (uint8_t)(packet->sum + sum_of_block(&sums));
 	packet->at += done;
-	for (; plain < BLOCK && plain > 0; plain--) {
-		put(packet, bytes[done++]);
-	}
 	return done;
 }
 
