@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* hindsight pagetable WORD: the command lines, what the words have in common, and where they part. */
 #include "cli/cli.h"
+#include "cli/core_words.h"
 #include "cli/opts.h"
 #include "cli/parse.h"
 #include "cli/pagetable.h"
@@ -114,6 +115,10 @@ static int ask(const struct question *question, int argc, char **argv)
 	}
 	if (hs_pagetable_open(&options, core, &source, &err)) {
 		return hs_cli_failed(&err);
+	}
+	/* Else what is not there for a table that the guest did not map. */
+	if (source.core != NULL) {
+		hs_core_warn(source.core);
 	}
 	bool answered = question->answer(&source, &options, &whole, stdout);
 

@@ -167,6 +167,9 @@ def test_core_that_opens_damaged_is_shown_with_the_sentence_and_not_restored(run
     assert ended.rc == 128 + signal.SIGTERM and ended.stderr.startswith(f"hindsight: warning: {sentence}\n"), ended
     assert ended.stderr.count("\n") == 2
 
+    listed = say("pagetable", "list", path)
+    assert (listed.rc, listed.stderr) == (0, f"hindsight: warning: {sentence}\n") and listed.stdout, listed
+
     refused = say("restore", "--core", "none", path)
     assert (refused.rc, refused.stdout, refused.stderr) == (125, "", f"hindsight: {sentence}\n")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["one.core"]
