@@ -93,6 +93,10 @@ struct hs_backend;
 struct hs_backend_ops {
 	const char *name;  /* of the command line: "kvm" */
 	bool steps_unseen; /* a step sets no trap flag, which the guest could store */
+	/* Which bits of CR4 its CPU has, and how many of a physical address. 0 where set_state() refuses others by
+	 * itself, as KVM does. */
+	uint64_t cr4_offered;
+	unsigned int physical_bits;
 
 	/** HS_OK when this host can run guests of arch here, else an error that says why not and where it would run. */
 	enum hs_status (*check)(enum hs_arch arch, struct hs_error *err);

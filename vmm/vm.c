@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Making and unmaking a VM, and everything about it that does not run: registers, memory, breakpoints, facts. */
 #include "vmm/peek.h"
+#include "vmm/registers.h"
 #include "vmm/vm_private.h"
 
 #include "base/error.h"
@@ -283,19 +284,22 @@ enum hs_status hs_vm_cpu_set(struct hs_vm *vm, const struct hs_cpu_state *state,
 {
 	enum hs_status st = hs_vm_fetch(vm, HS_STATE_ALL, err);
 	struct hs_cpu_state before;
+	unsigned int changed;
 
+	st = st ? st : hs_registers_check(vm->ops, &vm->cpu, state, err);
 	if (st) {
 		return st;
 	}
 	before = vm->cpu;
+	changed = changed_parts(&before, state);
 	vm->touched = true;
-	vm->dirty |= changed_parts(&before, state);
+	vm->dirty |= changed;
 	vm->cpu = *state;
 	st = hs_vm_flush(vm, err);
 	if (st) {
 		/* Parts before the refused one may have gone in. */
 		vm->cpu = before;
-		vm->dirty = HS_STATE_CORE | HS_STATE_FPU | HS_STATE_DEBUG;
+		vm->dirty = HS_STATE_CORE | HS_STATE_FPU | HS_STATE_DEBUG | (changed & HS_STATE_MSR);
 		(void)!hs_vm_flush(vm, NULL);
 		return st;
 	}

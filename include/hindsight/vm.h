@@ -162,6 +162,12 @@ HS_MUST_CHECK enum hs_status hs_vm_run(struct hs_vm *vm, const struct hs_resume 
 void hs_vm_interrupt(struct hs_vm *vm);
 
 HS_MUST_CHECK enum hs_status hs_vm_cpu_get(struct hs_vm *vm, struct hs_cpu_state *ret, struct hs_error *err);
+/**
+ * Set registers. Those that are as they were are left alone.
+ *
+ * @return HS_OK; HS_ERR_INVALID: no CPU takes one of the values (err names the register), by the same rules on each
+ *         backend; HS_ERR_BACKEND or HS_ERR_IO: this one does not. On failure nothing changed.
+ */
 HS_MUST_CHECK enum hs_status hs_vm_cpu_set(struct hs_vm *vm, const struct hs_cpu_state *state, struct hs_error *err);
 
 /** Read up to length bytes at gva through the CPU's current page tables, up to the first hole (as hs_target_ops). */

@@ -69,6 +69,6 @@ struct call_case {
 	bool (*run)(struct caller *caller);
 };
 
-extern const struct call_case good_cases[], bad_cases[]; /* the last has no name */
+extern const struct call_case good_cases[], bad_cases[], register_cases[]; /* the last has no name */
 
 #endif

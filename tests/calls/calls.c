@@ -51,6 +51,7 @@ int main(int argc, char **argv)
 	if (argc == 1) {
 		list(good_cases);
 		list(bad_cases);
+		list(register_cases);
 		return 0;
 	}
 	if (argc != 4) {
@@ -59,6 +60,7 @@ int main(int argc, char **argv)
 	}
 	wanted = find(good_cases, argv[2]);
 	wanted = wanted ? wanted : find(bad_cases, argv[2]);
+	wanted = wanted ? wanted : find(register_cases, argv[2]);
 	if (!wanted) {
 		fprintf(stderr, "there is no case '%s'\n", argv[2]);
 		return 2;

@@ -10,7 +10,7 @@ HERE = pathlib.Path(__file__).parent
 # name -> guest program, as the tables at the ends of the sources have them.
 CASES = {
     name: image
-    for source in ("case_good.c", "case_bad.c")
+    for source in ("case_good.c", "case_bad.c", "case_registers.c")
     for name, image in re.findall(r'\{ "(\w+)", "(\w+)", (?:NULL|"\w+"), case_\w+ \}', (HERE / source).read_text())
 }
 

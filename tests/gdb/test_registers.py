@@ -150,3 +150,25 @@ def test_debugger_without_a_description_has_the_registers_that_all_agree_on(runn
     assert "fill_item (item=" in said[3]
     assert [text.split(" = ")[1] for text in said[4:8]] == ["4660", "24", "4660", "[ IM DM ZM OM UM PM ]"]
     assert "run (name=" in said[8] and "exited normally" in said[9]
+
+
+def test_registers_that_no_cpu_takes_are_refused_and_change_nothing(runner):
+    values = ["$cr0 & ~1", "$cr0 | 0x20000000", "$cr0 | 0x40", "$cr4 | 0x8000", "$efer ^ 0x100", "$efer ^ 0x400",
+              "$efer | 2"]
+    if runner.arch == "amd64":
+        # gdb has 32 bits of them for i686.
+        values += ["$cr0 | (1LL << 32)", "$cr3 | (1LL << 52)", "$cr4 | (1LL << 40)", "$k_gs_base | (1LL << 60)"]
+    shown = "info registers all"
+    refused = [f"set var {value.split()[0]} = {value}" for value in values]
+    with runner.serve("debugme", options=["--core", "none"]) as served:
+        # In one packet with all the others the second time.
+        said = gdb_batch([f"target remote {served.address}", "tbreak count_up", "continue", shown, *refused,
+                          "set remote set-register-packet off", *refused, "maintenance flush register-cache", shown,
+                          "continue"], timeout=240)
+        result = served.process.wait(60)
+    first, second = said[4:4 + len(refused)], said[5 + len(refused):5 + 2 * len(refused)]
+    assert [text for text in first if not text.startswith("Could not write register")] == []
+    assert [text for text in second if not text.startswith("Could not write registers")] == []
+    assert said[-2] == said[3]
+    assert "exited normally" in said[-1]
+    assert result.stdout == "counted 10, factorial 120\norder 1234: 5 more\n"

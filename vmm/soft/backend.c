@@ -159,6 +159,8 @@ static enum hs_status translate(struct hs_backend *backend, hs_gva gva, bool *re
 const struct hs_backend_ops hs_soft_backend_ops = {
 	.name = "soft",
 	.steps_unseen = true,
+	.cr4_offered = HS_SOFT_CR4_DEFINED,
+	.physical_bits = HS_SOFT_PHYSICAL_BITS,
 	.check = check,
 	.create = create,
 	.destroy = destroy,

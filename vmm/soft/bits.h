@@ -47,6 +47,10 @@
 #define HS_CR4_OSXSAVE (1u << 18)
 #define HS_CR4_SMEP (1u << 20)
 #define HS_CR4_SMAP (1u << 21)
+/* What CPUID offers. OSXMMEXCPT comes with FXSR: whoever saves MXCSR may say how it treats #XM. */
+#define HS_SOFT_CR4_DEFINED                                                                                            \
+	(HS_CR4_TSD | HS_CR4_DE | HS_CR4_PSE | HS_CR4_PAE | HS_CR4_PGE | HS_CR4_PCE | HS_CR4_OSFXSR |                  \
+	 HS_CR4_OSXMMEXCPT | HS_CR4_UMIP | HS_CR4_LA57 | HS_CR4_FSGSBASE | HS_CR4_OSXSAVE | HS_CR4_SMEP | HS_CR4_SMAP)
 #define HS_EFER_SCE (1u << 0)
 #define HS_EFER_LME (1u << 8)
 #define HS_EFER_LMA (1u << 10)

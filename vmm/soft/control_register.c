@@ -16,10 +16,6 @@
 	(HS_CR0_PE | HS_CR0_MP | HS_CR0_EM | HS_CR0_TS | HS_CR0_NE | HS_CR0_WP | HS_CR0_AM | HS_CR0_NW | HS_CR0_CD |   \
 	 HS_CR0_PG)
 #define CR0_OF_MSW (HS_CR0_PE | HS_CR0_MP | HS_CR0_EM | HS_CR0_TS)
-/* What CPUID offers. OSXMMEXCPT comes with FXSR: whoever saves MXCSR may say how it treats #XM. */
-#define CR4_DEFINED                                                                                                    \
-	(HS_CR4_TSD | HS_CR4_DE | HS_CR4_PSE | HS_CR4_PAE | HS_CR4_PGE | HS_CR4_PCE | HS_CR4_OSFXSR |                  \
-	 HS_CR4_OSXMMEXCPT | HS_CR4_UMIP | HS_CR4_LA57 | HS_CR4_FSGSBASE | HS_CR4_OSXSAVE | HS_CR4_SMEP | HS_CR4_SMAP)
 /* Changing one of these loads the PDPTEs (SDM vol. 3A 4.4.1). */
 #define CR4_LOADS_PDPTES (HS_CR4_PAE | HS_CR4_PGE | HS_CR4_PSE | HS_CR4_SMEP)
 #define CR8_DEFINED 0xfu
@@ -130,7 +126,7 @@ static enum hs_soft_flow write_cr4(struct hs_soft_cpu *cpu, uint64_t value)
 	uint64_t changed = value ^ cpu->cr4;
 	bool is_pae = cpu->paging && !cpu->long_mode && (value & HS_CR4_PAE);
 
-	if (is_refused(cpu, (value & ~(uint64_t)CR4_DEFINED) ||
+	if (is_refused(cpu, (value & ~(uint64_t)HS_SOFT_CR4_DEFINED) ||
 				    (cpu->long_mode && ((changed & HS_CR4_LA57) || !(value & HS_CR4_PAE))))) {
 		return HS_SOFT_FAULT;
 	}
