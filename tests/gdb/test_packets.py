@@ -4,6 +4,7 @@
 import re
 
 import pytest
+from lib.debuggers import gdb_batch
 from lib.packets import gdb_packets
 
 NUMBER = rb"[0-9a-f]+"
@@ -114,6 +115,50 @@ EXTENDED = [
     (rb"vAttach;1", rb"T0[25]thread:.*"),
     (rb"vKill;.*", rb"OK"),
 ]
+
+
+# Run inside gdb, where ADDRESS is the stub's: with each packet alone switched off, and then with all of them, it
+# connects, goes to a breakpoint, steps, writes, reads, and leaves. Without those of breakpoints it writes int3 itself.
+WITHOUT = """
+python
+import re
+names = re.findall(r"^set remote (\\S+-packet) ", gdb.execute("help set remote", to_string=True), re.M)
+names = [name for name in names if name not in ("Z-packet", "software-breakpoint-packet")]
+def session(without, number):
+    for name in without:
+        gdb.execute("set remote %s off" % name)
+    gdb.execute("target remote ADDRESS", to_string=True)
+    gdb.execute("tbreak spin.c:12", to_string=True)
+    gdb.execute("continue", to_string=True)
+    where = gdb.newest_frame().find_sal().line, gdb.newest_frame().older().name()
+    gdb.execute("stepi", to_string=True)
+    gdb.execute("set var counter = %d" % number)
+    gdb.execute("maintenance flush dcache", to_string=True)
+    seen = int(gdb.parse_and_eval("counter"))
+    gdb.execute("disconnect", to_string=True)
+    for name in without:
+        gdb.execute("set remote %s auto" % name)
+    return "well" if where == (12, "main") and seen == number else (where, seen)
+def say(without, number):
+    try:
+        print("WITHOUT", " ".join(without) if len(without) == 1 else "all", session(without, number))
+    except gdb.error as error:
+        print("WITHOUT", without, "ERROR", error)
+for number, name in enumerate(names):
+    say([name], number)
+say(names, 1000)
+end
+"""
+
+
+def test_packets_that_gdb_does_without_are_not_missed(runner, tmp_path):
+    script = tmp_path / "without.gdb"
+    with runner.serve("spin", options=["--core", "none"]) as served:
+        script.write_text(WITHOUT.replace("ADDRESS", str(served.address)))
+        said = gdb_batch([f"source {script}", f"target remote {served.address}", "kill"], runner.guest("spin"))
+    lines = re.findall(r"(?m)^WITHOUT .*$", said[0])
+    assert len(lines) > 50, said[0]
+    assert not [line for line in lines if not line.endswith("-packet well") and line != "WITHOUT all well"]
 
 
 @pytest.mark.parametrize("session", SESSIONS)
