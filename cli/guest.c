@@ -289,6 +289,7 @@ static enum hs_status make_session(struct run *run, struct hs_error *err)
 		.limit_ns = run->options->timeout_ns,
 		.writable = run->options->gdb_on_crash != NULL,
 		.drive = driven ? hs_drive_run : NULL,
+		.cycles = run->spec->drive.cycles > 1,
 		.log = hs_drive_log,
 		.ctx = &run->drive,
 		.roots = &run->spec->roots,

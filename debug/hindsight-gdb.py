@@ -222,13 +222,14 @@ Usage: hs cycle [N]
 
 Of a guest that is restored and called again and again, as by 'hindsight run
 --call F --cycles N --gdb': stop where the next cycle begins, or the Nth from
-here. Breakpoints on the way stop it as always."""
+here. Breakpoints on the way stop it as always. An error if the guest has no
+cycles."""
 
     def __init__(self):
         super().__init__("hs cycle", gdb.COMMAND_RUNNING, gdb.COMPLETE_EXPRESSION)
 
     def invoke(self, argument, from_tty):
-        hs_monitor("cycle", str(hs_count_of(argument)))
+        hs_do("the guest stops behind its ", "cycle", str(hs_count_of(argument)))
         try:
             gdb.execute("continue")
         except gdb.error as error:

@@ -10,6 +10,7 @@ enum hs_status hs_monitor_cycle(void *ctx, const char *argument, struct hs_buf *
 {
 	struct hs_live *live = ctx;
 	uint64_t count = 1;
+	enum hs_status st;
 
 	if (*argument && !hs_monitor_number(argument, &count)) {
 		return hs_error_set(err, HS_ERR_INVALID, 0, 0, "cycle: '%s' is not a number", argument);
@@ -17,7 +18,10 @@ enum hs_status hs_monitor_cycle(void *ctx, const char *argument, struct hs_buf *
 	if (live->end != HS_LIVE_NOT_ENDED) {
 		return hs_error_set(err, HS_ERR_STATE, 0, 0, "the guest has ended");
 	}
-	hs_session_stop_at_restore(live->config.session, count);
+	st = hs_session_stop_at_restore(live->config.session, count, err);
+	if (st) {
+		return st;
+	}
 	if (count == 0) {
 		hs_buf_append_string(out, "no restore stops the guest\n");
 	} else if (count == 1) {

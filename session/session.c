@@ -282,13 +282,18 @@ void hs_session_limit_again(struct hs_session *session)
 	pthread_mutex_unlock(&session->lock);
 }
 
-void hs_session_stop_at_restore(struct hs_session *session, uint64_t count)
+enum hs_status hs_session_stop_at_restore(struct hs_session *session, uint64_t count, struct hs_error *err)
 {
 	const uint64_t so_far = session->sandbox->restores;
 
+	if (!session->cycles && count > 0) {
+		return hs_error_set(err, HS_ERR_STATE, 0, 0,
+				    "this guest has no cycles ('hindsight run --call F --cycles N' makes them)");
+	}
 	pthread_mutex_lock(&session->lock);
 	session->stop_at = count == 0 || count > UINT64_MAX - so_far ? 0 : so_far + count;
 	pthread_mutex_unlock(&session->lock);
+	return HS_OK;
 }
 
 struct hs_sandbox *hs_session_sandbox(struct hs_session *session)

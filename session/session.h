@@ -57,6 +57,7 @@ struct hs_session_config {
 	uint64_t limit_ns;             /**< how long the guest may run, its stops not counted; 0 for ever */
 	bool writable;                 /**< all memory is private and writable, as with vm->debugger */
 	hs_session_drive_fn *drive;    /**< NULL: hs_session_run_to_end() */
+	bool cycles;                   /**< the driver puts the guest to a snapshot again and again, or may do so */
 	hs_log_fn *log;                /**< what the guest logs, called by the runner thread; NULL discards it */
 	void *ctx;                     /**< of drive and log */
 	const struct hs_roots_spec *roots; /**< of snapshots; NULL for what the guest has registered */
@@ -169,8 +170,10 @@ void hs_session_checkpoint_bytes(const struct hs_session *session, uint64_t *ret
  * For the caller, while the session is stopped.
  *
  * @param count  0: nowhere
+ * @return HS_OK, or HS_ERR_STATE: nobody restores this guest, so there is no such place
  */
-void hs_session_stop_at_restore(struct hs_session *session, uint64_t count);
+HS_MUST_CHECK enum hs_status hs_session_stop_at_restore(struct hs_session *session, uint64_t count,
+							struct hs_error *err);
 
 /** Put event in the place of a run: the session is as after a start that has ended with it. Same errors as a start. */
 HS_MUST_CHECK enum hs_status hs_session_post(struct hs_session *session, const struct hs_event *event,

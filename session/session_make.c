@@ -87,6 +87,7 @@ static enum hs_status allocate(const struct hs_session_config *config, struct hs
 	}
 	session->drive = config->drive;
 	session->drive_ctx = config->ctx;
+	session->cycles = config->cycles;
 	session->limit_ns = config->limit_ns;
 	session->left_ns = config->limit_ns;
 	session->pool.limit = config->checkpoint_bytes ? config->checkpoint_bytes : POOL_BYTES;

@@ -23,6 +23,7 @@ struct hs_session {
 	struct hs_vm *vm; /* the sandbox's */
 	hs_session_drive_fn *drive;
 	void *drive_ctx;
+	bool cycles; /* of its driver */
 	uint64_t limit_ns;
 	struct hs_buf command_line;
 	pthread_t runner;

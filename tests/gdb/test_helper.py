@@ -106,6 +106,22 @@ def test_helper_cycle_of_a_guest_that_ends_shows_its_end(runner, helper):
 
 
 @EACH_ARCH
+@pytest.mark.parametrize("options", [[], ["--call", "counter()"]], ids=["to_its_end", "called"])
+def test_helper_cycle_of_a_guest_without_cycles_leaves_it_where_it_is(runner, helper, tmp_path, options):
+    script = tmp_path / "script.gdb"
+    script.write_text("hs cycle\nprint 6 * 7\n", encoding="utf-8")
+    said = session(runner, helper, "functions", ["break hs_guest_call_counter", "hs cycle", "hs cycle 3", "print $pc",
+                                                 f"source {script}", "monitor cycle", "monitor restore", "detach"],
+                   ["--core", "none", *options])
+    why = "this guest has no cycles ('hindsight run --call F --cycles N' makes them)"
+    assert said[1:3] == [why] * 2
+    assert "<_start>" in said[3]
+    # An error, which ends a script.
+    assert said[4].endswith(f":1: Error in sourced command file:\n{why}")
+    assert said[5:7] == [why, "the guest stands on no snapshot"]
+
+
+@EACH_ARCH
 def test_helper_cycle_of_no_number_is_refused(runner, helper):
     said = session(runner, helper, "functions", ["hs cycle 0", "hs cycle nonsense", "hs cycle 1.5", "hs cycle main",
                                                  "print $pc"], calls("counter()", cycles=2))
