@@ -67,6 +67,35 @@ static const struct hs_action *choose_action(struct hs_gdb *gdb, const struct hs
 	return any;
 }
 
+/*
+ * The target stands where it stood, and the user is to learn why. gdb shows all of an error behind a resume, whether or
+ * not it takes text for one elsewhere. lldb takes any error there for a lost connection: it is told by what looks like
+ * output of the guest, and by the stop, once more. One that is no fault is an interrupt then: of the end of a step lldb
+ * would think that its own has come so far, and step on.
+ */
+static enum hs_reply refuse_resume(struct hs_gdb *gdb, enum hs_status st)
+{
+	struct hs_stop stop = { .kind = HS_STOP_INTERRUPTED };
+	enum hs_reply reply = hs_reply_status(gdb, st);
+
+	if (!gdb->client.error_strings) {
+		hs_buf_printf(&gdb->payload, "E.%s", gdb->err.message);
+		return HS_REPLY_PAYLOAD;
+	}
+	if (gdb->ended) {
+		return reply;
+	}
+	hs_buf_append_byte(&gdb->payload, 'O');
+	hs_buf_append_hex(&gdb->payload, gdb->err.message, strlen(gdb->err.message));
+	hs_buf_append_hex(&gdb->payload, "\n", 1);
+	hs_gdb_send_payload(gdb);
+	hs_buf_clear(&gdb->payload);
+	gdb->control.ops->stop_current(gdb->control.ctx, &stop);
+	stop.kind = stop.kind == HS_STOP_SIGNAL ? HS_STOP_SIGNAL : HS_STOP_INTERRUPTED;
+	hs_gdb_put_stop(gdb, &stop);
+	return HS_REPLY_PAYLOAD;
+}
+
 enum hs_reply hs_handle_resume(struct hs_gdb *gdb, const struct hs_request *request)
 {
 	const struct hs_action *action = choose_action(gdb, request);
@@ -82,12 +111,12 @@ enum hs_reply hs_handle_resume(struct hs_gdb *gdb, const struct hs_request *requ
 	if (request->resume.at_given) {
 		st = move_to(gdb, request->resume.at);
 		if (st) {
-			return hs_reply_status(gdb, st);
+			return refuse_resume(gdb, st);
 		}
 	}
 	st = gdb->control.ops->resume(gdb->control.ctx, &action->how, &gdb->err);
 	if (st) {
-		return hs_reply_status(gdb, st);
+		return refuse_resume(gdb, st);
 	}
 	gdb->running = true;
 	gdb->goal = HS_GOAL_REPORT;
