@@ -114,7 +114,8 @@ static bool greet(struct hs_bench_client *client)
 	char features[4096];
 	const char *size;
 
-	if (!hs_bench_client_ask(client, "qSupported:multiprocess-;swbreak+;hwbreak+;binary-upload+") ||
+	if (!hs_bench_client_ask(client,
+				 "qSupported:multiprocess-;swbreak+;hwbreak+;binary-upload+;xmlRegisters=i386") ||
 	    write(client->fd, "+", 1) != 1) {
 		return false;
 	}
@@ -129,7 +130,11 @@ static bool greet(struct hs_bench_client *client)
 		return false;
 	}
 	/* gdbserver reads no memory before a client has asked how the program stands and has chosen a thread. */
-	return hs_bench_client_ask(client, "?") && hs_bench_client_ask(client, "Hg0");
+	if (!hs_bench_client_ask(client, "?") || !hs_bench_client_ask(client, "Hg0")) {
+		return false;
+	}
+	/* As any gdb does: a client that has not asked which registers there are is not given all of them. */
+	return hs_bench_client_ask(client, "qXfer:features:read:target.xml:0,1000");
 }
 
 bool hs_bench_client_take(struct hs_bench_client *client, const char *name, int fd)
