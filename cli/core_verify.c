@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* hindsight core verify: whether a core is what was written, a line for each thing that is not. */
+#include "base/arith.h"
 #include "cli/cli.h"
 #include "cli/core_words.h"
 #include "cli/opts.h"
@@ -68,7 +69,7 @@ static void check_memory(struct check *check)
 	for (size_t i = 0; i < info->stored_count; i++) {
 		const struct hs_core_stored *stored = hs_core_stored(check->core, i);
 
-		if (stored->offset + stored->length <= info->file_bytes &&
+		if (hs_range_within(stored->offset, stored->length, info->file_bytes) &&
 		    hs_core_verify_stored(check->core, i, &err)) {
 			problem(check, &err);
 		}

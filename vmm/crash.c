@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/crash.h"
 
+#include "arch/bits.h"
 #include "arch/exception.h"
 #include "base/arith.h"
 #include "base/bytes.h"
@@ -13,11 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CR0_EM (1u << 2)
-#define CR4_OSFXSR (1u << 9)
-#define CR4_OSXSAVE (1u << 18)
-#define EFER_LMA 0x400u
 #define ERROR_CODE_IDT 2u
+/* Of linear addresses without CR4.LA57. */
+#define LINEAR_BITS 48u
 
 static void start(const struct hs_crash_scene *scene, enum hs_crash_reason reason, int signal, int code,
 		  struct hs_crash *ret)
@@ -122,11 +121,11 @@ static const char *find_non_canonical(const struct hs_crash_scene *scene, uint64
 {
 	struct hs_insn insn;
 
-	if (!(scene->cpu->msr.efer & EFER_LMA)) {
+	if (!(scene->cpu->msr.efer & HS_EFER_LMA)) {
 		return NULL;
 	}
 	/* Some CPUs fault at the jump, some at where it goes. */
-	if (!hs_insn_canonical(scene->cpu->rip)) {
+	if (!hs_is_canonical(scene->cpu->rip, LINEAR_BITS)) {
 		*ret = scene->cpu->rip;
 		return "jump to";
 	}
@@ -134,12 +133,12 @@ static const char *find_non_canonical(const struct hs_crash_scene *scene, uint64
 		return NULL;
 	}
 	for (size_t i = 0; i < insn.access_count; i++) {
-		if (!hs_insn_canonical(insn.accesses[i].address)) {
+		if (!hs_is_canonical(insn.accesses[i].address, LINEAR_BITS)) {
 			*ret = insn.accesses[i].address;
 			return insn.accesses[i].write ? "write to" : "read of";
 		}
 	}
-	return find_target(scene, &insn, ret) && !hs_insn_canonical(*ret) ? "jump to" : NULL;
+	return find_target(scene, &insn, ret) && !hs_is_canonical(*ret, LINEAR_BITS) ? "jump to" : NULL;
 }
 
 /* A #GP or #SS without an error code is most often an address that is not canonical; the CPU does not say which. */
@@ -175,10 +174,10 @@ static void describe_protection(const struct hs_crash_scene *scene, const char *
 static const char *missing_vectors(const struct hs_crash_scene *scene)
 {
 	const char *name = NULL;
-	uint64_t needed = CR4_OSFXSR;
+	uint64_t needed = HS_CR4_OSFXSR;
 	unsigned int set;
 
-	if (scene->executes && !(scene->cpu->cr0 & CR0_EM)) {
+	if (scene->executes && !(scene->cpu->cr0 & HS_CR0_EM)) {
 		name = hs_insn_vector_set(scene->phys, scene->cpu, hs_gva_of(scene->cpu->rip), &set);
 	}
 	if (!name || scene->executes(set)) {
@@ -187,7 +186,7 @@ static const char *missing_vectors(const struct hs_crash_scene *scene)
 	if (strcmp(name, "x87") == 0 || strcmp(name, "MMX") == 0) {
 		needed = 0;
 	} else if (strncmp(name, "AVX", 3) == 0) {
-		needed = CR4_OSXSAVE;
+		needed = HS_CR4_OSXSAVE;
 	}
 	return (scene->cpu->cr4 & needed) == needed ? name : NULL;
 }

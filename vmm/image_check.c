@@ -2,17 +2,11 @@
 /* The rules on the virtual addresses of an image that is entered with paging on. Pure: looks at the struct alone. */
 #include "vmm/image_file.h"
 
+#include "arch/bits.h"
 #include "base/arith.h"
 
 /* The longest linear address in bits that both of our paging formats can translate (SDM vol. 3A 3.3.7.1, 4.5). */
-#define AMD64_CANONICAL_SHIFT 47
-
-static bool is_canonical(uint64_t address)
-{
-	uint64_t high = address >> AMD64_CANONICAL_SHIFT;
-
-	return high == 0 || high == UINT64_MAX >> AMD64_CANONICAL_SHIFT;
-}
+#define AMD64_LINEAR_BITS 48u
 
 static enum hs_status check_segment(const struct hs_image *image, const struct hs_image_segment *segment,
 				    struct hs_error *err)
@@ -27,8 +21,8 @@ static enum hs_status check_segment(const struct hs_image *image, const struct h
 			(unsigned long long)start, (unsigned long long)segment->length);
 	}
 	/* Both ends in one half: the low one ends where the addresses stop being canonical. */
-	if (image->arch == HS_ARCH_AMD64 &&
-	    (!is_canonical(start) || !is_canonical(last) || start >> 63 != last >> 63)) {
+	if (image->arch == HS_ARCH_AMD64 && (!hs_is_canonical(start, AMD64_LINEAR_BITS) ||
+					     !hs_is_canonical(last, AMD64_LINEAR_BITS) || start >> 63 != last >> 63)) {
 		return hs_image_fail(image->path, HS_ERR_RANGE, start, err,
 				     "has a segment at non-canonical addresses (0x%llx to 0x%llx)",
 				     (unsigned long long)start, (unsigned long long)last);

@@ -424,9 +424,3 @@ bool hs_insn_before(const struct hs_phys *phys, const struct hs_cpu_state *cpu, 
 	}
 	return most > 0;
 }
-
-bool hs_insn_canonical(uint64_t address)
-{
-	/* Bits 63:47 are all equal. */
-	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
-}

@@ -88,7 +88,4 @@ void hs_insn_undo(const struct hs_insn *insn, struct hs_cpu_state *cpu);
 bool hs_insn_before(const struct hs_phys *phys, const struct hs_cpu_state *cpu, hs_gva gva,
 		    bool (*wanted)(void *ctx, const struct hs_insn *insn), void *ctx, struct hs_cpu_state *ret);
 
-/** True when [address, address + bytes) is canonical for a 48-bit guest-virtual address space. */
-bool hs_insn_canonical(uint64_t address);
-
 #endif

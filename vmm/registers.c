@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vmm/registers.h"
 
+#include "arch/bits.h"
 #include "base/bytes.h"
 #include "base/error.h"
 
@@ -8,21 +9,12 @@
 #include <string.h>
 
 /* SDM vol. 3A 2.5, figure 2-7. */
-#define CR0_PE (1u << 0)
-#define CR0_NW (1u << 29)
-#define CR0_CD (1u << 30)
-#define CR0_PG (1u << 31)
 #define CR0_DEFINED 0xe005003fu
-#define CR4_PAE (1u << 5)
-#define CR4_LA57 (1u << 12)
-#define CR4_PCIDE (1u << 17)
 /* Bits 0 to 14, 16 to 25, 27, 28 and 32 (SDM vol. 3A 2.5; Intel's FRED specification for the last). */
 #define CR4_DEFINED UINT64_C(0x11bff7fff)
 /* Physical addresses have 52 bits at most (SDM vol. 3A 4.1.4). */
 #define ADDRESS_BITS ((UINT64_C(1) << 52) - 1)
 /* SDM vol. 3A 2.2.1. Those that only AMD's CPUs have are none of what a guest here needs. */
-#define EFER_LME (1u << 8)
-#define EFER_LMA (1u << 10)
 #define EFER_DEFINED 0xd01u
 /* All but bits 7:0 and 9 (SDM vol. 3A figure 11-26). */
 #define APIC_BASE_DEFINED (ADDRESS_BITS & ~UINT64_C(0x2ff))
@@ -87,39 +79,19 @@ static enum hs_status check_bits(const struct hs_cpu_state *before, const struct
 	return HS_OK;
 }
 
-static bool is_canonical(uint64_t address, unsigned int bits)
-{
-	uint64_t high = address >> (bits - 1);
-
-	return high == 0 || high == UINT64_MAX >> (bits - 1);
-}
-
 static enum hs_status check_addresses(const struct hs_cpu_state *before, const struct hs_cpu_state *after,
 				      struct hs_error *err)
 {
-	unsigned int bits = after->cr4 & CR4_LA57 ? 57 : 48;
+	unsigned int bits = after->cr4 & HS_CR4_LA57 ? 57 : 48;
 
 	for (size_t i = 0; i < sizeof(address_rows) / sizeof(address_rows[0]); i++) {
 		uint64_t value = value_of(after, address_rows[i].place);
 
-		if (value != value_of(before, address_rows[i].place) && !is_canonical(value, bits)) {
+		if (value != value_of(before, address_rows[i].place) && !hs_is_canonical(value, bits)) {
 			return refuse(address_rows[i].name, value, "the address is not canonical", err);
 		}
 	}
 	return HS_OK;
-}
-
-/* Types 2, 3 and above 7 are reserved (SDM vol. 3A table 11-10). */
-static bool is_pat(uint64_t value)
-{
-	for (unsigned int shift = 0; shift < 64; shift += 8) {
-		unsigned int type = value >> shift & 0xff;
-
-		if (type > 7 || type == 2 || type == 3) {
-			return false;
-		}
-	}
-	return true;
 }
 
 static enum hs_status check_others(const struct hs_cpu_state *before, const struct hs_cpu_state *after,
@@ -127,7 +99,7 @@ static enum hs_status check_others(const struct hs_cpu_state *before, const stru
 {
 	uint32_t mxcsr = hs_get_le32(after->xsave + HS_XSAVE_MXCSR);
 
-	if (after->msr.pat != before->msr.pat && !is_pat(after->msr.pat)) {
+	if (after->msr.pat != before->msr.pat && !hs_is_pat(after->msr.pat)) {
 		return refuse("PAT", after->msr.pat, "a memory type is reserved", err);
 	}
 	/* Bit 17 is one that AMD's CPUs have (APM vol. 1 4.2.2). */
@@ -147,30 +119,30 @@ static bool changes_mode(const struct hs_cpu_state *before, const struct hs_cpu_
 static enum hs_status check_mode(const struct hs_cpu_state *before, const struct hs_cpu_state *after,
 				 struct hs_error *err)
 {
-	bool paging = after->cr0 & CR0_PG;
-	bool is_long = after->msr.efer & EFER_LMA;
+	bool paging = after->cr0 & HS_CR0_PG;
+	bool is_long = after->msr.efer & HS_EFER_LMA;
 
 	if (!changes_mode(before, after)) {
 		return HS_OK;
 	}
-	if (paging && !(after->cr0 & CR0_PE)) {
+	if (paging && !(after->cr0 & HS_CR0_PE)) {
 		return refuse("CR0", after->cr0, "paging (PG) without protection (PE)", err);
 	}
-	if (!(after->cr0 & CR0_PE) && (before->cr0 & CR0_PE)) {
+	if (!(after->cr0 & HS_CR0_PE) && (before->cr0 & HS_CR0_PE)) {
 		return refuse("CR0", after->cr0, "a guest is not put into real-address mode", err);
 	}
-	if ((after->cr0 & CR0_NW) && !(after->cr0 & CR0_CD)) {
+	if ((after->cr0 & HS_CR0_NW) && !(after->cr0 & HS_CR0_CD)) {
 		return refuse("CR0", after->cr0, "not write-through (NW) without cache disable (CD)", err);
 	}
-	if (is_long != (paging && (after->msr.efer & EFER_LME))) {
+	if (is_long != (paging && (after->msr.efer & HS_EFER_LME))) {
 		return after->msr.efer == before->msr.efer
 			       ? refuse("CR0", after->cr0, "PG does not go with EFER's LME and LMA", err)
 			       : refuse("EFER", after->msr.efer, "LME and LMA do not go with CR0's PG", err);
 	}
-	if (is_long && !(after->cr4 & CR4_PAE)) {
+	if (is_long && !(after->cr4 & HS_CR4_PAE)) {
 		return refuse("CR4", after->cr4, "PAE is clear in long mode", err);
 	}
-	if (!is_long && (after->cr4 & CR4_PCIDE)) {
+	if (!is_long && (after->cr4 & HS_CR4_PCIDE)) {
 		return refuse("CR4", after->cr4, "PCIDE is set outside of long mode", err);
 	}
 	if (!is_long && after->seg[HS_CS].l) {

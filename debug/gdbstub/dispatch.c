@@ -159,10 +159,10 @@ static unsigned int error_number(enum hs_status status)
 	}
 }
 
-static void put_error(struct hs_gdb *gdb)
+void hs_gdb_put_error(struct hs_gdb *gdb, bool words)
 {
 	hs_buf_clear(&gdb->payload);
-	if (gdb->client.error_message && gdb->err.message[0]) {
+	if (words && gdb->err.message[0]) {
 		hs_buf_printf(&gdb->payload, "E.%s", gdb->err.message);
 		return;
 	}
@@ -178,7 +178,7 @@ static void check_payload(struct hs_gdb *gdb)
 {
 	if (gdb->payload.failed) {
 		(void)hs_reply_error(gdb, HS_ERR_NOMEM, "no memory for the reply");
-		put_error(gdb);
+		hs_gdb_put_error(gdb, gdb->client.error_message);
 	}
 }
 
@@ -228,7 +228,7 @@ static void send_reply(struct hs_gdb *gdb, enum hs_reply reply)
 		send_hex(gdb);
 		return;
 	case HS_REPLY_ERROR:
-		put_error(gdb);
+		hs_gdb_put_error(gdb, gdb->client.error_message);
 		break;
 	case HS_REPLY_STOP:
 	case HS_REPLY_SILENCE:

@@ -79,7 +79,7 @@ static enum hs_reply refuse_resume(struct hs_gdb *gdb, enum hs_status st)
 	enum hs_reply reply = hs_reply_status(gdb, st);
 
 	if (!gdb->client.error_strings) {
-		hs_buf_printf(&gdb->payload, "E.%s", gdb->err.message);
+		hs_gdb_put_error(gdb, true);
 		return HS_REPLY_PAYLOAD;
 	}
 	if (gdb->ended) {

@@ -117,6 +117,8 @@ void hs_gdb_dispatch(struct hs_gdb *gdb, uint8_t *payload, size_t length);
 void hs_gdb_refuse_packet(struct hs_gdb *gdb, enum hs_status status, const char *why);
 /* Send gdb->payload as a packet of its own: the stop reply that a resume was waiting for. (dispatch.c) */
 void hs_gdb_send_payload(struct hs_gdb *gdb);
+/* gdb->err becomes the payload, in words if the client takes them here, and else by its number. (dispatch.c) */
+void hs_gdb_put_error(struct hs_gdb *gdb, bool words);
 
 /* Fill gdb->err and return HS_REPLY_ERROR. */
 __attribute__((format(printf, 3, 4))) enum hs_reply hs_reply_error(struct hs_gdb *gdb, enum hs_status status,

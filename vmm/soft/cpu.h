@@ -13,10 +13,10 @@
 #ifndef HS_SOFT_CPU_H
 #define HS_SOFT_CPU_H
 
+#include "arch/bits.h"
 #include "base/bytes.h"
 #include "vmm/backend.h"
 #include "vmm/ram.h"
-#include "vmm/soft/bits.h"
 #include "vmm/soft/op.h"
 
 #include <hindsight/cpu.h>
@@ -338,6 +338,12 @@ void hs_soft_free_code(struct hs_soft_cpu *cpu);
  */
 bool hs_soft_decode(enum hs_soft_mode mode, const uint8_t *bytes, size_t length, struct hs_soft_op *ret);
 
+/* ---- control_register.c ---- */
+/* The bits of CR4 that CPUID offers. OSXMMEXCPT comes with FXSR: whoever saves MXCSR may say how it treats #XM. */
+#define HS_SOFT_CR4_DEFINED                                                                                            \
+	(HS_CR4_TSD | HS_CR4_DE | HS_CR4_PSE | HS_CR4_PAE | HS_CR4_PGE | HS_CR4_PCE | HS_CR4_OSFXSR |                  \
+	 HS_CR4_OSXMMEXCPT | HS_CR4_UMIP | HS_CR4_LA57 | HS_CR4_FSGSBASE | HS_CR4_OSXSAVE | HS_CR4_SMEP | HS_CR4_SMAP)
+
 /* ---- mmu.c ---- */
 /** Physical address bits, as CPUID leaf 0x80000008 says; those above are reserved in page-table entries. */
 #define HS_SOFT_PHYSICAL_BITS 48u
@@ -349,9 +355,7 @@ static inline unsigned int hs_soft_linear_bits(const struct hs_soft_cpu *cpu)
 
 static inline bool hs_soft_canonical(const struct hs_soft_cpu *cpu, uint64_t gva)
 {
-	unsigned int unused = 64 - hs_soft_linear_bits(cpu);
-
-	return (uint64_t)((int64_t)(gva << unused) >> unused) == gva;
+	return hs_is_canonical(gva, hs_soft_linear_bits(cpu));
 }
 
 /** Where one page of the guest's is. */

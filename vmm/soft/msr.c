@@ -69,19 +69,6 @@ static uint64_t *place_of(struct hs_soft_cpu *cpu, uint32_t number, enum rule *r
 	return NULL;
 }
 
-/* Types 2, 3 and above 7 are reserved (SDM vol. 3A table 11-10). */
-static bool is_pat(uint64_t value)
-{
-	for (unsigned int shift = 0; shift < 64; shift += 8) {
-		unsigned int type = value >> shift & 0xff;
-
-		if (type > 7 || type == 2 || type == 3) {
-			return false;
-		}
-	}
-	return true;
-}
-
 static bool obeys(const struct hs_soft_cpu *cpu, enum rule rule, uint64_t value)
 {
 	switch (rule) {
@@ -90,7 +77,7 @@ static bool obeys(const struct hs_soft_cpu *cpu, enum rule rule, uint64_t value)
 	case CANONICAL:
 		return hs_soft_canonical(cpu, value);
 	case PAT:
-		return is_pat(value);
+		return hs_is_pat(value);
 	default:
 		return true;
 	}

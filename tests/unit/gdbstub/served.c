@@ -101,7 +101,7 @@ void served_send_text(int fd, const char *text)
 
 void served_send_packet(int fd, const char *payload)
 {
-	char packet[256];
+	char packet[4096];
 	unsigned int sum = 0;
 
 	for (const char *c = payload; *c; c++) {

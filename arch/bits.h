@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Bits of RFLAGS, the control and the debug registers (SDM vol. 3A 2.3, 2.5, 18.2; vol. 1 3.4.3). */
-#ifndef HS_SOFT_BITS_H
-#define HS_SOFT_BITS_H
+/*
+ * Bits of RFLAGS, the control and the debug registers (SDM vol. 3A 2.3, 2.5, 18.2; vol. 1 3.4.3), and what values
+ * others take.
+ */
+#ifndef HS_ARCH_BITS_H
+#define HS_ARCH_BITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #define HS_FLAG_CF (1u << 0)
 #define HS_FLAG_PF (1u << 2)
@@ -44,13 +50,10 @@
 #define HS_CR4_UMIP (1u << 11)
 #define HS_CR4_LA57 (1u << 12)
 #define HS_CR4_FSGSBASE (1u << 16)
+#define HS_CR4_PCIDE (1u << 17)
 #define HS_CR4_OSXSAVE (1u << 18)
 #define HS_CR4_SMEP (1u << 20)
 #define HS_CR4_SMAP (1u << 21)
-/* What CPUID offers. OSXMMEXCPT comes with FXSR: whoever saves MXCSR may say how it treats #XM. */
-#define HS_SOFT_CR4_DEFINED                                                                                            \
-	(HS_CR4_TSD | HS_CR4_DE | HS_CR4_PSE | HS_CR4_PAE | HS_CR4_PGE | HS_CR4_PCE | HS_CR4_OSFXSR |                  \
-	 HS_CR4_OSXMMEXCPT | HS_CR4_UMIP | HS_CR4_LA57 | HS_CR4_FSGSBASE | HS_CR4_OSXSAVE | HS_CR4_SMEP | HS_CR4_SMAP)
 #define HS_EFER_SCE (1u << 0)
 #define HS_EFER_LME (1u << 8)
 #define HS_EFER_LMA (1u << 10)
@@ -58,5 +61,26 @@
 #define HS_DR6_BD (1u << 13)
 #define HS_DR6_BS (1u << 14)
 #define HS_DR7_GD (1u << 13)
+
+/** Whether a linear address of 64-bit mode, of 48 or 57 bits, is canonical (SDM vol. 1 3.3.7.1). */
+static inline bool hs_is_canonical(uint64_t address, unsigned int bits)
+{
+	unsigned int unused = 64 - bits;
+
+	return (uint64_t)((int64_t)(address << unused) >> unused) == address;
+}
+
+/** Whether each byte is a type of memory: 2, 3 and above 7 are reserved (SDM vol. 3A table 11-10). */
+static inline bool hs_is_pat(uint64_t value)
+{
+	for (unsigned int shift = 0; shift < 64; shift += 8) {
+		unsigned int type = value >> shift & 0xff;
+
+		if (type > 7 || type == 2 || type == 3) {
+			return false;
+		}
+	}
+	return true;
+}
 
 #endif
