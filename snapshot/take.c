@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define NAME "the snapshot's memory"
+#define SEAL_TRIES 20u
 
 /* The top pages of scratch: bookkeeping and exception stack, and the guest counter. */
 #define TOP_BYTES (2 * (uint64_t)HS_PAGE_SIZE)
@@ -203,6 +204,24 @@ static void describe(const struct making *making, int fd, struct hs_snapshot_inf
 	};
 }
 
+/*
+ * Nobody can write to the file any more. Nothing of ours maps it; but the kernel itself may hold a page of it for a
+ * moment, as when it moves memory about. It has waited for a tenth of a second when it says EBUSY (Linux, mm/memfd.c),
+ * and all that a caller could do is to try again.
+ */
+static bool seal(int fd)
+{
+	for (unsigned int tries = 0; tries < SEAL_TRIES; tries++) {
+		if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0) {
+			return true;
+		}
+		if (errno != EBUSY) {
+			break;
+		}
+	}
+	return false;
+}
+
 static enum hs_status make(struct making *making, int fd, struct hs_snapshot **ret, struct hs_error *err)
 {
 	struct hs_snapshot_info info;
@@ -215,7 +234,7 @@ static enum hs_status make(struct making *making, int fd, struct hs_snapshot **r
 		describe(making, fd, &info);
 		st = hs_fd_pwrite(fd, NAME, making->top, TOP_BYTES, info.memory.parts[HS_PART_COUNT].offset, err);
 	}
-	if (!st && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+	if (!st && !seal(fd)) {
 		st = hs_error_os(err, errno, "cannot seal %s", NAME);
 	}
 	if (st) {
